@@ -1,0 +1,1 @@
+"""Exercise and back pain: real trial evidence in, dose-response estimates and reports out."""

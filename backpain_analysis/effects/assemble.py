@@ -1,0 +1,298 @@
+"""From evidence to `Effects`: one row a contrast, nothing dropped silently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from backpain_analysis.effects.candidates import arm_results, contrast_results
+from backpain_analysis.effects.choice import (
+    INACTIVE,
+    Request,
+    Timepoint,
+    check_timepoint,
+    inactive_references,
+    instrument_rank,
+    lower_dose_reference,
+    time_rank,
+)
+from backpain_analysis.effects.exclusion import reasons
+from backpain_analysis.effects.sources import Estimate, from_arms, from_contrasts
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.trial_results import TrialResults, by_trial
+from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
+from backpain_analysis.evidence.evidence import Evidence
+
+Analysis = Literal["final", "change", "best"]
+SOURCES = {
+    "final": ("final", "reported"),
+    "change": ("change", "reported"),
+    "best": ("reported", "change", "final"),
+}
+
+
+def from_evidence(
+    evidence: Evidence,
+    outcome: str,
+    measure: Literal["MD", "SMD"] = "MD",
+    timepoint: Timepoint = "post",
+    analysis: Analysis = "best",
+    correlation: float = 0.5,
+    *,
+    reference: Mapping[str, str] | None = None,
+    inactive: Sequence[str] = INACTIVE,
+    flags: Sequence[str] = ("exclude",),
+    designs: Sequence[str] = ("parallel", "cluster"),
+    include_home: bool = False,
+    met: Mapping[str, float] | None = None,
+) -> Effects:
+    """Effect sizes of an outcome: every exercise arm against its trial's reference arm.
+
+    **Reference arm.** The inactive arm (no treatment, waiting list, usual care, education: the
+    first of these that has a usable result); in a trial without one, the lowest dose of the same
+    exercise type. Head-to-head trials of different exercises have none and are left out.
+
+    **Which result.** A trial's instrument, time and source are chosen together: the combination
+    that covers most of its exercise arms, then the best time (see `choice.time_rank`), then the
+    preferred instrument (`choice.INSTRUMENTS`), then the preferred source:
+
+    - "final": final values of both arms, else the difference the trial reports;
+    - "change": changes from baseline (reported, or final minus baseline with
+      `SD^2 = SD_b^2 + SD_f^2 - 2 r SD_b SD_f`, Cochrane Handbook 6.5.2.8), else the difference;
+    - "best": the reported difference (most are adjusted for baseline), else reported or computed
+      changes, else final values. MDs of all three estimate the same quantity in a randomised
+      trial (Cochrane Handbook 10.5.2).
+
+    **SMDs** are Hedges' g standardised by the SD of levels: the final one, for changes and
+    reported differences the baseline or final one where known, else the change SD over
+    `sqrt(2 (1 - r))` or the SD that the interval implies.
+
+    **Covariance** of the contrasts of a trial: `SD_0^2/n_0` for arm-level results; for reported
+    differences the share of the reference arm in their variances, by arm sizes.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    outcome : str
+        Such as "pain_intensity" or "disability".
+    measure : {"MD", "SMD"}
+        "MD" is on 0-100 (see `evidence.scales`) and needs scale limits.
+    timepoint : "post", "followup" or (low, high) in weeks since baseline
+    analysis : {"final", "change", "best"}
+    correlation : float
+        Between baseline and final values, for changes whose SD is not printed and for SMDs.
+    reference : mapping, optional
+        Arm to use as reference, by trial id, over the rule.
+    inactive : sequence of str
+        Comparator types that count as inactive, in order of preference.
+    flags : sequence of str
+        Trials with these flags are left out.
+    designs : sequence of str
+        Designs that enter; a crossover trial's arms are not independent groups.
+    include_home, met
+        See `evidence.dose.with_doses`.
+
+    Returns
+    -------
+    Effects
+
+    Raises
+    ------
+    ValueError
+        For an unknown outcome, measure, analysis, timepoint, a correlation outside (-1, 1), or
+        a `reference` that names no arm.
+    """
+    _check(evidence, outcome, measure, analysis, correlation, reference or {})
+    request = Request(
+        outcome,
+        measure,
+        check_timepoint(timepoint),
+        SOURCES[analysis],
+        correlation,
+        reference or {},
+        inactive,
+    )
+    arms = with_doses(evidence.arms, met=met, include_home=include_home)
+    results = arm_results(evidence, outcome, measure)
+    differences = contrast_results(evidence, outcome, measure)
+    measured = {*results["trial_id"], *differences["trial_id"]}
+    trials = evidence.trials[evidence.trials["trial_id"].isin(measured)]
+    arms_of = dict(iter(arms.groupby("trial_id", sort=False)))
+    reported = by_trial(results, differences)
+    rows, matrices, excluded = [], [], []
+    for trial in trials.to_dict("records"):
+        name = trial["trial_id"]
+        own, left_out = arms_of[name], _left_out(trial, flags, designs)
+        estimates = [] if left_out else _estimates(own, reported[name], request)
+        for estimate in estimates:
+            matrices.append(estimate.covariance)
+            rows.extend(_rows(trial, own, estimate))
+        used = {arm for e in estimates for arm in (*e.arms, e.reference)}
+        excluded.extend(reasons(own, used, left_out, reported[name], request))
+    table = pd.DataFrame(rows, columns=_columns())
+    return Effects(
+        table=table,
+        covariance=_by_trial_covariance(table, matrices),
+        excluded=pd.DataFrame(excluded, columns=["trial_id", "arm_id", "reason"]),
+        outcome=outcome,
+        measure=measure,
+    )
+
+
+def _check(
+    evidence: Evidence,
+    outcome: str,
+    measure: str,
+    analysis: str,
+    correlation: float,
+    reference: Mapping[str, str],
+) -> None:
+    known = sorted(
+        {*evidence.outcomes["outcome"].astype(str), *evidence.contrasts["outcome"].astype(str)}
+    )
+    faults = []
+    if outcome not in known:
+        faults.append(f"outcome {outcome!r} is not in these data; they have {', '.join(known)}")
+    if measure not in ("MD", "SMD"):
+        faults.append(f"measure {measure!r} is neither 'MD' nor 'SMD'")
+    if analysis not in SOURCES:
+        faults.append(f"analysis {analysis!r} is none of {', '.join(SOURCES)}")
+    if not -1 < correlation < 1:
+        faults.append(f"correlation {correlation} is not between -1 and 1")
+    arms = set(zip(evidence.arms["trial_id"], evidence.arms["arm_id"], strict=True))
+    for trial, arm in reference.items():
+        if (trial, arm) not in arms:
+            faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+
+
+def _left_out(trial: dict, flags: Sequence[str], designs: Sequence[str]) -> str | None:
+    if trial["flag"] in flags:
+        return f"flagged {trial['flag']}: {trial['flag_reason']}"
+    if trial["design"] not in designs:
+        return f"design: {trial['design']}"
+    return None
+
+
+def _references(arms: pd.DataFrame, request: Request) -> list[list[tuple[str, list[str]]]]:
+    """Ways to compare the arms of a trial, best first: each a list of (reference, arms)."""
+    exercise = arms[arms["exercise_type"] != "none"]
+    trial = arms["trial_id"].iloc[0]
+    if trial in request.reference:
+        chosen = request.reference[trial]
+        return [[(chosen, [arm for arm in exercise["arm_id"] if arm != chosen])]]
+    ways = [
+        [(reference, list(exercise["arm_id"]))]
+        for reference in inactive_references(arms, request.inactive)
+    ]
+    if ways:
+        return ways
+    pairs = []
+    for _, same in exercise.groupby("exercise_type", sort=False, observed=True):
+        lowest = lower_dose_reference(same) if len(same) > 1 else None
+        if lowest is not None:
+            pairs.append((lowest, [arm for arm in same["arm_id"] if arm != lowest]))
+    return [pairs]
+
+
+def _estimates(arms: pd.DataFrame, trial: TrialResults, request: Request) -> list[Estimate]:
+    programme = arms.loc[arms["exercise_type"] != "none", "duration_weeks"].max()
+    for way in _references(arms, request):
+        best = [_best(reference, others, trial, programme, request) for reference, others in way]
+        found = [estimate for estimate in best if estimate is not None]
+        if found:
+            return found
+    return []
+
+
+def _best(
+    reference: str, others: list[str], trial: TrialResults, programme: float, request: Request
+) -> Estimate | None:
+    ranked = []
+    for occasion, source in product(trial.occasions, request.sources):
+        rank = time_rank(occasion.weeks, occasion.label, request.timepoint, programme)
+        if rank is None:
+            continue
+        if source == "reported":
+            estimate = from_contrasts(reference, others, trial, occasion, request)
+        else:
+            estimate = from_arms(reference, others, trial, occasion, source, request)
+        if estimate is not None:
+            instrument = instrument_rank(request.outcome, occasion.key[0])
+            order = (-len(estimate.arms), rank, instrument, request.sources.index(source))
+            ranked.append((order, len(ranked), estimate))
+    return min(ranked)[2] if ranked else None
+
+
+def _rows(trial: dict, arms: pd.DataFrame, estimate: Estimate) -> list[dict]:
+    by_arm = arms.set_index("arm_id")
+    reference = by_arm.loc[estimate.reference]
+    author = trial["first_author"] if pd.notna(trial["first_author"]) else trial["trial_id"]
+    year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
+    instrument, text, _ = estimate.occasion.key
+    rows = []
+    for position, arm in enumerate(estimate.arms):
+        own = by_arm.loc[arm]
+        several = len(estimate.arms) > 1
+        rows.append(
+            {
+                "trial_id": trial["trial_id"],
+                "arm_id": arm,
+                "ref_arm_id": estimate.reference,
+                "label": f"{author}{year}" + (f", {own['arm_label']}" if several else ""),
+                "first_author": trial["first_author"],
+                "year": trial["year"],
+                "population": str(trial["population"]),
+                "exercise_type": str(own["exercise_type"]),
+                "ref_exercise_type": str(reference["exercise_type"]),
+                "comparator_type": reference["comparator_type"],
+                "reference_kind": (
+                    "inactive" if str(reference["exercise_type"]) == "none" else "lower dose"
+                ),
+                "instrument": text if instrument == "other" else instrument,
+                "timepoint_weeks": estimate.occasion.weeks,
+                "source": estimate.source,
+                "yi": estimate.yi[position],
+                "vi": estimate.covariance[position, position],
+                "n_arm": estimate.n_arms[position],
+                "n_ref": estimate.n_reference,
+                **{name: own[name] for name in DOSE_MEASURES},
+                **{f"ref_{name}": reference[name] for name in DOSE_MEASURES},
+            }
+        )
+    return rows
+
+
+def _columns() -> list[str]:
+    return [
+        *("trial_id arm_id ref_arm_id label first_author year population exercise_type").split(),
+        *("ref_exercise_type comparator_type reference_kind instrument timepoint_weeks").split(),
+        *("source yi vi n_arm n_ref").split(),
+        *DOSE_MEASURES,
+        *(f"ref_{name}" for name in DOSE_MEASURES),
+    ]
+
+
+def _by_trial_covariance(table: pd.DataFrame, matrices: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """One matrix a trial: contrasts with different reference arms of a trial are independent."""
+    merged: dict[str, np.ndarray] = {}
+    first = 0
+    for matrix in matrices:
+        trial = table["trial_id"].iloc[first]
+        first += len(matrix)
+        if trial in merged:
+            old = merged[trial]
+            size = len(old)
+            matrix = np.block(
+                [
+                    [old, np.zeros((size, len(matrix)))],
+                    [np.zeros((len(matrix), size)), matrix],
+                ]
+            )
+        merged[trial] = matrix
+    return tuple(merged.values())

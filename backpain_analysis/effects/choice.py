@@ -1,0 +1,128 @@
+"""Which arm is the reference, which time counts, which instrument speaks for an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+INACTIVE = ("no_treatment", "waitlist", "usual_care", "education_advice")
+"""Comparators that count as inactive, in order of preference as a trial's reference arm."""
+
+INSTRUMENTS = {
+    "pain_intensity": (
+        "VAS",
+        "NRS",
+        "CPGS_pain",
+        "BPI",
+        "NRS0_6",
+        "VRS",
+        "PPI",
+        "SF_MPQ",
+        "MPQ",
+    ),
+    "disability": ("ODI", "RMDQ", "RMDQ23", "QBPDS", "CPGS_disability", "PDI", "PSFS"),
+}
+"""Order of preference where a trial reports several instruments; others follow alphabetically."""
+
+Timepoint = str | tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for (see `assemble.from_evidence`)."""
+
+    outcome: str
+    measure: str
+    timepoint: Timepoint
+    sources: tuple[str, ...]
+    correlation: float
+    reference: Mapping[str, str]
+    inactive: Sequence[str]
+
+
+def inactive_references(arms: pd.DataFrame, inactive: Sequence[str]) -> list[str]:
+    """Arms of one trial that may serve as its inactive reference, best first."""
+    words = arms["comparator_type"].astype(str)
+    return [arm for word in inactive for arm in arms.loc[words == word, "arm_id"]]
+
+
+def lower_dose_reference(arms: pd.DataFrame) -> str | None:
+    """The lowest-dosed of several arms of one exercise type, or None where none is lowest.
+
+    Doses are compared by the first of minutes per week, sessions per week, total sessions,
+    minutes per session and weeks that is known for all the arms and differs between them.
+    """
+    for measure in (
+        "minutes_per_week",
+        "sessions_per_week",
+        "total_sessions",
+        "minutes_per_session",
+        "duration_weeks",
+    ):
+        doses = arms[measure]
+        if doses.notna().all() and doses.nunique() > 1:
+            lowest = doses == doses.min()
+            return arms.loc[lowest, "arm_id"].iloc[0] if lowest.sum() == 1 else None
+    return None
+
+
+def time_rank(weeks: float, label: str, timepoint: Timepoint, programme: float) -> float | None:
+    """How well a time of measurement fits the request: 0 is best, None means not at all.
+
+    "post" takes measurements labelled so, nearest to the end of the programme; "followup" those
+    labelled so and later than the programme, the latest first; a window `(low, high)` in weeks
+    since baseline takes any that lies inside, nearest to its middle.
+
+    Parameters
+    ----------
+    weeks : float
+        Since baseline; NaN where unknown.
+    label : str
+    timepoint : "post", "followup" or (low, high)
+    programme : float
+        Length of the trial's programme in weeks; NaN where unknown.
+    """
+    if timepoint == "post":
+        if label != "post":
+            return None
+        if np.isnan(weeks):
+            return 1e6
+        return abs(weeks - programme) if np.isfinite(programme) else 1e3 - weeks
+    if timepoint == "followup":
+        if label != "followup" or (weeks <= programme):
+            return None
+        return 1e6 if np.isnan(weeks) else 1e3 - weeks
+    low, high = timepoint
+    if label == "baseline" or np.isnan(weeks) or not low <= weeks <= high:
+        return None
+    return abs(weeks - (low + high) / 2) if np.isfinite(high) else weeks - low
+
+
+def instrument_rank(outcome: str, instrument: str) -> int:
+    """Place of an instrument in the order of preference of its outcome."""
+    order = INSTRUMENTS.get(outcome, ())
+    return order.index(instrument) if instrument in order else len(order)
+
+
+def check_timepoint(timepoint: Timepoint) -> Timepoint:
+    """The time asked for, as "post", "followup" or a pair of weeks.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    if timepoint in ("post", "followup"):
+        return timepoint
+    try:
+        low, high = (float(week) for week in timepoint)
+    except (TypeError, ValueError):
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high:
+        raise ValueError(
+            f"timepoint {timepoint!r}: give 'post', 'followup' or a pair of weeks (low, high)."
+        )
+    return low, high

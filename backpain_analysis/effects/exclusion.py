@@ -1,0 +1,63 @@
+"""Why an arm gave no effect size: the reason a reader is told."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from backpain_analysis.effects.choice import (
+    Request,
+    inactive_references,
+    lower_dose_reference,
+    time_rank,
+)
+from backpain_analysis.effects.trial_results import Row, TrialResults, occasion_of
+
+
+def reasons(
+    arms: pd.DataFrame,
+    used: set[str],
+    left_out: str | None,
+    trial: TrialResults,
+    request: Request,
+) -> list[tuple[str, str, str]]:
+    """(trial_id, arm_id, reason) for each arm of a trial that is not `used`."""
+    return [
+        (arm["trial_id"], arm["arm_id"], left_out or _reason(arm, arms, used, trial, request))
+        for arm in arms.to_dict("records")
+        if arm["arm_id"] not in used
+    ]
+
+
+def _reason(
+    arm: dict, arms: pd.DataFrame, used: set[str], trial: TrialResults, request: Request
+) -> str:
+    exercise = arms[arms["exercise_type"] != "none"]
+    if arm["exercise_type"] == "none":
+        if arm["comparator_type"] not in request.inactive:
+            return f"no exercise and not inactive ({arm['comparator_type']})"
+        return (
+            "another inactive arm is the reference" if used else "reference of no usable contrast"
+        )
+    if arm["trial_id"] not in request.reference and not inactive_references(arms, request.inactive):
+        same = exercise[exercise["exercise_type"] == arm["exercise_type"]]
+        if len(same) < 2:
+            return "no inactive arm and no other dose of the same exercise"
+        if lower_dose_reference(same) is None:
+            return "no inactive arm, and no dose field tells the arms of this exercise apart"
+    name = arm["arm_id"]
+    rows = [row for row in trial.arm_rows if row.arm_id == name]
+    rows += [row for row in trial.difference_rows if name in (row.arm_id, row.ref_arm_id)]
+    if not rows:
+        return f"{request.outcome} not reported for this arm"
+    timely = [row for row in rows if _is_timely(row, exercise["duration_weeks"].max(), request)]
+    if not timely:
+        return "not reported at the time asked for"
+    problems = [row.problem for row in timely if row.problem is not None]
+    if len(problems) < len(timely):
+        return "no usable result of the reference arm to compare with"
+    return problems[0]
+
+
+def _is_timely(row: Row, programme: float, request: Request) -> bool:
+    _, weeks, label = occasion_of(row)
+    return label != "baseline" and time_rank(weeks, label, request.timepoint, programme) is not None

@@ -1,0 +1,137 @@
+"""`Effects`: one row a contrast, with the covariance of the contrasts of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backpain_analysis.display import html_table
+from backpain_analysis.evidence.dose import DOSE_MEASURES
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effect sizes ready for a model.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a contrast (arm against its trial's reference arm), rows of a trial together:
+        `trial_id, arm_id, ref_arm_id, label, first_author, year, population, exercise_type,
+        ref_exercise_type, comparator_type, reference_kind` ("inactive" or "lower dose"),
+        `instrument, timepoint_weeks, source, yi, vi, n_arm, n_ref` and, for every measure in
+        `DOSE_MEASURES`, the dose of the arm and `ref_<measure>` of the reference arm.
+    covariance : tuple of ndarray
+        Sampling covariance of the contrasts of each trial, in the order of the table.
+    excluded : DataFrame
+        `trial_id, arm_id, reason`: every arm of a trial with this outcome that is not in the
+        table (and is no reference in it), and every trial left out as a whole.
+    outcome, measure : str
+        `measure` "MD" is in points of 0-100, "SMD" in standard deviations (Hedges' g).
+    """
+
+    table: pd.DataFrame
+    covariance: tuple[np.ndarray, ...]
+    excluded: pd.DataFrame
+    outcome: str
+    measure: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def trials(self) -> list[str]:
+        """Trial ids in the order of the table."""
+        return list(dict.fromkeys(self.table["trial_id"]))
+
+    @property
+    def n_trials(self) -> int:
+        return self.table["trial_id"].nunique()
+
+    @property
+    def n_participants(self) -> int:
+        """Participants in the arms that enter, each arm counted once; unknown sizes count zero."""
+        arms = self.table[["trial_id", "arm_id", "n_arm"]].drop_duplicates(["trial_id", "arm_id"])
+        references = self.table.drop_duplicates(["trial_id", "ref_arm_id"])
+        return int(arms["n_arm"].sum() + references["n_ref"].sum())
+
+    def select(self, keep: pd.Series | Callable[[pd.DataFrame], pd.Series], reason: str) -> Effects:
+        """The contrasts for which `keep` is true; the others are listed as excluded.
+
+        Parameters
+        ----------
+        keep : boolean Series on the table's index, or a function of the table giving one
+        reason : str
+            What `excluded` says of the others.
+        """
+        mask = np.asarray(keep(self.table) if callable(keep) else keep, dtype=bool)
+        gone = self.table.loc[~mask, ["trial_id", "arm_id"]].assign(reason=reason)
+        positions = self.table.groupby("trial_id", sort=False).indices
+        covariance = []
+        for trial, matrix in zip(self.trials, self.covariance, strict=True):
+            inside = mask[positions[trial]]
+            if inside.any():
+                covariance.append(matrix[np.ix_(inside, inside)])
+        return replace(
+            self,
+            table=self.table[mask].reset_index(drop=True),
+            covariance=tuple(covariance),
+            excluded=pd.concat([self.excluded, gone], ignore_index=True),
+        )
+
+    def against_inactive(self) -> Effects:
+        """Contrasts whose reference arm did no exercise: what "the effect of exercise" means."""
+        return self.select(
+            lambda t: t["reference_kind"] == "inactive", "compared with a lower dose, not inactive"
+        )
+
+    def with_dose(self, measure: str) -> Effects:
+        """Contrasts whose dose of both arms is known, as columns `dose` and `ref_dose`.
+
+        Raises
+        ------
+        ValueError
+            If `measure` is none of `DOSE_MEASURES`.
+        """
+        if measure not in DOSE_MEASURES:
+            raise ValueError(f"unknown dose {measure!r}: use one of {', '.join(DOSE_MEASURES)}.")
+        known = self.select(
+            lambda t: t[measure].notna() & t[f"ref_{measure}"].notna(),
+            f"{measure} not reported",
+        )
+        distinct = known.select(
+            lambda t: t[measure] != t[f"ref_{measure}"], f"both arms have the same {measure}"
+        )
+        table = distinct.table.assign(
+            dose=distinct.table[measure], ref_dose=distinct.table[f"ref_{measure}"]
+        )
+        return replace(distinct, table=table)
+
+    def excluded_counts(self) -> pd.DataFrame:
+        """How many arms (and trials) were left out for which reason."""
+        counts = self.excluded.groupby("reason", sort=False).agg(
+            trials=("trial_id", "nunique"), arms=("arm_id", "size")
+        )
+        return counts.sort_values("arms", ascending=False, kind="stable").reset_index()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and dicts, as for JSON."""
+        return {
+            "outcome": self.outcome,
+            "measure": self.measure,
+            "table": self.table.to_dict(orient="records"),
+            "covariance": [matrix.tolist() for matrix in self.covariance],
+            "excluded": self.excluded.to_dict(orient="records"),
+        }
+
+    def _repr_html_(self) -> str:
+        shown = self.table[["label", "exercise_type", "instrument", "timepoint_weeks", "yi", "vi"]]
+        note = (
+            f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
+            f"{len(self.excluded)} arms left out (see .excluded)."
+        )
+        return html_table(shown, title=f"{self.outcome}, {self.measure}", note=note)

@@ -1,0 +1,134 @@
+"""Between-trial variance of independent effect sizes: estimators and the Q-profile interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import optimize, stats
+
+
+class WeightedFit:
+    """Weighted least squares of `y` on X at a given tau2, weights `1/(v + tau2)`.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+    cov : ndarray, shape (p, p)
+        `(X'WX)^-1`.
+    rss : float
+        Weighted residual sum of squares; Cochran's Q at tau2 = 0.
+    weights : ndarray, shape (k,)
+    """
+
+    def __init__(self, y: np.ndarray, v: np.ndarray, X: np.ndarray, tau2: float = 0.0) -> None:
+        self.weights = 1 / (v + tau2)
+        root = np.sqrt(self.weights)
+        q, r = np.linalg.qr(X * root[:, None])
+        scaled = y * root
+        inverse = np.linalg.inv(r)
+        self.beta = inverse @ (q.T @ scaled)
+        self.cov = inverse @ inverse.T
+        residual = scaled - q @ (q.T @ scaled)
+        self.rss = float(residual @ residual)
+        self.leverage = np.einsum("ij,ij->i", q, q)
+
+    @property
+    def trace_p(self) -> float:
+        """Trace of `P = W - WX(X'WX)^-1X'W`."""
+        return float(np.sum(self.weights * (1 - self.leverage)))
+
+
+def _dersimonian_laird(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    common = WeightedFit(y, v, X)
+    return (common.rss - (len(y) - X.shape[1])) / common.trace_p
+
+
+def _hedges(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    plain = WeightedFit(y, np.ones_like(v), X)
+    return (plain.rss - float(np.sum(v * (1 - plain.leverage)))) / (len(y) - X.shape[1])
+
+
+def _hunter_schmidt(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    common = WeightedFit(y, v, X)
+    return (common.rss - len(y)) / float(common.weights.sum())
+
+
+def _sidik_jonkman(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    start = float(np.mean((y - y.mean()) ** 2))
+    if start == 0:
+        return 0.0
+    return start * WeightedFit(y, v, X, start).rss / (len(y) - X.shape[1])
+
+
+def _paule_mandel(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    return _solve_q(y, v, X, len(y) - X.shape[1])
+
+
+def _solve_q(y: np.ndarray, v: np.ndarray, X: np.ndarray, target: float) -> float:
+    """The tau2 at which the generalised Q statistic equals `target`; 0 if it is below at once."""
+
+    def gap(tau2: float) -> float:
+        return WeightedFit(y, v, X, tau2).rss - target
+
+    if gap(0.0) <= 0:
+        return 0.0
+    high = float(np.median(v))
+    while gap(high) > 0:
+        high *= 4
+    return float(optimize.brentq(gap, 0.0, high, xtol=1e-14 * high, rtol=1e-14, maxiter=500))
+
+
+ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    "DL": _dersimonian_laird,
+    "HE": _hedges,
+    "HS": _hunter_schmidt,
+    "SJ": _sidik_jonkman,
+    "PM": _paule_mandel,
+    "EB": _paule_mandel,
+}
+
+
+def estimate_tau2(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> float:
+    """Between-trial variance by a method of moments, set to zero where negative.
+
+    "DL" DerSimonian & Laird 1986 (doi 10.1016/0197-2456(86)90046-2), "HE" Hedges & Olkin 1985,
+    "HS" Hunter & Schmidt 1990, "SJ" Sidik & Jonkman 2005 (doi 10.1111/j.1467-9876.2005.00489.x),
+    "PM" Paule & Mandel 1982 (doi 10.6028/jres.087.022), "EB" Morris 1983
+    (doi 10.1080/01621459.1983.10477920), whose solution is PM's. Forms for a model matrix X:
+    Viechtbauer et al. 2015 (doi 10.1037/met0000016), appendix; DerSimonian & Kacker 2007
+    (doi 10.1016/j.cct.2006.04.004).
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (k,)
+        Effect sizes and sampling variances.
+    X : ndarray, shape (k, p)
+    method : {"DL", "HE", "HS", "SJ", "PM", "EB"}
+    """
+    return max(0.0, ESTIMATORS[method](y, v, X))
+
+
+def q_profile(
+    y: np.ndarray, v: np.ndarray, X: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Confidence interval of tau2 by the Q-profile method.
+
+    Source: Viechtbauer 2007 (doi 10.1002/sim.2514). Exact under the model; limits below zero are
+    set to zero.
+    """
+    df = len(y) - X.shape[1]
+    if df < 1:
+        return np.nan, np.nan
+    low = _solve_q(y, v, X, float(stats.chi2.ppf((1 + level) / 2, df)))
+    high = _solve_q(y, v, X, float(stats.chi2.ppf((1 - level) / 2, df)))
+    return low, high
+
+
+def typical_variance(v: np.ndarray, X: np.ndarray) -> float:
+    """Typical sampling variance `(k - p) / tr(P)` that I2 and H2 compare tau2 with.
+
+    Source: Higgins & Thompson 2002 (doi 10.1002/sim.1186), equation 9, in its form for a model
+    matrix as in metafor.
+    """
+    return (len(v) - X.shape[1]) / WeightedFit(np.zeros_like(v), v, X).trace_p

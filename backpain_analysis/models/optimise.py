@@ -1,0 +1,86 @@
+"""Newton's method with exact derivatives, safe on saddles and at the boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class ConvergenceError(RuntimeError):
+    """The likelihood could not be maximised; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """Where the search ended."""
+
+    theta: np.ndarray
+    value: float
+    n_iterations: int
+
+
+Derivatives = tuple[float, np.ndarray, np.ndarray]
+
+
+def maximise(
+    function: Callable[[np.ndarray], Derivatives],
+    start: np.ndarray,
+    *,
+    max_iterations: int = 200,
+    tolerance: float = 1e-11,
+) -> Maximum:
+    """Maximise a smooth function of a few parameters.
+
+    Each step solves the Newton equations with the absolute values of the Hessian's eigenvalues,
+    so it always climbs and leaves saddles, and is halved until the function rises (Nocedal &
+    Wright 2006, section 3.4). The search ends when the rise that the quadratic model promises
+    is below `tolerance`; the last step is still taken, so the error left is of second order.
+
+    Parameters
+    ----------
+    function : callable
+        Gives value, gradient (m,) and Hessian (m, m); raises LinAlgError outside its domain.
+    start : ndarray, shape (m,)
+
+    Raises
+    ------
+    ConvergenceError
+        If no maximum is found within `max_iterations`.
+    """
+    theta = np.array(start, dtype=float)
+    value, gradient, hessian = function(theta)
+    for iteration in range(1, max_iterations + 1):
+        eigenvalues, eigenvectors = np.linalg.eigh(-hessian)
+        size = np.abs(eigenvalues)
+        size = np.maximum(size, 1e-8 * max(size.max(), 1e-8))
+        step = eigenvectors @ ((eigenvectors.T @ gradient) / size)
+        longest = 2.0 * max(1.0, float(np.abs(theta).max()))
+        step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
+        promised = 0.5 * float(gradient @ step)
+        for _ in range(60):
+            try:
+                new = function(theta + step)
+            except np.linalg.LinAlgError:
+                new = None
+            if new is not None and new[0] >= value - 1e-13 * max(1.0, abs(value)):
+                break
+            step = step / 2
+        else:
+            if promised < 1e-7:
+                return Maximum(theta, value, iteration)
+            raise ConvergenceError(
+                "the likelihood could not be increased any further although its slope is not "
+                "zero: check for trials with extreme effects or near-zero variances, or use "
+                "fewer random effects."
+            )
+        theta = theta + step
+        value, gradient, hessian = new
+        if promised < tolerance:
+            return Maximum(theta, value, iteration)
+    raise ConvergenceError(
+        f"no maximum of the likelihood after {max_iterations} steps: the data may not identify "
+        "all variance parameters. Use fewer random effects (a simpler curve), method='CE', or "
+        "more trials."
+    )

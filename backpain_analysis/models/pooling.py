@@ -1,0 +1,350 @@
+"""Random- and common-effect pooling of effect sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from backpain_analysis.display import html_table
+from backpain_analysis.effects import Effects
+from backpain_analysis.models.heterogeneity import (
+    ESTIMATORS,
+    WeightedFit,
+    estimate_tau2,
+    q_profile,
+    typical_variance,
+)
+from backpain_analysis.models.mixed import RandomTerm, fit
+from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.models.terms import multi_arm_term
+
+METHODS = ("CE", "DL", "HE", "HS", "SJ", "PM", "ML", "REML", "EB")
+TESTS = ("knapp-hartung", "z")
+
+
+@dataclass(frozen=True)
+class PoolResult:
+    """A pooled effect.
+
+    Attributes
+    ----------
+    estimate, se, ci_low, ci_high, p_value : float
+    pi_low, pi_high : float
+        Prediction interval: where the effect of a new trial is expected.
+    tau2, tau2_ci_low, tau2_ci_high : float
+        Between-trial variance with its Q-profile interval (missing where trials are correlated).
+    i2, h2 : float
+        I2 in per cent.
+    q, q_df, q_p : float
+        Cochran's test of heterogeneity.
+    method, test : str
+    level : float
+    df : float
+        Degrees of freedom of the t quantile; infinite for "z".
+    n_trials : int
+    n_participants : int or None
+        Known when an `Effects` was pooled.
+    table : DataFrame
+        `label, yi, vi, weight` (per cent) a contrast.
+    llf : float
+        Log-likelihood at the estimates: restricted for "REML", else full.
+    """
+
+    estimate: float
+    se: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    pi_low: float
+    pi_high: float
+    tau2: float
+    tau2_ci_low: float
+    tau2_ci_high: float
+    i2: float
+    h2: float
+    q: float
+    q_df: int
+    q_p: float
+    method: str
+    test: str
+    level: float
+    df: float
+    n_trials: int
+    n_participants: int | None
+    llf: float
+    table: pd.DataFrame = field(repr=False)
+
+    @property
+    def tau(self) -> float:
+        return float(np.sqrt(self.tau2))
+
+    @property
+    def params(self) -> pd.Series:
+        return pd.Series({"estimate": self.estimate})
+
+    @property
+    def bse(self) -> pd.Series:
+        return pd.Series({"estimate": self.se})
+
+    def conf_int(self) -> pd.DataFrame:
+        """The interval, columns `ci_low` and `ci_high`."""
+        return pd.DataFrame(
+            {"ci_low": [self.ci_low], "ci_high": [self.ci_high]}, index=["estimate"]
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """One row: estimate, intervals and heterogeneity."""
+        names = "estimate se ci_low ci_high p_value pi_low pi_high tau2 i2 q q_df q_p n_trials"
+        return pd.DataFrame([{name: getattr(self, name) for name in names.split()}])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as for JSON."""
+        plain = {name: value for name, value in vars(self).items() if name != "table"}
+        return {**plain, "table": self.table.to_dict(orient="records")}
+
+    def _repr_html_(self) -> str:
+        title = f"Pooled effect of {self.n_trials} trials"
+        return html_table(self.summary(), title=title, note=f"{self.method}, {self.test}.")
+
+
+def pool(
+    yi: ArrayLike | Effects,
+    vi: ArrayLike | None = None,
+    *,
+    method: str = "REML",
+    test: str = "knapp-hartung",
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+) -> PoolResult:
+    """Pool effect sizes.
+
+    Parameters
+    ----------
+    yi : array_like, shape (k,), or Effects
+        Effect sizes of independent trials; or `Effects`, whose contrasts of one trial are
+        correlated: by their sampling covariance and, with more than one arm against the same
+        reference, by a heterogeneity correlation of one half (Higgins & Whitehead 1996,
+        doi 10.1002/(SICI)1097-0258(19961230)15:24<2733::AID-SIM562>3.0.CO;2-0).
+    vi : array_like, shape (k,)
+        Sampling variances; not with `Effects`.
+    method : {"REML", "ML", "CE", "DL", "HE", "HS", "SJ", "PM", "EB"}
+        Estimator of tau2 (see `heterogeneity.estimate_tau2`); "CE" is the common-effect model.
+    test : {"knapp-hartung", "z"}
+        Knapp & Hartung 2003 (doi 10.1002/sim.1482): scale the variance by the weighted residual
+        mean square, t quantiles on k - 1 degrees of freedom (trials - 1 for `Effects`).
+    level : float
+        Of the confidence and prediction intervals.
+    labels : sequence of str, optional
+
+    Returns
+    -------
+    PoolResult
+        The prediction interval is `estimate +- q sqrt(se^2 + tau2)` with the same quantile as
+        the confidence interval (as metafor; Higgins, Thompson & Spiegelhalter 2009,
+        doi 10.1111/j.1467-985X.2008.00552.x).
+
+    Raises
+    ------
+    ValueError
+        For unusable input; all of it is named.
+    """
+    n_participants, blocks, covariance = None, None, None
+    if isinstance(yi, Effects):
+        if vi is not None:
+            raise ValueError("Effects carry their own variances: leave out vi.")
+        effects, n_participants = yi, yi.n_participants
+        yi, vi = effects.table["yi"], effects.table["vi"]
+        blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
+        labels = list(effects.table["label"]) if labels is None else labels
+    y, v, labels = _checked(yi, vi, labels, method, test, level)
+    independent = blocks is None or len(set(blocks)) == len(y)
+    if independent:
+        return _pool_independent(y, v, labels, method, test, level, n_participants)
+    return _pool_blocks(y, v, covariance, blocks, labels, method, test, level, n_participants)
+
+
+def _checked(
+    yi: ArrayLike,
+    vi: ArrayLike | None,
+    labels: Sequence[str] | None,
+    method: str,
+    test: str,
+    level: float,
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    if vi is None:
+        raise ValueError("give the sampling variances vi.")
+    y, v = np.asarray(yi, dtype=float).ravel(), np.asarray(vi, dtype=float).ravel()
+    faults = []
+    if method not in METHODS:
+        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
+    if test not in TESTS:
+        faults.append(f"unknown test {test!r}: use one of {', '.join(TESTS)}")
+    if not 0 < level < 1:
+        faults.append(f"level {level} is not between 0 and 1")
+    if len(y) != len(v):
+        faults.append(f"{len(y)} effect sizes but {len(v)} variances")
+    if len(y) == 0:
+        faults.append("no effect sizes to pool")
+    labels = [f"study {i + 1}" for i in range(len(y))] if labels is None else list(labels)
+    if len(labels) != len(y):
+        faults.append(f"{len(labels)} labels for {len(y)} effect sizes")
+    elif len(y) == len(v):
+        wrong = ~np.isfinite(y) | ~np.isfinite(v) | ~(v > 0)
+        faults.extend(
+            f"{labels[i]}: yi = {y[i]}, vi = {v[i]}; both must be known and vi above zero"
+            for i in np.flatnonzero(wrong)
+        )
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    return y, v, [str(label) for label in labels]
+
+
+def _pool_independent(
+    y: np.ndarray,
+    v: np.ndarray,
+    labels: list[str],
+    method: str,
+    test: str,
+    level: float,
+    n_participants: int | None,
+) -> PoolResult:
+    k, X = len(y), np.ones((len(y), 1))
+    tau2, llf = 0.0, np.nan
+    if k > 1 and method in ESTIMATORS:
+        tau2 = estimate_tau2(y, v, X, method)
+    elif k > 1 and method != "CE":
+        model = fit(y, X, v, terms=[RandomTerm(X)], method=method)
+        tau2, llf = float(model.psi[0][0, 0]), model.llf
+    weighted, common = WeightedFit(y, v, X, tau2), WeightedFit(y, v, X)
+    if method != "REML":
+        llf = -0.5 * (float(np.sum(np.log(2 * np.pi / weighted.weights))) + weighted.rss)
+    typical = typical_variance(v, X) if k > 1 else np.nan
+    return _result(
+        estimate=float(weighted.beta[0]),
+        variance=float(weighted.cov[0, 0]),
+        rss=weighted.rss,
+        q=common.rss,
+        tau2=tau2,
+        tau2_ci=q_profile(y, v, X, level),
+        typical=typical,
+        weights=weighted.weights,
+        n_trials=k,
+        n_participants=n_participants,
+        llf=llf,
+        method=method,
+        test=test,
+        level=level,
+        table=pd.DataFrame({"label": labels, "yi": y, "vi": v}),
+    )
+
+
+def _pool_blocks(
+    y: np.ndarray,
+    v: np.ndarray,
+    covariance: Sequence[np.ndarray],
+    blocks: np.ndarray,
+    labels: list[str],
+    method: str,
+    test: str,
+    level: float,
+    n_participants: int | None,
+) -> PoolResult:
+    if method in ESTIMATORS:
+        raise ValueError(
+            f"method {method!r} is for independent effect sizes, but some of these trials have "
+            "several arms: use 'REML', 'ML' or 'CE'."
+        )
+    X = np.ones((len(y), 1))
+    term = multi_arm_term(blocks)
+    n_trials = len(set(blocks))
+    chosen = method if n_trials > 1 else "CE"
+    model = fit(y, X, covariance, blocks=blocks, terms=[term], method=chosen)
+    common = fit(y, X, covariance, blocks=blocks, method="CE")
+    tau2 = float(2 * model.psi[0][0, 0]) if model.psi else 0.0
+    weights = np.zeros(len(y))
+    trace = 0.0
+    for batch, W, W0 in zip(model.blocks.batches, model.precision, common.precision, strict=True):
+        weights[batch] = W.sum(axis=2)
+        trace += np.einsum("bii->", W0) - np.sum(W0.sum(axis=2) ** 2) * common.cov_beta[0, 0]
+    return _result(
+        estimate=float(model.beta[0]),
+        variance=float(model.cov_beta[0, 0]),
+        rss=model.rss,
+        q=common.rss,
+        tau2=tau2,
+        tau2_ci=(np.nan, np.nan),
+        typical=(len(y) - 1) / trace,
+        weights=weights,
+        n_trials=n_trials,
+        n_participants=n_participants,
+        llf=model.llf,
+        method=method,
+        test=test,
+        level=level,
+        table=pd.DataFrame({"label": labels, "yi": y, "vi": v}),
+    )
+
+
+def _result(
+    *,
+    estimate: float,
+    variance: float,
+    rss: float,
+    q: float,
+    tau2: float,
+    tau2_ci: tuple[float, float],
+    typical: float,
+    weights: np.ndarray,
+    n_trials: int,
+    n_participants: int | None,
+    llf: float,
+    method: str,
+    test: str,
+    level: float,
+    table: pd.DataFrame,
+) -> PoolResult:
+    k = len(table)
+    df = np.inf
+    if test == "knapp-hartung" and n_trials > 1:
+        variance, df = variance * rss / (k - 1), n_trials - 1.0
+    se = float(np.sqrt(variance))
+    critical = quantile(level, df)
+    half, reach = critical * se, critical * float(np.sqrt(variance + tau2))
+    q_df = k - 1
+    if method == "CE":
+        h2 = max(1.0, q / q_df) if q_df else np.nan
+        i2 = 100 * (h2 - 1) / h2
+    else:
+        h2 = 1 + tau2 / typical
+        i2 = 100 * tau2 / (tau2 + typical)
+    return PoolResult(
+        estimate=estimate,
+        se=se,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        p_value=float(two_sided_p(np.array(estimate / se), df)) if se > 0 else np.nan,
+        pi_low=estimate - reach,
+        pi_high=estimate + reach,
+        tau2=tau2,
+        tau2_ci_low=tau2_ci[0],
+        tau2_ci_high=tau2_ci[1],
+        i2=i2,
+        h2=h2,
+        q=q,
+        q_df=q_df,
+        q_p=float(stats.chi2.sf(q, q_df)) if q_df else np.nan,
+        method=method,
+        test=test,
+        level=level,
+        df=df,
+        n_trials=n_trials,
+        n_participants=n_participants,
+        llf=llf,
+        table=table.assign(weight=100 * weights / weights.sum()),
+    )

@@ -1,0 +1,111 @@
+"""What every result has in common: coefficients, intervals and tests, as in statsmodels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from backpain_analysis.display import html_table
+
+
+def quantile(level: float, df: float) -> float:
+    """Two-sided critical value: t on `df` degrees of freedom, normal for infinite ones."""
+    return (
+        float(stats.t.ppf((1 + level) / 2, df))
+        if np.isfinite(df)
+        else float(stats.norm.ppf((1 + level) / 2))
+    )
+
+
+def two_sided_p(statistic: np.ndarray, df: float) -> np.ndarray:
+    """P value of a t statistic, or of a z statistic for infinite degrees of freedom."""
+    size = np.abs(statistic)
+    return 2 * (stats.t.sf(size, df) if np.isfinite(df) else stats.norm.sf(size))
+
+
+def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
+    """Joint test that `estimate` is zero: F on `df` denominator degrees, chi-square if infinite.
+
+    Returns
+    -------
+    Series
+        `statistic, df_num, df_denom, p_value`; the statistic is F or chi-square.
+    """
+    size = len(estimate)
+    wald = float(estimate @ np.linalg.solve(cov, estimate))
+    if np.isfinite(df):
+        statistic, p = wald / size, float(stats.f.sf(wald / size, size, df))
+    else:
+        statistic, p = wald, float(stats.chi2.sf(wald, size))
+    return pd.Series({"statistic": statistic, "df_num": size, "df_denom": df, "p_value": p})
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Estimated coefficients with their covariance.
+
+    Attributes
+    ----------
+    params : Series
+        Estimates by name.
+    cov : DataFrame
+        Their covariance.
+    df : float
+        Degrees of freedom of the t reference distribution; infinite for the normal one.
+    level : float
+        Confidence level of intervals.
+    llf, aic, bic : float
+    method : str
+        Estimator of the variance parameters.
+    """
+
+    params: pd.Series = field(repr=False)
+    cov: pd.DataFrame = field(repr=False)
+    df: float
+    level: float
+    llf: float
+    aic: float
+    bic: float
+    method: str
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors."""
+        return pd.Series(np.sqrt(np.diag(self.cov)), self.params.index)
+
+    @property
+    def tvalues(self) -> pd.Series:
+        return self.params / self.bse
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided P values of the single coefficients."""
+        return pd.Series(two_sided_p(self.tvalues.to_numpy(), self.df), self.params.index)
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance of the coefficients."""
+        return self.cov.copy()
+
+    def conf_int(self, level: float | None = None) -> pd.DataFrame:
+        """Confidence intervals, columns `ci_low` and `ci_high`."""
+        half = quantile(level or self.level, self.df) * self.bse
+        return pd.DataFrame({"ci_low": self.params - half, "ci_high": self.params + half})
+
+    def summary(self) -> pd.DataFrame:
+        """A row a coefficient: `estimate, se, ci_low, ci_high, p_value`."""
+        return pd.DataFrame(
+            {"estimate": self.params, "se": self.bse, **self.conf_int(), "p_value": self.pvalues}
+        )
+
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def _note(self) -> str:
+        return f"{self.method}; log-likelihood {self.llf:.3f}; AIC {self.aic:.2f}."
+
+    def _repr_html_(self) -> str:
+        table = self.summary().rename_axis("coefficient").reset_index()
+        return html_table(table, title=self._title(), note=self._note())

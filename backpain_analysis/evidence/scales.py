@@ -92,23 +92,16 @@ def mcid_table() -> pd.DataFrame:
     return table
 
 
-def mcid(outcome: str) -> float:
-    """The default MCID of a between-group difference on 0-100.
+def mcid(outcome: str) -> float | None:
+    """The published MCID of a between-group difference in points of 0-100, None without one.
 
     The thresholds of the Cochrane review of exercise for chronic low back pain (Hayden 2021,
-    doi 10.1002/14651858.CD009790.pub2), read from `data/reference/mcid.csv`.
-
-    Raises
-    ------
-    ValueError
-        For outcomes without a published between-group threshold.
+    doi 10.1002/14651858.CD009790.pub2), read from `data/reference/mcid.csv`. Others are in
+    `mcid_table`.
     """
     words = {"pain_intensity": "pain", "disability": "functional limitations"}
     if outcome not in words:
-        raise ValueError(
-            f"no published between-group MCID for {outcome!r}: give `mcid` yourself "
-            f"(known: {', '.join(words)}; other thresholds in mcid_table())."
-        )
+        return None
     table = mcid_table()
     between = table[table["kind"] == "between_group_absolute"]
     return float(between.loc[between["instrument"].str.contains(words[outcome]), "mcid"].iloc[0])

@@ -1,0 +1,207 @@
+"""From cells of text to validated tables, with every fault found on the way."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from backpain_analysis.datasets.datapackage import Field
+from backpain_analysis.datasets.words import did_you_mean, nearest
+from backpain_analysis.evidence.faults import Fault
+from backpain_analysis.evidence.reading import NEEDED, RawTable, read_tables
+from backpain_analysis.evidence.rules import RULES
+from backpain_analysis.evidence.schema import (
+    MALFORMED,
+    TABLES,
+    TOO_HIGH,
+    TOO_LOW,
+    UNKNOWN_WORD,
+    empty_table,
+    table_schema,
+    table_spec,
+    typed,
+)
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MISSING_WORDS = {"n/a", "na", "nan", "nr", "none", "null", "nil", "-", "–", ".", "?", "missing"}
+
+
+def check_evidence(path: str | Path) -> list[Fault]:
+    """Everything that is wrong with a folder or workbook of evidence tables.
+
+    Parameters
+    ----------
+    path
+        As in :func:`load_evidence`. Only read, never written.
+
+    Returns
+    -------
+    list of Fault
+        Empty if the input can be loaded.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`.
+    """
+    raw, faults = read_tables(Path(path))
+    return check_tables(raw, faults)[1]
+
+
+def check_tables(
+    raw: Mapping[str, RawTable], faults: list[Fault]
+) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
+    """Type and check tables of text.
+
+    Parameters
+    ----------
+    raw
+        The tables that could be read.
+    faults
+        What reading found already.
+
+    Returns
+    -------
+    tables : dict of DataFrame
+        All four tables, an absent one without rows; none at all if there are faults.
+    faults : list of Fault
+        Those given and those found, by table and row.
+    """
+    faults = list(faults)
+    tables = {}
+    for name in TABLES:
+        if name in raw:
+            frame, found = _check_columns(raw[name])
+            frame, unreadable = _coerce(frame, raw[name])
+            tables[name] = frame
+            faults += found + unreadable
+            faults += _schema_faults(frame, raw[name], found + unreadable)
+        else:
+            tables[name] = empty_table(name)
+    faults += _without_rows(raw)
+    for rule in RULES:
+        faults += [replace(fault, file=raw[fault.table].file) for fault in rule(tables)]
+    if not faults:
+        return {name: typed(frame, name) for name, frame in tables.items()}, []
+    order = {name: place for place, name in enumerate(TABLES)}
+    faults.sort(key=lambda fault: (order.get(fault.table, -1), fault.row or 0))
+    return {}, faults
+
+
+def _check_columns(raw: RawTable) -> tuple[pd.DataFrame, list[Fault]]:
+    """The cells with every known column; faults of missing and of misspelt columns."""
+    spec, cells = table_spec(raw.name), raw.cells
+    absent = [field for field in spec.fields if field.name not in cells]
+    faults = []
+    for column in cells.columns.difference(spec.columns):
+        if meant := nearest(column, [field.name for field in absent], cutoff=0.8):
+            hint = f"Did you mean {meant!r}? A column of your own needs a name less like it."
+            faults.append(Fault(raw.name, raw.file, None, column, None, "unknown column", hint))
+    for field in absent:
+        if field.required:
+            rule, hint = "required column is missing", field.description
+            faults.append(Fault(raw.name, raw.file, None, field.name, None, rule, hint))
+    missing = pd.DataFrame({field.name: pd.NA for field in absent}, cells.index, dtype="str")
+    return pd.concat([cells, missing], axis="columns"), faults
+
+
+def _coerce(cells: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[Fault]]:
+    """Numbers from text; a cell that is no number becomes missing, and a fault."""
+    frame, faults = cells.copy(), []
+    for field in table_spec(raw.name).fields:
+        if field.kind == "string":
+            continue
+        text = cells[field.name]
+        numbers = pd.Series([_number(cell) for cell in text], text.index, dtype="float64")
+        for row in text.index[text.notna() & numbers.isna()]:
+            rule, hint = "not a number", _as_number(text[row])
+            faults.append(Fault(raw.name, raw.file, row, field.name, text[row], rule, hint))
+        if field.kind == "integer":
+            broken = numbers % 1 > 0
+            for row in text.index[broken]:
+                rule, hint = "not a whole number", field.description
+                faults.append(Fault(raw.name, raw.file, row, field.name, text[row], rule, hint))
+            numbers = numbers.mask(broken)
+        frame[field.name] = numbers.astype(field.dtype)
+    return frame, faults
+
+
+def _number(cell: object) -> float:
+    """The number a cell holds, NaN where it holds none."""
+    if not isinstance(cell, str) or not _NUMBER.fullmatch(cell):
+        return math.nan
+    number = float(cell)
+    return number if math.isfinite(number) else math.nan
+
+
+def _as_number(text: str) -> str:
+    """How a cell that is no number should be written."""
+    if text.lower() in _MISSING_WORDS:
+        return "Leave the cell empty where the value is missing."
+    plain = text.replace("−", "-").replace("–", "-").replace(",", ".")
+    if _NUMBER.fullmatch(plain):
+        return f"Write {plain}."
+    return "Give one number with a decimal point and no unit, e.g. 12.5, or leave the cell empty."
+
+
+def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> Iterator[Fault]:
+    """Failures of the pandera schema as faults, without repeating those known already."""
+    try:
+        table_schema(raw.name).validate(frame, lazy=True)
+        return
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+    spec = table_spec(raw.name)
+    told = {(fault.row, fault.column) for fault in known}
+    twice = set()
+    for column, check, row in cases[["column", "check", "index"]].itertuples(index=False):
+        if check == "multiple_fields_uniqueness":
+            twice.add(row)
+        elif not told & {(row, column), (None, column)}:
+            value = raw.cells[column].get(row)
+            text = None if pd.isna(value) else str(value)
+            rule, hint = _explained(check, spec.field(column), text)
+            yield Fault(raw.name, raw.file, row, column, text, rule, hint)
+    for row in sorted(twice):
+        hint = f"Rows are told apart by {', '.join(spec.unique)}."
+        key = frame.loc[row, spec.unique[-1]] if raw.name in NEEDED else None
+        column = spec.unique[-1] if raw.name in NEEDED else None
+        yield Fault(raw.name, raw.file, row, column, key, "row is there twice", hint)
+
+
+def _explained(check: str, field: Field, value: str | None) -> tuple[str, str]:
+    """Rule and hint of a failed check."""
+    unit = f" {field.unit}" if field.unit else ""
+    if check == UNKNOWN_WORD:
+        return check, did_you_mean(value, field.vocabulary)
+    if check == TOO_LOW and field.exclusive_minimum is not None:
+        return check, f"It must be above {field.exclusive_minimum:g}{unit}."
+    if check == TOO_LOW:
+        return check, f"It must be at least {field.minimum:g}{unit}."
+    if check == TOO_HIGH:
+        return check, f"It must be at most {field.maximum:g}{unit}."
+    if check == MALFORMED:
+        return check, field.description
+    if check == "not_nullable":
+        return "required value is missing", field.description
+    return check, field.description
+
+
+def _without_rows(raw: Mapping[str, RawTable]) -> Iterator[Fault]:
+    """Trials and arms have rows, and so has one table of results."""
+    bare = [name for name, table in raw.items() if table.cells.empty]
+    for name in NEEDED:
+        if name in bare:
+            hint = "Add a row below the column names."
+            yield Fault(name, raw[name].file, None, None, None, "the table has no rows", hint)
+    results = [name for name in ("outcomes", "contrasts") if name in raw]
+    if results and set(results) <= set(bare):
+        name = results[0]
+        rule, hint = "no results", "outcomes or contrasts needs a row."
+        yield Fault(name, raw[name].file, None, None, None, rule, hint)

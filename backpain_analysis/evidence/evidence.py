@@ -1,0 +1,298 @@
+"""The evidence: four validated tables, held together and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.datasets.words import did_you_mean
+from backpain_analysis.evidence import overview
+from backpain_analysis.evidence.checking import check_tables
+from backpain_analysis.evidence.faults import EvidenceError
+from backpain_analysis.evidence.reading import raw_from_frame, read_label, read_tables
+from backpain_analysis.evidence.schema import TABLES, vocabulary
+
+if TYPE_CHECKING:
+    from backpain_analysis.effects import Effects
+
+BACK_PAIN = ("acute_lbp", "subacute_lbp", "chronic_nslbp", "recurrent_lbp", "mixed_lbp")
+"""The words of ``population`` that are back pain."""
+
+Words = str | Iterable[str] | None
+
+
+def load_evidence(path: str | Path | None = None) -> Evidence:
+    """Read, check and hold the evidence of a folder or workbook.
+
+    Parameters
+    ----------
+    path
+        None for the bundled trials; else a folder with the tables ``trials``, ``arms``,
+        ``outcomes`` and ``contrasts`` as ``.csv`` (UTF-8) or ``.parquet``, or one ``.xlsx``
+        workbook with sheets of these names. Trials, arms and one of outcomes and contrasts are
+        needed. Columns are those of ``data/README.md``: the required ones must be there, the
+        others may be absent (all missing), further ones are kept as text. Nothing is written.
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    EvidenceError
+        If anything is wrong; it holds all faults at once.
+    FileNotFoundError
+        If there is nothing at `path`.
+    """
+    folder = data_dir() / "trials" if path is None else Path(path)
+    tables, faults = check_tables(*read_tables(folder))
+    if faults:
+        raise EvidenceError(faults, folder)
+    name, version = read_label(folder)
+    return Evidence(tables, name, version)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence:
+    """Trials, arms and their results, validated.
+
+    Made by :func:`load_evidence` or :meth:`from_frames`. The attributes ``trials``, ``arms``,
+    ``outcomes`` and ``contrasts`` are DataFrames whose columns ``data/README.md`` explains. Each
+    access gives a copy-on-write view: changing it never changes the evidence.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data set: from its ``datapackage.json``, else of its folder or file.
+    version : str or None
+        Version from its ``datapackage.json``.
+    """
+
+    _tables: Mapping[str, pd.DataFrame]
+    name: str
+    version: str | None = None
+
+    @classmethod
+    def from_frames(
+        cls,
+        trials: pd.DataFrame,
+        arms: pd.DataFrame,
+        outcomes: pd.DataFrame | None = None,
+        contrasts: pd.DataFrame | None = None,
+        *,
+        name: str = "frames",
+    ) -> Evidence:
+        """Evidence from tables in memory, checked as :func:`load_evidence` checks files.
+
+        Faults number rows as if the frames were spreadsheets: the first row is row 2.
+
+        Raises
+        ------
+        EvidenceError
+            If anything is wrong; it holds all faults at once.
+        """
+        frames = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
+        faults: list = []
+        raw = {
+            table: raw_from_frame(table, table, frame, faults)
+            for table, frame in frames.items()
+            if frame is not None
+        }
+        tables, faults = check_tables(raw, faults)
+        if faults:
+            raise EvidenceError(faults, name)
+        return cls(tables, name)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial."""
+        return self._tables["trials"].copy(deep=False)
+
+    @property
+    def arms(self) -> pd.DataFrame:
+        """One row an arm."""
+        return self._tables["arms"].copy(deep=False)
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """One row a value of one arm at one time point."""
+        return self._tables["outcomes"].copy(deep=False)
+
+    @property
+    def contrasts(self) -> pd.DataFrame:
+        """One row a difference between two arms as reported."""
+        return self._tables["contrasts"].copy(deep=False)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the four tables as canonical CSV.
+
+        The same facts in the same order give the same hash, whatever file format they came from.
+        """
+        digest = hashlib.sha256()
+        for name in TABLES:
+            text = self._tables[name].to_csv(index=False, lineterminator="\n")
+            digest.update(f"{name}\n{text}".encode())
+        return digest.hexdigest()
+
+    def filter(
+        self,
+        *,
+        trial_id: Words = None,
+        exercise_type: Words = None,
+        population: Words = None,
+        outcome: Words = None,
+        year: tuple[int, int] | None = None,
+        flag: Words = None,
+        design: Words = None,
+        country: Words = None,
+    ) -> Evidence:
+        """The evidence of the trials that meet every condition given.
+
+        Parameters
+        ----------
+        trial_id, population, flag, design, country
+            A word or several: trials with one of them. A trial where it is missing is left out.
+        year
+            First and last year, both included. Trials without a year are left out.
+        exercise_type
+            A word or several: trials with at least one arm of these types. Of these trials the
+            arms of these types and the arms without exercise stay (``none``), so that contrasts
+            remain; their other exercise arms, and all results of those, go. ``none`` alone
+            gives the arms without exercise and nothing else.
+        outcome
+            A word or several: result rows of these outcomes, and the trials that have some.
+
+        Returns
+        -------
+        Evidence
+            With the same name and version, and a content hash of its own.
+
+        Raises
+        ------
+        ValueError
+            If a word is not in the vocabulary; the message names the nearest known word.
+        """
+        tables = {name: self._tables[name] for name in TABLES}
+        trials = tables["trials"]
+        conditions = {
+            "trial_id": trial_id,
+            "population": population,
+            "flag": flag,
+            "design": design,
+            "country": country,
+        }
+        keep = pd.Series(True, trials.index)
+        for column, words in conditions.items():
+            if words is not None:
+                known = vocabulary("trials", column) or tuple(trials[column].dropna().unique())
+                keep &= trials[column].isin(_known_words(column, words, known))
+        if year is not None:
+            first, last = year
+            if first > last:
+                raise ValueError(f"year = ({first}, {last}): the first year must not be later.")
+            keep &= trials["year"].between(first, last).fillna(False).astype(bool)
+        tables["trials"] = trials[keep]
+        if exercise_type is not None:
+            known = vocabulary("arms", "exercise_type")
+            types = _known_words("exercise_type", exercise_type, known)
+            arms = tables["arms"]
+            wanted = arms["exercise_type"].isin(types)
+            having = arms["trial_id"].isin(arms.loc[wanted, "trial_id"])
+            tables["arms"] = arms[wanted | (having & (arms["exercise_type"] == "none"))]
+        if outcome is not None:
+            words = _known_words("outcome", outcome, vocabulary("outcomes", "outcome"))
+            for name in ("outcomes", "contrasts"):
+                tables[name] = tables[name][tables[name]["outcome"].isin(words)]
+        return self._with(_consistent(tables, needs_result=outcome is not None))
+
+    def without_flags(self, *flags: str) -> Evidence:
+        """The evidence without the trials that carry one of these flags.
+
+        ``without_flags("exclude")`` is what analyses start from;
+        ``without_flags("exclude", "caution")`` is the sensitivity analysis.
+
+        Raises
+        ------
+        ValueError
+            If a flag is not known.
+        """
+        words = _known_words("flag", flags, vocabulary("trials", "flag"))
+        trials = self._tables["trials"]
+        kept = trials[~trials["flag"].isin(words)]
+        return self._with(_consistent({**self._tables, "trials": kept}))
+
+    def coverage(self) -> pd.DataFrame:
+        """What each trial reports: see :func:`backpain_analysis.evidence.overview.coverage`."""
+        return overview.coverage(self)
+
+    def describe(self) -> pd.DataFrame:
+        """The counts a reader wants first: see
+        :func:`backpain_analysis.evidence.overview.describe`.
+        """
+        return overview.describe(self)
+
+    def effects(self, outcome: str, **options: Any) -> Effects:
+        """Effect sizes of one outcome: see :func:`backpain_analysis.effects.from_evidence`."""
+        from backpain_analysis import effects
+
+        return effects.from_evidence(self, outcome, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name, version, hash and the tables as lists of rows; a missing value is None."""
+        rows = {
+            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            for name, table in self._tables.items()
+        }
+        head = {"name": self.name, "version": self.version, "content_hash": self.content_hash}
+        return {**head, **rows}
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in TABLES)
+        version = f" {self.version}" if self.version else ""
+        return f"<Evidence {self.name}{version}: {sizes}>"
+
+    def _repr_html_(self) -> str:
+        return overview.as_html(self)
+
+    def _with(self, tables: Mapping[str, pd.DataFrame]) -> Evidence:
+        return replace(self, _tables=tables)
+
+
+def _known_words(what: str, words: Words, known: Iterable[str]) -> list[str]:
+    """The words as a list, all of them known."""
+    chosen = [words] if isinstance(words, str) else list(words or ())
+    known = list(known)
+    for word in chosen:
+        if word not in known:
+            raise ValueError(f"{what}: no {word!r}. {did_you_mean(word, known)}")
+    return chosen
+
+
+def _consistent(
+    tables: Mapping[str, pd.DataFrame], *, needs_result: bool = False
+) -> dict[str, pd.DataFrame]:
+    """Tables in which every arm has its trial, and every result its arms; no trial without arms."""
+    trials, arms = tables["trials"], tables["arms"]
+    arms = arms[arms["trial_id"].isin(trials["trial_id"])]
+    known = pd.MultiIndex.from_frame(arms[["trial_id", "arm_id"]])
+
+    def of_known_arms(frame: pd.DataFrame, arm: str) -> pd.DataFrame:
+        return frame[pd.MultiIndex.from_frame(frame[["trial_id", arm]]).isin(known)]
+
+    outcomes = of_known_arms(tables["outcomes"], "arm_id")
+    contrasts = of_known_arms(of_known_arms(tables["contrasts"], "arm_id"), "ref_arm_id")
+    kept = arms["trial_id"]
+    if needs_result:
+        kept = pd.concat([outcomes["trial_id"], contrasts["trial_id"]])
+    trials = trials[trials["trial_id"].isin(kept)]
+    arms = arms[arms["trial_id"].isin(kept)]
+    parts = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
+    return {name: frame.reset_index(drop=True) for name, frame in parts.items()}

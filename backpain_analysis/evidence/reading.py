@@ -1,0 +1,209 @@
+"""Read a user's tables as text, so that a bad cell becomes a fault and not a crash."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import openpyxl
+import pandas as pd
+from openpyxl.utils.exceptions import InvalidFileException
+from pyarrow import ArrowException
+
+from backpain_analysis.evidence.faults import Fault
+from backpain_analysis.evidence.schema import TABLES
+
+NEEDED = ("trials", "arms")
+_SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as it was found: cells as text (missing where empty), index = spreadsheet row."""
+
+    name: str
+    file: str
+    cells: pd.DataFrame
+
+
+def read_tables(path: Path) -> tuple[dict[str, RawTable], list[Fault]]:
+    """Read the tables of a folder (CSV or Parquet) or of one XLSX workbook.
+
+    Parameters
+    ----------
+    path
+        Folder with ``trials``, ``arms``, ``outcomes`` and ``contrasts`` as ``.csv`` or
+        ``.parquet``, or a workbook with sheets of these names. Only read, never written.
+
+    Returns
+    -------
+    tables : dict of RawTable
+        The tables that could be read. Blanks around a cell's text are removed.
+    faults : list of Fault
+        Missing, unreadable, empty and ragged tables.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`.
+    """
+    if not path.exists():
+        raise FileNotFoundError(
+            f"Nothing at {path}: give a folder of CSV or Parquet tables "
+            f"({', '.join(TABLES)}) or one XLSX workbook with sheets of these names."
+        )
+    faults: list[Fault] = []
+    if path.is_dir():
+        tables = _read_folder(path, faults)
+    elif path.suffix.lower() == ".xlsx":
+        tables = _read_workbook(path, faults)
+    else:
+        hint = "Give a folder of CSV or Parquet tables, or one XLSX workbook."
+        return {}, [Fault(None, path.name, None, None, None, "not a folder or workbook", hint)]
+    if path.is_dir() or tables:
+        faults.extend(_absent(tables, faults, path))
+    return tables, faults
+
+
+def raw_from_frame(name: str, file: str, frame: pd.DataFrame, faults: list[Fault]) -> RawTable:
+    """A table in memory or from Parquet as a `RawTable`; row 2 is the frame's first."""
+    rows = frame.astype(object).itertuples(index=False, name=None)
+    header = [str(column) for column in frame.columns]
+    return _to_raw(name, file, [header, *rows], faults)
+
+
+def read_label(folder: Path) -> tuple[str, str | None]:
+    """Name and version of a data set: from its ``datapackage.json``, else the path's own name."""
+    descriptor = folder / "datapackage.json"
+    if not descriptor.is_file():
+        return folder.stem, None
+    try:
+        content = json.loads(descriptor.read_text(encoding="utf-8-sig"))
+        version = content.get("version")
+        return str(content.get("name", folder.stem)), None if version is None else str(version)
+    except (ValueError, AttributeError):
+        return folder.stem, None
+
+
+def _read_folder(folder: Path, faults: list[Fault]) -> dict[str, RawTable]:
+    tables = {}
+    for name in TABLES:
+        found = [folder / f"{name}{suffix}" for suffix in _SUFFIXES]
+        found = [file for file in found if file.is_file()]
+        if len(found) > 1:
+            files = " and ".join(file.name for file in found)
+            faults.append(
+                Fault(name, files, None, None, None, "table is there twice", "Keep one of them.")
+            )
+        elif found:
+            read = _read_csv if found[0].suffix == ".csv" else _read_parquet
+            if (table := read(name, found[0], faults)) is not None:
+                tables[name] = table
+    return tables
+
+
+def _read_csv(name: str, file: Path, faults: list[Fault]) -> RawTable | None:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = error.object[: error.start].count(b"\n") + 1
+        hint = "Save it as 'CSV UTF-8'."
+        faults.append(Fault(name, file.name, row, None, None, "not UTF-8 text", hint))
+        return None
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+            rows.append(row)
+    except csv.Error as error:
+        hint = "Check the quotation marks of this row, or of the one before it."
+        rule = f"not readable as CSV ({error})"
+        faults.append(Fault(name, file.name, len(rows) + 1, None, None, rule, hint))
+        return None
+    return _to_raw(name, file.name, rows, faults)
+
+
+def _read_parquet(name: str, file: Path, faults: list[Fault]) -> RawTable | None:
+    try:
+        frame = pd.read_parquet(file)
+    except (ArrowException, OSError) as error:
+        rule = f"not readable as Parquet ({str(error).splitlines()[0]})"
+        faults.append(Fault(name, file.name, None, None, None, rule, "Write the file again."))
+        return None
+    return raw_from_frame(name, file.name, frame, faults)
+
+
+def _read_workbook(file: Path, faults: list[Fault]) -> dict[str, RawTable]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # openpyxl warns of styles it does not keep
+            book = openpyxl.load_workbook(file, data_only=True)
+    except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
+        rule = f"not readable as an XLSX workbook ({error})"
+        faults.append(Fault(None, file.name, None, None, None, rule, "Save it again as XLSX."))
+        return {}
+    tables = {}
+    for name in TABLES:
+        if name in book.sheetnames:
+            rows = list(book[name].iter_rows(values_only=True))
+            if (table := _to_raw(name, file.name, rows, faults)) is not None:
+                tables[name] = table
+    return tables
+
+
+def _to_raw(
+    name: str, file: str, rows: Sequence[Iterable[object]], faults: list[Fault]
+) -> RawTable | None:
+    """Rows (the header first) as a `RawTable`; rows without any text are passed over."""
+
+    def fault(row: int | None, column: str | None, rule: str, hint: str) -> None:
+        faults.append(Fault(name, file, row, column, None, rule, hint))
+
+    texts = {number: [_text(cell) for cell in row] for number, row in enumerate(rows, start=1)}
+    texts = {number: row for number, row in texts.items() if any(row)}
+    if not texts:
+        fault(None, None, "the table is empty", "Its first row must hold the column names.")
+        return None
+    header_row = min(texts)
+    header = texts.pop(header_row)
+    while not header[-1]:
+        header.pop()
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        fault(header_row, None, "columns are not separated by commas", "Save it as 'CSV UTF-8'.")
+        return None
+    for column in sorted({column for column in header if header.count(column) > 1}):
+        fault(header_row, column, "column is there twice", "Give every column a name of its own.")
+    if "" in header:
+        fault(header_row, None, "column without a name", "Give every column a name of its own.")
+    for number, row in texts.items():
+        if len(row) < len(header) or any(row[len(header) :]):
+            rule = f"{len(row)} cells where the header has {len(header)}"
+            fault(number, None, rule, "Check commas and quotation marks of this row.")
+    cells = [row[: len(header)] + [""] * (len(header) - len(row)) for row in texts.values()]
+    frame = pd.DataFrame(cells, index=list(texts), columns=header, dtype="str")
+    frame = frame.loc[:, ~frame.columns.duplicated()]
+    return RawTable(name, file, frame.mask(frame == ""))
+
+
+def _text(cell: object) -> str:
+    """A cell as text without surrounding blanks; the empty text where nothing is there."""
+    if isinstance(cell, str):
+        return cell.strip()
+    return "" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell)
+
+
+def _absent(tables: dict[str, RawTable], faults: Sequence[Fault], path: Path) -> Iterator[Fault]:
+    """Faults of the tables that should be there and are neither read nor reported already."""
+    there = {*tables, *(fault.table for fault in faults)}
+    where = f"{path.name}, as {'a sheet' if path.is_file() else '.csv or .parquet'}"
+    for name in NEEDED:
+        if name not in there:
+            yield Fault(name, None, None, None, None, "table is missing", f"Add it to {where}.")
+    if not there & {"outcomes", "contrasts"}:
+        rule = "no results: both outcomes and contrasts are missing"
+        yield Fault(None, path.name, None, None, None, rule, f"Add one of them to {where}.")

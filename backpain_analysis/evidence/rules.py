@@ -1,0 +1,174 @@
+"""What must hold between the cells of a row, between rows and between tables: one function a rule.
+
+A rule takes the four tables (typed, index = spreadsheet row) and yields its faults. Types, ranges,
+vocabularies and duplicates are the schema's business (``evidence/schema.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+
+from backpain_analysis.datasets.words import did_you_mean
+from backpain_analysis.evidence.faults import Fault
+from backpain_analysis.evidence.schema import table_spec
+
+Tables = Mapping[str, pd.DataFrame]
+Rule = Callable[[Tables], Iterator[Fault]]
+
+
+def known_keys(tables: Tables) -> Iterator[Fault]:
+    """An arm's trial, a result's arm and a contrast's reference arm are there."""
+    for name, frame in tables.items():
+        for key in table_spec(name).foreign_keys:
+            target = tables[key.table]
+            known = set(target[list(key.reference)].itertuples(index=False, name=None))
+            if not known:
+                continue
+            for row, *cells in frame[list(key.fields)].dropna().itertuples(name=None):
+                if tuple(cells) not in known:
+                    rule, hint = f"not in table {key.table}", _near_key(cells, target)
+                    yield Fault(name, None, row, key.fields[-1], cells[-1], rule, hint)
+
+
+def _near_key(cells: list[str], target: pd.DataFrame) -> str:
+    trial, *arm = cells
+    if not arm or not (target["trial_id"] == trial).any():
+        return f"There is no trial {trial!r}. {did_you_mean(trial, target['trial_id'].unique())}"
+    arms = target.loc[target["trial_id"] == trial, "arm_id"]
+    return f"The arms of {trial} are {', '.join(arms)}."
+
+
+def arm_against_itself(tables: Tables) -> Iterator[Fault]:
+    """A contrast compares two different arms."""
+    contrasts = tables["contrasts"]
+    broken = contrasts["arm_id"] == contrasts["ref_arm_id"]
+    hint = "Name the arm it was compared with."
+    yield from _faults("contrasts", contrasts, broken, "ref_arm_id", "arm against itself", hint)
+
+
+def comparator_of_exercise(tables: Tables) -> Iterator[Fault]:
+    """An exercise arm has no comparator type; an arm without exercise has one."""
+    arms = tables["arms"]
+    has_type = arms["comparator_type"].notna()
+    exercise = arms["exercise_type"].notna() & (arms["exercise_type"] != "none")
+    rule, hint = "comparator type of an exercise arm", "Leave it empty, or set exercise_type none."
+    yield from _faults("arms", arms, exercise & has_type, "comparator_type", rule, hint)
+    none = arms["exercise_type"] == "none"
+    rule, hint = "arm without exercise and without comparator type", "Say what the arm received."
+    yield from _faults("arms", arms, none & ~has_type, "comparator_type", rule, hint)
+
+
+def scale_order(tables: Tables) -> Iterator[Fault]:
+    """A scale's largest value is above its smallest."""
+    for name in ("outcomes", "contrasts"):
+        frame = tables[name]
+        broken = frame["scale_max"] <= frame["scale_min"]
+        hint = "scale_min is {scale_min}: scale_max must be above it."
+        yield from _faults(name, frame, broken, "scale_max", "scale without width", hint)
+
+
+def mean_on_scale(tables: Tables) -> Iterator[Fault]:
+    """A level (not a change) lies within the limits of its instrument."""
+    frame = tables["outcomes"]
+    mean, level = frame["mean"], frame["value_type"] == "level"
+    sensible = ~(frame["scale_max"] <= frame["scale_min"])
+    outside = (mean < frame["scale_min"]) | (mean > frame["scale_max"])
+    hint = "The scale is {scale_min} to {scale_max}; a change needs value_type to say so."
+    broken = level & sensible & outside
+    yield from _faults("outcomes", frame, broken, "mean", "mean outside its scale", hint)
+
+
+def spread_complete(tables: Tables) -> Iterator[Fault]:
+    """A dispersion type and its values come together."""
+    frame = tables["outcomes"]
+    kind, single = frame["dispersion_type"], frame["dispersion"].notna()
+    limits = frame[["lower", "upper"]].notna()
+    broken = kind.isin(["sd", "se"]) & ~single
+    rule, hint = "dispersion type without its value", "Put the sd or se into dispersion."
+    yield from _faults("outcomes", frame, broken, "dispersion_type", rule, hint)
+    broken = kind.isin(["ci95", "iqr", "range"]) & ~limits.all(axis=1)
+    hint = "Put both limits into lower and upper."
+    yield from _faults("outcomes", frame, broken, "dispersion_type", rule, hint)
+    broken = kind.isna() & (single | limits.any(axis=1))
+    rule, hint = "spread without dispersion type", "Say what it is: sd, se, ci95, iqr or range."
+    yield from _faults("outcomes", frame, broken, "dispersion_type", rule, hint)
+
+
+def limits_in_order(tables: Tables) -> Iterator[Fault]:
+    """The upper limit of an interval is not below its lower limit."""
+    for name, _, low, high in _INTERVALS:
+        frame = tables[name]
+        hint = f"{low} is {{{low}}}: {high} must not be below it."
+        broken = frame[high] < frame[low]
+        yield from _faults(name, frame, broken, high, "upper limit below lower limit", hint)
+
+
+def value_in_limits(tables: Tables) -> Iterator[Fault]:
+    """A mean or an estimate lies within its own interval; a one-sided interval has one limit."""
+    for name, value, low, high in _INTERVALS:
+        frame = tables[name]
+        outside = (frame[value] < frame[low]) | (frame[value] > frame[high])
+        hint = f"{low} is {{{low}}}, {high} is {{{high}}}."
+        broken = outside & ~(frame[high] < frame[low])
+        yield from _faults(name, frame, broken, value, f"{value} outside its interval", hint)
+
+
+def analysed_not_above_randomised(tables: Tables) -> Iterator[Fault]:
+    """No arm analyses more participants than were randomised to it."""
+    keys = ["trial_id", "arm_id"]
+    arms = tables["arms"].drop_duplicates(keys).set_index(keys)["n_randomised"].astype("float64")
+    frame = tables["outcomes"]
+    randomised = arms.reindex(pd.MultiIndex.from_frame(frame[keys])).to_numpy()
+    frame = frame.assign(randomised=randomised)
+    broken = frame["n"].astype("float64") > randomised
+    hint = "The arm has {randomised} randomised."
+    yield from _faults("outcomes", frame, broken, "n", "more analysed than randomised", hint)
+
+
+def arms_not_above_trial(tables: Tables) -> Iterator[Fault]:
+    """Arms together hold no more participants than the trial (in a crossover: each arm alone)."""
+    trials, arms = tables["trials"], tables["arms"]
+    sizes = arms["n_randomised"].astype("float64").groupby(arms["trial_id"])
+    together = trials["trial_id"].map(sizes.sum())
+    largest = trials["trial_id"].map(sizes.max())
+    frame = trials.assign(in_arms=together.where(trials["design"] != "crossover", largest))
+    broken = frame["in_arms"] > frame["n_randomised"].astype("float64")
+    rule = "fewer randomised than its arms hold"
+    hint = "Its arms hold {in_arms}; if each participant passes through all, design is crossover."
+    yield from _faults("trials", frame, broken, "n_randomised", rule, hint)
+
+
+_INTERVALS = (
+    ("outcomes", "mean", "lower", "upper"),
+    ("contrasts", "estimate", "ci_low", "ci_high"),
+)
+
+RULES: tuple[Rule, ...] = (
+    known_keys,
+    arm_against_itself,
+    comparator_of_exercise,
+    scale_order,
+    mean_on_scale,
+    spread_complete,
+    limits_in_order,
+    value_in_limits,
+    analysed_not_above_randomised,
+    arms_not_above_trial,
+)
+
+
+def _faults(
+    table: str, frame: pd.DataFrame, broken: pd.Series, column: str, rule: str, hint: str
+) -> Iterator[Fault]:
+    """A fault for every broken row; `hint` may name columns of the row in braces."""
+    for row, cells in frame[broken].iterrows():
+        texts = {name: _shown(cell) for name, cell in cells.items()}
+        yield Fault(table, None, row, column, texts[column], rule, hint.format_map(texts))
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, str):
+        return cell
+    return "not given" if pd.isna(cell) else f"{cell:.15g}"

@@ -36,7 +36,9 @@ def _reason(
         if arm["comparator_type"] not in request.inactive:
             return f"no exercise and not inactive ({arm['comparator_type']})"
         return (
-            "another inactive arm is the reference" if used else "reference of no usable contrast"
+            "another inactive arm is the reference"
+            if used
+            else "inactive arm of a trial without a usable contrast"
         )
     if arm["trial_id"] not in request.reference and not inactive_references(arms, request.inactive):
         same = exercise[exercise["exercise_type"] == arm["exercise_type"]]
@@ -48,7 +50,7 @@ def _reason(
     rows = [row for row in trial.arm_rows if row.arm_id == name]
     rows += [row for row in trial.difference_rows if name in (row.arm_id, row.ref_arm_id)]
     if not rows:
-        return f"{request.outcome} not reported for this arm"
+        return "outcome not reported for this arm"
     timely = [row for row in rows if _is_timely(row, exercise["duration_weeks"].max(), request)]
     if not timely:
         return "not reported at the time asked for"

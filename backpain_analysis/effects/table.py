@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from backpain_analysis.display import html_table
 from backpain_analysis.evidence.dose import DOSE_MEASURES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,18 @@ class Effects:
 
     @property
     def n_participants(self) -> int:
-        """Participants in the arms that enter, each arm counted once; unknown sizes count zero."""
-        arms = self.table[["trial_id", "arm_id", "n_arm"]].drop_duplicates(["trial_id", "arm_id"])
+        """Participants in the arms that enter, each arm once; see `unsized_arms`."""
+        return int(self._arm_sizes().sum())
+
+    @property
+    def unsized_arms(self) -> int:
+        """How many of these arms are of unknown size, and so not in `n_participants`."""
+        return int(self._arm_sizes().isna().sum())
+
+    def _arm_sizes(self) -> pd.Series:
+        arms = self.table.drop_duplicates(["trial_id", "arm_id"])
         references = self.table.drop_duplicates(["trial_id", "ref_arm_id"])
-        return int(arms["n_arm"].sum() + references["n_ref"].sum())
+        return pd.concat([arms["n_arm"], references["n_ref"]]).astype(float)
 
     def select(self, keep: pd.Series | Callable[[pd.DataFrame], pd.Series], reason: str) -> Effects:
         """The contrasts for which `keep` is true; the others are listed as excluded.
@@ -113,10 +124,13 @@ class Effects:
 
     def excluded_counts(self) -> pd.DataFrame:
         """How many arms (and trials) were left out for which reason."""
-        counts = self.excluded.groupby("reason", sort=False).agg(
-            trials=("trial_id", "nunique"), arms=("arm_id", "size")
-        )
-        return counts.sort_values("arms", ascending=False, kind="stable").reset_index()
+        return count_reasons(self.excluded)
+
+    def plot(self, **options: Any) -> Axes:
+        """Forest plot: see `figures.forest`."""
+        from backpain_analysis import figures
+
+        return figures.forest(self, **options)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and dicts, as for JSON."""
@@ -135,3 +149,22 @@ class Effects:
             f"{len(self.excluded)} arms left out (see .excluded)."
         )
         return html_table(shown, title=f"{self.outcome}, {self.measure}", note=note)
+
+
+def count_reasons(excluded: pd.DataFrame) -> pd.DataFrame:
+    """Reasons with the number of trials and arms each left out, the most frequent first.
+
+    Parameters
+    ----------
+    excluded : DataFrame
+        With `trial_id`, `arm_id`, `reason`.
+
+    Returns
+    -------
+    DataFrame
+        `reason, trials, arms`.
+    """
+    counts = excluded.groupby("reason", sort=False).agg(
+        trials=("trial_id", "nunique"), arms=("arm_id", "size")
+    )
+    return counts.sort_values("arms", ascending=False, kind="stable").reset_index()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from backpain_analysis.effects import Effects
+from backpain_analysis.effects.table import count_reasons
 from backpain_analysis.models.curves import Curve, named
 from backpain_analysis.models.dose_search import DoseEstimate, dose_of_optimum, dose_reaching
 from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class DoseResponseResult(Coefficients):
         `trial_id, arm_id, reason` of what did not.
     dose_name, outcome, measure : str
     n_trials, n_participants : int
+        Participants in arms of known size.
+    unsized_arms : int
+        Arms of unknown size.
     """
 
     curve: Curve
@@ -44,6 +51,7 @@ class DoseResponseResult(Coefficients):
     measure: str
     n_trials: int
     n_participants: int
+    unsized_arms: int
     engine: MixedFit = field(repr=False)
 
     @property
@@ -51,12 +59,13 @@ class DoseResponseResult(Coefficients):
         """The largest dose any arm was given: the edge of the data."""
         return float(self.points["dose"].max())
 
-    def predict(self, doses: ArrayLike, reference: float = 0.0) -> pd.DataFrame:
+    def predict(self, doses: ArrayLike | None = None, reference: float = 0.0) -> pd.DataFrame:
         """Mean effect of each dose against the reference dose.
 
         Parameters
         ----------
-        doses : array_like, shape (n,)
+        doses : array_like, shape (n,), optional
+            By default some round doses from zero to the largest.
         reference : float
 
         Returns
@@ -65,6 +74,8 @@ class DoseResponseResult(Coefficients):
             `dose, estimate, se, ci_low, ci_high, pi_low, pi_high`. The prediction interval, for
             a new trial, adds `f Psi f'` to the variance (f: basis minus that of the reference).
         """
+        if doses is None:
+            doses = round_doses(self.max_dose)
         doses = np.atleast_1d(np.asarray(doses, dtype=float))
         contrast = self.contrast(doses, reference)
         estimate = contrast @ self.params.to_numpy()
@@ -87,6 +98,10 @@ class DoseResponseResult(Coefficients):
     def contrast(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
         """Rows of the model matrix for doses against the reference dose, shape (n, p)."""
         return self.curve.basis(doses) - self.curve.basis(np.array([reference]))
+
+    def excluded_counts(self) -> pd.DataFrame:
+        """How many arms (and trials) were left out for which reason."""
+        return count_reasons(self.excluded)
 
     def test_overall(self) -> pd.Series:
         """Wald test that no dose has an effect."""
@@ -124,6 +139,12 @@ class DoseResponseResult(Coefficients):
             self, low, self.max_dose if high is None else high, best=best, seed=seed
         )
 
+    def plot(self, **options: Any) -> Axes:
+        """The curve with its trials: see `figures.dose_response`."""
+        from backpain_analysis import figures
+
+        return figures.dose_response(self, **options)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as for JSON."""
         return {
@@ -148,6 +169,14 @@ class DoseResponseResult(Coefficients):
     def _note(self) -> str:
         size = f"{self.n_trials} trials, {len(self.points)} contrasts"
         return f"{size}, {self.n_participants} participants. {super()._note()}"
+
+
+def round_doses(largest: float) -> np.ndarray:
+    """Five to ten round doses from zero to at most `largest`."""
+    rough = largest / 8
+    power = 10 ** np.floor(np.log10(rough))
+    step = next(power * size for size in (1, 2, 2.5, 5, 10) if power * size >= rough)
+    return np.arange(0, largest + step / 1e6, step)
 
 
 def dose_response(
@@ -208,6 +237,7 @@ def dose_response(
             "outcome": effects.outcome,
             "measure": effects.measure,
             "n_participants": effects.n_participants,
+            "unsized_arms": effects.unsized_arms,
         },
     )
 

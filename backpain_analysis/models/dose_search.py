@@ -95,7 +95,7 @@ def dose_reaching(
         if not np.isfinite(first):
             note += "; neither does its confidence interval"
     elif not np.isfinite(last):
-        note = f"no upper limit: the interval at {high:g} still includes a smaller effect"
+        note = f"no upper limit: at {high:g} a smaller effect is still plausible"
     mean = (
         float((result.contrast(np.array([estimate]), reference) @ beta)[0]) if reached else np.nan
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from backpain_analysis.models.mixed import RandomTerm, fit
 from backpain_analysis.models.results import quantile, two_sided_p
 from backpain_analysis.models.terms import multi_arm_term
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 METHODS = ("CE", "DL", "HE", "HS", "SJ", "PM", "ML", "REML", "EB")
 TESTS = ("knapp-hartung", "z")
 
@@ -36,7 +39,8 @@ class PoolResult:
     ----------
     estimate, se, ci_low, ci_high, p_value : float
     pi_low, pi_high : float
-        Prediction interval: where the effect of a new trial is expected.
+        Prediction interval: where the effect of a new trial is expected. Missing for fewer than
+        three trials (Cochrane Handbook 10.10.4.3).
     tau2, tau2_ci_low, tau2_ci_high : float
         Between-trial variance with its Q-profile interval (missing where trials are correlated).
     i2, h2 : float
@@ -49,7 +53,9 @@ class PoolResult:
         Degrees of freedom of the t quantile; infinite for "z".
     n_trials : int
     n_participants : int or None
-        Known when an `Effects` was pooled.
+        In arms of known size, when an `Effects` was pooled.
+    unsized_arms : int
+        Arms of unknown size.
     table : DataFrame
         `label, yi, vi, weight` (per cent) a contrast.
     llf : float
@@ -79,6 +85,7 @@ class PoolResult:
     n_participants: int | None
     llf: float
     table: pd.DataFrame = field(repr=False)
+    unsized_arms: int = 0
 
     @property
     def tau(self) -> float:
@@ -102,6 +109,12 @@ class PoolResult:
         """One row: estimate, intervals and heterogeneity."""
         names = "estimate se ci_low ci_high p_value pi_low pi_high tau2 i2 q q_df q_p n_trials"
         return pd.DataFrame([{name: getattr(self, name) for name in names.split()}])
+
+    def plot(self, **options: Any) -> Axes:
+        """Forest plot of what was pooled: see `figures.forest`."""
+        from backpain_analysis import figures
+
+        return figures.forest(self.table, self, **options)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as for JSON."""
@@ -154,19 +167,22 @@ def pool(
     ValueError
         For unusable input; all of it is named.
     """
-    n_participants, blocks, covariance = None, None, None
+    effects, blocks, covariance = None, None, None
     if isinstance(yi, Effects):
         if vi is not None:
             raise ValueError("Effects carry their own variances: leave out vi.")
-        effects, n_participants = yi, yi.n_participants
+        effects = yi
         yi, vi = effects.table["yi"], effects.table["vi"]
         blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
         labels = list(effects.table["label"]) if labels is None else labels
     y, v, labels = _checked(yi, vi, labels, method, test, level)
-    independent = blocks is None or len(set(blocks)) == len(y)
-    if independent:
-        return _pool_independent(y, v, labels, method, test, level, n_participants)
-    return _pool_blocks(y, v, covariance, blocks, labels, method, test, level, n_participants)
+    if blocks is None or len(set(blocks)) == len(y):
+        result = _pool_independent(y, v, labels, method, test, level)
+    else:
+        result = _pool_blocks(y, v, covariance, blocks, labels, method, test, level)
+    if effects is None:
+        return result
+    return replace(result, n_participants=effects.n_participants, unsized_arms=effects.unsized_arms)
 
 
 def _checked(
@@ -212,7 +228,6 @@ def _pool_independent(
     method: str,
     test: str,
     level: float,
-    n_participants: int | None,
 ) -> PoolResult:
     k, X = len(y), np.ones((len(y), 1))
     tau2, llf = 0.0, np.nan
@@ -235,7 +250,6 @@ def _pool_independent(
         typical=typical,
         weights=weighted.weights,
         n_trials=k,
-        n_participants=n_participants,
         llf=llf,
         method=method,
         test=test,
@@ -253,7 +267,6 @@ def _pool_blocks(
     method: str,
     test: str,
     level: float,
-    n_participants: int | None,
 ) -> PoolResult:
     if method in ESTIMATORS:
         raise ValueError(
@@ -282,7 +295,6 @@ def _pool_blocks(
         typical=(len(y) - 1) / trace,
         weights=weights,
         n_trials=n_trials,
-        n_participants=n_participants,
         llf=model.llf,
         method=method,
         test=test,
@@ -302,7 +314,6 @@ def _result(
     typical: float,
     weights: np.ndarray,
     n_trials: int,
-    n_participants: int | None,
     llf: float,
     method: str,
     test: str,
@@ -316,6 +327,8 @@ def _result(
     se = float(np.sqrt(variance))
     critical = quantile(level, df)
     half, reach = critical * se, critical * float(np.sqrt(variance + tau2))
+    if n_trials < 3 and method != "CE":
+        reach = np.nan
     q_df = k - 1
     if method == "CE":
         h2 = max(1.0, q / q_df) if q_df else np.nan
@@ -344,7 +357,7 @@ def _result(
         level=level,
         df=df,
         n_trials=n_trials,
-        n_participants=n_participants,
+        n_participants=None,
         llf=llf,
         table=table.assign(weight=100 * weights / weights.sum()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,20 +11,25 @@ from scipy import stats
 
 from backpain_analysis.display import html_table
 
+Df = float | pd.Series
+"""Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
 
-def quantile(level: float, df: float) -> float:
+
+def quantile(level: float, df: Df) -> Any:
     """Two-sided critical value: t on `df` degrees of freedom, normal for infinite ones."""
-    return (
-        float(stats.t.ppf((1 + level) / 2, df))
-        if np.isfinite(df)
-        else float(stats.norm.ppf((1 + level) / 2))
-    )
+    values = np.asarray(df, dtype=float)
+    finite = np.isfinite(values)
+    t = stats.t.ppf((1 + level) / 2, np.where(finite, values, 1.0))
+    critical = np.where(finite, t, stats.norm.ppf((1 + level) / 2))
+    return pd.Series(critical, df.index) if isinstance(df, pd.Series) else float(critical)
 
 
-def two_sided_p(statistic: np.ndarray, df: float) -> np.ndarray:
+def two_sided_p(statistic: np.ndarray, df: Df) -> np.ndarray:
     """P value of a t statistic, or of a z statistic for infinite degrees of freedom."""
-    size = np.abs(statistic)
-    return 2 * (stats.t.sf(size, df) if np.isfinite(df) else stats.norm.sf(size))
+    values, size = np.asarray(df, dtype=float), np.abs(statistic)
+    finite = np.isfinite(values)
+    t = stats.t.sf(size, np.where(finite, values, 1.0))
+    return 2 * np.where(finite, t, stats.norm.sf(size))
 
 
 def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
@@ -53,7 +59,7 @@ class Coefficients:
         Estimates by name.
     cov : DataFrame
         Their covariance.
-    df : float
+    df : float or Series
         Degrees of freedom of the t reference distribution; infinite for the normal one.
     level : float
         Confidence level of intervals.
@@ -64,7 +70,7 @@ class Coefficients:
 
     params: pd.Series = field(repr=False)
     cov: pd.DataFrame = field(repr=False)
-    df: float
+    df: Df
     level: float
     llf: float
     aic: float

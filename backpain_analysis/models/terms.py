@@ -28,12 +28,15 @@ class RandomTerm:
         `Psi` free, diagonal, or one variance times the identity.
     name : str
         What the term is called in results.
+    labels : tuple of str
+        Names of the columns of the design; may be left empty.
     """
 
     design: np.ndarray
     levels: np.ndarray | None = None
     structure: Structure = "unstructured"
     name: str = "trial"
+    labels: tuple[str, ...] = ()
 
 
 class ScaledTerm:

@@ -181,5 +181,5 @@ def test_faults_say_what_to_do():
         fit(np.arange(3.0), X, np.array([1.0, 1.0, -1.0]), method="CE")
     with pytest.raises(ValueError, match="cannot estimate 2 coefficients"):
         fit(np.arange(1.0), np.ones((1, 2)), np.ones(1))
-    with pytest.raises(ValueError, match="3 x 3|2 x 2"):
+    with pytest.raises(ValueError, match="covariance of shape"):
         fit(np.arange(3.0), X, [np.eye(3), np.eye(1)], blocks=["a", "a", "b"])

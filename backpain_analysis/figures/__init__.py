@@ -1,0 +1,45 @@
+"""From estimates to matplotlib figures; every function takes and returns `Axes`.
+
+None of them touches `pyplot`: a figure lives as long as its `Axes`, and `show` puts it on a page.
+"""
+
+from backpain_analysis.figures.dose_response import dose_response
+from backpain_analysis.figures.evidence_map import (
+    dose_fields_known,
+    frequency_against_minutes,
+    outcomes_by_type,
+    risk_of_bias,
+    trial_sizes,
+    trials_by_type_and_year,
+)
+from backpain_analysis.figures.forest import forest
+from backpain_analysis.figures.show import Shown, show
+from backpain_analysis.figures.style import (
+    EXERCISE_COLOURS,
+    EXERCISE_LABELS,
+    exercise_label,
+    figure_style,
+    measured,
+    outcome_label,
+)
+from backpain_analysis.figures.summary_forest import summary_forest
+
+__all__ = [
+    "EXERCISE_COLOURS",
+    "EXERCISE_LABELS",
+    "Shown",
+    "dose_fields_known",
+    "dose_response",
+    "exercise_label",
+    "figure_style",
+    "forest",
+    "frequency_against_minutes",
+    "measured",
+    "outcome_label",
+    "outcomes_by_type",
+    "risk_of_bias",
+    "show",
+    "summary_forest",
+    "trial_sizes",
+    "trials_by_type_and_year",
+]

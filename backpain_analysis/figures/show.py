@@ -1,0 +1,140 @@
+"""Figures as inline SVG with alternative text, and as files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from backpain_analysis.figures.style import figure_style
+
+CSS_PIXELS_PER_INCH = 96
+LEGIBLE = 0.85
+"""How far a figure may shrink on a narrow screen before it scrolls sideways instead."""
+
+_UNDATED = {
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure ready for a page; JupyterLab and the report show it as inline SVG.
+
+    Attributes
+    ----------
+    figure : matplotlib.figure.Figure
+    alt : str
+        What the figure says, for readers who cannot see it.
+    caption : str
+        Printed below it; may be empty.
+    """
+
+    figure: Figure
+    alt: str
+    caption: str = ""
+
+    def svg(self) -> str:
+        """One `<svg>` element; the same figure gives the same text, its ids are its own."""
+        text = _saved(self.figure, "svg").decode()
+        return _inline(text, self.figure.get_figwidth() * CSS_PIXELS_PER_INCH)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure as `.svg`, `.pdf` or `.png` (300 dots an inch), without a date.
+
+        Raises
+        ------
+        ValueError
+            For another file name extension.
+        """
+        path = Path(path)
+        kind = path.suffix.lstrip(".").lower()
+        if kind not in _UNDATED:
+            raise ValueError(f"{path.name}: a figure is saved as .svg, .pdf or .png.")
+        path.write_bytes(_saved(self.figure, kind))
+        return path
+
+    def _repr_html_(self) -> str:
+        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        return (
+            '<figure class="bp-figure">'
+            f'<div class="bp-scroll" style="overflow-x:auto" role="img" tabindex="0" '
+            f'aria-label="{escape(self.alt)}">{self.svg()}</div>{caption}</figure>'
+        )
+
+
+def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:
+    """Show a figure on a page.
+
+    The figure's layout is fixed as it is now.
+
+    Parameters
+    ----------
+    drawn : Axes or Figure
+    alt : str
+        Alternative text: what the figure says, for readers who cannot see it.
+    caption : str
+
+    Returns
+    -------
+    Shown
+
+    Raises
+    ------
+    ValueError
+        If `alt` is empty.
+    """
+    if not alt.strip():
+        raise ValueError("alt is empty: say in a sentence what the figure shows.")
+    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    _settle(figure)
+    return Shown(figure, " ".join(alt.split()), " ".join(caption.split()))
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out for good: a layout done again at every drawing would creep."""
+    with figure_style():
+        for _ in range(2):
+            figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"dpi": 300} if kind == "png" else {}
+    with figure_style():
+        figure.savefig(buffer, format=kind, metadata=_UNDATED[kind], **options)
+    return buffer.getvalue()
+
+
+def _inline(svg: str, width: float) -> str:
+    """The `<svg>` element of a file, fit to stand among others on a page."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    name = "f" + hashlib.sha256(body.encode()).hexdigest()[:10]
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', body))
+    body = re.sub(
+        r' id="([^"]+)"',
+        lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "",
+        body,
+    )
+    body = re.sub(r'(url\(|href=")#', rf"\1#{name}-", body)
+    body = body.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{')
+    box = re.search(r'viewBox="[^"]+"', body)[0]
+    opening = (
+        f'<svg id="{name}" {box} width="100%" '
+        f'style="display:block;min-width:{LEGIBLE * width:.0f}px;max-width:{width:.0f}px;'
+        'height:auto" aria-hidden="true" focusable="false" version="1.1" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    )
+    body = opening + body[body.index(">") + 1 :]
+    return re.sub(r"\s*\n\s*", " ", body).strip()

@@ -1,0 +1,185 @@
+"""How every figure looks: colours, labels, fonts, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#222222"
+MUTED = "#6b6b6b"
+FAINT = "#d9d9d9"
+BAND = "#cfdfec"
+ACCENT = "#0072b2"
+TARGET = "#d55e00"
+"""Text and data; secondary text; grid; confidence band; estimates; MCID."""
+
+WIDTH = 7.5
+"""Inches: 720 px on a page, where one inch of a figure is 96 px."""
+
+EXERCISE_LABELS = {
+    "aerobic_walking": "Walking",
+    "aerobic_running": "Running",
+    "aerobic_cycling": "Cycling",
+    "aerobic_other": "Other aerobic",
+    "aquatic": "Aquatic",
+    "resistance": "Resistance",
+    "core_stabilisation": "Core stabilisation",
+    "motor_control": "Motor control",
+    "pilates": "Pilates",
+    "yoga": "Yoga",
+    "tai_chi_qigong": "Tai chi / qigong",
+    "stretching_static": "Static stretching",
+    "stretching_dynamic": "Dynamic stretching",
+    "stretching_mixed": "Mixed stretching",
+    "mckenzie": "McKenzie",
+    "general_mixed": "General / mixed",
+    "functional_restoration": "Functional restoration",
+    "none": "No exercise",
+}
+
+EXERCISE_COLOURS = {
+    "aerobic_walking": "#0072b2",
+    "aerobic_running": "#00466e",
+    "aerobic_cycling": "#4b9fd1",
+    "aerobic_other": "#9cc9e6",
+    "aquatic": "#00b3b3",
+    "resistance": "#d55e00",
+    "core_stabilisation": "#009e73",
+    "motor_control": "#66c9a9",
+    "pilates": "#cc79a7",
+    "yoga": "#882d67",
+    "tai_chi_qigong": "#e3b3d0",
+    "stretching_static": "#b8860b",
+    "stretching_dynamic": "#7d5c08",
+    "stretching_mixed": "#e6b832",
+    "mckenzie": "#5b4bb3",
+    "general_mixed": "#7f7f7f",
+    "functional_restoration": "#3d3d3d",
+    "none": "#bdbdbd",
+}
+"""Hues of Okabe & Ito 2008 (https://jfly.uni-koeln.de/color/); a family shares one hue."""
+
+OUTCOME_LABELS = {
+    "pain_intensity": "Pain intensity",
+    "disability": "Disability",
+    "pressure_pain_threshold": "Pressure pain threshold",
+    "temporal_summation": "Temporal summation",
+    "conditioned_pain_modulation": "Conditioned pain modulation",
+    "quality_of_life": "Quality of life",
+    "depression_anxiety": "Depression / anxiety",
+    "kinesiophobia": "Kinesiophobia",
+    "pain_catastrophising": "Pain catastrophising",
+    "self_efficacy": "Self-efficacy",
+    "trunk_strength": "Trunk strength",
+    "trunk_endurance": "Trunk endurance",
+    "flexibility_rom": "Flexibility",
+    "balance_stability": "Balance",
+    "recurrence": "Recurrence",
+    "adherence": "Adherence",
+    "other": "Other",
+}
+
+_RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "backpain-analysis",
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """The project's matplotlib settings, inside a `with` block only."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_axes(width: float = WIDTH, height: float = 4.5) -> Axes:
+    """Axes on a figure of their own, in inches; known to no `pyplot`. Use inside `figure_style`."""
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def exercise_label(exercise_type: str) -> str:
+    """An exercise type as readers write it: "aerobic_walking" is "Walking"."""
+    return EXERCISE_LABELS.get(exercise_type, readable(exercise_type))
+
+
+def exercise_colour(exercise_type: str) -> str:
+    """The fixed colour of an exercise type; unknown types are grey."""
+    return EXERCISE_COLOURS.get(exercise_type, MUTED)
+
+
+def outcome_label(outcome: str) -> str:
+    """An outcome as readers write it: "pain_intensity" is "Pain intensity"."""
+    return OUTCOME_LABELS.get(outcome, readable(outcome))
+
+
+def readable(word: str) -> str:
+    """A word of a vocabulary as text: underscores become spaces, the first letter a capital."""
+    text = str(word).replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def shortened(text: str, length: int) -> str:
+    """Text of at most `length` characters, cut at a word where one ends nearby."""
+    text = " ".join(str(text).split())
+    if len(text) <= length:
+        return text
+    cut = text[: length - 1]
+    word = cut.rpartition(" ")[0]
+    return (word if len(word) > 0.7 * length else cut).rstrip(" ,;:+/(") + "…"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number with a true minus sign and no minus zero."""
+    text = f"{value:.{digits}f}"
+    if not text.strip("-0."):
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def tick_text(value: float) -> str:
+    """A number as short as it goes, with a true minus sign."""
+    return f"{value:g}".replace("-", "−")
+
+
+def measured(outcome: str, measure: str) -> str:
+    """What an effect size measures, as an axis says it, in two lines."""
+    name = outcome_label(outcome).lower()
+    if measure == "SMD":
+        return f"Difference in {name}\n(SMD, Hedges' g)"
+    return f"Difference in {name}\n(points on 0–100)"

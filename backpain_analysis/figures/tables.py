@@ -1,0 +1,107 @@
+"""Tables for readers: words for names, intervals in one cell, P values as journals print them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from backpain_analysis.display import Table, table
+from backpain_analysis.evidence.dose import DOSE_LABELS
+from backpain_analysis.figures.style import EXERCISE_LABELS
+from backpain_analysis.models.dose_response import DoseResponseResult
+from backpain_analysis.models.pooling import PoolResult
+from backpain_analysis.models.sentences import dose_text, number, p_text
+
+MISSING = "–"
+
+
+def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> str:
+    """`estimate [low, high]` in one cell; a dash where it is missing."""
+    if not math.isfinite(estimate):
+        return MISSING
+    return f"{number(estimate, digits)} {_range(low, high, digits)}"
+
+
+def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
+    """Pooled effects, a row a result.
+
+    Parameters
+    ----------
+    results : mapping of PoolResult
+        Exercise types are shown by their labels, other names as they are.
+    measure : str
+        "MD" or "SMD": heads the column of effects and sets the digits.
+    title : str
+    """
+    digits = 1 if measure == "MD" else 2
+    rows = [
+        {
+            "": EXERCISE_LABELS.get(name, name),
+            "Trials": result.n_trials,
+            "Participants": result.n_participants,
+            f"{measure} [{result.level:.0%} CI]": interval_text(
+                result.estimate, result.ci_low, result.ci_high, digits
+            ),
+            "Prediction interval": _range(result.pi_low, result.pi_high, digits),
+            "τ²": number(result.tau2, digits) if math.isfinite(result.i2) else MISSING,
+            "I²": f"{result.i2:.0f}%" if math.isfinite(result.i2) else MISSING,
+            "P": p_text(result.p_value).removeprefix("P ").removeprefix("= "),
+        }
+        for name, result in results.items()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def predictions(result: DoseResponseResult, *, title: str) -> Table:
+    """The curve at some round doses, with its intervals."""
+    digits = 1 if result.measure == "MD" else 2
+    label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
+    rows = [
+        {
+            label: dose_text(row.dose, result.max_dose),
+            f"{result.measure} [{result.level:.0%} CI]": interval_text(
+                row.estimate, row.ci_low, row.ci_high, digits
+            ),
+            "Prediction interval": _range(row.pi_low, row.pi_high, digits),
+        }
+        for row in result.predict().itertuples()
+        if row.dose != 0
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def curves(comparison: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `compare_curves` found, a row a curve."""
+    digits = 1 if measure == "MD" else 2
+    rows = []
+    for name, row in comparison.iterrows():
+        cells = {
+            "Curve": name,
+            "AIC": number(row["aic"]) if math.isfinite(row["aic"]) else MISSING,
+            "Weight": f"{row['weight']:.0%}" if math.isfinite(row["weight"]) else MISSING,
+            f"{measure} at the median dose [95% CI]": interval_text(
+                row["effect"], row["ci_low"], row["ci_high"], digits
+            ),
+        }
+        if "mcid_dose" in comparison:
+            reached = math.isfinite(row["mcid_dose"])
+            text = dose_text(row["mcid_dose"], row["mcid_dose"]) if reached else "not reached"
+            cells["MCID reached at"] = text
+        if "note" in comparison:
+            cells["Why not fitted"] = row["note"]
+        rows.append(cells)
+    return table(pd.DataFrame(rows), title=title)
+
+
+def reasons(counts: pd.DataFrame, *, title: str) -> Table:
+    """Why arms were left out, with how many."""
+    words = {"reason": "Reason", "trials": "Trials", "arms": "Arms"}
+    return table(counts.rename(columns=words), title=title)
+
+
+def _range(low: float, high: float, digits: int) -> str:
+    if not math.isfinite(low):
+        return MISSING
+    return f"[{number(low, digits)}, {number(high, digits)}]"

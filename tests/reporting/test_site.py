@@ -1,0 +1,179 @@
+"""The suite built in a temporary folder, and what its pages must and must not hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from itertools import pairwise
+
+import pytest
+from bs4 import BeautifulSoup
+
+from tests.reporting.audit import audit
+from tests.reporting.sample_site import HOSTILE, build
+
+pytestmark = pytest.mark.xdist_group("site")
+PAGES = ["plain", "hostile", "fails", "interpreter", "index"]
+
+
+@pytest.fixture(scope="session")
+def soups(pages):
+    """Every page, parsed."""
+    return {name: BeautifulSoup(page, "html.parser") for name, page in pages.items()}
+
+
+def test_every_report_has_a_page_and_only_the_failing_one_an_error(built):
+    site, outcomes = built
+    assert [outcome.report.name for outcome in outcomes] == PAGES[:-1]
+    assert [bool(outcome.error) for outcome in outcomes] == [False, False, True, False]
+    files = {path.name for path in site.iterdir()}
+    assert files == {*(f"{page}.html" for page in PAGES), "manifest.json", "timings.json"}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        '<img src="https://example.org/a.png">',
+        '<img src="a.png">',
+        "<script>1</script>",
+        '<svg><use href="https://example.org/a.svg#b"/></svg>',
+        '<a href="javascript:alert(1)">x</a>',
+        '<p style="background: url(https://example.org)">x</p>',
+        "<style>@import 'a.css';</style>",
+        '<meta http-equiv="refresh" content="0">',
+        '<p onclick="x()">x</p>',
+    ],
+)
+def test_the_audit_finds_what_it_is_for(hostile):
+    assert audit(hostile)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_fetched_or_run(pages, name):
+    assert audit(pages[name]) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_policy_forbids_what_the_audit_might_miss(soups, name):
+    policy = soups[name].find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    assert "script-src" not in rules
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_well_formed_for_readers_and_machines(soups, name):
+    page = soups[name]
+    assert page.html["lang"] == "en"
+    assert page.find("meta", {"name": "viewport"})
+    assert len(page.find_all("h1")) == 1
+    levels = [int(tag.name[1]) for tag in page.find_all(re.compile("^h[1-6]$"))]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert page.find("a", class_="skip")["href"] == "#content"
+    ids = [tag["id"] for tag in page.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    inside = {a["href"][1:] for a in page.find_all("a", href=re.compile("^#"))}
+    assert inside <= set(ids)
+
+
+def test_text_from_parameters_and_data_is_shown_not_run(soups):
+    page = soups["hostile"]
+    assert page.h1.get_text() == "Minutes <script>alert(1)</script>"
+    assert HOSTILE in page.header.get_text()
+    assert json.loads(page.select_one(".making pre").get_text())["label"] == HOSTILE
+    assert "<script>alert(1)</script>" in page.select_one("table.dataframe").get_text()
+    assert soups["index"].h1.get_text() == "A suite of <b>tests</b>"
+
+
+def test_header_explains_and_footer_accounts(soups):
+    page = soups["hostile"]
+    assert page.find("p", class_="question").get_text() == "How much is enough?"
+    choices = {dt.get_text(): dt.find_next("dd").get_text(" ") for dt in page.select(".choices dt")}
+    assert choices["mcid"].split() == "10 smallest difference patients notice".split()
+    assert choices["smooth"].startswith("yes")
+    assert "backpain-trials" in choices["evidence"]
+    making = page.find("footer").get_text()
+    hashes = [span.get_text() for span in page.select("footer .hash")]
+    assert re.fullmatch("[0-9a-f]{64}", hashes[0])
+    for package in ["python", "numpy", "pandas", "scipy", "papermill", "backpain-analysis"]:
+        assert re.search(rf"{package}\s\d", making)
+    assert "Not medical advice" in page.header.get_text()
+
+
+def test_the_title_is_not_repeated_and_contents_lead_to_every_section(soups):
+    page = soups["plain"]
+    assert page.h1.get_text() == "How much is enough?"
+    assert page.find("p", class_="question") is None
+    links = [a.get_text() for a in page.select("nav.contents a")]
+    assert links == ["The curve", "The table", "A great table", "What must not be fetched"]
+    assert soups["fails"].find("nav") is None
+
+
+def test_formulae_are_mathml(soups):
+    formulae = soups["plain"].find_all("math")
+    assert len(formulae) == 4
+    assert [f.get("display") for f in formulae] == ["block", "inline", "inline", "block"]
+    assert formulae[0].find("mfrac")
+    assert "$" not in soups["plain"].main.get_text().split("Show the code")[0]
+
+
+def test_code_is_folded_and_figures_and_tables_are_named(soups):
+    page = soups["plain"]
+    assert page.select("details.code") and not page.select("details.code[open]")
+    assert page.select("details.code span.kn")
+    figure = page.select_one("figure svg")
+    assert figure["role"] == "img" and figure["aria-label"] == "Figure 1"
+    assert len(page.select("div.scroll[tabindex='0'][aria-label] table")) == 2
+    assert "kept" in page.main.get_text()
+
+
+def test_streams_and_plain_values(soups):
+    page = soups["plain"]
+    assert page.select_one(".messages pre").get_text().strip() == "on stderr"
+    assert "printed <b>" in [pre.get_text().strip() for pre in page.select("pre.text")]
+
+
+def test_failing_cell_is_shown_with_its_error_and_nothing_after_ran(pages, soups):
+    page = soups["fails"]
+    failure = page.find(id="failure")
+    assert failure.find("details").has_attr("open")
+    message = f"ValueError: no trial of {HOSTILE}"
+    assert failure.select_one(".error p").get_text() == message
+    assert page.select_one(".failure pre").get_text() == message
+    assert "afterwards" not in page.main.get_text()
+    assert [pre.get_text().strip() for pre in page.select("pre.text")] == ["before"]
+    assert "\x1b" not in pages["fails"]
+
+
+def test_index_links_every_report_and_marks_the_failed(soups):
+    page = soups["index"]
+    assert [a["href"] for a in page.select("h2 a")] == [f"{name}.html" for name in PAGES[:-1]]
+    failed = page.select("article.failed")
+    assert [article.a["href"] for article in failed] == ["fails.html"]
+    assert "A curve of made-up numbers, for testing." in page.get_text()
+
+
+def test_manifest_accounts_for_every_report_and_holds_no_time(site):
+    manifest = json.loads((site / "manifest.json").read_text())
+    reports = {report["name"]: report for report in manifest["reports"]}
+    assert list(reports) == PAGES[:-1]
+    assert reports["fails"]["status"] == "failed"
+    assert reports["fails"]["error"] == f"ValueError: no trial of {HOSTILE}"
+    assert reports["hostile"]["parameters"]["types"][1] == 'x"; import os; os._exit(1) #'
+    assert reports["plain"]["parameters"]["mcid"] is None
+    assert re.fullmatch("[0-9a-f]{64}", reports["plain"]["evidence"]["content_hash"])
+    assert reports["interpreter"]["evidence"] is None
+    assert set(json.loads((site / "timings.json").read_text())["seconds"]) == set(reports)
+
+
+def test_notebooks_run_in_this_interpreter_whatever_kernel_they_name(soups):
+    assert sys.executable in soups["interpreter"].main.get_text()
+
+
+def test_same_inputs_give_the_same_bytes(site, tmp_path):
+    again, _ = build(tmp_path)
+    for path in site.iterdir():
+        if path.name != "timings.json":
+            assert (again / path.name).read_bytes() == path.read_bytes(), path.name

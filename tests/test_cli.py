@@ -1,0 +1,114 @@
+"""The command ``backpain``: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backpain_analysis.cli import app
+from backpain_analysis.datasets.bundled import data_dir
+
+NOTEBOOKS = Path(__file__).parent / "reporting" / "notebooks"
+COMMANDS = [["report", "run"], ["report", "list"], ["data", "check"], ["data", "describe"], ["lab"]]
+
+
+def backpain(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_of_every_command_has_an_example(command):
+    result = backpain(*command, "--help")
+    assert result.exit_code == 0
+    assert f"backpain {' '.join(command)}" in result.output.split("For example")[1]
+
+
+def test_help_does_not_wait_for_the_scientific_packages():
+    code = (
+        "import sys; from backpain_analysis.cli import app; app(['--help'], standalone_mode=False);"
+        "sys.exit(bool({'pandas', 'papermill', 'nbconvert', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_failing_notebook_leaves_a_page_and_exit_code_1(tmp_path):
+    result = backpain(
+        *("report", "run", NOTEBOOKS / "fails.ipynb", "-p", "person", "Ann = Bob"),
+        *("--out", tmp_path, "--jobs", 1),
+    )
+    assert result.exit_code == 1
+    assert "ValueError: no trial of Ann = Bob" in result.output
+    assert "0 finished, 1 failed" in result.output
+    assert "no trial of Ann = Bob" in (tmp_path / "fails.html").read_text()
+    assert (tmp_path / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["report", "run", "no-such"], "unknown notebook 'no-such'"),
+        (["report", "run", "no-such.yml"], "cannot be read"),
+        (["report", "run", NOTEBOOKS / "curve", "-p", "mcid", "x"], "it takes float | None"),
+        (["report", "run", NOTEBOOKS / "curve", "-p", "mcdi=3"], "did you mean 'mcid'?"),
+        (["report", "run", NOTEBOOKS / "curve", "-p", "mcid"], "give a name and a value"),
+        (["report", "list", "no-such"], "unknown notebook"),
+        (["data", "check", "no-such-folder"], "no-such-folder"),
+        (["data", "describe", "no-such-folder"], "no-such-folder"),
+    ],
+)
+def test_errors_are_one_message_and_exit_code_2(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = backpain(*words)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_message(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    result = backpain("report", "run", NOTEBOOKS / "fails.ipynb", "--out", tmp_path / "taken" / "x")
+    assert result.exit_code == 2
+    assert "output folder" in result.output
+
+
+def test_parameters_of_a_notebook_are_listed():
+    result = backpain("report", "list", NOTEBOOKS / "curve.ipynb")
+    assert result.exit_code == 0
+    row = next(line for line in result.output.splitlines() if "mcid" in line)
+    assert "float | None" in row and "smallest difference patients notice" in row
+
+
+def test_bundled_notebooks_are_listed():
+    result = backpain("report", "list")
+    assert result.exit_code == 0
+    assert "03_dose_response" in result.output
+
+
+def test_sound_tables_pass_the_check_and_faulty_ones_do_not(tmp_path):
+    for table in (data_dir() / "trials").glob("*.csv"):
+        (tmp_path / table.name).write_bytes(table.read_bytes())
+    sound = backpain("data", "check", tmp_path)
+    assert sound.exit_code == 0 and "no faults" in sound.output
+
+    trials = tmp_path / "trials.csv"
+    header, first, *rest = trials.read_text(encoding="utf-8").splitlines(keepends=True)
+    trials.write_text(header + first + first + "".join(rest), encoding="utf-8")
+    faulty = backpain("data", "check", tmp_path)
+    assert faulty.exit_code == 1
+    assert "trials.csv" in faulty.output
+
+
+def test_describe_counts_the_bundled_evidence():
+    result = backpain("data", "describe")
+    assert result.exit_code == 0
+    assert "backpain-trials" in result.output and "exercise arms" in result.output
+
+
+def test_version():
+    result = backpain("--version")
+    assert result.exit_code == 0 and result.output.strip() == "0.1.0"

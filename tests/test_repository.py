@@ -1,0 +1,195 @@
+"""The repository keeps its own rules."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "backpain_analysis"
+LAYERS = ["evidence", "effects", "models", "figures"]
+LONGEST = 400
+
+HOSTS = (
+    r"pypi\.org|pythonhosted\.org|--(extra-)?index-url|--find-links|anaconda\.org|repo\.anaconda"
+)
+MACHINE_PATHS = r"(?:^|[\s\"'`=(:])/(?:work|tmp|root|home/\w+|Users/\w+)/"
+SECRETS = r"-----BEGIN [A-Z ]*PRIVATE KEY|\b(gh[pousr]_|AKIA)[A-Za-z0-9]{16,}"
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """List what is, or would be, in git."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    paths = (ROOT / line for line in listed.splitlines())
+    return tuple(path for path in paths if path.is_file() and path != Path(__file__).resolve())
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def requirements(lines: list[str]) -> dict[str, Requirement]:
+    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+
+
+@pytest.mark.parametrize(
+    "pattern", [HOSTS, MACHINE_PATHS, SECRETS], ids=["hosts", "machine paths", "secrets"]
+)
+def test_no_file_holds_what_belongs_to_one_machine(pattern):
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+        for path in files()
+        if path.suffix not in {".png", ".parquet", ".xlsx"}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+    assert found == []
+
+
+def test_notebooks_are_stored_without_outputs():
+    notebooks = [path for path in files() if path.suffix == ".ipynb"]
+    assert notebooks
+    for path in notebooks:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                assert cell["outputs"] == [] and cell["execution_count"] is None, path
+
+
+def test_no_python_file_says_two_things():
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in files()
+        if path.suffix == ".py"
+    }
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def imports(path: Path) -> list[tuple[str, str]]:
+    """List the modules of ours that a file imports, and the function or guard they stand in."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    place = {}
+    for outer in ast.walk(tree):
+        if isinstance(outer, ast.FunctionDef):
+            place |= {id(node): outer.name for node in ast.walk(outer)}
+        elif isinstance(outer, ast.If) and ast.unparse(outer.test) == "TYPE_CHECKING":
+            place |= {id(node): "TYPE_CHECKING" for node in ast.walk(outer)}
+    found = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module]
+            if node.module == "backpain_analysis":
+                names = [f"backpain_analysis.{alias.name}" for alias in node.names]
+        found += [(name, place.get(id(node), "")) for name in names]
+    return [(name, where) for name, where in found if name.startswith("backpain_analysis.")]
+
+
+UPWARD = {
+    ("evidence", "effects", "effects"),
+    ("evidence", "effects", "TYPE_CHECKING"),
+    ("effects", "figures", "plot"),
+    ("models", "figures", "plot"),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_run_one_way(layer):
+    """Upward only where a method offers the next step: `Evidence.effects`, a result's `plot`."""
+    above = {*LAYERS[LAYERS.index(layer) + 1 :], "reporting", "cli"}
+    for path in (PACKAGE / layer).rglob("*.py"):
+        for module, where in imports(path):
+            target = module.split(".")[1]
+            sanctioned = (layer, target, where) in UPWARD
+            assert target not in above or sanctioned, f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_datasets_stand_below_everything():
+    for path in (PACKAGE / "datasets").rglob("*.py"):
+        for module, _ in imports(path):
+            assert module.split(".")[1] in {"datasets", "display"}, path
+
+
+def test_reporting_knows_no_statistics():
+    allowed = {"backpain_analysis.evidence", "backpain_analysis.load_evidence"}
+    for path in (PACKAGE / "reporting").rglob("*.py"):
+        for module, _ in imports(path):
+            beside = module.split(".")[1] in {"reporting", "datasets"}
+            assert beside or module in allowed, f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_requirements_are_plain_pins_that_satisfy_the_project():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in lines)
+    pins = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in lines)}
+    for name, wanted in requirements([*project()["dependencies"], *dev()]).items():
+        assert wanted.specifier.contains(pins[name], prereleases=True), name
+
+
+def dev() -> list[str]:
+    return project()["optional-dependencies"]["dev"]
+
+
+def test_conda_environment_is_the_project():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *conda, by_pip = environment["dependencies"]
+    stated = requirements(conda)
+    assert str(stated.pop("python").specifier) == project()["requires-python"]
+    stated.pop("pip")
+    wanted = requirements(project()["dependencies"])
+    assert {n: str(r.specifier) for n, r in stated.items()} == {
+        n: str(r.specifier) for n, r in wanted.items()
+    }
+    assert by_pip == {"pip": ["-e .[dev]"]}
+    assert environment["channels"] == ["conda-forge"]
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project()["version"]
+    assert f"## {project()['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_an_installed_wheel_has_its_data_and_notebooks(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    wheels, target = tmp_path / "wheels", tmp_path / "installed"
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT)]
+    subprocess.run([*pip, *build], check=True, capture_output=True)
+    (wheel,) = wheels.glob("*.whl")
+    install = ["install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run([*pip, *install], check=True, capture_output=True)
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", *words],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(target), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    code = "import backpain_analysis as bp; print(bp.__file__, len(bp.load_evidence().trials))"
+    file, trials = run("-c", code).split()
+    assert Path(file).is_relative_to(target)
+    assert int(trials) > 100
+    assert "03_dose_response" in run("-m", "backpain_analysis", "report", "list")

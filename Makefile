@@ -1,0 +1,42 @@
+# Needs make and Python 3.11 or newer; `make PYTHON=python3.13 report` picks another Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help report test lab lint format clean
+
+help: ## Show what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+report: $(READY) ## Build the default suite into reports/site
+	@$(BIN)/backpain report run
+
+test: $(READY) ## Run the tests
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
+lab: $(READY) ## Open the notebooks in JupyterLab
+	@$(BIN)/backpain lab
+
+lint: $(READY) ## Check style and that notebooks are stored without outputs
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+format: $(READY) ## Put code and notebooks in order
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+	@$(BIN)/nbstripout notebooks/*.ipynb
+
+clean: ## Remove what was built, and the virtual environment
+	rm -rf $(VENV) reports/site build dist .pytest_cache .ruff_cache .hypothesis
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Python 3.11 or newer is needed; $(PYTHON) is not. Try: make PYTHON=python3.13 report' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@

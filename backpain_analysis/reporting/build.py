@@ -12,6 +12,7 @@ from nbconvert.filters import strip_ansi
 
 from backpain_analysis.reporting.execute import execute
 from backpain_analysis.reporting.facts import EvidenceFacts, Facts
+from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.suite import Report
@@ -31,10 +32,22 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a report ended: `error` is empty if it was finished; `seconds` is how long it took."""
+    """How a report ended.
+
+    Attributes
+    ----------
+    report : Report
+    error : str
+        Why it ended early; empty if it was finished.
+    answer : str
+        Markdown of the notebook's answer, if it gives one (see `notebooks.answer_of`).
+    seconds : float
+        How long it took.
+    """
 
     report: Report
     error: str
+    answer: str
     seconds: float
 
 
@@ -50,13 +63,13 @@ def build(job: Job) -> Outcome:
         body = render_body(execution.nb)
     error = strip_ansi(execution.error)
     _write_page(job, body, error)
-    return Outcome(job.report, error, time.monotonic() - start)
+    return Outcome(job.report, error, answer_of(execution.nb), time.monotonic() - start)
 
 
 def give_up(job: Job, error: str) -> Outcome:
     """Leave a page that says why a report has no content."""
     _write_page(job, "", error)
-    return Outcome(job.report, error, 0.0)
+    return Outcome(job.report, error, "", 0.0)
 
 
 def write_aside(path: Path, text: str) -> None:

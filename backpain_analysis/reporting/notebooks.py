@@ -67,6 +67,19 @@ def read_notebook(path: Path) -> Notebook:
     return Notebook(path.resolve(), title, _first_paragraph(prose), parameters)
 
 
+def answer_of(nb: nbformat.NotebookNode) -> str:
+    """Return the answer an executed notebook gives: its first quotation, as Markdown without `>`.
+
+    A notebook answers its question in a cell whose result is Markdown that starts with ``>``.
+    """
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/markdown", "")
+            if text.startswith(">"):
+                return " ".join(line.lstrip("> ") for line in text.splitlines()).strip()
+    return ""
+
+
 def list_notebooks() -> list[Notebook]:
     """List the bundled notebooks in reading order."""
     return [read_notebook(path) for path in sorted(notebooks_dir().glob("*.ipynb"))]

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,7 +15,6 @@ from backpain_analysis.reporting.facts import EvidenceFacts, Facts
 from backpain_analysis.reporting.markup import prose, slug
 from backpain_analysis.reporting.render import TEMPLATES, code_style
 from backpain_analysis.reporting.suite import Report
-
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'"
@@ -69,34 +68,41 @@ def report_page(
     )
 
 
+class Entry(NamedTuple):
+    """A report in the index: its answer as Markdown, and why it ended early; either may be empty."""
+
+    report: Report
+    answer: str
+    error: str
+
+
 def index_page(
-    suite_title: str, results: Sequence[tuple[Report, str]], evidence: Sequence[EvidenceFacts]
+    suite_title: str, entries: Sequence[Entry], evidence: Sequence[EvidenceFacts]
 ) -> str:
-    """List a suite's reports: what each asks, how it differs, and whether it was finished.
+    """List a suite's reports: what each answers or asks, how it differs, whether it was finished.
 
     Parameters
     ----------
     suite_title : str
         The site's title.
-    results : sequence of (Report, str)
-        Every report with why it ended early; empty if it did not.
+    entries : sequence of Entry
     evidence : sequence of EvidenceFacts
         What the reports read.
     """
-    entries = [
+    shown = [
         {
-            "name": report.name,
-            "title": report.title,
-            "description": Markup(prose(report.notebook.description, f"x{number}-")),
-            "choices": in_words(report, report.parameters),
-            "error": error,
+            "name": entry.report.name,
+            "title": entry.report.title,
+            "text": Markup(prose(entry.answer or entry.report.notebook.description, f"x{number}-")),
+            "choices": in_words(entry.report, entry.report.parameters),
+            "error": entry.error,
         }
-        for number, (report, error) in enumerate(results, start=1)
+        for number, entry in enumerate(entries, start=1)
     ]
     return (
         _environment()
         .get_template("site.html.j2")
-        .render(suite_title=suite_title, entries=entries, evidence=evidence)
+        .render(suite_title=suite_title, entries=shown, evidence=evidence)
     )
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from backpain_analysis.reporting.build import Job, Outcome, write_aside
-from backpain_analysis.reporting.page import choices, index_page
+from backpain_analysis.reporting.page import Entry, choices, index_page
 
 
 def write_site(title: str, jobs: list[Job], outcomes: list[Outcome], out: Path) -> None:
     """Write ``index.html``, ``manifest.json`` and, apart because they vary, ``timings.json``."""
-    results = [(outcome.report, outcome.error) for outcome in outcomes]
     evidence = list(dict.fromkeys(job.evidence for job in jobs if job.evidence))
-    write_aside(out / "index.html", index_page(title, results, evidence))
+    entries = [Entry(outcome.report, outcome.answer, outcome.error) for outcome in outcomes]
+    write_aside(out / "index.html", index_page(title, entries, evidence))
     reports = [_entry(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
     _write_json(out / "manifest.json", {"title": title, "reports": reports})
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}
@@ -29,6 +29,7 @@ def _entry(job: Job, outcome: Outcome) -> dict[str, Any]:
         "file": f"{job.report.name}.html",
         "notebook": job.report.notebook.name,
         "parameters": choices(job.report),
+        "answer": outcome.answer or None,
         "status": "failed" if outcome.error else "ok",
         "error": outcome.error or None,
         "evidence": asdict(job.evidence) if job.evidence else None,

@@ -15,6 +15,7 @@ from backpain_analysis.reporting.facts import EvidenceFacts, Facts
 from backpain_analysis.reporting.markup import prose, slug
 from backpain_analysis.reporting.render import TEMPLATES, code_style
 from backpain_analysis.reporting.suite import Report
+
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'"
@@ -69,7 +70,7 @@ def report_page(
 
 
 class Entry(NamedTuple):
-    """A report in the index: its answer as Markdown, and why it ended early; either may be empty."""
+    """A report in the index: its answer in Markdown and why it ended early, if either is known."""
 
     report: Report
     answer: str

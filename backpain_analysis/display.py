@@ -20,7 +20,6 @@ _STYLE = (
     ".bp-table thead th{border-bottom:1.5px solid currentColor;font-weight:600}"
     ".bp-table .num{text-align:right;white-space:nowrap}"
     ".bp-table tfoot td{border-bottom:0;font-size:.88em;opacity:.8}"
-    ".bp-scroll{overflow-x:auto;max-width:100%}"
 )
 _MISSING = "–"
 
@@ -62,8 +61,8 @@ def html_table(
         else ""
     )
     return (
-        f'<style>{_STYLE}</style>\n<div class="bp-scroll"><table class="bp-table">\n{caption}'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n{foot}</table></div>"
+        f'<style>{_STYLE}</style>\n<table class="bp-table">\n{caption}'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n{foot}</table>"
     )
 
 

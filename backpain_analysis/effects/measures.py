@@ -34,8 +34,9 @@ def _standardised_unequal(c: Columns) -> Estimate:
 
 
 def _log_ratio(c: Columns) -> Estimate:
-    of_means = (c["sd1"] / c["m1"]) ** 2 / c["n1"] + (c["sd2"] / c["m2"]) ** 2 / c["n2"]
-    return np.log(c["m1"] / c["m2"]), of_means
+    of_mean1 = (c["sd1"] / c["m1"]) ** 2 / c["n1"]
+    of_mean2 = (c["sd2"] / c["m2"]) ** 2 / c["n2"]
+    return np.log(c["m1"] / c["m2"]) + (of_mean1 - of_mean2) / 2, of_mean1 + of_mean2
 
 
 def _log_variability_ratio(c: Columns) -> Estimate:
@@ -93,10 +94,13 @@ def effect_size(measure: str, **columns: ArrayLike) -> pd.DataFrame:
       `1/n1 + 1/n2 + g^2/(2(n1 + n2))` (Hedges 1981, doi 10.3102/10769986006002107).
     - "SMDH" the same for unequal SDs, standardised by `sqrt((sd1^2 + sd2^2)/2)`; variance of
       Bonett 2009 (doi 10.1037/a0014699; 2008, doi 10.1037/1082-989X.13.2.99) at g.
-    - "ROM" log ratio of means `ln(m1/m2)` (Hedges, Gurevitch & Curtis 1999,
-      doi 10.1890/0012-9658(1999)080[1150:TMAORR]2.0.CO;2).
-    - "VR" log ratio of SDs, "CVR" log ratio of coefficients of variation, both with their
-      small-sample corrections (Nakagawa et al. 2015, doi 10.1111/2041-210X.12309).
+    - "ROM" log ratio of means `ln(m1/m2)`, corrected for its bias by `(c1 - c2)/2`, with variance
+      `c1 + c2` where `c = sd^2/(n m^2)` (Hedges, Gurevitch & Curtis 1999,
+      doi 10.1890/0012-9658(1999)080[1150:TMAORR]2.0.CO;2; Lajeunesse 2015,
+      doi 10.1890/14-2402.1).
+    - "VR" log ratio of SDs `ln(sd1/sd2) + 1/(2(n1 - 1)) - 1/(2(n2 - 1))` (Nakagawa et al. 2015,
+      doi 10.1111/2041-210X.12309); "CVR" log ratio of coefficients of variation, VR less ROM
+      (Senior, Viechtbauer & Nakagawa 2020, doi 10.1002/jrsm.1423).
 
     Before and after in one group, from `m1` (after), `m2` (before), `sd1`, `sd2`, `n` and their
     correlation `r`:

@@ -24,7 +24,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 OUTPUT_PRIORITY = [
     *("text/html", "image/svg+xml", "image/png", "text/markdown", "text/latex", "text/plain"),
 ]
-SCROLLS = '<div class="bp-scroll">'
 CODE_FORMATTER = HtmlFormatter(cssclass="highlight", wrapcode=True)
 KERNEL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")
 EVIDENCE_PATH = re.compile(r"^evidence = .*\n?", re.MULTILINE)
@@ -90,10 +89,6 @@ def _filters() -> dict[str, Callable]:
     def html_output(output: str) -> str:
         markup = clean(output, prefix())
         region = f'tabindex="0" role="region" aria-label="Table {next(tables)}"'
-        if SCROLLS in markup:
-            return (
-                f'<div class="output">{markup.replace(SCROLLS, f"{SCROLLS[:-1]} {region}>")}</div>'
-            )
         if "<table" in markup:
             return f'<div class="output scroll" {region}>{markup}</div>'
         return f'<div class="output">{markup}</div>'

@@ -91,9 +91,10 @@ def dose_reaching(
     reached = bool(np.isfinite(estimate))
     note = ""
     if not reached:
-        note = f"the mean curve does not reach {effect:g} up to the largest dose, {high:g}"
-        if not np.isfinite(first):
-            note += "; neither does its confidence interval"
+        target = f"{effect:g}".replace("-", "−")
+        note = f"the mean curve does not reach {target} up to the largest dose, {high:g}; "
+        within = f"its confidence interval does from {first:.3g}"
+        note += within if np.isfinite(first) else "neither does its confidence interval"
     elif not np.isfinite(last):
         note = f"no upper limit: at {high:g} a smaller effect is still plausible"
     mean = (

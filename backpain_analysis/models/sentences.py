@@ -24,6 +24,13 @@ OUTCOME_WORDS = {
     "balance_stability": "balance and stability",
 }
 
+CURVE_WORDS = {
+    "linear": "straight line",
+    "quadratic": "quadratic curve",
+    "log": "logarithmic curve",
+    "rcs": "restricted cubic spline",
+}
+
 
 def outcome_words(outcome: str) -> str:
     """An outcome as a reader says it."""
@@ -168,7 +175,7 @@ def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
     size = _size(result)
     verdict = "is related" if test["p_value"] < 1 - result.level else "is not clearly related"
     text = [
-        f"In {size}, {word} {verdict} to {label} ({result.curve.name} curve, "
+        f"In {size}, {word} {verdict} to {label} ({CURVE_WORDS[result.curve.name]}, "
         f"{p_text(test['p_value'])})."
     ]
     if mcid:

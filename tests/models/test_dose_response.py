@@ -132,7 +132,16 @@ def test_an_effect_out_of_reach_is_said_to_be():
     dose = dose_response(exact(parabola), curve="quadratic", method="CE").dose_for(-20)
     assert not dose.reached
     assert np.isnan(dose.estimate)
-    assert "does not reach -20 up to the largest dose, 240; neither does" in dose.note
+    assert "does not reach −20 up to the largest dose, 240; neither does" in dose.note
+
+
+def test_an_effect_only_the_interval_reaches_is_told_apart():
+    """Lowest -16 with an interval of +- 2 z there: -17 is within reach from where the band is."""
+    result = dose_response(exact(parabola, variance=4.0), curve="quadratic", method="CE")
+    dose = result.dose_for(-17)
+    assert not dose.reached
+    assert_allclose(result.predict([dose.ci_low])["ci_low"], -17)
+    assert "its confidence interval does from" in dose.note
 
 
 def test_an_optimum_at_the_edge_is_said_to_be():

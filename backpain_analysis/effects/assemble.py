@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Literal
@@ -12,12 +13,15 @@ import pandas as pd
 from backpain_analysis.effects.candidates import arm_results, contrast_results
 from backpain_analysis.effects.choice import (
     INACTIVE,
+    Arm,
     Request,
     Timepoint,
     check_timepoint,
+    exercise_arms,
     inactive_references,
     instrument_rank,
     lower_dose_reference,
+    programme_weeks,
     time_rank,
 )
 from backpain_analysis.effects.exclusion import reasons
@@ -121,7 +125,9 @@ def from_evidence(
     differences = contrast_results(evidence, outcome, measure)
     measured = {*results["trial_id"], *differences["trial_id"]}
     trials = evidence.trials[evidence.trials["trial_id"].isin(measured)]
-    arms_of = dict(iter(arms.groupby("trial_id", sort=False)))
+    arms_of = defaultdict(list)
+    for arm in arms.to_dict("records"):
+        arms_of[arm["trial_id"]].append(arm)
     reported = by_trial(results, differences)
     rows, matrices, excluded = [], [], []
     for trial in trials.to_dict("records"):
@@ -179,29 +185,30 @@ def _left_out(trial: dict, flags: Sequence[str], designs: Sequence[str]) -> str 
     return None
 
 
-def _references(arms: pd.DataFrame, request: Request) -> list[list[tuple[str, list[str]]]]:
+def _references(arms: list[Arm], request: Request) -> list[list[tuple[str, list[str]]]]:
     """Ways to compare the arms of a trial, best first: each a list of (reference, arms)."""
-    exercise = arms[arms["exercise_type"] != "none"]
-    trial = arms["trial_id"].iloc[0]
+    exercise = exercise_arms(arms)
+    trial = arms[0]["trial_id"]
     if trial in request.reference:
         chosen = request.reference[trial]
-        return [[(chosen, [arm for arm in exercise["arm_id"] if arm != chosen])]]
+        return [[(chosen, [arm["arm_id"] for arm in exercise if arm["arm_id"] != chosen])]]
     ways = [
-        [(reference, list(exercise["arm_id"]))]
+        [(reference, [arm["arm_id"] for arm in exercise])]
         for reference in inactive_references(arms, request.inactive)
     ]
     if ways:
         return ways
     pairs = []
-    for _, same in exercise.groupby("exercise_type", sort=False, observed=True):
+    for word in dict.fromkeys(arm["exercise_type"] for arm in exercise):
+        same = [arm for arm in exercise if arm["exercise_type"] == word]
         lowest = lower_dose_reference(same) if len(same) > 1 else None
         if lowest is not None:
-            pairs.append((lowest, [arm for arm in same["arm_id"] if arm != lowest]))
+            pairs.append((lowest, [arm["arm_id"] for arm in same if arm["arm_id"] != lowest]))
     return [pairs]
 
 
-def _estimates(arms: pd.DataFrame, trial: TrialResults, request: Request) -> list[Estimate]:
-    programme = arms.loc[arms["exercise_type"] != "none", "duration_weeks"].max()
+def _estimates(arms: list[Arm], trial: TrialResults, request: Request) -> list[Estimate]:
+    programme = programme_weeks(arms)
     for way in _references(arms, request):
         best = [_best(reference, others, trial, programme, request) for reference, others in way]
         found = [estimate for estimate in best if estimate is not None]
@@ -229,15 +236,15 @@ def _best(
     return min(ranked)[2] if ranked else None
 
 
-def _rows(trial: dict, arms: pd.DataFrame, estimate: Estimate) -> list[dict]:
-    by_arm = arms.set_index("arm_id")
-    reference = by_arm.loc[estimate.reference]
+def _rows(trial: dict, arms: list[Arm], estimate: Estimate) -> list[dict]:
+    by_arm = {arm["arm_id"]: arm for arm in arms}
+    reference = by_arm[estimate.reference]
     author = trial["first_author"] if pd.notna(trial["first_author"]) else trial["trial_id"]
     year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
     instrument, text, _ = estimate.occasion.key
     rows = []
     for position, arm in enumerate(estimate.arms):
-        own = by_arm.loc[arm]
+        own = by_arm[arm]
         several = len(estimate.arms) > 1
         rows.append(
             {

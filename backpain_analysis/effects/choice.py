@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 INACTIVE = ("no_treatment", "waitlist", "usual_care", "education_advice")
 """Comparators that count as inactive, in order of preference as a trial's reference arm."""
@@ -43,13 +43,27 @@ class Request:
     inactive: Sequence[str]
 
 
-def inactive_references(arms: pd.DataFrame, inactive: Sequence[str]) -> list[str]:
+Arm = dict[str, Any]
+"""A row of the arms table, with its doses."""
+
+
+def exercise_arms(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms of a trial that exercise."""
+    return [arm for arm in arms if arm["exercise_type"] != "none"]
+
+
+def programme_weeks(arms: Sequence[Arm]) -> float:
+    """Length of a trial's longest programme in weeks; NaN where unknown."""
+    weeks = [arm["duration_weeks"] for arm in exercise_arms(arms)]
+    return max((week for week in weeks if not np.isnan(week)), default=np.nan)
+
+
+def inactive_references(arms: Sequence[Arm], inactive: Sequence[str]) -> list[str]:
     """Arms of one trial that may serve as its inactive reference, best first."""
-    words = arms["comparator_type"].astype(str)
-    return [arm for word in inactive for arm in arms.loc[words == word, "arm_id"]]
+    return [arm["arm_id"] for word in inactive for arm in arms if arm["comparator_type"] == word]
 
 
-def lower_dose_reference(arms: pd.DataFrame) -> str | None:
+def lower_dose_reference(arms: Sequence[Arm]) -> str | None:
     """The lowest-dosed of several arms of one exercise type, or None where none is lowest.
 
     Doses are compared by the first of minutes per week, sessions per week, total sessions,
@@ -62,10 +76,10 @@ def lower_dose_reference(arms: pd.DataFrame) -> str | None:
         "minutes_per_session",
         "duration_weeks",
     ):
-        doses = arms[measure]
-        if doses.notna().all() and doses.nunique() > 1:
-            lowest = doses == doses.min()
-            return arms.loc[lowest, "arm_id"].iloc[0] if lowest.sum() == 1 else None
+        doses = [arm[measure] for arm in arms]
+        if not np.isnan(doses).any() and len(set(doses)) > 1:
+            lowest = [arm["arm_id"] for arm in arms if arm[measure] == min(doses)]
+            return lowest[0] if len(lowest) == 1 else None
     return None
 
 

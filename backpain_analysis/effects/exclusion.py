@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
 
 from backpain_analysis.effects.choice import (
+    Arm,
     Request,
     inactive_references,
     lower_dose_reference,
+    programme_weeks,
     time_rank,
 )
 from backpain_analysis.effects.trial_results import Row, TrialResults, occasion_of
 
 
 def reasons(
-    arms: pd.DataFrame,
+    arms: Sequence[Arm],
     used: set[str],
     left_out: str | None,
     trial: TrialResults,
@@ -23,15 +25,14 @@ def reasons(
     """(trial_id, arm_id, reason) for each arm of a trial that is not `used`."""
     return [
         (arm["trial_id"], arm["arm_id"], left_out or _reason(arm, arms, used, trial, request))
-        for arm in arms.to_dict("records")
+        for arm in arms
         if arm["arm_id"] not in used
     ]
 
 
 def _reason(
-    arm: dict, arms: pd.DataFrame, used: set[str], trial: TrialResults, request: Request
+    arm: Arm, arms: Sequence[Arm], used: set[str], trial: TrialResults, request: Request
 ) -> str:
-    exercise = arms[arms["exercise_type"] != "none"]
     if arm["exercise_type"] == "none":
         if arm["comparator_type"] not in request.inactive:
             return f"no exercise and not inactive ({arm['comparator_type']})"
@@ -41,7 +42,7 @@ def _reason(
             else "inactive arm of a trial without a usable contrast"
         )
     if arm["trial_id"] not in request.reference and not inactive_references(arms, request.inactive):
-        same = exercise[exercise["exercise_type"] == arm["exercise_type"]]
+        same = [other for other in arms if other["exercise_type"] == arm["exercise_type"]]
         if len(same) < 2:
             return "no inactive arm and no other dose of the same exercise"
         if lower_dose_reference(same) is None:
@@ -51,7 +52,7 @@ def _reason(
     rows += [row for row in trial.difference_rows if name in (row.arm_id, row.ref_arm_id)]
     if not rows:
         return "outcome not reported for this arm"
-    timely = [row for row in rows if _is_timely(row, exercise["duration_weeks"].max(), request)]
+    timely = [row for row in rows if _is_timely(row, programme_weeks(arms), request)]
     if not timely:
         return "not reported at the time asked for"
     problems = [row.problem for row in timely if row.problem is not None]

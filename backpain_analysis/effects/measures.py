@@ -93,7 +93,7 @@ def effect_size(measure: str, **columns: ArrayLike) -> pd.DataFrame:
     - "SMD" Hedges' g with the exact factor J on n1 + n2 - 2 degrees of freedom, variance
       `1/n1 + 1/n2 + g^2/(2(n1 + n2))` (Hedges 1981, doi 10.3102/10769986006002107).
     - "SMDH" the same for unequal SDs, standardised by `sqrt((sd1^2 + sd2^2)/2)`; variance of
-      Bonett 2009 (doi 10.1037/a0014699; 2008, doi 10.1037/1082-989X.13.2.99) at g.
+      Bonett 2009 (doi 10.1037/a0016619; 2008, doi 10.1037/1082-989X.13.2.99) at g.
     - "ROM" log ratio of means `ln(m1/m2)`, corrected for its bias by `(c1 - c2)/2`, with variance
       `c1 + c2` where `c = sd^2/(n m^2)` (Hedges, Gurevitch & Curtis 1999,
       doi 10.1890/0012-9658(1999)080[1150:TMAORR]2.0.CO;2; Lajeunesse 2015,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 
 class WeightedFit:
@@ -23,6 +23,9 @@ class WeightedFit:
 
     def __init__(self, y: np.ndarray, v: np.ndarray, X: np.ndarray, tau2: float = 0.0) -> None:
         self.weights = 1 / (v + tau2)
+        if X.shape[1] == 1:
+            self._fit_one(y, X[:, 0])
+            return
         root = np.sqrt(self.weights)
         q, r = np.linalg.qr(X * root[:, None])
         scaled = y * root
@@ -32,6 +35,16 @@ class WeightedFit:
         residual = scaled - q @ (q.T @ scaled)
         self.rss = float(residual @ residual)
         self.leverage = np.einsum("ij,ij->i", q, q)
+
+    def _fit_one(self, y: np.ndarray, x: np.ndarray) -> None:
+        """One column needs no factorisation."""
+        weighted = self.weights * x
+        information = weighted @ x
+        beta = (weighted @ y) / information
+        residual = y - x * beta
+        self.beta, self.cov = np.array([beta]), np.array([[1 / information]])
+        self.rss = float(self.weights @ residual**2)
+        self.leverage = weighted * x / information
 
     @property
     def trace_p(self) -> float:
@@ -120,8 +133,8 @@ def q_profile(
     df = len(y) - X.shape[1]
     if df < 1:
         return np.nan, np.nan
-    low = _solve_q(y, v, X, float(stats.chi2.ppf((1 + level) / 2, df)))
-    high = _solve_q(y, v, X, float(stats.chi2.ppf((1 - level) / 2, df)))
+    low = _solve_q(y, v, X, float(special.chdtri(df, (1 - level) / 2)))
+    high = _solve_q(y, v, X, float(special.chdtri(df, (1 + level) / 2)))
     return low, high
 
 

@@ -27,7 +27,8 @@ __all__ = ["ConvergenceError", "MixedFit", "RandomTerm", "fit"]
 
 Method = Literal["REML", "ML", "CE"]
 METHODS = ("REML", "ML", "CE")
-STARTS = (0.03, 0.3, 1.0, 3.0)
+STARTS = (0.1, 0.5, 2.0)
+"""Standard deviations of the random effects, over the typical sampling error."""
 
 
 @dataclass(frozen=True)

@@ -52,22 +52,12 @@ def maximise(
     theta = np.array(start, dtype=float)
     value, gradient, hessian = function(theta)
     for iteration in range(1, max_iterations + 1):
-        eigenvalues, eigenvectors = np.linalg.eigh(-hessian)
-        size = np.abs(eigenvalues)
-        size = np.maximum(size, 1e-8 * max(size.max(), 1e-8))
-        step = eigenvectors @ ((eigenvectors.T @ gradient) / size)
-        longest = 2.0 * max(1.0, float(np.abs(theta).max()))
-        step *= min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
+        step, upward = _newton_step(theta, gradient, hessian)
         promised = 0.5 * float(gradient @ step)
-        for _ in range(60):
-            try:
-                new = function(theta + step)
-            except np.linalg.LinAlgError:
-                new = None
-            if new is not None and new[0] >= value - 1e-13 * max(1.0, abs(value)):
-                break
-            step = step / 2
-        else:
+        if promised < tolerance and upward is not None:
+            step, promised = _leave_saddle(function, theta, value, upward), np.inf
+        new, step = _climb(function, theta, value, step, float(gradient @ step))
+        if new is None:
             if promised < 1e-7:
                 return Maximum(theta, value, iteration)
             raise ConvergenceError(
@@ -84,3 +74,56 @@ def maximise(
         "all variance parameters. Use fewer random effects (a simpler curve), method='CE', or "
         "more trials."
     )
+
+
+def _newton_step(
+    theta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The step, and the direction in which the function bends most upward, if it does."""
+    eigenvalues, eigenvectors = np.linalg.eigh(-hessian)
+    size = np.abs(eigenvalues)
+    floor = 1e-8 * max(float(size.max()), 1e-8)
+    step = eigenvectors @ ((eigenvectors.T @ gradient) / np.maximum(size, floor))
+    longest = 2.0 * max(1.0, float(np.abs(theta).max()))
+    step = step * min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
+    bends_up = eigenvalues[0] < -1e-6 * max(float(size.max()), 1.0)
+    return step, eigenvectors[:, 0] if bends_up else None
+
+
+def _leave_saddle(
+    function: Callable[[np.ndarray], Derivatives],
+    theta: np.ndarray,
+    value: float,
+    upward: np.ndarray,
+) -> np.ndarray:
+    """A step off a stationary point that is no maximum (a variance of zero that should not be)."""
+    length = 0.5 * max(1.0, float(np.abs(theta).max()))
+    while length > 1e-6:
+        for step in (length * upward, -length * upward):
+            try:
+                if function(theta + step)[0] > value:
+                    return step
+            except np.linalg.LinAlgError:
+                pass
+        length /= 4
+    return np.zeros_like(theta)
+
+
+def _climb(
+    function: Callable[[np.ndarray], Derivatives],
+    theta: np.ndarray,
+    value: float,
+    step: np.ndarray,
+    slope: float,
+) -> tuple[Derivatives | None, np.ndarray]:
+    """Halve the step until the function rises by a share of what its slope promises."""
+    share, noise = 1e-4, 1e-13 * max(1.0, abs(value))
+    for _ in range(60):
+        try:
+            new = function(theta + step)
+            if new[0] >= value + share * slope - noise:
+                return new, step
+        except np.linalg.LinAlgError:
+            pass
+        step, slope = step / 2, slope / 2
+    return None, step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from backpain_analysis.display import html_table
 from backpain_analysis.effects import Effects
@@ -254,7 +254,7 @@ def _pool_independent(
         method=method,
         test=test,
         level=level,
-        table=pd.DataFrame({"label": labels, "yi": y, "vi": v}),
+        columns={"label": labels, "yi": y, "vi": v},
     )
 
 
@@ -299,7 +299,7 @@ def _pool_blocks(
         method=method,
         test=test,
         level=level,
-        table=pd.DataFrame({"label": labels, "yi": y, "vi": v}),
+        columns={"label": labels, "yi": y, "vi": v},
     )
 
 
@@ -318,9 +318,9 @@ def _result(
     method: str,
     test: str,
     level: float,
-    table: pd.DataFrame,
+    columns: dict[str, Any],
 ) -> PoolResult:
-    k = len(table)
+    k = len(weights)
     df = np.inf
     if test == "knapp-hartung" and n_trials > 1:
         variance, df = variance * rss / (k - 1), n_trials - 1.0
@@ -351,7 +351,7 @@ def _result(
         h2=h2,
         q=q,
         q_df=q_df,
-        q_p=float(stats.chi2.sf(q, q_df)) if q_df else np.nan,
+        q_p=float(special.chdtrc(q_df, q)) if q_df else np.nan,
         method=method,
         test=test,
         level=level,
@@ -359,5 +359,5 @@ def _result(
         n_trials=n_trials,
         n_participants=None,
         llf=llf,
-        table=table.assign(weight=100 * weights / weights.sum()),
+        table=pd.DataFrame({**columns, "weight": 100 * weights / weights.sum()}),
     )

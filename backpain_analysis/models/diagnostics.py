@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from backpain_analysis.effects import Effects
 from backpain_analysis.models.pooling import PoolResult
@@ -119,7 +119,7 @@ def influence(
         )
     table["influential"] = (
         (table["dffits"].abs() > 3 * np.sqrt(1 / (k - 1)))
-        | (table["cook_d"] > stats.chi2.median(1))
+        | (table["cook_d"] > special.chdtri(1, 0.5))
         | (table["hat"] > 3 / k)
         | (table["dfbetas"].abs() > 1)
     )

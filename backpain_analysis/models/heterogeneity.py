@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 
 class WeightedFit:
@@ -18,7 +18,7 @@ class WeightedFit:
         `(X'WX)^-1`.
     rss : float
         Weighted residual sum of squares; Cochran's Q at tau2 = 0.
-    weights : ndarray, shape (k,)
+    weights, residual : ndarray, shape (k,)
     """
 
     def __init__(self, y: np.ndarray, v: np.ndarray, X: np.ndarray, tau2: float = 0.0) -> None:
@@ -34,6 +34,7 @@ class WeightedFit:
         self.cov = inverse @ inverse.T
         residual = scaled - q @ (q.T @ scaled)
         self.rss = float(residual @ residual)
+        self.residual = residual / root
         self.leverage = np.einsum("ij,ij->i", q, q)
 
     def _fit_one(self, y: np.ndarray, x: np.ndarray) -> None:
@@ -41,9 +42,9 @@ class WeightedFit:
         weighted = self.weights * x
         information = weighted @ x
         beta = (weighted @ y) / information
-        residual = y - x * beta
+        self.residual = y - x * beta
         self.beta, self.cov = np.array([beta]), np.array([[1 / information]])
-        self.rss = float(self.weights @ residual**2)
+        self.rss = float(self.weights @ self.residual**2)
         self.leverage = weighted * x / information
 
     @property
@@ -79,17 +80,21 @@ def _paule_mandel(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
 
 
 def _solve_q(y: np.ndarray, v: np.ndarray, X: np.ndarray, target: float) -> float:
-    """The tau2 at which the generalised Q statistic equals `target`; 0 if it is below at once."""
+    """The tau2 at which the generalised Q statistic equals `target`; 0 if it is below at once.
 
-    def gap(tau2: float) -> float:
-        return WeightedFit(y, v, X, tau2).rss - target
-
-    if gap(0.0) <= 0:
-        return 0.0
-    high = float(np.median(v))
-    while gap(high) > 0:
-        high *= 4
-    return float(optimize.brentq(gap, 0.0, high, xtol=1e-14 * high, rtol=1e-14, maxiter=500))
+    Q is convex and falls in tau2, so Newton's steps from zero never overshoot.
+    """
+    tau2 = 0.0
+    for _ in range(500):
+        fitted = WeightedFit(y, v, X, tau2)
+        gap = fitted.rss - target
+        if gap <= 0:
+            return tau2
+        step = gap / float(fitted.weights**2 @ fitted.residual**2)
+        tau2 += step
+        if step <= 1e-14 * tau2:
+            return tau2
+    raise RuntimeError("the generalised Q statistic could not be solved for tau2.")
 
 
 ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {

@@ -11,7 +11,7 @@ meta-analysis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -290,12 +290,28 @@ def _search(
         return evaluate(batches, _components(terms, theta)[0], reml=reml).llf
 
     heights = {size: height(size) for size in STARTS}
+    nothing_between = height(0.0)
     best = None
     for size in sorted(STARTS, key=heights.get, reverse=True):
-        if best is not None and heights[size] <= best.value:
+        if best is not None and max(heights[size], nothing_between) <= best.value:
             break
         found = maximise(at, np.concatenate([term.start(size) for term in terms]))
         if best is None or found.value > best.value:
             best = found
-    point = evaluate(batches, _components(terms, best.theta)[0], reml=reml)
-    return best.theta, point, best.n_iterations
+    theta = _at_boundary(best.theta, terms, at) if best.value > nothing_between else 0 * best.theta
+    return theta, evaluate(batches, _components(terms, theta)[0], reml=reml), best.n_iterations
+
+
+def _at_boundary(
+    theta: np.ndarray,
+    terms: list[ScaledTerm],
+    at: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """The optimum with terms that are zero but for rounding set to zero."""
+    for number in range(len(terms)):
+        parts = _split(terms, theta)
+        if 0 < float(np.abs(parts[number]).max()) < 1e-5:
+            parts[number] = np.zeros_like(parts[number])
+            without = np.concatenate(parts)
+            theta = without if at(without)[0] >= at(theta)[0] - 1e-10 else theta
+    return theta

@@ -175,7 +175,7 @@ def pool(
         yi, vi = effects.table["yi"], effects.table["vi"]
         blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
         labels = list(effects.table["label"]) if labels is None else labels
-    y, v, labels = _checked(yi, vi, labels, method, test, level)
+    y, v, labels = checked_studies(yi, vi, labels, method, test, level)
     if blocks is None or len(set(blocks)) == len(y):
         result = _pool_independent(y, v, labels, method, test, level)
     else:
@@ -185,7 +185,7 @@ def pool(
     return replace(result, n_participants=effects.n_participants, unsized_arms=effects.unsized_arms)
 
 
-def _checked(
+def checked_studies(
     yi: ArrayLike,
     vi: ArrayLike | None,
     labels: Sequence[str] | None,
@@ -193,6 +193,13 @@ def _checked(
     test: str,
     level: float,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Effect sizes, variances and labels that can be pooled.
+
+    Raises
+    ------
+    ValueError
+        If anything is wrong; every fault is named.
+    """
     if vi is None:
         raise ValueError("give the sampling variances vi.")
     y, v = np.asarray(yi, dtype=float).ravel(), np.asarray(vi, dtype=float).ravel()
@@ -218,7 +225,7 @@ def _checked(
         )
     if faults:
         raise ValueError("; ".join(faults) + ".")
-    return y, v, [str(label) for label in labels]
+    return y, v, labels
 
 
 def _pool_independent(

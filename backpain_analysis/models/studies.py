@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backpain_analysis.effects import Effects
-from backpain_analysis.models.pooling import PoolResult, _checked
+from backpain_analysis.models.pooling import PoolResult, checked_studies
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def as_studies(
         labels = list(table["label"]) if labels is None else labels
     chosen = {"method": method, "test": test, "level": level}
     given |= {name: value for name, value in chosen.items() if value is not None}
-    y, v, labels = _checked(yi, vi, labels, **given)
+    y, v, labels = checked_studies(yi, vi, labels, **given)
     if len(y) < least:
         size = f"{len(y)} {'study' if len(y) == 1 else 'studies'}"
         raise ValueError(f"{size} given, but this diagnostic needs at least {least}.")

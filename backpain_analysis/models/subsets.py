@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
+
+from backpain_analysis.models.results import quantile, two_sided_p
 
 _GRID_POINTS_PER_DECADE = 4
 
@@ -50,7 +52,7 @@ def pool_subsets(
         variance = np.where(several, variance * rss / spare, variance)
         df = np.where(several, k - 1, np.inf)
     se = np.sqrt(variance)
-    critical = stats.t.ppf((1 + level) / 2, df)
+    critical = quantile(level, pd.Series(df)).to_numpy()
     estimate = mean + centre
     reach = critical * np.sqrt(variance + tau2)
     if method == "CE":
@@ -69,7 +71,7 @@ def pool_subsets(
             "se": se,
             "ci_low": estimate - critical * se,
             "ci_high": estimate + critical * se,
-            "p_value": 2 * stats.t.sf(np.abs(t), df),
+            "p_value": two_sided_p(t, df),
             "pi_low": estimate - reach,
             "pi_high": estimate + reach,
             "tau2": tau2,
@@ -77,7 +79,7 @@ def pool_subsets(
             "h2": np.where(several, h2, np.nan),
             "q": q,
             "q_df": (k - 1).astype(int),
-            "q_p": np.where(several, stats.chi2.sf(q, spare), np.nan),
+            "q_p": np.where(several, special.chdtrc(spare, q), np.nan),
         }
     )
 

@@ -1,0 +1,127 @@
+"""Speed and memory of the engine, beside PyMARE on the same problems in the same run.
+
+    pip install -r benchmarks/requirements.txt
+    python benchmarks/engine.py
+
+Times are the best of several runs, in milliseconds. All data are simulated here.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+import backpain_analysis as bp
+from backpain_analysis.models.mixed import RandomTerm, fit
+
+RNG = np.random.default_rng(1)
+
+
+def best_of(run: Callable[[], object], repeats: int = 7) -> float:
+    """Shortest time of several runs, in milliseconds, after one to warm up."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def studies(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effect sizes and variances of k independent studies with tau2 = 0.5."""
+    v = RNG.uniform(0.5, 2, k)
+    return RNG.normal(size=k) * np.sqrt(v + 0.5), v
+
+
+def three_level(trials: int, effects: int = 4) -> pd.DataFrame:
+    """Trials of several effects, variances between 0.04 and 0.09 at both levels."""
+    n = trials * effects
+    data = pd.DataFrame(
+        {
+            "trial_id": np.repeat(np.arange(trials), effects),
+            "effect_id": np.arange(n),
+            "vi": RNG.uniform(0.05, 0.2, n),
+            "x": RNG.normal(size=n),
+        }
+    )
+    between = np.repeat(RNG.normal(0, 0.3, trials), effects) + RNG.normal(0, 0.2, n)
+    return data.assign(yi=0.3 + 0.1 * data["x"] + between + RNG.normal(0, np.sqrt(data["vi"])))
+
+
+def against_pymare() -> pd.DataFrame:
+    """Random-effects pooling by REML: ours also gives Knapp-Hartung, Q-profile, I2 and Q."""
+    from pymare import Dataset
+    from pymare.estimators import VarianceBasedLikelihoodEstimator
+
+    rows = []
+    for k in (50, 2000, 20_000):
+        y, v = studies(k)
+
+        def theirs(y=y, v=v, k=k):
+            data = Dataset(y[:, None], v[:, None], X=np.ones((k, 1)), add_intercept=False)
+            result = VarianceBasedLikelihoodEstimator(method="REML").fit_dataset(data).summary()
+            return result.get_fe_stats(), result.get_re_stats(method="QP")
+
+        def ours(y=y, v=v):
+            return bp.pool(y, v)
+
+        mine, other = best_of(ours), best_of(theirs)
+        rows.append({"problem": f"pool, {k} studies", "ours": mine, "PyMARE": other})
+    return pd.DataFrame(rows).assign(ratio=lambda t: t["PyMARE"] / t["ours"])
+
+
+def larger_models() -> pd.DataFrame:
+    """Models that PyMARE does not have."""
+    rows = []
+    for trials in (300, 3000):
+        data = three_level(trials)
+        options = {"V": "vi", "random": ["trial_id/effect_id"]}
+        result = bp.multilevel("yi ~ x", data, **options)
+        name = f"{trials} trials of four effects"
+        run = best_of(lambda d=data, o=options: bp.multilevel("yi ~ x", d, **o))
+        rows.append({"problem": f"three-level, {name}", "ours": run})
+        run = best_of(lambda r=result: r.robust("trial_id"))
+        rows.append({"problem": f"CR2 with Satterthwaite, {name}", "ours": run})
+    for trials in (100, 1000):
+        y, X, S, labels = dose_trials(trials)
+        term = RandomTerm(X)
+        run = best_of(lambda y=y, X=X, S=S, b=labels, t=term: fit(y, X, S, blocks=b, terms=[t]))
+        rows.append({"problem": f"one-stage quadratic, {trials} trials of four arms", "ours": run})
+    return pd.DataFrame(rows)
+
+
+def dose_trials(trials: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+    """Three contrasts a trial against a shared arm, on a quadratic curve in minutes."""
+    labels = np.repeat(np.arange(trials), 3)
+    dose = RNG.choice([30.0, 60, 90, 120, 180, 240], len(labels))
+    X = np.column_stack([dose, dose**2])
+    shared = RNG.uniform(5, 20, trials)
+    S = [np.diag(RNG.uniform(5, 20, 3)) + s for s in shared]
+    slope = np.repeat(RNG.normal(-0.1, 0.03, trials), 3)
+    noise = np.concatenate([RNG.multivariate_normal(np.zeros(3), s) for s in S])
+    return slope * dose + 2e-4 * dose**2 + noise, X, S, labels
+
+
+def memory() -> pd.DataFrame:
+    """Peak memory of a three-level fit: doubling the trials should double it."""
+    rows = []
+    for trials in (2000, 4000, 8000):
+        data = three_level(trials)
+        tracemalloc.start()
+        bp.multilevel("yi ~ x", data, V="vi", random=["trial_id/effect_id"])
+        rows.append({"trials": trials, "MiB": tracemalloc.get_traced_memory()[1] / 2**20})
+        tracemalloc.stop()
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    for part in (against_pymare, larger_models, memory):
+        print(part.__doc__)
+        print(part().round(2).to_string(index=False), "\n")

@@ -10,21 +10,34 @@ if TYPE_CHECKING:
     from backpain_analysis import figures
     from backpain_analysis.datasets import load_reference
     from backpain_analysis.display import table
-    from backpain_analysis.effects import Effects
+    from backpain_analysis.effects import Effects, effect_size
     from backpain_analysis.evidence import BACK_PAIN, Evidence, EvidenceError, load_evidence
     from backpain_analysis.evidence.dose import DOSE_LABELS, DOSE_MEASURES
     from backpain_analysis.evidence.scales import LOWER_IS_BETTER, mcid
     from backpain_analysis.models import (
         ConvergenceError,
         DoseResponseResult,
+        MetaRegressionResult,
+        MultilevelResult,
         PoolResult,
         compare_curves,
+        cumulative,
         dose_response,
+        egger_test,
+        influence,
+        leave_one_out,
+        meta_regression,
+        multilevel,
+        pet_peese,
         pool,
         pool_by,
         pooled_table,
+        rank_test,
         rcs,
+        sampling_covariance,
+        selection_model,
         sentences,
+        trim_and_fill,
     )
 
 __version__ = _version("backpain-analysis")
@@ -39,17 +52,31 @@ _HOME = {
     "Evidence": "evidence",
     "EvidenceError": "evidence",
     "LOWER_IS_BETTER": "evidence.scales",
+    "MetaRegressionResult": "models",
+    "MultilevelResult": "models",
     "PoolResult": "models",
     "compare_curves": "models",
+    "cumulative": "models",
     "dose_response": "models",
+    "effect_size": "effects",
+    "egger_test": "models",
+    "influence": "models",
+    "leave_one_out": "models",
     "load_evidence": "evidence",
     "load_reference": "datasets",
     "mcid": "evidence.scales",
+    "meta_regression": "models",
+    "multilevel": "models",
+    "pet_peese": "models",
     "pool": "models",
     "pool_by": "models",
     "pooled_table": "models",
+    "rank_test": "models",
     "rcs": "models",
+    "sampling_covariance": "models",
+    "selection_model": "models",
     "table": "display",
+    "trim_and_fill": "models",
 }
 
 _MODULES = {"figures": "figures", "sentences": "models.sentences"}
@@ -64,19 +91,33 @@ __all__ = [
     "Effects",
     "Evidence",
     "EvidenceError",
+    "MetaRegressionResult",
+    "MultilevelResult",
     "PoolResult",
     "compare_curves",
+    "cumulative",
     "dose_response",
+    "effect_size",
+    "egger_test",
     "figures",
+    "influence",
+    "leave_one_out",
     "load_evidence",
     "load_reference",
     "mcid",
+    "meta_regression",
+    "multilevel",
+    "pet_peese",
     "pool",
     "pool_by",
     "pooled_table",
+    "rank_test",
     "rcs",
+    "sampling_covariance",
+    "selection_model",
     "sentences",
     "table",
+    "trim_and_fill",
 ]
 
 

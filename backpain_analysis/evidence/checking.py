@@ -123,11 +123,12 @@ def _coerce(cells: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[Faul
             rule, hint = "not a number", _as_number(text[row])
             faults.append(Fault(raw.name, raw.file, row, field.name, text[row], rule, hint))
         if field.kind == "integer":
-            broken = numbers % 1 > 0
-            for row in text.index[broken]:
-                rule, hint = "not a whole number", field.description
-                faults.append(Fault(raw.name, raw.file, row, field.name, text[row], rule, hint))
-            numbers = numbers.mask(broken)
+            fraction, huge = numbers % 1 > 0, numbers.abs() >= 2**53
+            for row in text.index[fraction | huge]:
+                rule = TOO_HIGH if huge[row] else "not a whole number"
+                place = (raw.name, raw.file, row, field.name, text[row])
+                faults.append(Fault(*place, rule, field.description))
+            numbers = numbers.mask(fraction | huge)
         frame[field.name] = numbers.astype(field.dtype)
     return frame, faults
 
@@ -145,7 +146,7 @@ def _as_number(text: str) -> str:
     if text.lower() in _MISSING_WORDS:
         return "Leave the cell empty where the value is missing."
     plain = text.replace("−", "-").replace("–", "-").replace(",", ".")
-    if _NUMBER.fullmatch(plain):
+    if not math.isnan(_number(plain)):
         return f"Write {plain}."
     return "Give one number with a decimal point and no unit, e.g. 12.5, or leave the cell empty."
 

@@ -34,9 +34,10 @@ def known_keys(tables: Tables) -> Iterator[Fault]:
 
 def _near_key(cells: list[str], target: pd.DataFrame) -> str:
     trial, *arm = cells
-    if not arm or not (target["trial_id"] == trial).any():
-        return f"There is no trial {trial!r}. {did_you_mean(trial, target['trial_id'].unique())}"
-    arms = target.loc[target["trial_id"] == trial, "arm_id"]
+    trials = target["trial_id"].dropna()
+    if not arm or trial not in set(trials):
+        return f"There is no trial {trial!r}. {did_you_mean(trial, trials.unique())}"
+    arms = target.loc[target["trial_id"] == trial, "arm_id"].dropna()
     return f"The arms of {trial} are {', '.join(arms)}."
 
 
@@ -129,11 +130,11 @@ def analysed_not_above_randomised(tables: Tables) -> Iterator[Fault]:
 
 def arms_not_above_trial(tables: Tables) -> Iterator[Fault]:
     """Arms together hold no more participants than the trial (in a crossover: each arm alone)."""
-    trials, arms = tables["trials"], tables["arms"]
+    trials, arms = tables["trials"], tables["arms"].drop_duplicates(["trial_id", "arm_id"])
     sizes = arms["n_randomised"].astype("float64").groupby(arms["trial_id"])
-    together = trials["trial_id"].map(sizes.sum())
-    largest = trials["trial_id"].map(sizes.max())
-    frame = trials.assign(in_arms=together.where(trials["design"] != "crossover", largest))
+    sizes = sizes.agg(["sum", "max"]).reindex(trials["trial_id"]).set_axis(trials.index)
+    each_alone = trials["design"] == "crossover"
+    frame = trials.assign(in_arms=sizes["max"].where(each_alone, sizes["sum"]))
     broken = frame["in_arms"] > frame["n_randomised"].astype("float64")
     rule = "fewer randomised than its arms hold"
     hint = "Its arms hold {in_arms}; if each participant passes through all, design is crossover."
@@ -165,7 +166,8 @@ def _faults(
     """A fault for every broken row; `hint` may name columns of the row in braces."""
     for row, cells in frame[broken].iterrows():
         texts = {name: _shown(cell) for name, cell in cells.items()}
-        yield Fault(table, None, row, column, texts[column], rule, hint.format_map(texts))
+        value = None if pd.isna(cells[column]) else texts[column]
+        yield Fault(table, None, row, column, value, rule, hint.format_map(texts))
 
 
 def _shown(cell: object) -> str:

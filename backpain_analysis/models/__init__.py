@@ -2,19 +2,38 @@
 
 from backpain_analysis.models.compare import compare_curves
 from backpain_analysis.models.curves import rcs
+from backpain_analysis.models.diagnostics import cumulative, influence, leave_one_out
 from backpain_analysis.models.dose_response import DoseResponseResult, dose_response
 from backpain_analysis.models.groups import pool_by, pooled_table
+from backpain_analysis.models.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.mixed import ConvergenceError
+from backpain_analysis.models.multilevel import MultilevelResult, multilevel
 from backpain_analysis.models.pooling import PoolResult, pool
+from backpain_analysis.models.sampling import sampling_covariance
+from backpain_analysis.models.selection import selection_model
+from backpain_analysis.models.small_study import egger_test, pet_peese, rank_test, trim_and_fill
 
 __all__ = [
     "ConvergenceError",
     "DoseResponseResult",
+    "MetaRegressionResult",
+    "MultilevelResult",
     "PoolResult",
     "compare_curves",
+    "cumulative",
     "dose_response",
+    "egger_test",
+    "influence",
+    "leave_one_out",
+    "meta_regression",
+    "multilevel",
+    "pet_peese",
     "pool",
     "pool_by",
     "pooled_table",
+    "rank_test",
     "rcs",
+    "sampling_covariance",
+    "selection_model",
+    "trim_and_fill",
 ]

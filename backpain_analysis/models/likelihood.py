@@ -35,7 +35,10 @@ class Batch:
 
     def covariance(self, psi: np.ndarray) -> np.ndarray:
         """Marginal covariance, shape (B, n, n)."""
-        return self.S + np.tensordot(psi, self.K, axes=1) if len(psi) else self.S
+        V = self.S
+        for component, K in zip(psi, self.K, strict=True):
+            V = V + component * K
+        return V
 
     def precision(self, psi: np.ndarray) -> tuple[np.ndarray, float]:
         """Inverse of the marginal covariance and the sum of its log-determinants.

@@ -27,7 +27,7 @@ __all__ = ["ConvergenceError", "MixedFit", "RandomTerm", "fit"]
 
 Method = Literal["REML", "ML", "CE"]
 METHODS = ("REML", "ML", "CE")
-STARTS = (0.1, 0.5, 2.0)
+STARTS = (0.3, 1.5)
 """Standard deviations of the random effects, over the typical sampling error."""
 
 
@@ -215,6 +215,8 @@ def _check(
     norms = np.linalg.norm(X, axis=0)
     if np.any(norms == 0):
         raise ValueError(f"column {names[int(np.argmin(norms))]!r} of X is all zero: drop it.")
+    if X.shape[1] == 1:
+        return
     _, triangle, order = scipy.linalg.qr(X / norms, mode="economic", pivoting=True)
     diagonal = np.abs(np.diag(triangle))
     if diagonal.min() <= 1e-10 * diagonal.max():
@@ -254,13 +256,19 @@ def _batches(
 
 
 def _split(terms: list[ScaledTerm], theta: np.ndarray) -> list[np.ndarray]:
-    return np.split(theta, np.cumsum([term.n_parameters for term in terms])[:-1]) if terms else []
+    parts, first = [], 0
+    for term in terms:
+        parts.append(theta[first : first + term.n_parameters])
+        first += term.n_parameters
+    return parts
 
 
 def _components(
     terms: list[ScaledTerm], theta: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Components of all terms, with block-diagonal Jacobian and curvature."""
+    if len(terms) == 1:
+        return terms[0].components(theta)
     m = len(theta)
     values, jacobian, curvature = np.zeros(m), np.zeros((m, m)), np.zeros((m, m, m))
     first = 0
@@ -311,7 +319,7 @@ def _at_boundary(
     for number in range(len(terms)):
         parts = _split(terms, theta)
         if 0 < float(np.abs(parts[number]).max()) < 1e-5:
-            parts[number] = np.zeros_like(parts[number])
+            parts[number] = 0 * parts[number]
             without = np.concatenate(parts)
             theta = without if at(without)[0] >= at(theta)[0] - 1e-10 else theta
     return theta

@@ -367,8 +367,12 @@ def _trim(y: np.ndarray, v: np.ndarray, estimator: str, studies: Studies) -> tup
 
 
 def _missing(centred: np.ndarray, estimator: str) -> int:
-    """Estimated number of missing studies, from the ranks of the centred effects."""
+    """Estimated number of missing studies, from the ranks of the centred effects.
+
+    Effects that differ from the centre, or from each other, by rounding only count as equal.
+    """
     k = len(centred)
+    centred = np.round(centred / (np.abs(centred).max() or 1.0), 12)
     ranks = 1 + np.argsort(np.argsort(np.abs(centred), kind="stable"))
     if estimator == "R0":
         found = k - ranks[centred < 0].max(initial=0) - 1

@@ -1,0 +1,131 @@
+"""The descriptor, the tables and the codebook say the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import pytest
+
+from backpain_analysis.datasets import data_dir, load_reference, reference_names
+from backpain_analysis.datasets.datapackage import read_datapackage
+from backpain_analysis.evidence import load_evidence
+
+PACKAGES = {folder: read_datapackage(data_dir() / folder) for folder in ("trials", "reference")}
+TABLES = [(folder, table) for folder, found in PACKAGES.items() for table in found.tables.values()]
+IDS = [f"{folder}/{table.path}" for folder, table in TABLES]
+CODEBOOK = (data_dir() / "README.md").read_text(encoding="utf-8")
+
+
+def codebook_rows(path):
+    """Cells of the codebook's table of one file, a row a column."""
+    section = CODEBOOK.split(f"`{path}`\n", 1)[1].split("\n#", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+
+
+@pytest.mark.parametrize(("folder", "table"), TABLES, ids=IDS)
+def test_table_has_the_columns_of_its_descriptor(folder, table):
+    with open(data_dir() / folder / table.path, encoding="utf-8", newline="") as file:
+        assert tuple(next(csv.reader(file))) == table.columns
+
+
+@pytest.mark.parametrize(("folder", "table"), TABLES, ids=IDS)
+def test_codebook_names_every_column_with_its_unit_words_and_meaning(folder, table):
+    rows = codebook_rows(table.path)
+    assert [re.sub(r"[*` ]", "", row[0]) for row in rows] == list(table.columns)
+    for field, row in zip(table.fields, rows, strict=True):
+        name, kind, unit, allowed, meaning = (cell.strip().replace("\\|", "|") for cell in row)
+        assert name.startswith("**") == field.required, field.name
+        assert kind == {"string": "text", "number": "number", "integer": "whole number"}[field.kind]
+        assert unit == (field.unit or "") and meaning == field.description
+        words = re.findall(r"`([^`]+)`", allowed) if field.vocabulary else []
+        assert words == list(field.vocabulary)
+
+
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_every_file_is_described(folder):
+    described = {table.path for table in PACKAGES[folder].tables.values()}
+    assert {file.name for file in (data_dir() / folder).glob("*.csv")} == described
+
+
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_descriptor_says_what_it_is(folder):
+    content = json.loads((data_dir() / folder / "datapackage.json").read_text(encoding="utf-8"))
+    assert re.fullmatch(r"\d{4}\.\d{2}\.\d+", content["version"])
+    for name in ("name", "title", "description", "licenses", "contributors", "sources"):
+        assert content[name]
+    for resource in content["resources"]:
+        assert resource["schema"]["missingValues"] == [""]
+        assert all(field["description"] for field in resource["schema"]["fields"])
+
+
+def test_numbers_have_a_unit():
+    bare = {
+        f"{table.path}: {field.name}"
+        for _, table in TABLES
+        for field in table.fields
+        if field.kind != "string" and not field.unit
+    }
+    assert bare == {"trials.csv: pmid"}
+
+
+def test_sizes_the_codebook_tells_are_those_of_the_tables():
+    evidence = load_evidence()
+    sizes = (
+        f"{len(evidence.trials)} trials, {len(evidence.arms)} arms, "
+        f"{len(evidence.outcomes)} results of one arm, "
+        f"{len(evidence.contrasts)} differences between arms"
+    )
+    assert sizes in CODEBOOK
+    assert PACKAGES["trials"].version in CODEBOOK
+
+
+def test_gaps_the_codebook_tells_are_those_of_the_tables():
+    evidence = load_evidence()
+    trials, outcomes = evidence.trials, evidence.outcomes
+    arms = evidence.arms[evidence.arms["exercise_type"] != "none"]
+    known = arms.count()
+    results = evidence.coverage()["results"]
+    year, author = trials["year"].isna(), trials["first_author"].isna()
+    told = [
+        f"{(results == 'arms').sum()} trials give results per arm, "
+        f"{(results == 'contrasts').sum()} only differences between arms, "
+        f"{(results == 'both').sum()} both, {results.isna().sum()} none",
+        f"known for {known['minutes_per_session']} of {len(arms)} exercise arms "
+        f"(sessions per week {known['sessions_per_week']}, weeks {known['duration_weeks']}, "
+        f"total sessions {known['total_sessions']})",
+        f"{outcomes['dispersion_type'].isna().sum()} of {len(outcomes)} results per arm have no "
+        f"spread, and {outcomes['n'].isna().sum()} no number analysed",
+        f"{(year | author).sum()} reports lack a year or a first author "
+        f"({year.sum()} the year, {author.sum()} the author)",
+        f"is there for {trials['rob_or_pedro'].notna().sum()} trials",
+        f"`exclude` for {(trials['flag'] == 'exclude').sum()} trials",
+        f"`caution` for {(trials['flag'] == 'caution').sum()}:",
+    ]
+    assert [sentence for sentence in told if sentence not in CODEBOOK] == []
+
+
+@pytest.mark.parametrize("name", reference_names())
+def test_reference_table_keeps_to_its_descriptor(name):
+    frame, table = load_reference(name), PACKAGES["reference"].tables[name]
+    assert tuple(frame.columns) == table.columns and len(frame) > 0
+    for field in table.fields:
+        values = frame[field.name]
+        assert str(values.dtype) == field.dtype
+        assert not (field.required and values.isna().any()), field.name
+        assert not field.vocabulary or values.dropna().isin(field.vocabulary).all(), field.name
+        assert field.minimum is None or (values.dropna() >= field.minimum).all(), field.name
+        assert field.maximum is None or (values.dropna() <= field.maximum).all(), field.name
+        assert field.pattern is None or values.dropna().str.fullmatch(field.pattern).all()
+    assert not table.unique or not frame.duplicated(list(table.unique)).any()
+
+
+def test_exercise_types_are_the_same_everywhere():
+    arms = PACKAGES["trials"].tables["arms"].field("exercise_type").vocabulary
+    reference = PACKAGES["reference"].tables
+    for name in ("met_defaults", "met_values"):
+        assert reference[name].field("exercise_type").vocabulary == arms[1:]
+    assert arms[0] == "none"
+    assert set(load_reference("met_defaults")["exercise_type"]) == set(arms[1:])

@@ -1,0 +1,92 @@
+"""Tables as HTML: safe, rounded, the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backpain_analysis.display import html_table, table
+
+
+def rows(html):
+    """Texts of the body's cells, row by row."""
+    body = html.split("<tbody>")[1].split("</tbody>")[0]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in body.strip().splitlines()]
+
+
+def test_what_a_trial_is_called_is_shown_not_run():
+    name = "<script>alert('&')</script>"
+    html = html_table(pd.DataFrame({name: [name]}), title=name, note=name)
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;") == 4
+
+
+def test_same_frame_same_bytes_without_ids():
+    frame = pd.DataFrame({"a": [1.5, np.nan], "b": ["x", None]})
+    assert html_table(frame) == html_table(frame.copy())
+    assert 'class="bp-table"' in html_table(frame) and " id=" not in html_table(frame)
+
+
+def test_missing_is_an_en_dash():
+    frame = pd.DataFrame(
+        {
+            "a": [np.nan, 1.5],
+            "b": pd.array([None, 2], dtype="Int64"),
+            "c": [None, "x"],
+            "d": pd.to_datetime([None, "2020-01-01"]),
+        }
+    )
+    assert rows(html_table(frame))[0] == ["–"] * 4
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([-12.3456, 0.01234], ["−12.3", "0.0123"]),
+        ([1234.56, 9.996], ["1235", "10.00"]),
+        ([1e-9, 0.05], ["1.00e−09", "0.0500"]),
+        ([10.0, 3.0], ["10", "3"]),
+        ([0.0, 0.5], ["0.00", "0.500"]),
+        ([np.inf, -np.inf], ["∞", "−∞"]),
+        ([2020, -5], ["2020", "−5"]),
+    ],
+)
+def test_numbers_are_rounded_to_three_digits(values, shown):
+    assert [row[0] for row in rows(html_table(pd.DataFrame({"x": values})))] == shown
+
+
+def test_digits():
+    assert rows(html_table(pd.DataFrame({"x": [3.14159]}), digits=5)) == [["3.1416"]]
+
+
+def test_numbers_stand_right_and_text_left():
+    frame = pd.DataFrame({"n": [1.0], "word": ["x"], "yes": [True], "mixed": [object()]})
+    html = html_table(frame)
+    assert re.findall(r"<th( class=\"num\")?>(\w+)", html) == [
+        (' class="num"', "n"),
+        ("", "word"),
+        ("", "yes"),
+        ("", "mixed"),
+    ]
+
+
+def test_index_is_shown_if_it_says_something():
+    frame = pd.DataFrame({"x": [1, 2, 3]})
+    assert rows(html_table(frame[frame["x"] > 1])) == [["2"], ["3"]]
+    named = frame.set_axis(["a", "b", "c"])
+    assert rows(html_table(named))[0] == ["a", "1"]
+    both = frame.set_index([["a", "b", "c"], ["d", "e", "f"]])
+    assert rows(html_table(both))[2] == ["c", "f", "3"]
+
+
+def test_table_without_rows():
+    assert rows(html_table(pd.DataFrame({"a": []}))) == []
+    assert "<table" in html_table(pd.DataFrame())
+
+
+def test_table_for_a_page():
+    frame = pd.DataFrame({"a": [1]})
+    assert table(frame, title="T")._repr_html_() == html_table(frame, title="T")

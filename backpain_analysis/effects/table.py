@@ -100,6 +100,33 @@ class Effects:
             lambda t: t["reference_kind"] == "inactive", "compared with a lower dose, not inactive"
         )
 
+    def one_per_trial(self) -> Effects:
+        """One effect a trial: several arms against one reference arm are combined.
+
+        The combined effect is the generalised least squares mean of the trial's contrasts,
+        `1'V^-1 y / 1'V^-1 1`, with variance `1 / 1'V^-1 1` (Gleser & Olkin 2009). What tells the
+        arms apart (type, dose) is kept where it is the same in all of them, else missing.
+        """
+        rows, covariance = [], []
+        groups = self.table.groupby("trial_id", sort=False)
+        for (_, part), V in zip(groups, self.covariance, strict=True):
+            weight = np.linalg.solve(V, np.ones(len(part)))
+            variance = 1 / weight.sum()
+            row = part.iloc[0].where(part.nunique(dropna=False) == 1, np.nan)
+            row["yi"], row["vi"] = variance * (weight @ part["yi"]), variance
+            row["n_arm"], row["n_ref"] = part["n_arm"].sum(skipna=False), part["n_ref"].iloc[0]
+            row["label"] = part["label"].iloc[0] if len(part) == 1 else _trial_label(part)
+            row["ref_arm_id"] = part["ref_arm_id"].iloc[0]
+            row["arm_id"] = "+".join(part["arm_id"])
+            rows.append(row)
+            covariance.append(np.array([[variance]]))
+        table = pd.DataFrame(rows, columns=self.table.columns).reset_index(drop=True)
+        return replace(
+            self,
+            table=table.astype(self.table.dtypes, errors="ignore"),
+            covariance=tuple(covariance),
+        )
+
     def with_dose(self, measure: str) -> Effects:
         """Contrasts whose dose of both arms is known, as columns `dose` and `ref_dose`.
 
@@ -149,6 +176,15 @@ class Effects:
             f"{len(self.excluded)} arms left out (see .excluded)."
         )
         return html_table(shown, title=f"{self.outcome}, {self.measure}", note=note)
+
+
+def _trial_label(part: pd.DataFrame) -> str:
+    """First author and year, else the trial's identifier."""
+    first = part.iloc[0]
+    if pd.isna(first["first_author"]):
+        return str(first["trial_id"])
+    year = "" if pd.isna(first["year"]) else f" {int(first['year'])}"
+    return f"{first['first_author']}{year}"
 
 
 def count_reasons(excluded: pd.DataFrame) -> pd.DataFrame:

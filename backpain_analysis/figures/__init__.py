@@ -3,6 +3,9 @@
 None of them touches `pyplot`: a figure lives as long as its `Axes`, and `show` puts it on a page.
 """
 
+from backpain_analysis.figures.baujat import baujat
+from backpain_analysis.figures.bubble import bubble
+from backpain_analysis.figures.cumulative import cumulative
 from backpain_analysis.figures.dose_response import dose_response
 from backpain_analysis.figures.evidence_map import (
     dose_fields_known,
@@ -13,6 +16,9 @@ from backpain_analysis.figures.evidence_map import (
     trials_by_type_and_year,
 )
 from backpain_analysis.figures.forest import forest
+from backpain_analysis.figures.funnel import funnel
+from backpain_analysis.figures.gosh import gosh
+from backpain_analysis.figures.influence import influence
 from backpain_analysis.figures.show import Shown, show
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
@@ -28,12 +34,18 @@ __all__ = [
     "EXERCISE_COLOURS",
     "EXERCISE_LABELS",
     "Shown",
+    "baujat",
+    "bubble",
+    "cumulative",
     "dose_fields_known",
     "dose_response",
     "exercise_label",
     "figure_style",
     "forest",
     "frequency_against_minutes",
+    "funnel",
+    "gosh",
+    "influence",
     "measured",
     "outcome_label",
     "outcomes_by_type",

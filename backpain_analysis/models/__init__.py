@@ -11,7 +11,8 @@ from backpain_analysis.models.multilevel import MultilevelResult, multilevel
 from backpain_analysis.models.pooling import PoolResult, pool
 from backpain_analysis.models.sampling import sampling_covariance
 from backpain_analysis.models.selection import selection_model
-from backpain_analysis.models.small_study import egger_test, pet_peese, rank_test, trim_and_fill
+from backpain_analysis.models.small_study import egger_test, pet_peese, rank_test
+from backpain_analysis.models.trim_and_fill import trim_and_fill
 
 __all__ = [
     "ConvergenceError",

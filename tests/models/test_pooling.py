@@ -61,9 +61,7 @@ def test_homogeneous_trials_have_no_tau2():
 
 
 def test_every_fault_is_named():
-    with pytest.raises(
-        ValueError, match=r"unknown method 'XX'.*b: yi = nan.*c: yi = 1\.0, vi = 0"
-    ):
+    with pytest.raises(ValueError, match=r"unknown method 'XX'.*b: yi = nan.*c: yi = 1\.0, vi = 0"):
         pool([1.0, np.nan, 1.0], [1.0, 1.0, 0.0], method="XX", labels=list("abc"))
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from backpain_analysis.models.pooling import pool
-from backpain_analysis.models.small_study import egger_test, pet_peese, rank_test, trim_and_fill
+from backpain_analysis.models.small_study import egger_test, pet_peese, rank_test
+from backpain_analysis.models.trim_and_fill import trim_and_fill
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 1000.0])
 few = settings(max_examples=8, deadline=None, derandomize=True)

@@ -1,0 +1,80 @@
+"""Effects: selecting, combining, doses, counting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from backpain_analysis.models import pool
+from tests.effects.conftest import arm, result
+
+ARMS = [
+    arm("a1", "yoga", sessions_per_week=2, duration_weeks=6),
+    arm("a2", "pilates", sessions_per_week=2, duration_weeks=8),
+    arm("a3", comparator_type="waitlist"),
+]
+RESULTS = [result("a1", 3.0, 2.0, 25), result("a2", 4.0, 1.0, 25), result("a3", 5.0, 1.5, 36)]
+
+
+@pytest.fixture
+def effects(build):
+    return build(ARMS, RESULTS).effects("pain_intensity", analysis="final")
+
+
+def test_combined_arms_are_the_gls_mean(effects):
+    """V = [[22.25, 6.25], [6.25, 10.25]], y = (-20, -10): weights 4 and 16 of 20, by hand."""
+    single = effects.one_per_trial()
+    assert_allclose(single.table.loc[0, "yi"], (4 * -20 + 16 * -10) / 20)
+    assert_allclose(single.table.loc[0, "vi"], (22.25 * 10.25 - 6.25**2) / 20)
+    assert single.n_participants == 86
+    assert single.table.loc[0, "label"] == "Doe 2020"
+    assert np.isnan(single.table.loc[0, "duration_weeks"])
+    assert single.table.loc[0, "sessions_per_week"] == 2
+
+
+def test_combining_changes_nothing_in_a_common_effect(effects):
+    assert_allclose(
+        pool(effects, method="CE", test="z").estimate,
+        pool(effects.one_per_trial(), method="CE", test="z").estimate,
+    )
+
+
+def test_selecting_keeps_the_right_part_of_the_covariance(effects):
+    yoga = effects.select(lambda t: t["exercise_type"] == "yoga", "not yoga")
+    assert_allclose(yoga.covariance[0], [[22.25]])
+    assert yoga.excluded["reason"].tolist() == ["not yoga"]
+    assert len(effects.select(lambda t: t["yi"] > 0, "no harm")) == 0
+
+
+def test_a_dose_must_be_known_and_differ(build):
+    same = [arm("a1", "yoga", sessions_per_week=3, duration_weeks=6)]
+    same.append(arm("a2", "yoga", sessions_per_week=3, duration_weeks=4))
+    effects = build(same, RESULTS[:2]).effects("pain_intensity")
+    reason = effects.with_dose("sessions_per_week").excluded["reason"].iloc[-1]
+    assert reason == "both arms have the same sessions_per_week"
+    reason = effects.with_dose("total_hours").excluded["reason"].iloc[-1]
+    assert reason == "total_hours not reported"
+    assert effects.with_dose("duration_weeks").table["ref_dose"].tolist() == [4.0]
+
+
+def test_unknown_sizes_are_counted_apart(build):
+    from tests.effects.conftest import difference
+
+    arms = [arm("a1", "yoga", n_randomised=20), arm("a2", comparator_type="waitlist")]
+    effects = build(arms, contrasts=[difference("a1", "a2", -1.0, -2.0, 0.0)]).effects(
+        "pain_intensity"
+    )
+    assert (effects.n_participants, effects.unsized_arms) == (20, 1)
+
+
+def test_reasons_are_counted(build):
+    effects = build(ARMS, RESULTS[:1]).effects("pain_intensity")
+    counts = effects.excluded_counts()
+    assert counts["arms"].sum() == 3
+    assert list(counts.columns) == ["reason", "trials", "arms"]
+
+
+def test_html_and_dict(effects):
+    assert "2 contrasts of 1 trials, 86 participants" in effects._repr_html_()
+    assert effects.to_dict()["covariance"] == [[[22.25, 6.25], [6.25, 10.25]]]

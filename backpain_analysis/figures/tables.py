@@ -21,7 +21,7 @@ def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> 
     """`estimate [low, high]` in one cell; a dash where it is missing."""
     if not math.isfinite(estimate):
         return MISSING
-    return f"{number(estimate, digits)} {_range(low, high, digits)}"
+    return _unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
 
 
 def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
@@ -47,7 +47,7 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
             "Prediction interval": _range(result.pi_low, result.pi_high, digits),
             "τ²": number(result.tau2, digits) if math.isfinite(result.i2) else MISSING,
             "I²": f"{result.i2:.0f}%" if math.isfinite(result.i2) else MISSING,
-            "P": p_text(result.p_value).removeprefix("P ").removeprefix("= "),
+            "P": _unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
         }
         for name, result in results.items()
     ]
@@ -95,6 +95,20 @@ def curves(comparison: pd.DataFrame, *, measure: str = "MD", title: str) -> Tabl
     return table(pd.DataFrame(rows), title=title)
 
 
+def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `robustness.adjusted_estimates` found, a row a correction."""
+    digits = 1 if measure == "MD" else 2
+    rows = [
+        {
+            "": row.method,
+            f"{measure} [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high, digits),
+            "Note": row.note,
+        }
+        for row in adjusted.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
 def reasons(counts: pd.DataFrame, *, title: str) -> Table:
     """Why arms were left out, with how many."""
     words = {"reason": "Reason", "trials": "Trials", "arms": "Arms"}
@@ -104,4 +118,9 @@ def reasons(counts: pd.DataFrame, *, title: str) -> Table:
 def _range(low: float, high: float, digits: int) -> str:
     if not math.isfinite(low):
         return MISSING
-    return f"[{number(low, digits)}, {number(high, digits)}]"
+    return _unbroken(f"[{number(low, digits)}, {number(high, digits)}]")
+
+
+def _unbroken(text: str) -> str:
+    """Text that stays on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")

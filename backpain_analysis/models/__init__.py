@@ -9,6 +9,7 @@ from backpain_analysis.models.meta_regression import MetaRegressionResult, meta_
 from backpain_analysis.models.mixed import ConvergenceError
 from backpain_analysis.models.multilevel import MultilevelResult, multilevel
 from backpain_analysis.models.pooling import PoolResult, pool
+from backpain_analysis.models.robustness import adjusted_estimates, robustness
 from backpain_analysis.models.sampling import sampling_covariance
 from backpain_analysis.models.selection import selection_model
 from backpain_analysis.models.small_study import egger_test, pet_peese, rank_test
@@ -20,6 +21,7 @@ __all__ = [
     "MetaRegressionResult",
     "MultilevelResult",
     "PoolResult",
+    "adjusted_estimates",
     "compare_curves",
     "cumulative",
     "dose_response",
@@ -34,6 +36,7 @@ __all__ = [
     "pooled_table",
     "rank_test",
     "rcs",
+    "robustness",
     "sampling_covariance",
     "selection_model",
     "trim_and_fill",

@@ -1,0 +1,128 @@
+"""The real notebooks, run: as they stand, with other choices, and on a user's own trials."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from bs4 import BeautifulSoup
+
+from backpain_analysis import load_evidence
+from backpain_analysis.datasets import notebooks_dir, reports_dir
+from backpain_analysis.reporting import read_suite, run_suite
+from tests.reporting.audit import audit
+
+pytestmark = pytest.mark.xdist_group("notebooks")
+
+SUITE = """
+title: The notebooks
+reports:
+  - {notebook: 01_evidence_map, name: map}
+  - {notebook: 02_pooled_effects, name: pooled}
+  - notebook: 02_pooled_effects
+    name: yoga-smd
+    parameters: {outcome: disability, measure: SMD, exercise_types: [yoga], timepoint: [20, 60]}
+  - {notebook: 03_dose_response, name: dose}
+  - notebook: 03_dose_response
+    name: dose-linear
+    parameters:
+      outcome: disability
+      dose: duration_weeks
+      curve: linear
+      mcid: 7
+      leave_out: [exclude, caution]
+"""
+
+OWN = """
+title: My own trials
+evidence: mine
+reports:
+  - {notebook: 01_evidence_map, name: map}
+  - {notebook: 02_pooled_effects, name: pooled}
+"""
+
+
+def built(folder, text):
+    path = folder / "suite.yml"
+    path.write_text(text, encoding="utf-8")
+    outcomes = run_suite(read_suite(path), folder / "site", jobs=2)
+    return folder / "site", {outcome.report.name: outcome for outcome in outcomes}
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    return built(tmp_path_factory.mktemp("suite"), SUITE)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Three of the bundled trials as somebody's own folder of Parquet tables."""
+    folder = tmp_path_factory.mktemp("own")
+    mine = folder / "mine"
+    mine.mkdir()
+    evidence = load_evidence().filter(trial_id=["sherman2011", "tankha2024", "miyamoto2013"])
+    for name in ("trials", "arms", "outcomes", "contrasts"):
+        getattr(evidence, name).astype(object).convert_dtypes().to_parquet(mine / f"{name}.parquet")
+    return built(folder, OWN)
+
+
+def test_every_run_finishes(suite, own):
+    assert [o.error for _, outcomes in (suite, own) for o in outcomes.values()] == [""] * 7
+
+
+def test_each_answers_with_an_interval(suite):
+    answers = {name: outcome.answer for name, outcome in suite[1].items()}
+    assert answers["map"].startswith("149 trials from 1988 to 2026")
+    assert "(95% CI" in answers["pooled"]
+    assert "of the MCID of 15 points" in answers["pooled"]
+    assert "standard deviations" in answers["yoga-smd"]
+    assert "with exercise" in answers["yoga-smd"] or "between exercise" in answers["yoga-smd"]
+    assert "minutes per week (restricted cubic spline" in answers["dose"]
+    assert "7.0 points of 100" in answers["dose-linear"]
+
+
+def test_own_trials_are_what_is_analysed(own):
+    site, outcomes = own
+    assert outcomes["map"].answer.startswith("3 trials from 2011 to 2024")
+    assert outcomes["pooled"].answer.startswith("In 3 trials")
+    reports = json.loads((site / "manifest.json").read_text())["reports"]
+    bundled = load_evidence().content_hash
+    assert {report["evidence"]["name"] for report in reports} == {"mine"}
+    assert bundled not in {report["evidence"]["content_hash"] for report in reports}
+
+
+@pytest.mark.parametrize("name", ["map", "pooled", "yoga-smd", "dose", "dose-linear"])
+def test_pages_hold_what_a_reader_needs_and_reach_nowhere(suite, name):
+    text = (suite[0] / f"{name}.html").read_text(encoding="utf-8")
+    assert audit(text) == []
+    page = BeautifulSoup(text, "html.parser")
+    assert len(page.find_all("h1")) == 1
+    assert "What this cannot say" in [h.get_text() for h in page.find_all("h2")]
+    figures = page.select("figure [role=img]")
+    assert figures and all(figure["aria-label"].strip() for figure in figures)
+    assert not page.select(".messages, .error, .traceback")
+    visible = page.main.get_text()
+    assert "nan" not in visible.split() and "[nan" not in visible
+
+
+def test_default_suite_asks_what_it_promises():
+    suite = read_suite(reports_dir() / "default.yml")
+    asked = {
+        (report.notebook.name, report.parameters.get("outcome"), report.parameters.get("dose"))
+        for report in suite.reports
+    }
+    both = ("pain_intensity", "disability")
+    doses = ("minutes_per_week", "sessions_per_week", "duration_weeks")
+    assert ("01_evidence_map", None, None) in asked
+    assert {("02_pooled_effects", outcome, None) for outcome in both} <= asked
+    assert {("03_dose_response", o, d) for o in both for d in doses} <= asked
+
+
+def test_notebooks_are_prose_first_and_short():
+    """At most a screen of code in a cell, and every notebook says what it cannot say."""
+    for path in sorted(notebooks_dir().glob("*.ipynb")):
+        cells = json.loads(path.read_text())["cells"]
+        assert cells[0]["cell_type"] == "markdown"
+        code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+        assert max(source.count("\n") for source in code) < 30
+        assert "What this cannot say" in "".join(cells[-1]["source"])

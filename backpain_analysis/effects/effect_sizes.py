@@ -42,7 +42,8 @@ def mean_differences(
     yi : ndarray, shape (n_arms - 1,)
     V : ndarray, shape (n_arms - 1, n_arms - 1)
     """
-    mean, variance = np.asarray(mean, dtype=float), np.square(np.asarray(sd, float)) / n
+    mean, sd, n = (np.asarray(values, dtype=float) for values in (mean, sd, n))
+    variance = sd**2 / n
     others = np.arange(len(mean)) != reference
     return mean[others] - mean[reference], np.diag(variance[others]) + variance[reference]
 

@@ -28,7 +28,7 @@ from backpain_analysis.figures.style import (
     readable,
     tick_text,
 )
-from backpain_analysis.models.dose_response import DoseResponseResult
+from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.dose_search import DoseEstimate
 
 GRID = 401

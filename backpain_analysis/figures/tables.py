@@ -10,7 +10,7 @@ import pandas as pd
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.figures.style import EXERCISE_LABELS
-from backpain_analysis.models.dose_response import DoseResponseResult
+from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.pooling import PoolResult
 from backpain_analysis.models.sentences import dose_text, number, p_text
 

@@ -1,9 +1,10 @@
 """From effect sizes to estimates; `mixed.py` is the one engine under every named model."""
 
 from backpain_analysis.models.compare import compare_curves
-from backpain_analysis.models.curves import rcs
+from backpain_analysis.models.curve_names import piecewise, rcs
 from backpain_analysis.models.diagnostics import cumulative, influence, leave_one_out
-from backpain_analysis.models.dose_response import DoseResponseResult, dose_response
+from backpain_analysis.models.dose_response import dose_response
+from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.groups import pool_by, pooled_table
 from backpain_analysis.models.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.mixed import ConvergenceError
@@ -31,6 +32,7 @@ __all__ = [
     "meta_regression",
     "multilevel",
     "pet_peese",
+    "piecewise",
     "pool",
     "pool_by",
     "pooled_table",

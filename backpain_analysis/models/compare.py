@@ -9,7 +9,8 @@ import pandas as pd
 
 from backpain_analysis.effects import Effects
 from backpain_analysis.evidence.scales import LOWER_IS_BETTER
-from backpain_analysis.models.curves import Curve, named
+from backpain_analysis.models.curve_names import named
+from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.dose_response import dose_response
 from backpain_analysis.models.mixed import ConvergenceError
 

@@ -6,9 +6,9 @@ of a contrast are `basis(dose) - basis(reference dose)`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -27,17 +27,55 @@ class Curve(Protocol):
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Names of the columns."""
+        """Names of the linear coefficients, one a column of the basis."""
+
+    @property
+    def shape_terms(self) -> tuple[str, ...]:
+        """Names of the parameters the curve is not linear in; empty for most."""
+
+    @property
+    def shape(self) -> tuple[float, ...]:
+        """Their values."""
 
     def prepare(self, doses: np.ndarray) -> Curve:
         """The curve with whatever it takes from the data (knots)."""
 
+    @property
+    def n_estimated(self) -> int:
+        """How many parameters besides the linear coefficients were found by likelihood."""
+
+    def settle(self, height: Callable[[Curve], float], doses: np.ndarray) -> Curve:
+        """The curve with its shape found: that of the highest `height` (log-likelihood)."""
+
     def basis(self, doses: np.ndarray) -> np.ndarray:
         """Columns at `doses` (n,), shape (n, number of terms)."""
 
+    def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Derivatives of `basis @ coefficients` by them and by the shape, (n, terms + shape)."""
+
+
+class LinearInParameters:
+    """Base of the curves without shape parameters."""
+
+    shape_terms: ClassVar[tuple[str, ...]] = ()
+    shape: ClassVar[tuple[float, ...]] = ()
+    n_estimated: ClassVar[int] = 0
+
+    def prepare(self, doses: np.ndarray) -> Self:
+        """These curves take nothing from the data."""
+        return self
+
+    def settle(self, height: Callable[[Self], float], doses: np.ndarray) -> Self:
+        """There is nothing to settle."""
+        return self
+
+    def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """The basis itself."""
+        return self.basis(doses)
+
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(LinearInParameters):
     """A constant effect a unit of dose."""
 
     name: str = "linear"
@@ -46,15 +84,12 @@ class Linear:
     def terms(self) -> tuple[str, ...]:
         return ("dose",)
 
-    def prepare(self, doses: np.ndarray) -> Linear:
-        return self
-
     def basis(self, doses: np.ndarray) -> np.ndarray:
         return np.asarray(doses, dtype=float)[:, None]
 
 
 @dataclass(frozen=True)
-class Quadratic:
+class Quadratic(LinearInParameters):
     """`d` and `d^2`: one bend, and so an optimum."""
 
     name: str = "quadratic"
@@ -63,17 +98,14 @@ class Quadratic:
     def terms(self) -> tuple[str, ...]:
         return ("dose", "dose^2")
 
-    def prepare(self, doses: np.ndarray) -> Quadratic:
-        return self
-
     def basis(self, doses: np.ndarray) -> np.ndarray:
         d = np.asarray(doses, dtype=float)
         return np.column_stack([d, d**2])
 
 
 @dataclass(frozen=True)
-class Log:
-    """`log(1 + d)`: each further unit of dose adds less."""
+class Log(LinearInParameters):
+    """`log(1 + d)`: each further unit of dose adds less. Depends on the unit of dose."""
 
     name: str = "log"
 
@@ -81,15 +113,52 @@ class Log:
     def terms(self) -> tuple[str, ...]:
         return ("log(1 + dose)",)
 
-    def prepare(self, doses: np.ndarray) -> Log:
-        return self
-
     def basis(self, doses: np.ndarray) -> np.ndarray:
         return np.log1p(np.asarray(doses, dtype=float))[:, None]
 
 
 @dataclass(frozen=True)
-class RestrictedCubicSpline:
+class PiecewiseLinear(LinearInParameters):
+    """Two straight lines that meet at a given dose: `d` and `max(d - break, 0)`."""
+
+    at: float
+    name: str = "piecewise"
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        return ("dose", "dose beyond the break")
+
+    def prepare(self, doses: np.ndarray) -> PiecewiseLinear:
+        """Check that the break lies inside the data.
+
+        Raises
+        ------
+        ValueError
+        """
+        check_inside("break", self.at, doses)
+        return self
+
+    def basis(self, doses: np.ndarray) -> np.ndarray:
+        d = np.asarray(doses, dtype=float)
+        return np.column_stack([d, np.maximum(d - self.at, 0)])
+
+
+def check_inside(what: str, value: float, doses: np.ndarray) -> None:
+    """Refuse a dose outside the data.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not doses.min() < value < doses.max():
+        raise ValueError(
+            f"the {what} at {value:g} lies outside the doses, which run from {doses.min():g} to "
+            f"{doses.max():g}: move it inside."
+        )
+
+
+@dataclass(frozen=True)
+class RestrictedCubicSpline(LinearInParameters):
     """Cubic between the knots, linear outside them.
 
     Source: Harrell 2015, section 2.4.5; columns divided by the squared distance of the outer
@@ -155,33 +224,3 @@ class RestrictedCubicSpline:
             + cube(d - last) * (before - inner) / (last - before)
         )
         return np.column_stack([d, spline / (last - t[0]) ** 2])
-
-
-CURVES = {
-    "linear": Linear(),
-    "quadratic": Quadratic(),
-    "log": Log(),
-    "rcs": RestrictedCubicSpline(),
-}
-
-
-def named(curve: str | Curve) -> Curve:
-    """A curve by its name, or the curve itself.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name.
-    """
-    if not isinstance(curve, str):
-        return curve
-    if curve not in CURVES:
-        raise ValueError(f"unknown curve {curve!r}: use one of {', '.join(CURVES)}.")
-    return CURVES[curve]
-
-
-def rcs(knots: Sequence[float] | int = 3) -> RestrictedCubicSpline:
-    """A restricted cubic spline with so many knots, or with these."""
-    if isinstance(knots, int):
-        return RestrictedCubicSpline(n_knots=knots)
-    return RestrictedCubicSpline(knots=tuple(knots))

@@ -1,210 +1,90 @@
-"""One-stage dose-response meta-analysis."""
+"""Dose-response meta-analysis in one stage or two."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from backpain_analysis.effects import Effects
-from backpain_analysis.effects.table import count_reasons
-from backpain_analysis.models.curves import Curve, named
-from backpain_analysis.models.dose_search import DoseEstimate, dose_of_optimum, dose_reaching
+from backpain_analysis.effects.arms import from_arms_table
+from backpain_analysis.evidence.dose import DOSE_MEASURES
+from backpain_analysis.models.curve_names import named
+from backpain_analysis.models.curves import Curve
+from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
-from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.models.moderators import Moderators, moderators
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+Method = Literal["REML", "ML", "CE"]
 
 
 @dataclass(frozen=True)
-class DoseResponseResult(Coefficients):
-    """A fitted dose-response curve.
-
-    Attributes
-    ----------
-    curve : Curve
-        With its knots.
-    psi : DataFrame
-        Covariance of the trials' own coefficients around the mean ones; all zero for "CE".
-    points : DataFrame
-        `trial_id, label, exercise_type, dose, ref_dose, yi, vi` of the contrasts that entered.
-    excluded : DataFrame
-        `trial_id, arm_id, reason` of what did not.
-    dose_name, outcome, measure : str
-    n_trials, n_participants : int
-        Participants in arms of known size.
-    unsized_arms : int
-        Arms of unknown size.
-    """
+class Options:
+    """How a curve is fitted, whatever the data."""
 
     curve: Curve
-    psi: pd.DataFrame = field(repr=False)
-    points: pd.DataFrame = field(repr=False)
-    excluded: pd.DataFrame = field(repr=False)
     dose_name: str
-    outcome: str
-    measure: str
-    n_trials: int
-    n_participants: int
-    unsized_arms: int
-    engine: MixedFit = field(repr=False)
-
-    @property
-    def max_dose(self) -> float:
-        """The largest dose any arm was given: the edge of the data."""
-        return float(self.points["dose"].max())
-
-    def predict(self, doses: ArrayLike | None = None, reference: float = 0.0) -> pd.DataFrame:
-        """Mean effect of each dose against the reference dose.
-
-        Parameters
-        ----------
-        doses : array_like, shape (n,), optional
-            By default some round doses from zero to the largest.
-        reference : float
-
-        Returns
-        -------
-        DataFrame
-            `dose, estimate, se, ci_low, ci_high, pi_low, pi_high`. The prediction interval, for
-            a new trial, adds `f Psi f'` to the variance (f: basis minus that of the reference).
-        """
-        if doses is None:
-            doses = round_doses(self.max_dose)
-        doses = np.atleast_1d(np.asarray(doses, dtype=float))
-        contrast = self.contrast(doses, reference)
-        estimate = contrast @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", contrast, self.cov.to_numpy(), contrast)
-        between = np.einsum("ij,jk,ik->i", contrast, self.psi.to_numpy(), contrast)
-        critical = quantile(self.level, self.df)
-        half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
-        return pd.DataFrame(
-            {
-                "dose": doses,
-                "estimate": estimate,
-                "se": np.sqrt(variance),
-                "ci_low": estimate - half,
-                "ci_high": estimate + half,
-                "pi_low": estimate - reach,
-                "pi_high": estimate + reach,
-            }
-        )
-
-    def contrast(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Rows of the model matrix for doses against the reference dose, shape (n, p)."""
-        return self.curve.basis(doses) - self.curve.basis(np.array([reference]))
-
-    def excluded_counts(self) -> pd.DataFrame:
-        """How many arms (and trials) were left out for which reason."""
-        return count_reasons(self.excluded)
-
-    def test_overall(self) -> pd.Series:
-        """Wald test that no dose has an effect."""
-        return wald_test(self.params.to_numpy(), self.cov.to_numpy(), self.df)
-
-    def test_nonlinearity(self) -> pd.Series:
-        """Wald test that all terms beyond the first (linear) one are zero.
-
-        Raises
-        ------
-        ValueError
-            For a curve with a single term.
-        """
-        if len(self.params) == 1:
-            raise ValueError(f"a {self.curve.name} curve has one term: nothing to test.")
-        return wald_test(self.params.to_numpy()[1:], self.cov.to_numpy()[1:, 1:], self.df)
-
-    def dose_for(
-        self, effect: float, low: float = 0.0, high: float | None = None, reference: float = 0.0
-    ) -> DoseEstimate:
-        """The lowest dose whose mean effect reaches `effect` (for example minus the MCID).
-
-        See `dose_search.dose_reaching`.
-        """
-        return dose_reaching(self, effect, low, self.max_dose if high is None else high, reference)
-
-    def optimum(
-        self, low: float = 0.0, high: float | None = None, *, best: str = "lowest", seed: int = 1
-    ) -> DoseEstimate:
-        """The dose with the best mean effect between `low` and `high`.
-
-        See `dose_search.dose_of_optimum`.
-        """
-        return dose_of_optimum(
-            self, low, self.max_dose if high is None else high, best=best, seed=seed
-        )
-
-    def plot(self, **options: Any) -> Axes:
-        """The curve with its trials: see `figures.dose_response`."""
-        from backpain_analysis import figures
-
-        return figures.dose_response(self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {
-            "curve": self.curve.name,
-            "dose": self.dose_name,
-            "params": self.params.to_dict(),
-            "cov_params": self.cov.to_numpy().tolist(),
-            "psi": self.psi.to_numpy().tolist(),
-            "llf": self.llf,
-            "aic": self.aic,
-            "bic": self.bic,
-            "method": self.method,
-            "df": self.df,
-            "n_trials": self.n_trials,
-            "n_participants": self.n_participants,
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
-    def _title(self) -> str:
-        return f"Dose-response: {self.curve.name} in {self.dose_name}"
-
-    def _note(self) -> str:
-        size = f"{self.n_trials} trials, {len(self.points)} contrasts"
-        return f"{size}, {self.n_participants} participants. {super()._note()}"
-
-
-def round_doses(largest: float) -> np.ndarray:
-    """Five to ten round doses from zero to at most `largest`."""
-    rough = largest / 8
-    power = 10 ** np.floor(np.log10(rough))
-    step = next(power * size for size in (1, 2, 2.5, 5, 10) if power * size >= rough)
-    return np.arange(0, largest + step / 1e6, step)
+    stages: int
+    method: Method
+    moderators: str | None
+    test: str
+    level: float
 
 
 def dose_response(
-    data: Effects,
+    data: Effects | pd.DataFrame,
     *,
     curve: str | Curve = "linear",
-    dose: str = "minutes_per_week",
-    method: Literal["REML", "ML", "CE"] = "REML",
+    trial: str = "trial_id",
+    dose: str | Sequence[str] = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: Literal["MD", "SMD"] | None = None,
+    stages: Literal[1, 2] = 1,
+    method: Method = "REML",
+    moderators: str | None = None,
+    covariance: Sequence[np.ndarray] | None = None,
+    test: Literal["t", "z"] = "t",
     level: float = 0.95,
 ) -> DoseResponseResult:
-    """Fit a dose-response curve to all trials in one stage.
+    """Fit a dose-response curve to all trials.
 
-    `y = (f(d) - f(d0)) (b + u_trial) + e` with the known covariance of a trial's contrasts and
-    `u_trial ~ N(0, Psi)`. Source: Crippa et al. 2019 (doi 10.1177/0962280218773122) for the
-    one-stage model; Crippa & Orsini 2016 (doi 10.1186/s12874-016-0189-0) for differences in
-    means.
-
-    Intervals use t quantiles on (trials - coefficients) degrees of freedom for "REML" and "ML",
-    normal ones for "CE".
+    One stage: `y = (f(d) - f(d0)) (b + u) + e`, with the known covariance of a trial's contrasts
+    and `u ~ N(0, Psi)` (Crippa et al. 2019, doi 10.1177/0962280218773122). Two stages: a curve
+    a trial by generalised least squares, then a multivariate meta-analysis of the coefficients
+    (Orsini et al. 2012, doi 10.1093/aje/kwr265; differences in means: Crippa & Orsini 2016,
+    doi 10.1186/s12874-016-0189-0). Curves that are not linear in all their parameters (Emax,
+    Hill, estimated breaks) are fitted by profile likelihood over those, random effects on the
+    linear coefficients.
 
     Parameters
     ----------
-    data : Effects
+    data : Effects or DataFrame
+        Effects, or a table of arms whose first row a trial is the reference arm (see
+        `effects.arms.from_arms_table`).
     curve : str or Curve
-        "linear", "quadratic", "log", "rcs", or a curve of `models.curves`.
-    dose : str
-        One of `evidence.dose.DOSE_MEASURES`.
+        A name of `models.curves.CURVES` or a curve.
+    dose : str or sequence of two str
+        Dose measure of `Effects`, or column of the table; two for a surface.
+    trial, mean, sd, n : str
+        Columns of the table.
+    measure : {"MD", "SMD"}
+        Of a table ("MD" by default); `Effects` have their own.
+    stages : {1, 2}
     method : {"REML", "ML", "CE"}
+        "CE" is the common-effect model.
+    moderators : str, optional
+        Formula over columns of the contrasts, such as "exercise_type": the coefficients of the
+        curve may differ with them.
+    covariance : sequence of ndarray, optional
+        Of the contrasts of each trial of a table, over the computed one.
+    test : {"t", "z"}
+        "t" uses (trials - coefficients) degrees of freedom; "CE" is always "z".
     level : float
 
     Returns
@@ -214,71 +94,188 @@ def dose_response(
     Raises
     ------
     ValueError
-        If too few trials or distinct doses are left for the curve; says what to do.
+        For unusable data, or too few trials or distinct doses for the curve; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
     """
-    effects = data.with_dose(dose)
-    table = effects.table
-    trials = table["trial_id"].to_numpy()
-    return _fit(
-        table["yi"].to_numpy(dtype=float),
-        effects.covariance,
-        trials,
-        table["dose"].to_numpy(dtype=float),
-        table["ref_dose"].to_numpy(dtype=float),
-        named(curve),
-        method=method,
-        level=level,
-        labels={
-            "points": table,
-            "excluded": effects.excluded,
-            "dose_name": dose,
-            "outcome": effects.outcome,
-            "measure": effects.measure,
-            "n_participants": effects.n_participants,
-            "unsized_arms": effects.unsized_arms,
-        },
+    if test not in ("t", "z") or stages not in (1, 2):
+        raise ValueError(f"test {test!r} must be 't' or 'z', stages {stages!r} 1 or 2.")
+    if isinstance(data, Effects):
+        effects, dose_name = _effects_with_dose(data, dose, measure, covariance)
+    else:
+        columns = {"trial": trial, "dose": dose, "mean": mean, "sd": sd, "n": n}
+        effects = from_arms_table(data, **columns, measure=measure or "MD", covariance=covariance)
+        dose_name = dose if isinstance(dose, str) else " and ".join(dose)
+    options = Options(named(curve), dose_name, stages, method, moderators, test, level)
+    return fit_effects(effects, options)
+
+
+def _effects_with_dose(
+    effects: Effects,
+    dose: str | Sequence[str],
+    measure: str | None,
+    covariance: Sequence[np.ndarray] | None,
+) -> tuple[Effects, str]:
+    if measure not in (None, effects.measure):
+        raise ValueError(
+            f"these effects are {effects.measure}s: make them with measure={measure!r}."
+        )
+    if covariance is not None:
+        raise ValueError("Effects carry their own covariance: leave it out.")
+    if not isinstance(dose, str):
+        first, second = dose
+        both = effects.with_dose(second)
+        table = both.table.rename(columns={"dose": "dose_2", "ref_dose": "ref_dose_2"})
+        return replace(both, table=table).with_dose(first), " and ".join(dose)
+    if dose == "dose" and "dose" in effects.table:
+        return effects, dose
+    if dose == "dose":
+        raise ValueError(f"say which dose: one of {', '.join(DOSE_MEASURES)}.")
+    return effects.with_dose(dose), dose
+
+
+def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
+    """Fit the curve to effects that have `dose` and `ref_dose`."""
+    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
+    curve = options.curve
+    _check_size(effects, dose, reference, curve, options.dose_name)
+    curve = curve.prepare(np.concatenate([dose, reference]))
+    run = _one_stage if options.stages == 1 else _two_stage
+    by_ml = replace(options, method="CE" if options.method == "CE" else "ML")
+    curve = curve.settle(
+        lambda c: run(effects, c, dose, reference, by_ml)[0].llf,
+        np.concatenate([dose, reference]),
+    )
+    model, entered, design = run(effects, curve, dose, reference, options)
+    names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
+    size = len(curve.terms)
+    psi = model.psi[0] if model.psi else np.zeros((size, size))
+    cov = _covariance(model, entered, curve, options.stages, design)
+    found = curve.n_estimated
+    spare = entered.n_trials - len(names)
+    wald_z = options.method == "CE" or options.test == "z"
+    return DoseResponseResult(
+        params=pd.Series([*model.beta, *curve.shape], names),
+        cov=pd.DataFrame(cov, names, names),
+        df=np.inf if wald_z else float(max(spare, 1)),
+        level=options.level,
+        llf=float(model.llf),
+        aic=float(model.aic + 2 * found),
+        bic=float(model.bic + found * (model.bic + 2 * model.llf) / model.n_parameters),
+        method=options.method,
+        curve=curve,
+        psi=pd.DataFrame(psi, list(curve.terms), list(curve.terms)),
+        effects=entered,
+        dose_name=options.dose_name,
+        stages=options.stages,
+        moderators=design,
+        engine=model,
+        refit=partial(fit_effects, options=options),
     )
 
 
-def _fit(
-    y: np.ndarray,
-    covariance: Sequence[np.ndarray],
-    trials: np.ndarray,
-    dose: np.ndarray,
-    ref_dose: np.ndarray,
-    curve: Curve,
-    *,
-    method: str,
-    level: float,
-    labels: dict[str, Any],
-) -> DoseResponseResult:
-    n_trials, n_terms = len(set(trials)), len(curve.terms)
-    distinct = len(np.unique(np.concatenate([dose, ref_dose])))
-    if n_trials <= n_terms or distinct <= n_terms:
+def _doses(table: pd.DataFrame, name: str) -> np.ndarray:
+    """Doses of the contrasts: shape (n,), or (n, 2) where there is a second one."""
+    if f"{name}_2" in table:
+        return table[[name, f"{name}_2"]].to_numpy(dtype=float)
+    return table[name].to_numpy(dtype=float)
+
+
+def _check_size(
+    effects: Effects, dose: np.ndarray, reference: np.ndarray, curve: Curve, dose_name: str
+) -> None:
+    wanted = len(curve.terms) + len(curve.shape_terms)
+    distinct = len(np.unique(np.concatenate([dose, reference]), axis=0))
+    if effects.n_trials <= wanted or distinct <= wanted:
         raise ValueError(
-            f"{n_trials} trials with {distinct} distinct doses of {labels['dose_name']} cannot "
-            f"carry a {curve.name} curve of {n_terms} term(s): use a simpler curve, another dose "
+            f"{effects.n_trials} trials with {distinct} distinct doses of {dose_name} cannot "
+            f"carry a {curve.name} curve of {wanted} term(s): use a simpler curve, another dose "
             "measure, or fewer filters."
         )
-    curve = curve.prepare(np.concatenate([dose, ref_dose]))
-    X = curve.basis(dose) - curve.basis(ref_dose)
-    names = list(curve.terms)
-    model = fit(y, X, covariance, blocks=trials, terms=[RandomTerm(X)], method=method, names=names)
-    psi = model.psi[0] if model.psi else np.zeros((n_terms, n_terms))
-    return DoseResponseResult(
-        params=pd.Series(model.beta, names),
-        cov=pd.DataFrame(model.cov_beta, names, names),
-        df=np.inf if method == "CE" else float(n_trials - n_terms),
-        level=level,
-        llf=model.llf,
-        aic=model.aic,
-        bic=model.bic,
-        method=method,
-        curve=curve,
-        psi=pd.DataFrame(psi, names, names),
-        n_trials=n_trials,
-        engine=model,
-        **labels,
+
+
+Run = tuple[MixedFit, Effects, Moderators]
+
+
+def _one_stage(
+    effects: Effects, curve: Curve, dose: np.ndarray, reference: np.ndarray, options: Options
+) -> Run:
+    basis = curve.basis(dose) - curve.basis(reference)
+    design = moderators(options.moderators, effects.table)
+    model = fit(
+        effects.table["yi"].to_numpy(dtype=float),
+        design.products(basis),
+        effects.covariance,
+        blocks=effects.table["trial_id"].to_numpy(),
+        terms=[RandomTerm(basis, name="trial")],
+        method=options.method,
+        names=design.coefficient_names(curve.terms),
     )
+    return model, effects, design
+
+
+def _two_stage(
+    effects: Effects, curve: Curve, dose: np.ndarray, reference: np.ndarray, options: Options
+) -> Run:
+    """Trials with fewer contrasts than the curve has terms cannot give a curve of their own."""
+    size = len(curve.terms)
+    counts = effects.table.groupby("trial_id")["trial_id"].transform("size").to_numpy()
+    entered = effects.select(
+        counts >= size, f"fewer than {size + 1} arms, too few for a curve of its own (two stages)"
+    )
+    kept = counts >= size
+    basis = (curve.basis(dose) - curve.basis(reference))[kept]
+    yi = entered.table["yi"].to_numpy(dtype=float)
+    rows = entered.table.groupby("trial_id", sort=False).indices
+    estimates, covariances = [], []
+    for trial, V in zip(entered.trials, entered.covariance, strict=True):
+        own = rows[trial]
+        weighted = np.linalg.solve(V, basis[own])
+        information = basis[own].T @ weighted
+        if np.linalg.cond(information) > 1e14:
+            raise ValueError(
+                f"trial {trial!r} has too few distinct doses for a {curve.name} curve of its "
+                "own: use one stage, or leave it out."
+            )
+        covariances.append(np.linalg.inv(information))
+        estimates.append(covariances[-1] @ (weighted.T @ yi[own]))
+    first = [rows[trial][0] for trial in entered.trials]
+    design = moderators(options.moderators, entered.table)
+    weights = design.matrix[first]
+    n_trials = len(estimates)
+    X = np.vstack([np.kron(weight, np.eye(size)) for weight in weights])
+    model = fit(
+        np.concatenate(estimates),
+        X,
+        covariances,
+        blocks=np.repeat(np.array(entered.trials, dtype=object), size),
+        terms=[RandomTerm(np.tile(np.eye(size), (n_trials, 1)), name="trial")],
+        method=options.method,
+        names=design.coefficient_names(curve.terms),
+    )
+    return model, entered, design
+
+
+def _covariance(
+    model: MixedFit, effects: Effects, curve: Curve, stages: int, design: Moderators
+) -> np.ndarray:
+    """Covariance of the coefficients; with shape parameters that of the linearised model.
+
+    `(J'V^-1 J)^-1`, J the derivatives of the mean by all parameters (Bates & Watts 1988).
+    """
+    if not curve.shape_terms:
+        return model.cov_beta
+    if stages == 2 or design.size > 1:
+        raise ValueError(f"a {curve.name} curve is fitted in one stage and without moderators.")
+    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
+    J = curve.gradient(dose, model.beta) - curve.gradient(reference, model.beta)
+    information = np.zeros((J.shape[1], J.shape[1]))
+    for batch, W in zip(model.blocks.batches, model.precision, strict=True):
+        information += np.einsum("bnp,bnm,bmq->pq", J[batch], W, J[batch])
+    scale = np.sqrt(np.diag(information))
+    if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e13:
+        raise ValueError(
+            f"the data do not tell the parameters of a {curve.name} curve apart: use a simpler "
+            "curve."
+        )
+    return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)

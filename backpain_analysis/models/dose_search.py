@@ -11,7 +11,7 @@ from scipy import optimize
 from backpain_analysis.models.results import quantile
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.dose_response import DoseResponseResult
+    from backpain_analysis.models.dose_result import DoseResponseResult
 
 GRID = 801
 
@@ -77,13 +77,14 @@ def dose_reaching(
     DoseEstimate
     """
     critical = quantile(result.level, result.df)
-    beta, cov = result.params.to_numpy(), result.cov.to_numpy()
+    cov = result.cov.to_numpy()
 
     def shortfall(dose: np.ndarray, shift: float) -> np.ndarray:
         """Distance of the curve, moved by so many standard errors, from the effect; <= 0: there."""
-        rows = result.contrast(np.atleast_1d(dose), reference)
+        doses = np.atleast_1d(dose)
+        rows = result.gradient(doses, reference)
         se = np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
-        return effect * np.sign(effect) - (rows @ beta) * np.sign(effect) - shift * se
+        return np.sign(effect) * (effect - result.mean(doses, reference)) - shift * se
 
     estimate, first, last = (
         _first_crossing(lambda d, s=s: shortfall(d, s), low, high) for s in (0, critical, -critical)
@@ -97,9 +98,7 @@ def dose_reaching(
         note += within if np.isfinite(first) else "neither does its confidence interval"
     elif not np.isfinite(last):
         note = f"no upper limit: at {high:g} a smaller effect is still plausible"
-    mean = (
-        float((result.contrast(np.array([estimate]), reference) @ beta)[0]) if reached else np.nan
-    )
+    mean = float(result.mean(np.array([estimate]), reference)[0]) if reached else np.nan
     return DoseEstimate(estimate, first, last, mean, low, high, reached, estimate == high, note)
 
 
@@ -147,15 +146,14 @@ def dose_of_optimum(
     """
     sign = {"lowest": 1.0, "highest": -1.0}[best]
     grid = np.linspace(low, high, GRID)
-    rows = result.contrast(grid)
-    beta, cov = result.params.to_numpy(), result.cov.to_numpy()
-    mean = rows @ beta
+    rows, mean = result.gradient(grid), result.mean(grid)
+    cov = result.cov.to_numpy()
     place = int(np.argmin(sign * mean))
     rng = np.random.default_rng(seed)
-    deviations = rng.standard_normal((draws, len(beta))) @ np.linalg.cholesky(cov).T
+    deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
     if np.isfinite(result.df):
         deviations *= np.sqrt(result.df / rng.chisquare(result.df, size=(draws, 1)))
-    doses = grid[np.argmin(sign * ((beta + deviations) @ rows.T), axis=1)]
+    doses = grid[np.argmin(sign * (mean + deviations @ rows.T), axis=1)]
     tail = (1 - result.level) / 2
     ci_low, ci_high = np.quantile(doses, [tail, 1 - tail])
     at_edge = place in (0, GRID - 1)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from formulaic import Formula, ModelSpec, model_matrix
-from formulaic.errors import DataMismatchWarning
 from scipy import special
 
+from backpain_analysis.models.formulas import new_rows
 from backpain_analysis.models.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
@@ -109,7 +108,7 @@ class MetaRegressionResult(Coefficients):
         if len(missing):
             rows = ", ".join(map(str, missing))
             raise ValueError(f"rows {rows} of the new data miss a moderator: give all values.")
-        X = self._design(new_data)
+        X = new_rows(self.spec, new_data)
         estimate = X @ self.params.to_numpy()
         variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
         critical = quantile(self.level, self.df)
@@ -118,17 +117,6 @@ class MetaRegressionResult(Coefficients):
         columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
         columns |= {"pi_low": estimate - reach, "pi_high": estimate + reach}
         return pd.DataFrame(columns, index=new_data.index)
-
-    def _design(self, data: pd.DataFrame) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DataMismatchWarning)
-            try:
-                return self.spec.get_model_matrix(data).to_numpy(dtype=float)
-            except DataMismatchWarning as fault:
-                unseen = str(fault).partition("{")[2].partition("}")[0]
-                raise ValueError(
-                    f"category {unseen} was not in the data of the model: use those that were."
-                ) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as for JSON."""

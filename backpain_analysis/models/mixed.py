@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,8 @@ class MixedFit:
     y, X, blocks, terms
         What went in.
     n_iterations : int
+    theta : ndarray
+        Variance parameters as the engine searches them.
     """
 
     beta: np.ndarray
@@ -69,6 +72,7 @@ class MixedFit:
     blocks: Blocks
     terms: tuple[RandomTerm, ...]
     n_iterations: int
+    theta: np.ndarray
 
     @property
     def n_rows(self) -> int:
@@ -159,10 +163,10 @@ def fit(
     _check(y, X, names, terms, method)
     grouped = group(np.arange(len(y)) if blocks is None else blocks)
     stacks = stack_covariance(covariance, grouped)
-    spread = _typical_sd(stacks)
+    spread = typical_sd(stacks)
     orthonormal, triangle = np.linalg.qr(X)
     scaled = [ScaledTerm(term, len(y)) for term in terms]
-    batches = _batches(y / spread, orthonormal, stacks, spread, grouped, scaled)
+    batches = batches_of(y / spread, orthonormal, stacks, spread, grouped, scaled)
     reml = method == "REML"
     try:
         theta, point, n_iterations = _search(batches, scaled, reml)
@@ -172,7 +176,7 @@ def fit(
             "is zero or negative, or two rows of a trial repeat each other."
         ) from None
     back = np.linalg.inv(triangle)
-    psi = _components(scaled, theta)[0]
+    psi = components_of(scaled, theta)[0]
     n_effective = len(y) - X.shape[1] * reml
     return MixedFit(
         beta=spread * back @ point.beta,
@@ -191,6 +195,7 @@ def fit(
         blocks=grouped,
         terms=terms,
         n_iterations=n_iterations,
+        theta=theta,
     )
 
 
@@ -227,7 +232,14 @@ def _check(
         )
 
 
-def _typical_sd(stacks: list[np.ndarray]) -> float:
+def typical_sd(stacks: list[np.ndarray]) -> float:
+    """Median sampling standard deviation, the engine's unit of y.
+
+    Raises
+    ------
+    ValueError
+        For missing, infinite or negative variances.
+    """
     variances = np.concatenate([np.diagonal(stack, axis1=1, axis2=2).ravel() for stack in stacks])
     if not np.isfinite(variances).all():
         raise ValueError("the sampling covariance holds missing or infinite values.")
@@ -237,7 +249,7 @@ def _typical_sd(stacks: list[np.ndarray]) -> float:
     return np.sqrt(typical) if typical > 0 else 1.0
 
 
-def _batches(
+def batches_of(
     y: np.ndarray,
     X: np.ndarray,
     stacks: list[np.ndarray],
@@ -245,6 +257,7 @@ def _batches(
     blocks: Blocks,
     terms: list[ScaledTerm],
 ) -> list[Batch]:
+    """What the likelihood takes, with y and the covariance scaled by `spread`."""
     bases = [term.bases(blocks) for term in terms]
     batches = []
     for number, rows in enumerate(blocks.batches):
@@ -263,7 +276,7 @@ def _split(terms: list[ScaledTerm], theta: np.ndarray) -> list[np.ndarray]:
     return parts
 
 
-def _components(
+def components_of(
     terms: list[ScaledTerm], theta: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Components of all terms, with block-diagonal Jacobian and curvature."""
@@ -279,6 +292,17 @@ def _components(
     return values, jacobian, curvature
 
 
+def derivatives_at(
+    theta: np.ndarray, *, batches: list[Batch], terms: list[ScaledTerm], reml: bool
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log-likelihood, gradient and Hessian by the Cholesky parameters."""
+    values, jacobian, curvature = components_of(terms, theta)
+    point = evaluate(batches, values, reml=reml, derivatives=True)
+    gradient = jacobian.T @ point.gradient
+    hessian = jacobian.T @ point.hessian @ jacobian
+    return point.llf, gradient, hessian + np.tensordot(point.gradient, curvature, axes=1)
+
+
 def _search(
     batches: list[Batch], terms: list[ScaledTerm], reml: bool
 ) -> tuple[np.ndarray, Point, int]:
@@ -286,16 +310,11 @@ def _search(
     if not terms:
         return nothing, evaluate(batches, nothing, reml=reml), 0
 
-    def at(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        values, jacobian, curvature = _components(terms, theta)
-        point = evaluate(batches, values, reml=reml, derivatives=True)
-        gradient = jacobian.T @ point.gradient
-        hessian = jacobian.T @ point.hessian @ jacobian
-        return point.llf, gradient, hessian + np.tensordot(point.gradient, curvature, axes=1)
+    at = partial(derivatives_at, batches=batches, terms=terms, reml=reml)
 
     def height(size: float) -> float:
         theta = np.concatenate([term.start(size) for term in terms])
-        return evaluate(batches, _components(terms, theta)[0], reml=reml).llf
+        return evaluate(batches, components_of(terms, theta)[0], reml=reml).llf
 
     heights = {size: height(size) for size in STARTS}
     nothing_between = height(0.0)
@@ -307,7 +326,7 @@ def _search(
         if best is None or found.value > best.value:
             best = found
     theta = _at_boundary(best.theta, terms, at) if best.value > nothing_between else 0 * best.theta
-    return theta, evaluate(batches, _components(terms, theta)[0], reml=reml), best.n_iterations
+    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), best.n_iterations
 
 
 def _at_boundary(

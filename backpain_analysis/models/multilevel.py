@@ -13,6 +13,7 @@ from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from backpain_analysis.models.formulas import new_rows
 from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
 from backpain_analysis.models.results import Coefficients, quantile
 from backpain_analysis.models.robust import Kind, robust_covariance
@@ -86,7 +87,7 @@ class MultilevelResult(Coefficients):
             `estimate, se, ci_low, ci_high` on the index of `new_data`. With robust covariance the
             smallest of the coefficients' degrees of freedom is used.
         """
-        X = self.spec.get_model_matrix(new_data).to_numpy(dtype=float)
+        X = new_rows(self.spec, new_data)
         estimate = X @ self.params.to_numpy()
         se = np.sqrt(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X))
         half = quantile(self.level, float(np.min(self.df))) * se

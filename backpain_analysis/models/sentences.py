@@ -7,7 +7,7 @@ import math
 from backpain_analysis.evidence import Evidence
 from backpain_analysis.evidence.dose import DOSE_LABELS, with_doses
 from backpain_analysis.evidence.scales import LOWER_IS_BETTER
-from backpain_analysis.models.dose_response import DoseResponseResult
+from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.dose_search import DoseEstimate
 from backpain_analysis.models.pooling import PoolResult
 

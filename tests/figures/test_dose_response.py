@@ -14,7 +14,9 @@ DOSES = (30.0, 60.0, 90.0, 120.0)
 def fitted(curve="linear", effect=lambda dose: -0.1 * dose, outcome="pain_intensity", extra=()):
     """Effects exactly on a curve, variance 4, so that the fit is the curve itself."""
     rows = [{"yi": effect(dose), "vi": 4.0, "minutes_per_week": dose} for dose in DOSES]
-    return dose_response(make_effects([*rows, *extra], outcome), curve=curve, method="CE")
+    return dose_response(
+        make_effects([*rows, *extra], outcome), dose="minutes_per_week", curve=curve, method="CE"
+    )
 
 
 def test_curve_points_and_band():

@@ -1,0 +1,324 @@
+"""What a fitted dose-response curve can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from backpain_analysis.effects.table import Effects, count_reasons
+from backpain_analysis.models import dose_fit
+from backpain_analysis.models.curves import Curve
+from backpain_analysis.models.dose_search import DoseEstimate, dose_of_optimum, dose_reaching
+from backpain_analysis.models.mixed import MixedFit
+from backpain_analysis.models.moderators import Moderators
+from backpain_analysis.models.results import Coefficients, quantile, wald_test
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class DoseResponseResult(Coefficients):
+    """A fitted dose-response curve.
+
+    Attributes
+    ----------
+    curve : Curve
+        With its knots or shape.
+    psi : DataFrame
+        Covariance of the trials' own coefficients around the mean ones; all zero for "CE".
+    effects : Effects
+        The contrasts that entered, with `dose` and `ref_dose`; `effects.excluded` lists the
+        others.
+    dose_name : str
+    stages : {1, 2}
+    moderators : Moderators
+        What the coefficients may depend on.
+    engine : MixedFit
+    refit : callable
+        Fits the same model to other `Effects`.
+    """
+
+    curve: Curve
+    psi: pd.DataFrame = field(repr=False)
+    effects: Effects = field(repr=False)
+    dose_name: str
+    stages: int
+    moderators: Moderators = field(repr=False)
+    engine: MixedFit = field(repr=False)
+    refit: Callable[[Effects], DoseResponseResult] = field(repr=False)
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """The table of the contrasts that entered."""
+        return self.effects.table
+
+    @property
+    def excluded(self) -> pd.DataFrame:
+        """`trial_id, arm_id, reason` of what did not enter."""
+        return self.effects.excluded
+
+    @property
+    def outcome(self) -> str:
+        return self.effects.outcome
+
+    @property
+    def measure(self) -> str:
+        return self.effects.measure
+
+    @property
+    def n_trials(self) -> int:
+        return self.effects.n_trials
+
+    @property
+    def n_participants(self) -> int:
+        """Participants in arms of known size."""
+        return self.effects.n_participants
+
+    @property
+    def unsized_arms(self) -> int:
+        """Arms of unknown size."""
+        return self.effects.unsized_arms
+
+    @property
+    def max_dose(self) -> float:
+        """The largest dose any arm was given: the edge of the data."""
+        return float(self.points["dose"].max())
+
+    def gradient(
+        self, doses: np.ndarray, reference: float = 0.0, at: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """Derivative of the mean effect by the coefficients, shape (n_doses, n_coefficients).
+
+        Of curves that are linear in their coefficients this is the row of the model matrix.
+        """
+        linear = self._curve_coefficients(at)
+        rows = self.curve.gradient(doses, linear) - self.curve.gradient(
+            self._as_doses(reference), linear
+        )
+        shaped = rows.shape[1] - len(linear)
+        curve = rows[:, : len(linear)]
+        spread = [curve * weight for weight in self.moderators.row(at)]
+        return np.hstack([*spread, rows[:, len(linear) :]] if shaped else spread)
+
+    def mean(
+        self, doses: np.ndarray, reference: float = 0.0, at: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """Mean effect of each dose against the reference dose, shape (n_doses,)."""
+        basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
+        return basis @ self._curve_coefficients(at)
+
+    def _as_doses(self, reference: float) -> np.ndarray:
+        return np.atleast_1d(np.asarray(reference, dtype=float))
+
+    def _curve_coefficients(self, at: Mapping[str, Any] | None) -> np.ndarray:
+        """Coefficients of the curve at given moderators, shape (number of linear terms,)."""
+        weights = self.moderators.row(at)
+        size = len(self.curve.terms)
+        values = self.params.to_numpy()[: size * len(weights)].reshape(len(weights), size)
+        return weights @ values
+
+    def predict(
+        self,
+        doses: ArrayLike | None = None,
+        reference: float = 0.0,
+        at: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Mean effect of each dose against the reference dose.
+
+        Parameters
+        ----------
+        doses : array_like, shape (n,), optional
+            By default some round doses from zero to the largest. Pairs, shape (n, 2), for a
+            surface.
+        reference : float
+        at : mapping, optional
+            Values of the moderators; by default their reference levels (numbers: zero).
+
+        Returns
+        -------
+        DataFrame
+            `dose, estimate, se, ci_low, ci_high, pi_low, pi_high`. The prediction interval, for
+            a new trial, adds `f Psi f'` to the variance (f: basis minus that of the reference).
+        """
+        doses = round_doses(self.max_dose) if doses is None else np.asarray(doses, dtype=float)
+        doses = np.atleast_1d(doses)
+        estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
+        variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
+        basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
+        between = np.einsum("ij,jk,ik->i", basis, self.psi.to_numpy(), basis)
+        critical = quantile(self.level, self.df)
+        half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
+        return pd.DataFrame(
+            {
+                **({"dose": doses} if doses.ndim == 1 else dict(zip("xy", doses.T, strict=True))),
+                "estimate": estimate,
+                "se": np.sqrt(variance),
+                "ci_low": estimate - half,
+                "ci_high": estimate + half,
+                "pi_low": estimate - reach,
+                "pi_high": estimate + reach,
+            }
+        )
+
+    def trial_curves(self, doses: ArrayLike | None = None) -> pd.DataFrame:
+        """Each trial's own curve: best linear unbiased predictions.
+
+        With `G = I - Psi Z'V^-1 Z` the trial's coefficients are `b + Psi Z'V^-1 (y - Zb)` and
+        their covariance `G Psi + G C G'`, C that of b (Gasparrini et al. 2012,
+        doi 10.1002/sim.5471).
+
+        Returns
+        -------
+        DataFrame
+            `trial_id, dose, estimate, se, ci_low, ci_high`, a row a trial and dose.
+        """
+        doses = round_doses(self.max_dose) if doses is None else np.atleast_1d(doses)
+        basis = self.curve.basis(np.asarray(doses, float)) - self.curve.basis(self._as_doses(0.0))
+        C, psi = self._curve_covariance(), self.psi.to_numpy()
+        critical, frames = quantile(self.level, self.df), []
+        for trial, own, ZWZ in self._trial_coefficients():
+            G = np.eye(len(psi)) - psi @ ZWZ
+            cov = G @ psi + G @ C @ G.T
+            estimate = basis @ own
+            se = np.sqrt(np.einsum("ij,jk,ik->i", basis, cov, basis))
+            columns = {"trial_id": trial, "dose": doses, "estimate": estimate, "se": se}
+            columns |= {"ci_low": estimate - critical * se, "ci_high": estimate + critical * se}
+            frames.append(pd.DataFrame(columns))
+        return pd.concat(frames, ignore_index=True)
+
+    def _curve_covariance(self) -> np.ndarray:
+        size = len(self.psi)
+        return self.cov.to_numpy()[:size, :size]
+
+    def _trial_coefficients(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """(trial, its coefficients, Z'V^-1 Z) in the order of the engine's blocks."""
+        model, size = self.engine, len(self.psi)
+        design = model.terms[0].design if model.terms else model.X[:, :size]
+        effects = model.blups() if model.terms else np.zeros((model.n_blocks, size))
+        fixed = self._curve_coefficients(None)
+        rows: list = [None] * model.n_blocks
+        for batch, members, W in zip(
+            model.blocks.batches, model.blocks.members, model.precision, strict=True
+        ):
+            ZWZ = np.einsum("bnp,bnm,bmq->bpq", design[batch], W, design[batch])
+            for member, matrix in zip(members, ZWZ, strict=True):
+                trial = model.blocks.labels[member]
+                rows[member] = (trial, fixed + effects[member], matrix)
+        return rows
+
+    def excluded_counts(self) -> pd.DataFrame:
+        """How many arms (and trials) were left out for which reason."""
+        return count_reasons(self.excluded)
+
+    def test_overall(self) -> pd.Series:
+        """Wald test that no dose has an effect."""
+        linear = self.moderators.coefficient_names(self.curve.terms)
+        return self._wald(lambda name: name in linear)
+
+    def test_nonlinearity(self) -> pd.Series:
+        """Wald test that all terms of the curve beyond the first (linear) one are zero.
+
+        Raises
+        ------
+        ValueError
+            For a curve with a single term, or one whose first term is not the dose itself.
+        """
+        if len(self.curve.terms) == 1:
+            raise ValueError(f"a {self.curve.name} curve has one term: nothing to test.")
+        if self.curve.terms[0] != "dose":
+            raise ValueError(f"a {self.curve.name} curve has no linear part to test against.")
+        return self._wald(lambda name: name.split(":")[0] != "dose")
+
+    def test_moderators(self) -> pd.Series:
+        """Wald test that the curve does not depend on the moderators.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        if self.moderators.size == 1:
+            raise ValueError("the model has no moderators.")
+        return self._wald(lambda name: ":" in name)
+
+    def _wald(self, wanted) -> pd.Series:
+        names = [name for name in self.params.index if wanted(name)]
+        return wald_test(
+            self.params[names].to_numpy(), self.cov.loc[names, names].to_numpy(), self.df
+        )
+
+    def dose_for(
+        self, effect: float, low: float = 0.0, high: float | None = None, reference: float = 0.0
+    ) -> DoseEstimate:
+        """The lowest dose whose mean effect reaches `effect` (for example minus the MCID).
+
+        See `dose_search.dose_reaching`.
+        """
+        return dose_reaching(self, effect, low, self.max_dose if high is None else high, reference)
+
+    def optimum(
+        self, low: float = 0.0, high: float | None = None, *, best: str = "lowest", seed: int = 1
+    ) -> DoseEstimate:
+        """The dose with the best mean effect between `low` and `high`.
+
+        See `dose_search.dose_of_optimum`.
+        """
+        return dose_of_optimum(
+            self, low, self.max_dose if high is None else high, best=best, seed=seed
+        )
+
+    def goodness_of_fit(self) -> pd.Series:
+        """Deviance test and decorrelated R2: see `dose_fit.goodness_of_fit`."""
+        return dose_fit.goodness_of_fit(self)
+
+    def variance_partition(self, doses: ArrayLike | None = None) -> pd.DataFrame:
+        """Share of the variance that lies between trials: see `dose_fit.variance_partition`."""
+        return dose_fit.variance_partition(self, doses)
+
+    def leave_one_out(self, doses: ArrayLike | None = None) -> pd.DataFrame:
+        """The curve without each trial: see `dose_fit.leave_one_out`."""
+        return dose_fit.leave_one_out(self, doses)
+
+    def bootstrap(self, replicates: int = 1000, *, seed: int = 1) -> pd.DataFrame:
+        """Coefficients of simulated data sets: see `dose_fit.bootstrap`."""
+        return dose_fit.bootstrap(self, replicates, seed=seed)
+
+    def plot(self, **options: Any) -> Axes:
+        """The curve with its trials: see `figures.dose_response`."""
+        from backpain_analysis import figures
+
+        return figures.dose_response(self, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as for JSON."""
+        names = "llf aic bic method df level stages n_trials n_participants unsized_arms"
+        return {
+            "curve": self.curve.name,
+            "dose": self.dose_name,
+            "params": self.params.to_dict(),
+            "cov_params": self.cov.to_numpy().tolist(),
+            "psi": self.psi.to_numpy().tolist(),
+            **{name: getattr(self, name) for name in names.split()},
+            "excluded": self.excluded.to_dict(orient="records"),
+        }
+
+    def _title(self) -> str:
+        return f"Dose-response: {self.curve.name} in {self.dose_name}"
+
+    def _note(self) -> str:
+        size = f"{self.n_trials} trials, {len(self.points)} contrasts"
+        return f"{size}, {self.n_participants} participants. {super()._note()}"
+
+
+def round_doses(largest: float) -> np.ndarray:
+    """Five to ten round doses from zero to at most `largest`."""
+    rough = largest / 8
+    power = 10 ** np.floor(np.log10(rough))
+    step = next(power * size for size in (1, 2, 2.5, 5, 10) if power * size >= rough)
+    return np.arange(0, largest + step / 1e6, step)

@@ -10,6 +10,7 @@ import pandas as pd
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.figures.style import EXERCISE_LABELS
+from backpain_analysis.models.compare import CurveComparison
 from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.pooling import PoolResult
 from backpain_analysis.models.sentences import dose_text, number, p_text
@@ -72,11 +73,11 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
     return table(pd.DataFrame(rows), title=title)
 
 
-def curves(comparison: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> Table:
     """What `compare_curves` found, a row a curve."""
-    digits = 1 if measure == "MD" else 2
+    digits, found = 1 if measure == "MD" else 2, comparison.table
     rows = []
-    for name, row in comparison.iterrows():
+    for name, row in found.iterrows():
         cells = {
             "Curve": name,
             "AIC": number(row["aic"]) if math.isfinite(row["aic"]) else MISSING,
@@ -85,11 +86,11 @@ def curves(comparison: pd.DataFrame, *, measure: str = "MD", title: str) -> Tabl
                 row["effect"], row["ci_low"], row["ci_high"], digits
             ),
         }
-        if "mcid_dose" in comparison:
+        if "mcid_dose" in found:
             reached = math.isfinite(row["mcid_dose"])
             text = dose_text(row["mcid_dose"], row["mcid_dose"]) if reached else "not reached"
             cells["MCID reached at"] = text
-        if "note" in comparison:
+        if "note" in found:
             cells["Why not fitted"] = row["note"]
         rows.append(cells)
     return table(pd.DataFrame(rows), title=title)

@@ -10,6 +10,7 @@ from bs4 import BeautifulSoup
 
 from backpain_analysis.figures import tables
 from backpain_analysis.models import pool
+from backpain_analysis.models.compare import CurveComparison
 
 NARROW = "\N{NO-BREAK SPACE}"
 
@@ -46,6 +47,6 @@ def test_curves_that_were_not_fitted_say_why():
         },
         index=["log", "rcs"],
     )
-    _, first, second = rows_of(tables.curves(comparison, title="Shapes"))
+    _, first, second = rows_of(tables.curves(CurveComparison(comparison, {}), title="Shapes"))
     assert first == ["log", "40.0", "100%", "−10.0 [−15.0, −5.0]", "not reached", ""]
     assert second == ["rcs", "–", "–", "–", "not reached", "too few trials"]

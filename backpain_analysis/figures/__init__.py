@@ -19,6 +19,7 @@ from backpain_analysis.figures.forest import forest
 from backpain_analysis.figures.funnel import funnel
 from backpain_analysis.figures.gosh import gosh
 from backpain_analysis.figures.influence import influence
+from backpain_analysis.figures.multiverse import multiverse
 from backpain_analysis.figures.show import Shown, show
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
@@ -47,6 +48,7 @@ __all__ = [
     "gosh",
     "influence",
     "measured",
+    "multiverse",
     "outcome_label",
     "outcomes_by_type",
     "risk_of_bias",

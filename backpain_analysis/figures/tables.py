@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from backpain_analysis.datasets import load_reference
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.figures.style import EXERCISE_LABELS
 from backpain_analysis.models.compare import CurveComparison
+from backpain_analysis.models.dose_questions import Answer
 from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.pooling import PoolResult
 from backpain_analysis.models.sentences import dose_text, number, p_text
@@ -108,6 +110,48 @@ def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> T
         for row in adjusted.itertuples()
     ]
     return table(pd.DataFrame(rows), title=title)
+
+
+def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
+    """The numbers of a `dose_questions.Answer`; nothing where there are none."""
+    if found.table.empty:
+        return None
+    digits = 1 if measure == "MD" else 2
+    rows = []
+    for row in found.table.to_dict("records"):
+        interval = interval_text(row.pop("estimate"), row.pop("ci_low"), row.pop("ci_high"), digits)
+        cells = {name.replace("_", " ").capitalize(): value for name, value in row.items()}
+        if "Group" in cells:
+            cells["Group"] = EXERCISE_LABELS.get(cells["Group"], cells["Group"])
+        rows.append({**cells, f"{measure} [95% CI]": interval})
+    return table(pd.DataFrame(rows), title=title)
+
+
+def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Table:
+    """Doses that published meta-analyses name as best or as reaching the MCID, beside ours.
+
+    Parameters
+    ----------
+    outcome : str
+    ours : mapping
+        Heading of the column -> text, for the row of this report.
+    title : str
+    """
+    word = {"pain_intensity": "pain"}.get(outcome, outcome)
+    known = load_reference("published_meta_analyses")
+    rows = known[(known["outcome"] == word) & (known["optimum_dose"].notna())]
+    lines = [
+        {
+            "Review": row.review,
+            "Exercise": row.exercise_type_or_comparison,
+            "Trials": row.k_trials,
+            "Dose": row.dose_unit,
+            "Best": row.optimum_dose,
+            "MCID reached at": MISSING if pd.isna(row.mcid_dose) else f"{row.mcid_dose:g}",
+        }
+        for row in rows.itertuples()
+    ]
+    return table(pd.DataFrame([*lines, {"Review": "This report", **ours}]), title=title)
 
 
 def reasons(counts: pd.DataFrame, *, title: str) -> Table:

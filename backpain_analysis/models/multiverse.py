@@ -1,0 +1,97 @@
+"""The same question under every reasonable set of choices: a multiverse of analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backpain_analysis.effects import from_evidence
+from backpain_analysis.effects.choice import INACTIVE
+from backpain_analysis.evidence import Evidence
+from backpain_analysis.evidence.scales import LOWER_IS_BETTER
+from backpain_analysis.models.dose_response import dose_response
+from backpain_analysis.models.mixed import ConvergenceError
+
+CHOICES: dict[str, Mapping[str, Any]] = {
+    "curve": {"line": "linear", "quadratic": "quadratic", "log": "log", "spline": "rcs"},
+    "results": {"reported first": "best", "final values": "final", "changes": "change"},
+    "correlation": {"0.3": 0.3, "0.5": 0.5, "0.7": 0.7},
+    "reference": {
+        "untreated or waiting": INACTIVE[:2],
+        "+ usual care, advice": INACTIVE,
+        "+ sham, passive": (*INACTIVE, "sham", "passive_modality"),
+    },
+    "trials": {"all but excluded": ("exclude",), "without cautions": ("exclude", "caution")},
+}
+"""Choice -> option as a reader knows it -> value."""
+
+
+def multiverse(
+    evidence: Evidence,
+    outcome: str,
+    *,
+    dose: str,
+    at: float,
+    measure: str = "MD",
+    timepoint: str | Sequence[float] = "post",
+    mcid: float | None = None,
+    choices: Mapping[str, Mapping[str, Any]] = CHOICES,
+) -> pd.DataFrame:
+    """Fit the dose-response curve under every combination of choices.
+
+    Source: Steegen et al. 2016 (doi 10.1177/1745691616658637) for multiverse analysis.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    outcome, dose, measure, timepoint
+        As of `effects.from_evidence` and `dose_response`.
+    at : float
+        Dose whose effect is compared.
+    mcid : float, optional
+        Adds the dose that first reaches it.
+    choices : mapping
+        See `CHOICES`; names must be those.
+
+    Returns
+    -------
+    DataFrame
+        A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
+        (`note` says why a combination could not be fitted), sorted by estimate.
+    """
+    sign = -1 if outcome in LOWER_IS_BETTER else 1
+    prepared: dict[tuple, Any] = {}
+    rows = []
+    for names in product(*(choices[choice] for choice in choices)):
+        chosen = dict(zip(choices, names, strict=True))
+        value = {choice: choices[choice][name] for choice, name in chosen.items()}
+        key = tuple(chosen[choice] for choice in chosen if choice != "curve")
+        if key not in prepared:
+            prepared[key] = from_evidence(
+                evidence,
+                outcome,
+                measure=measure,
+                timepoint=timepoint,
+                analysis=value["results"],
+                correlation=value["correlation"],
+                inactive=value["reference"],
+                flags=value["trials"],
+            )
+        row = {**chosen, "n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+        row |= {"mcid_dose": np.nan, "note": ""}
+        try:
+            result = dose_response(prepared[key], curve=value["curve"], dose=dose)
+        except (ValueError, ConvergenceError) as fault:
+            rows.append(row | {"note": str(fault)})
+            continue
+        found = result.predict([at]).iloc[0]
+        row |= {"n_trials": result.n_trials, "estimate": found["estimate"]}
+        row |= {"ci_low": found["ci_low"], "ci_high": found["ci_high"]}
+        if mcid is not None:
+            row["mcid_dose"] = result.dose_for(sign * abs(mcid)).estimate
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("estimate", kind="stable", ignore_index=True)

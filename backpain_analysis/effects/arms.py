@@ -7,10 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects.effect_sizes import (
-    mean_differences,
-    standardised_mean_differences,
-)
 from backpain_analysis.effects.table import Effects
 
 
@@ -60,41 +56,117 @@ def from_arms_table(
         raise ValueError(
             f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
         )
-    groups = list(data.groupby(trial, sort=False, dropna=False))
-    faults = [fault for name, arms in groups for fault in _faults(name, arms, doses, mean, sd, n)]
+    codes, names = pd.factorize(data[trial])
+    order = np.argsort(codes, kind="stable")
+    codes, rows = codes[order], data.iloc[order]
+    first = np.flatnonzero(np.diff(codes, prepend=-2))
+    values = {c: _numbers(rows[c]) for c in (mean, sd, n, *doses)}
+    _check(rows, first, trial, doses, (mean, sd, n), values)
+    if covariance is not None and len(covariance) != len(first):
+        raise ValueError(f"{len(covariance)} covariance matrices for {len(first)} trials.")
+    ends = np.append(first[1:], len(codes))
+    reference = np.repeat(first, ends - first)
+    yi, parts = _contrasts(values[mean], values[sd], values[n], first, ends, measure)
+    matrices = (
+        [np.array(V, dtype=float, ndmin=2) for V in covariance]
+        if covariance is not None
+        else _matrices(*parts, first, ends)
+    )
+    arm = np.arange(len(codes)) != reference
+    label = [str(name) for name in names.take(codes[arm])]
+    place = (np.arange(len(codes)) - reference)[arm]
+    columns = {name: rows[name].array[arm] for name in rows}
+    columns |= {
+        "trial_id": names.take(codes[arm]),
+        "arm_id": [f"{name}:{number}" for name, number in zip(label, place, strict=True)],
+        "ref_arm_id": [f"{name}:0" for name in label],
+        "label": label,
+        "yi": yi[arm],
+        "vi": np.concatenate([np.diag(V) for V in matrices]),
+        "n_arm": values[n][arm],
+        "n_ref": values[n][reference][arm],
+    }
+    for number, name in enumerate(doses):
+        suffix = "" if number == 0 else f"_{number + 1}"
+        columns[f"dose{suffix}"] = values[name][arm]
+        columns[f"ref_dose{suffix}"] = values[name][reference][arm]
+    excluded = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
+    return Effects(pd.DataFrame(columns), tuple(matrices), excluded, "outcome", measure)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _contrasts(
+    mean: np.ndarray,
+    sd: np.ndarray,
+    n: np.ndarray,
+    first: np.ndarray,
+    ends: np.ndarray,
+    measure: str,
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Effects of all arms against the first of their trial, and what their covariance is made of.
+
+    Returns
+    -------
+    yi : ndarray, shape (n_arms,)
+        Zero for the reference arms.
+    parts : (ndarray, ndarray)
+        Each arm's own variance, and what pairs of a trial share besides, as a product of two
+        factors (zero for "MD"; `d / sqrt(2N)` for "SMD").
+    """
+    sizes = ends - first
+    yi = mean - np.repeat(mean[first], sizes)
+    if measure == "MD":
+        return yi, (sd**2 / n, np.zeros(len(mean)))
+    total = np.add.reduceat(n, first)
+    pooled = np.sqrt(np.add.reduceat((n - 1) * sd**2, first) / (total - sizes))
+    yi = yi / np.repeat(pooled, sizes)
+    return yi, (1 / n, yi / np.sqrt(2 * np.repeat(total, sizes)))
+
+
+def _matrices(
+    own: np.ndarray, factor: np.ndarray, first: np.ndarray, ends: np.ndarray
+) -> list[np.ndarray]:
+    """Covariance of each trial's contrasts, trials of equal size at once."""
+    matrices: list[np.ndarray] = [np.empty(0)] * len(first)
+    sizes = ends - first - 1
+    for size in np.unique(sizes):
+        members = np.flatnonzero(sizes == size)
+        arms = first[members][:, None] + 1 + np.arange(size)
+        stack = np.eye(size) * own[arms][:, :, None] + own[first[members]][:, None, None]
+        stack += factor[arms][:, :, None] * factor[arms][:, None, :]
+        for member, matrix in zip(members, stack, strict=True):
+            matrices[member] = matrix
+    return matrices
+
+
+def _check(
+    rows: pd.DataFrame,
+    first: np.ndarray,
+    trial: str,
+    doses: list[str],
+    columns: tuple[str, str, str],
+    values: dict[str, np.ndarray],
+) -> None:
+    """Look closely at the trials that break a rule, and name all their faults."""
+    mean, sd, n = (values[column] for column in columns)
+    bad = ~np.isfinite(mean) | ~(sd > 0) | ~(n > 1)
+    same = np.ones(len(first), dtype=bool)
+    for name in doses:
+        bad |= ~(values[name] >= 0)
+        lowest = np.minimum.reduceat(values[name], first)
+        same &= lowest == np.maximum.reduceat(values[name], first)
+    unnamed = rows[trial].isna().to_numpy()[first]
+    suspects = np.flatnonzero(same | unnamed | np.logical_or.reduceat(bad, first))
+    parts = np.split(np.arange(len(rows)), first[1:])
+    faults = []
+    for suspect in suspects:
+        arms = rows.iloc[parts[suspect]]
+        faults += _faults(arms[trial].iloc[0], arms, doses, *columns)
     if faults:
         raise ValueError("\n".join(faults))
-    given = None if covariance is None else list(covariance)
-    if given is not None and len(given) != len(groups):
-        raise ValueError(f"{len(given)} covariance matrices for {len(groups)} trials.")
-    contrast = mean_differences if measure == "MD" else _cohens_d
-    parts, matrices = [], []
-    for number, (name, arms) in enumerate(groups):
-        yi, V = contrast(arms[mean], arms[sd], arms[n])
-        V = V if given is None else np.array(given[number], dtype=float, ndmin=2)
-        part = arms.iloc[1:].assign(
-            trial_id=name,
-            arm_id=[f"{name}:{i}" for i in range(1, len(arms))],
-            ref_arm_id=f"{name}:0",
-            label=str(name),
-            yi=yi,
-            vi=np.diag(V),
-            n_arm=arms[n].iloc[1:].astype(float),
-            n_ref=float(arms[n].iloc[0]),
-        )
-        for place, column in enumerate(doses):
-            suffix = "" if place == 0 else f"_{place + 1}"
-            part[f"dose{suffix}"] = arms[column].iloc[1:].astype(float)
-            part[f"ref_dose{suffix}"] = float(arms[column].iloc[0])
-        parts.append(part)
-        matrices.append(V)
-    table = pd.concat(parts, ignore_index=True)
-    excluded = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
-    return Effects(table, tuple(matrices), excluded, "outcome", measure)
-
-
-def _cohens_d(mean: pd.Series, sd: pd.Series, n: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    return standardised_mean_differences(mean, sd, n, hedges=False)
 
 
 def _faults(

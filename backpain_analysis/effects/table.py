@@ -53,7 +53,7 @@ class Effects:
 
     @property
     def n_trials(self) -> int:
-        return self.table["trial_id"].nunique()
+        return len(self.covariance)
 
     @property
     def n_participants(self) -> int:

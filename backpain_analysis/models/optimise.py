@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PATIENCE, STANDSTILL = 20, 1e-8
+"""A search that gains less than this in so many steps is on a flat ridge, at its height."""
+
 
 class ConvergenceError(RuntimeError):
     """The likelihood could not be maximised; the message says what to do."""
@@ -51,6 +54,7 @@ def maximise(
     """
     theta = np.array(start, dtype=float)
     value, gradient, hessian = function(theta)
+    earlier = -np.inf
     for iteration in range(1, max_iterations + 1):
         step, upward = _newton_step(theta, gradient, hessian)
         promised = 0.5 * float(gradient @ step)
@@ -69,6 +73,10 @@ def maximise(
         value, gradient, hessian = new
         if promised < tolerance:
             return Maximum(theta, value, iteration)
+        if iteration % PATIENCE == 0:
+            if value - earlier < STANDSTILL:
+                return Maximum(theta, value, iteration)
+            earlier = value
     raise ConvergenceError(
         f"no maximum of the likelihood after {max_iterations} steps: the data may not identify "
         "all variance parameters. Use fewer random effects (a simpler curve), method='CE', or "
@@ -84,7 +92,7 @@ def _newton_step(
     size = np.abs(eigenvalues)
     floor = 1e-8 * max(float(size.max()), 1e-8)
     step = eigenvectors @ ((eigenvectors.T @ gradient) / np.maximum(size, floor))
-    longest = 2.0 * max(1.0, float(np.abs(theta).max()))
+    longest = 0.6 * max(1.0, float(np.abs(theta).max()))
     step = step * min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
     bends_up = eigenvalues[0] < -1e-6 * max(float(size.max()), 1.0)
     return step, eigenvectors[:, 0] if bends_up else None

@@ -61,7 +61,7 @@ def resample(
         theta = model.theta
         if scaled:
             at = partial(derivatives_at, batches=batches, terms=scaled, reml=reml)
-            theta = maximise(at, start, tolerance=1e-8).theta
+            theta = maximise(at, start, tolerance=1e-6).theta
         psi = components_of(scaled, theta)[0]
         drawn[row] = back @ evaluate(batches, psi, reml=reml).beta
     return drawn

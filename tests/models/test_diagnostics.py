@@ -145,7 +145,9 @@ def test_a_pooled_result_brings_its_choices(trials):
 def effects_of(trial_ids, yi, vi):
     columns = {"trial_id": trial_ids, "label": [f"{t}!" for t in trial_ids], "yi": yi, "vi": vi}
     table = pd.DataFrame(columns)
-    return Effects(table, (), pd.DataFrame(), outcome="pain", measure="MD")
+    variances = table.groupby("trial_id", sort=False)["vi"]
+    covariance = tuple(np.diag(own.to_numpy()) for _, own in variances)
+    return Effects(table, covariance, pd.DataFrame(), outcome="pain", measure="MD")
 
 
 def test_effects_of_two_arm_trials():

@@ -6,6 +6,7 @@ from backpain_analysis.models.diagnostics import cumulative, influence, leave_on
 from backpain_analysis.models.dose_questions import by_type, spread_over_week
 from backpain_analysis.models.dose_response import dose_response
 from backpain_analysis.models.dose_result import DoseResponseResult
+from backpain_analysis.models.fp_selection import select_fractional_polynomial
 from backpain_analysis.models.groups import pool_by, pooled_table
 from backpain_analysis.models.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.mixed import ConvergenceError
@@ -44,6 +45,7 @@ __all__ = [
     "rcs",
     "robustness",
     "sampling_covariance",
+    "select_fractional_polynomial",
     "selection_model",
     "spread_over_week",
     "trim_and_fill",

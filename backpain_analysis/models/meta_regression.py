@@ -19,7 +19,7 @@ from backpain_analysis.models.heterogeneity import (
     typical_variance,
 )
 from backpain_analysis.models.mixed import RandomTerm, fit
-from backpain_analysis.models.pooling import METHODS, TESTS
+from backpain_analysis.models.pooling import check_options
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
 
 INTERCEPT = "Intercept"
@@ -182,7 +182,7 @@ def meta_regression(
         For unknown options and columns, values that are no numbers, variances not above zero,
         too few trials for the coefficients, collinear moderators; the message names them.
     """
-    _check_options(method, test, level)
+    check_options(method, test, level)
     complete, dropped = _complete(formula, data, vi)
     parts = model_matrix(formula, complete, na_action="raise")
     if not hasattr(parts, "rhs") or parts.lhs.shape[1] != 1:
@@ -243,18 +243,6 @@ def meta_regression(
         ),
         spec=parts.rhs.model_spec,
     )
-
-
-def _check_options(method: str, test: str, level: float) -> None:
-    faults = []
-    if method not in METHODS:
-        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if test not in TESTS:
-        faults.append(f"unknown test {test!r}: use one of {', '.join(TESTS)}")
-    if not 0 < level < 1:
-        faults.append(f"level {level} is not between 0 and 1")
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
 
 
 def _need_columns(needed: list[str], data: pd.DataFrame) -> None:

@@ -185,6 +185,30 @@ def pool(
     return replace(result, n_participants=effects.n_participants, unsized_arms=effects.unsized_arms)
 
 
+def check_options(method: str, test: str, level: float) -> None:
+    """Refuse an unknown method or test, or a level outside (0, 1).
+
+    Raises
+    ------
+    ValueError
+        Every fault is named.
+    """
+    faults = _option_faults(method, test, level)
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+
+
+def _option_faults(method: str, test: str, level: float) -> list[str]:
+    faults = []
+    if method not in METHODS:
+        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
+    if test not in TESTS:
+        faults.append(f"unknown test {test!r}: use one of {', '.join(TESTS)}")
+    if not 0 < level < 1:
+        faults.append(f"level {level} is not between 0 and 1")
+    return faults
+
+
 def checked_studies(
     yi: ArrayLike,
     vi: ArrayLike | None,
@@ -203,13 +227,7 @@ def checked_studies(
     if vi is None:
         raise ValueError("give the sampling variances vi.")
     y, v = np.asarray(yi, dtype=float).ravel(), np.asarray(vi, dtype=float).ravel()
-    faults = []
-    if method not in METHODS:
-        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if test not in TESTS:
-        faults.append(f"unknown test {test!r}: use one of {', '.join(TESTS)}")
-    if not 0 < level < 1:
-        faults.append(f"level {level} is not between 0 and 1")
+    faults = _option_faults(method, test, level)
     if len(y) != len(v):
         faults.append(f"{len(y)} effect sizes but {len(v)} variances")
     if len(y) == 0:

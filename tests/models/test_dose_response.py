@@ -197,6 +197,8 @@ def test_every_trial_at_fault_is_named_with_its_cure():
     same = exact(parabola)
     with pytest.raises(ValueError, match="trial 't4' has the same dose in all its arms"):
         dose_response(same.assign(dose=same["dose"].mask(same["trial_id"] == "t4", 60)))
+    with pytest.raises(ValueError, match="rows without a trial: give each arm the name"):
+        dose_response(same.assign(trial_id=same["trial_id"].where(same.index > 1)))
     with pytest.raises(ValueError, match="no column 'dosis'; the data have trial_id"):
         dose_response(same, dose="dosis")
 

@@ -60,7 +60,8 @@ def multiverse(
     options = [name for choice in choices for name in choices[choice]]
     with figure_style():
         height = 3.2 + 0.19 * (len(options) + len(choices))
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height))
+        figure.subplots_adjust(left=0.24, right=0.93, top=0.98, bottom=0.4 / height, hspace=0.04)
         heights = [3.0, 0.19 * (len(options) + len(choices))]
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=heights)
         _draw_estimates(top, fitted, mcid, ylabel, lower_is_better)

@@ -62,7 +62,7 @@ class CurveComparison:
         errors = np.stack([part["se"] for part in parts])
         mean = (weights * estimates).sum(axis=0)
         se = (weights * np.sqrt(errors**2 + (estimates - mean) ** 2)).sum(axis=0)
-        half = quantile(fits[0].level, min(fit.df for fit in fits)) * se
+        half = quantile(fits[0].level, min(float(np.min(fit.df)) for fit in fits)) * se
         columns = {"dose": doses, "estimate": mean, "se": se}
         return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})
 

@@ -17,6 +17,7 @@ from backpain_analysis.models.dose_search import DoseEstimate, dose_of_optimum, 
 from backpain_analysis.models.mixed import MixedFit
 from backpain_analysis.models.moderators import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.models.robust import RobustCovariance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +43,8 @@ class DoseResponseResult(Coefficients):
     engine : MixedFit
     refit : callable
         Fits the same model to other `Effects`.
+    robust : RobustCovariance or None
+        Where the covariance is cluster-robust (test "CR2").
     """
 
     curve: Curve
@@ -52,6 +55,7 @@ class DoseResponseResult(Coefficients):
     moderators: Moderators = field(repr=False)
     engine: MixedFit = field(repr=False)
     refit: Callable[[Effects], DoseResponseResult] = field(repr=False)
+    robust: RobustCovariance | None = field(repr=False, default=None)
 
     @property
     def points(self) -> pd.DataFrame:
@@ -113,6 +117,18 @@ class DoseResponseResult(Coefficients):
         basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
         return basis @ self._curve_coefficients(at)
 
+    def critical(self, rows: np.ndarray) -> np.ndarray:
+        """Critical values of combinations of the coefficients, shape (n,).
+
+        With a robust covariance each combination has degrees of freedom of its own (at least
+        one); the reference dose itself has none and needs none.
+        """
+        if self.robust is None:
+            return np.full(len(rows), quantile(self.level, self.df))
+        df = self.robust.df(rows)
+        df = np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
+        return quantile(self.level, pd.Series(df)).to_numpy()
+
     def _as_doses(self, reference: float) -> np.ndarray:
         return np.atleast_1d(np.asarray(reference, dtype=float))
 
@@ -152,7 +168,7 @@ class DoseResponseResult(Coefficients):
         variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
         basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
         between = np.einsum("ij,jk,ik->i", basis, self.psi.to_numpy(), basis)
-        critical = quantile(self.level, self.df)
+        critical = self.critical(rows)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
         return pd.DataFrame(
             {
@@ -181,7 +197,7 @@ class DoseResponseResult(Coefficients):
         doses = round_doses(self.max_dose) if doses is None else np.atleast_1d(doses)
         basis = self.curve.basis(np.asarray(doses, float)) - self.curve.basis(self._as_doses(0.0))
         C, psi = self._curve_covariance(), self.psi.to_numpy()
-        critical, frames = quantile(self.level, self.df), []
+        critical, frames = quantile(self.level, float(np.min(self.df))), []
         for trial, own, ZWZ in self._trial_coefficients():
             G = np.eye(len(psi)) - psi @ ZWZ
             cov = G @ psi + G @ C @ G.T
@@ -194,7 +210,7 @@ class DoseResponseResult(Coefficients):
 
     def _curve_covariance(self) -> np.ndarray:
         size = len(self.psi)
-        return self.cov.to_numpy()[:size, :size]
+        return self.engine.cov_beta[:size, :size]
 
     def _trial_coefficients(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """(trial, its coefficients, Z'V^-1 Z) in the order of the engine's blocks."""
@@ -249,9 +265,8 @@ class DoseResponseResult(Coefficients):
 
     def _wald(self, wanted) -> pd.Series:
         names = [name for name in self.params.index if wanted(name)]
-        return wald_test(
-            self.params[names].to_numpy(), self.cov.loc[names, names].to_numpy(), self.df
-        )
+        df = float(np.min(self.df))
+        return wald_test(self.params[names].to_numpy(), self.cov.loc[names, names].to_numpy(), df)
 
     def dose_for(
         self, effect: float, low: float = 0.0, high: float | None = None, reference: float = 0.0
@@ -297,13 +312,14 @@ class DoseResponseResult(Coefficients):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as for JSON."""
-        names = "llf aic bic method df level stages n_trials n_participants unsized_arms"
+        names = "llf aic bic method level stages n_trials n_participants unsized_arms"
         return {
             "curve": self.curve.name,
             "dose": self.dose_name,
             "params": self.params.to_dict(),
             "cov_params": self.cov.to_numpy().tolist(),
             "psi": self.psi.to_numpy().tolist(),
+            "df": np.broadcast_to(np.asarray(self.df, dtype=float), len(self.params)).tolist(),
             **{name: getattr(self, name) for name in names.split()},
             "excluded": self.excluded.to_dict(orient="records"),
         }

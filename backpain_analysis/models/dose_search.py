@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import optimize
 
-from backpain_analysis.models.results import quantile
-
 if TYPE_CHECKING:
     from backpain_analysis.models.dose_result import DoseResponseResult
 
@@ -76,18 +74,18 @@ def dose_reaching(
     -------
     DoseEstimate
     """
-    critical = quantile(result.level, result.df)
     cov = result.cov.to_numpy()
 
     def shortfall(dose: np.ndarray, shift: float) -> np.ndarray:
-        """Distance of the curve, moved by so many standard errors, from the effect; <= 0: there."""
+        """Distance of the curve, moved by so many half-intervals, from the effect; <= 0: there."""
         doses = np.atleast_1d(dose)
         rows = result.gradient(doses, reference)
         se = np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
-        return np.sign(effect) * (effect - result.mean(doses, reference)) - shift * se
+        half = shift * result.critical(rows) * se
+        return np.sign(effect) * (effect - result.mean(doses, reference)) - half
 
     estimate, first, last = (
-        _first_crossing(lambda d, s=s: shortfall(d, s), low, high) for s in (0, critical, -critical)
+        _first_crossing(lambda d, s=s: shortfall(d, s), low, high) for s in (0, 1, -1)
     )
     reached = bool(np.isfinite(estimate))
     note = ""
@@ -151,8 +149,9 @@ def dose_of_optimum(
     place = int(np.argmin(sign * mean))
     rng = np.random.default_rng(seed)
     deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
-    if np.isfinite(result.df):
-        deviations *= np.sqrt(result.df / rng.chisquare(result.df, size=(draws, 1)))
+    df = float(np.min(result.df))
+    if np.isfinite(df):
+        deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
     doses = grid[np.argmin(sign * (mean + deviations @ rows.T), axis=1)]
     tail = (1 - result.level) / 2
     ci_low, ci_high = np.quantile(doses, [tail, 1 - tail])

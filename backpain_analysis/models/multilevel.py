@@ -69,12 +69,12 @@ class MultilevelResult(Coefficients):
         kind : {"CR0", "CR1", "CR1S", "CR2"}
         """
         labels = self.data[cluster] if isinstance(cluster, str) else cluster
-        covariance, df = robust_covariance(self.engine, labels, kind)
+        found = robust_covariance(self.engine, labels, kind)
         names = self.params.index
         return replace(
             self,
-            cov=pd.DataFrame(covariance, names, names),
-            df=pd.Series(df, names),
+            cov=pd.DataFrame(found.cov, names, names),
+            df=pd.Series(found.df(np.eye(len(names))), names),
             covariance_kind=kind,
         )
 

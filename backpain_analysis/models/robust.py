@@ -8,6 +8,7 @@ degrees of freedom; Tipton 2015 (doi 10.1037/met0000011) for their use in meta-a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,9 +20,46 @@ Kind = Literal["CR0", "CR1", "CR1S", "CR2"]
 KINDS = ("CR0", "CR1", "CR1S", "CR2")
 
 
-def robust_covariance(
-    model: MixedFit, cluster: Sequence, kind: Kind = "CR2"
-) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class RobustCovariance:
+    """A cluster-robust covariance and the degrees of freedom of any combination of coefficients.
+
+    Attributes
+    ----------
+    cov : ndarray, shape (p, p)
+    fallback_df : float
+        Clusters - coefficients, used by all kinds but CR2.
+    """
+
+    cov: np.ndarray
+    fallback_df: float
+    _own: np.ndarray | None
+    _shared: np.ndarray | None
+    _bread: np.ndarray
+
+    def df(self, combinations: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of each row of `combinations`.
+
+        Parameters
+        ----------
+        combinations : ndarray, shape (k, p)
+
+        Returns
+        -------
+        ndarray, shape (k,)
+        """
+        if self._own is None:
+            return np.full(len(combinations), self.fallback_df)
+        h = np.einsum("gpr,kr->gkp", self._shared, combinations)
+        a = np.einsum("kr,grs,ks->gk", combinations, self._own, combinations)
+        hCh = np.einsum("gkp,pq,gkq->gk", h, self._bread, h)
+        CH = self._bread @ np.einsum("gkp,gkq->kpq", h, h)
+        total = np.sum((a - hCh) ** 2 - hCh**2, axis=0) + np.einsum("kpq,kqp->k", CH, CH)
+        with np.errstate(invalid="ignore"):
+            return np.sum(a - hCh, axis=0) ** 2 / total
+
+
+def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") -> RobustCovariance:
     """Sandwich covariance of the fixed effects and degrees of freedom of each.
 
     `C [sum_g X_g' W_g A_g e_g e_g' A_g' W_g X_g] C` with `C = (X'WX)^-1` and W the inverse of the
@@ -30,9 +68,9 @@ def robust_covariance(
     clusters, N rows, p coefficients, or `D'(D (V_g - X_g C X_g') D')^(-1/2) D` with `V_g = D'D`
     (CR2), which is unbiased where the model is right.
 
-    Degrees of freedom: for CR2 Satterthwaite's, `(sum_g s_gg)^2 / sum_gh s_gh^2` with
-    `s_gh = q_g' (V_gh - X_g C X_h') q_h`, `q_g = A_g W_g X_g C c`, summed in time linear in the
-    number of clusters; for the others m - p.
+    Degrees of freedom of a combination c: for CR2 Satterthwaite's,
+    `(sum_g s_gg)^2 / sum_gh s_gh^2` with `s_gh = q_g' (V_gh - X_g C X_h') q_h`,
+    `q_g = A_g W_g X_g C c`, summed in time linear in the number of clusters; for the others m - p.
 
     Parameters
     ----------
@@ -43,8 +81,7 @@ def robust_covariance(
 
     Returns
     -------
-    covariance : ndarray, shape (p, p)
-    df : ndarray, shape (p,)
+    RobustCovariance
 
     Raises
     ------
@@ -60,7 +97,7 @@ def robust_covariance(
     C = model.cov_beta
     residual = model.y - model.X @ model.beta
     meat, scale = np.zeros((p, p)), _scale(kind, m, n, p)
-    spread, own, cross = np.zeros(p), np.zeros(p), np.zeros((p, p, p))
+    own, shared = [], []
     for rows, V in zip(clusters.batches, _marginal(model, clusters), strict=True):
         X, e = model.X[rows], residual[rows]
         W = np.linalg.inv(V)
@@ -68,21 +105,19 @@ def robust_covariance(
         if kind == "CR2":
             adjusted = np.matmul(_adjustment(V, X, C), WX)
             q = adjusted @ C
-            a = np.einsum("gnc,gnm,gmc->gc", q, V, q)
-            h = np.einsum("gnp,gnc->gcp", X, q)
-            hCh = np.einsum("gcp,pr,gcr->gc", h, C, h)
-            spread += np.sum(a - hCh, axis=0)
-            own += np.sum((a - hCh) ** 2 - hCh**2, axis=0)
-            cross += np.einsum("gcp,gcr->cpr", h, h)
+            own.append(np.einsum("gnr,gnm,gms->grs", q, V, q))
+            shared.append(np.einsum("gnp,gnr->gpr", X, q))
         else:
             adjusted = WX
         score = np.einsum("gnp,gn->gp", adjusted, e)
         meat += score.T @ score
-    df = np.full(p, float(m - p))
-    if kind == "CR2":
-        CH = C @ cross
-        df = spread**2 / (own + np.einsum("cpr,crp->c", CH, CH))
-    return scale * C @ meat @ C, df
+    return RobustCovariance(
+        scale * C @ meat @ C,
+        float(m - p),
+        np.concatenate(own) if own else None,
+        np.concatenate(shared) if shared else None,
+        C,
+    )
 
 
 def _scale(kind: str, m: int, n: int, p: int) -> float:

@@ -10,6 +10,7 @@ from scipy import optimize, stats
 
 from backpain_analysis import load_evidence
 from backpain_analysis.models import dose_response, rcs
+from backpain_analysis.models.robust import robust_covariance
 
 CURVES = ["linear", "quadratic", "rcs"]
 
@@ -174,6 +175,24 @@ def test_wald_tests(trials):
         linear.test_nonlinearity()
     bent = trials(curve="quadratic")
     assert_allclose(bent.test_nonlinearity()["p_value"], bent.pvalues.iloc[1])
+
+
+def test_cr2_with_degrees_of_freedom_of_each_dose(trials):
+    """Clustered by trial: the coefficients' own tests, and at one term the same at every dose."""
+    line = trials(test="CR2")
+    found = robust_covariance(line.engine, line.points["trial_id"])
+    assert_allclose(line.cov_params(), found.cov)
+    df = found.df(np.eye(1))[0]
+    table = line.predict([0, 50, 300])
+    half = stats.t.ppf(0.975, df) * np.sqrt(found.cov[0, 0]) * np.array([0, 50, 300])
+    assert_allclose(table["ci_high"] - table["estimate"], half, atol=1e-12)
+    assert_allclose(line.pvalues, stats.t.sf(abs(line.tvalues), df) * 2)
+    bent = trials(curve="quadratic", test="CR2")
+    low, high = bent.robust.df(bent.gradient(np.array([20.0, 390.0])))
+    assert low != high
+    assert bent.dose_for(-5).ci_low < bent.dose_for(-5).estimate
+    with pytest.raises(ValueError, match="not for a emax curve"):
+        trials(curve="emax", test="CR2")
 
 
 def test_too_little_data_is_refused():

@@ -8,6 +8,10 @@ Times are the best of several runs, in milliseconds. All data are simulated here
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import time
 import tracemalloc
 import warnings

@@ -80,9 +80,8 @@ def baujat(
             lw=0.7,
             zorder=3,
             gid="study",
-            clip_on=False,
         )
-        ax.set(xlim=(0, 1.05 * max(x.max(), 1e-12)), ylim=(0, 1.05 * max(y.max(), 1e-12)))
+        ax.set(xlim=_limits(x), ylim=_limits(y))
         ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
         ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
         part = "contribution to Cochran's Q" if common else "squared Pearson residual"
@@ -150,6 +149,11 @@ def _free_place(
             if inside and box.y1 <= room.y1 and not box.count_overlaps(taken):
                 return shift, box
     return None
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    largest = values.max() or 1.0
+    return -0.02 * largest, 1.05 * largest
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

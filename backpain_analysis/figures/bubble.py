@@ -71,7 +71,8 @@ def bubble(
         _draw_fit(ax, grid, fitted)
         _draw_effects(ax, observed, result.table)
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
-        ax.margins(x=0.04, y=0.06)
+        ax.margins(x=0.04)
+        ax.set_ylim(_vertical_limits(result.table["yi"], fitted))
         ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
         ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
         ax.set_xlabel(xlabel or readable(moderator))
@@ -120,6 +121,16 @@ def _reference(spec: ModelSpec, data: pd.DataFrame, name: str) -> object:
     return levels[int(np.argmin(filled))]
 
 
+def _vertical_limits(effects: pd.Series, fitted: pd.DataFrame) -> tuple[float, float]:
+    """Limits that show every effect, and every interval but the far ends of very wide ones."""
+    points = [0.0, *effects, *fitted["estimate"]]
+    reach = 0.75 * (max(points) - min(points))
+    low = max(min([*points, *fitted["pi_low"]]), min(points) - reach)
+    high = min(max([*points, *fitted["pi_high"]]), max(points) + reach)
+    space = 0.06 * (high - low)
+    return low - space, high + space
+
+
 def _draw_fit(ax: Axes, grid: np.ndarray, fitted: pd.DataFrame) -> None:
     ax.fill_between(
         grid, fitted["ci_low"], fitted["ci_high"], color=BAND, lw=0, zorder=1, gid="band"
@@ -161,8 +172,8 @@ def _draw_legend(ax: Axes, result: MetaRegressionResult, held: dict[str, object]
         title=f"Held at: {said}" if said else None,
         alignment="left",
         loc="upper left",
-        bbox_to_anchor=(0, -0.14),
-        borderaxespad=0,
+        bbox_to_anchor=(0, 0),
+        borderaxespad=4.6,
         ncols=2,
     )
 

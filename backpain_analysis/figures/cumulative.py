@@ -48,8 +48,8 @@ def cumulative(
     result : PoolResult, Effects or DataFrame
         Of independent studies; Effects and tables are pooled with the defaults of `pool`.
     years : array_like, shape (k,), optional
-        Of the studies, or whatever else to sort them by, smallest first. None: the column
-        `year` of Effects or of a table, else the studies as given.
+        Of the studies, which are added from the first year to the last. None: the column `year`
+        of Effects or of a table, else the studies as given.
     xlabel : str, optional
         By default what the effects measure.
     mcid : float, optional

@@ -94,8 +94,7 @@ def funnel(
         grid = np.linspace(*sorted(heights), GRID)
         spread = height(grid)
         reach = special.ndtri((1 + pooled.level) / 2) * spread
-        x = [*effects, *filled["yi"], *(pooled.estimate + s * height(heights[0]) for s in (-2, 2))]
-        ax.set(xlim=_padded([*x, 0.0]), ylim=heights, autoscale_on=False)
+        ax.set(xlim=_horizontal_limits(pooled, filled, contour), ylim=heights, autoscale_on=False)
         if contour:
             _draw_contours(ax, grid, spread)
             ax.axvline(0, color=INK, lw=0.7, zorder=1)
@@ -106,7 +105,7 @@ def funnel(
         if egger is not None:
             line = egger.limit + egger.slope * spread
             ax.plot(line, grid, color=TARGET, lw=1.4, zorder=1.5, gid="egger")
-        if trim_and_fill is not None:
+        if len(filled):
             centre = trim_and_fill.filled.estimate
             ax.axvline(centre, color=INK, lw=1.2, ls=(0, (1, 2)), zorder=1.3, gid="filled-estimate")
         _draw_points(ax, filled["yi"], height(np.sqrt(filled["vi"])), "filled")
@@ -139,7 +138,9 @@ def as_pooled(result: PoolResult | Effects | pd.DataFrame) -> PoolResult:
 
 def effect_label(result: PoolResult | Effects | pd.DataFrame) -> str:
     """What the effects measure, as an axis says it."""
-    return measured(result.outcome, result.measure) if isinstance(result, Effects) else "Effect"
+    return (
+        measured(result.outcome, result.measure) if isinstance(result, Effects) else "Effect size"
+    )
 
 
 def _filled(trim_and_fill: TrimAndFill | None, pooled: PoolResult) -> pd.DataFrame:
@@ -162,7 +163,16 @@ def _vertical_limits(se: np.ndarray, kind: str) -> tuple[float, float]:
     return 0.85 / se.max(), 1.06 / se.min()
 
 
-def _padded(values: list[float]) -> tuple[float, float]:
+def _horizontal_limits(
+    pooled: PoolResult, filled: pd.DataFrame, contour: bool
+) -> tuple[float, float]:
+    """Room for all points and the foot of the funnel, and for that of P > 0.1 where shaded."""
+    widest = float(np.sqrt(pooled.table["vi"].max()))
+    feet = [(pooled.estimate, (1 + pooled.level) / 2)]
+    if contour:
+        feet.append((0.0, 1 - P_LIMITS[0] / 2))
+    values = [*pooled.table["yi"], *filled["yi"]]
+    values += [x + side * special.ndtri(p) * widest for x, p in feet for side in (-1, 1)]
     low, high = min(values), max(values)
     space = 0.03 * (high - low)
     return low - space, high + space
@@ -199,8 +209,9 @@ def _draw_legend(
     ]
     if trim_and_fill is not None:
         entries.append(_point(f"Filled in ({trim_and_fill.k0})", "white"))
-        filled = {"color": INK, "lw": 1.2, "ls": (0, (1, 2))}
-        entries.append(Line2D([], [], label="Pooled with filled in", **filled))
+        if trim_and_fill.k0:
+            dots = {"color": INK, "lw": 1.2, "ls": (0, (1, 2))}
+            entries.append(Line2D([], [], label="Pooled with filled in", **dots))
     if egger is not None:
         p = "P < 0.001" if egger.p_value < 0.001 else f"P = {egger.p_value:.3f}"
         entries.append(Line2D([], [], color=TARGET, lw=1.4, label=f"Egger's test, {p}"))

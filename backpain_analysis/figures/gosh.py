@@ -20,13 +20,14 @@ from backpain_analysis.figures.style import (
     WIDTH,
     figure_style,
     new_axes,
+    shortened,
     tick_text,
 )
 from backpain_analysis.models.pooling import PoolResult
 from backpain_analysis.models.studies import Studies, as_studies
 from backpain_analysis.models.subsets import pool_subsets
 
-CELLS, BINS = 45, 60
+CELLS, BINS = (45, 17), 60
 BATCH = 1000
 DENSITY = LinearSegmentedColormap.from_list("density", [BAND, ACCENT, "#00294a"])
 SHARE = LinearSegmentedColormap.from_list("share", [ACCENT, FAINT, TARGET])
@@ -99,11 +100,12 @@ def gosh(
         ax.set(xlim=_padded(x), ylim=(-3, 103))
         _draw_histograms(ax, x, y, inside)
         ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.set_xlabel(
-            xlabel or f"Pooled {effect_label(result)[0].lower()}{effect_label(result)[1:]}"
-        )
+        ax.set_xlabel(xlabel or _pooled_label(result))
         ax.set_ylabel("I² (%)")
-        _draw_key(ax, cells, contains, len(masks), 2 ** len(studies) - 1 - len(studies))
+        _draw_key(ax, cells, contains)
+        which = "All" if len(masks) == n_subsets(len(studies)) else "Random sample:"
+        note = f"{which} {len(masks):,} subsets of {len(studies)} studies"
+        ax.set_title(note, y=1.2, fontsize=8, fontweight="normal", color=MUTED)
     return ax
 
 
@@ -121,7 +123,7 @@ def subset_masks(k: int, subsets: int, seed: int) -> np.ndarray:
     """
     if subsets < 1:
         raise ValueError(f"{subsets} subsets: give at least one.")
-    if 2**k - 1 - k <= subsets:
+    if n_subsets(k) <= subsets:
         masks = np.arange(2**k)[:, None] >> np.arange(k) & 1 == 1
         return masks[masks.sum(axis=1) > 1]
     random = np.random.default_rng(seed)
@@ -129,6 +131,11 @@ def subset_masks(k: int, subsets: int, seed: int) -> np.ndarray:
     while (few := masks.sum(axis=1) < 2).any():
         masks[few] = random.random((few.sum(), k)) < 0.5
     return masks
+
+
+def n_subsets(k: int) -> int:
+    """How many subsets of at least two studies there are."""
+    return 2**k - 1 - k
 
 
 def pool_masks(studies: Studies, masks: np.ndarray) -> pd.DataFrame:
@@ -147,7 +154,7 @@ def _draw_cells(
     ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray | None
 ) -> PolyCollection:
     low, high = _padded(x)
-    shape = {"gridsize": (CELLS, CELLS * 5 // 9), "extent": (low, high, -1, 101), "mincnt": 1}
+    shape = {"gridsize": CELLS, "extent": (low, high, -1, 101), "mincnt": 1}
     look = {"lw": 0.2, "edgecolors": "face", "gid": "cells"}
     if inside is None:
         return ax.hexbin(x, y, cmap=DENSITY, bins="log", **shape, **look)
@@ -168,22 +175,19 @@ def _draw_histograms(ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray 
         axes.set_axis_off()
 
 
-def _draw_key(ax: Axes, cells: PolyCollection, contains: str | None, drawn: int, all_: int) -> None:
+def _draw_key(ax: Axes, cells: PolyCollection, contains: str | None) -> None:
     bar = ax.inset_axes([1.19, 0.0, 0.025, 0.45])
     key = ax.get_figure(root=True).colorbar(cells, cax=bar)
     key.outline.set_visible(False)
+    if contains is None:
+        most = cells.get_array().max()
+        key.set_ticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most])
     bar.minorticks_off()
     bar.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    what = "Subsets" if contains is None else f"% of subsets with\n{contains}"
+    what = "Subsets" if contains is None else f"% of subsets with\n{shortened(contains, 24)}"
     bar.set_ylabel(what, fontsize=8)
-    which = "all" if drawn == all_ else "a sample of the"
-    note = f"{drawn:,} subsets, {which} {all_:.3g}" if drawn < all_ else f"All {drawn:,} subsets"
-    ax.annotate(
-        note,
-        xy=(0, 1.2),
-        xycoords="axes fraction",
-        fontsize=8,
-        color=MUTED,
-        va="bottom",
-        annotation_clip=False,
-    )
+
+
+def _pooled_label(result: PoolResult | Effects | pd.DataFrame) -> str:
+    label = effect_label(result)
+    return f"Pooled {label[:1].lower()}{label[1:]}"

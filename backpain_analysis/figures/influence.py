@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy import special
 
 from backpain_analysis.effects import Effects
-from backpain_analysis.figures.columns import SIZE
+from backpain_analysis.figures.columns import SIZE, text_width
 from backpain_analysis.figures.funnel import as_pooled
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -27,7 +27,7 @@ from backpain_analysis.figures.style import (
 from backpain_analysis.models import diagnostics
 from backpain_analysis.models.pooling import PoolResult
 
-ROW_HEIGHT = 0.17
+ROW_HEIGHT, HEAD, FOOT = 0.17, 0.4, 0.3
 """Inches."""
 LONGEST_LABEL = 24
 
@@ -71,13 +71,23 @@ def influence(result: PoolResult | Effects | pd.DataFrame) -> Figure:
     table = diagnostics.influence(pooled)
     k = len(table)
     with figure_style():
-        figure = Figure(figsize=(WIDTH, 0.9 + ROW_HEIGHT * k), layout="constrained")
+        names = [shortened(label, LONGEST_LABEL) for label in table["label"]]
+        figure = Figure(figsize=(WIDTH, HEAD + FOOT + ROW_HEIGHT * k))
         panels = _panels(pooled)
-        grid = figure.subplots(1, len(panels), sharey=True)
+        room = {
+            "left": (max(text_width(name, True) for name in names) + 16) / (72 * WIDTH),
+            "right": 0.985,
+            "top": 1 - HEAD / figure.get_figheight(),
+            "bottom": FOOT / figure.get_figheight(),
+            "wspace": 0.22,
+        }
+        grid = figure.subplots(1, len(panels), sharey=True, gridspec_kw=room)
         for axes, panel in zip(grid, panels, strict=True):
             _draw_panel(axes, table, panel)
-        _name_studies(grid[0], table)
-        figure.get_layout_engine().set(w_pad=0.03, wspace=0.0)
+        grid[0].set_yticks(range(k), names, fontsize=SIZE)
+        for name, flagged in zip(grid[0].get_yticklabels(), table["influential"], strict=True):
+            if flagged:
+                name.set(color=TARGET, fontweight="bold")
     return figure
 
 
@@ -101,6 +111,8 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
     values = table[panel.column].to_numpy(dtype=float)
     rows = np.arange(len(values))
     flagged = table["influential"].to_numpy()
+    for row in rows[flagged]:
+        ax.axhspan(row - 0.5, row + 0.5, color=TARGET, alpha=0.1, lw=0, zorder=0, gid="row")
     ax.hlines(rows, panel.centre, values, color=FAINT, lw=1.0, zorder=1)
     ax.axvline(panel.centre, color=MUTED, lw=0.8, zorder=0.5, gid="centre")
     for limit in _shown(panel, values):
@@ -120,12 +132,4 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
 def _shown(panel: Panel, values: np.ndarray) -> list[float]:
     """Limits but those far beyond every study, which would press the studies together."""
     farthest = np.nanmax(np.abs(values), initial=0.0)
-    return [limit for limit in panel.limits if abs(limit) <= 2.5 * farthest]
-
-
-def _name_studies(ax: Axes, table: pd.DataFrame) -> None:
-    names = [shortened(label, LONGEST_LABEL) for label in table["label"]]
-    ax.set_yticks(range(len(names)), names, fontsize=SIZE)
-    for label, flagged in zip(ax.get_yticklabels(), table["influential"], strict=True):
-        if flagged:
-            label.set(color=TARGET, fontweight="bold")
+    return [limit for limit in panel.limits if abs(limit) <= 2 * farthest]

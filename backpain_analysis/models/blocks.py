@@ -60,6 +60,12 @@ def group(labels: Sequence | np.ndarray) -> Blocks:
     return Blocks(np.asarray(uniques), tuple(batches), tuple(members))
 
 
+def singletons(n_rows: int) -> Blocks:
+    """Every row a block of its own."""
+    rows = np.arange(n_rows)
+    return Blocks(rows, (rows[:, None],), (rows,))
+
+
 def stack_covariance(
     covariance: np.ndarray | Sequence[np.ndarray], blocks: Blocks
 ) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import pandas as pd
 from formulaic import Formula, ModelSpec, model_matrix
 from scipy import special
 
+from backpain_analysis.models.checks import check_options
 from backpain_analysis.models.formulas import new_rows
 from backpain_analysis.models.heterogeneity import (
     ESTIMATORS,
@@ -19,7 +20,6 @@ from backpain_analysis.models.heterogeneity import (
     typical_variance,
 )
 from backpain_analysis.models.mixed import RandomTerm, fit
-from backpain_analysis.models.pooling import check_options
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
 
 INTERCEPT = "Intercept"

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import scipy.linalg
 
-from backpain_analysis.models.blocks import Blocks, group, stack_covariance
+from backpain_analysis.models.blocks import Blocks, group, singletons, stack_covariance
 from backpain_analysis.models.likelihood import Batch, Point, evaluate
 from backpain_analysis.models.optimise import ConvergenceError, maximise
 from backpain_analysis.models.terms import RandomTerm, ScaledTerm
@@ -161,7 +161,7 @@ def fit(
     names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
     terms = () if method == "CE" else tuple(terms)
     _check(y, X, names, terms, method)
-    grouped = group(np.arange(len(y)) if blocks is None else blocks)
+    grouped = singletons(len(y)) if blocks is None else group(blocks)
     stacks = stack_covariance(covariance, grouped)
     spread = typical_sd(stacks)
     orthonormal, triangle = np.linalg.qr(X)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import special
 
 from backpain_analysis.display import html_table
 from backpain_analysis.effects import Effects
+from backpain_analysis.models.checks import checked_studies, study_names
 from backpain_analysis.models.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
@@ -26,9 +28,6 @@ from backpain_analysis.models.terms import multi_arm_term
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-METHODS = ("CE", "DL", "HE", "HS", "SJ", "PM", "ML", "REML", "EB")
-TESTS = ("knapp-hartung", "z")
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,6 @@ class PoolResult:
         In arms of known size, when an `Effects` was pooled.
     unsized_arms : int
         Arms of unknown size.
-    table : DataFrame
-        `label, yi, vi, weight` (per cent) a contrast.
     llf : float
         Log-likelihood at the estimates: restricted for "REML", else full.
     """
@@ -84,8 +81,14 @@ class PoolResult:
     n_trials: int
     n_participants: int | None
     llf: float
-    table: pd.DataFrame = field(repr=False)
+    columns: Mapping[str, Any] = field(repr=False)
     unsized_arms: int = 0
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`label, yi, vi, weight` (per cent) a contrast."""
+        labels = self.columns["label"] or study_names(len(self.columns["yi"]))
+        return pd.DataFrame({**self.columns, "label": labels})
 
     @property
     def tau(self) -> float:
@@ -118,7 +121,8 @@ class PoolResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as for JSON."""
-        plain = {name: value for name, value in vars(self).items() if name != "table"}
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        plain.pop("columns")
         return {**plain, "table": self.table.to_dict(orient="records")}
 
     def _repr_html_(self) -> str:
@@ -185,71 +189,10 @@ def pool(
     return replace(result, n_participants=effects.n_participants, unsized_arms=effects.unsized_arms)
 
 
-def check_options(method: str, test: str, level: float) -> None:
-    """Refuse an unknown method or test, or a level outside (0, 1).
-
-    Raises
-    ------
-    ValueError
-        Every fault is named.
-    """
-    faults = _option_faults(method, test, level)
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
-
-
-def _option_faults(method: str, test: str, level: float) -> list[str]:
-    faults = []
-    if method not in METHODS:
-        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if test not in TESTS:
-        faults.append(f"unknown test {test!r}: use one of {', '.join(TESTS)}")
-    if not 0 < level < 1:
-        faults.append(f"level {level} is not between 0 and 1")
-    return faults
-
-
-def checked_studies(
-    yi: ArrayLike,
-    vi: ArrayLike | None,
-    labels: Sequence[str] | None,
-    method: str,
-    test: str,
-    level: float,
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Effect sizes, variances and labels that can be pooled.
-
-    Raises
-    ------
-    ValueError
-        If anything is wrong; every fault is named.
-    """
-    if vi is None:
-        raise ValueError("give the sampling variances vi.")
-    y, v = np.asarray(yi, dtype=float).ravel(), np.asarray(vi, dtype=float).ravel()
-    faults = _option_faults(method, test, level)
-    if len(y) != len(v):
-        faults.append(f"{len(y)} effect sizes but {len(v)} variances")
-    if len(y) == 0:
-        faults.append("no effect sizes to pool")
-    labels = [f"study {i + 1}" for i in range(len(y))] if labels is None else list(labels)
-    if len(labels) != len(y):
-        faults.append(f"{len(labels)} labels for {len(y)} effect sizes")
-    elif len(y) == len(v):
-        wrong = ~np.isfinite(y) | ~np.isfinite(v) | ~(v > 0)
-        faults.extend(
-            f"{labels[i]}: yi = {y[i]}, vi = {v[i]}; both must be known and vi above zero"
-            for i in np.flatnonzero(wrong)
-        )
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
-    return y, v, labels
-
-
 def _pool_independent(
     y: np.ndarray,
     v: np.ndarray,
-    labels: list[str],
+    labels: list[str] | None,
     method: str,
     test: str,
     level: float,
@@ -288,7 +231,7 @@ def _pool_blocks(
     v: np.ndarray,
     covariance: Sequence[np.ndarray],
     blocks: np.ndarray,
-    labels: list[str],
+    labels: list[str] | None,
     method: str,
     test: str,
     level: float,
@@ -384,5 +327,5 @@ def _result(
         n_trials=n_trials,
         n_participants=None,
         llf=llf,
-        table=pd.DataFrame({**columns, "weight": 100 * weights / weights.sum()}),
+        columns={**columns, "weight": 100 * weights / weights.sum()},
     )

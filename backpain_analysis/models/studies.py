@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backpain_analysis.effects import Effects
-from backpain_analysis.models.pooling import PoolResult, checked_studies
+from backpain_analysis.models.checks import checked_studies, study_names
+from backpain_analysis.models.pooling import PoolResult
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def as_studies(
     chosen = {"method": method, "test": test, "level": level}
     given |= {name: value for name, value in chosen.items() if value is not None}
     y, v, labels = checked_studies(yi, vi, labels, **given)
+    labels = labels or study_names(len(y))
     if len(y) < least:
         size = f"{len(y)} {'study' if len(y) == 1 else 'studies'}"
         raise ValueError(f"{size} given, but this diagnostic needs at least {least}.")

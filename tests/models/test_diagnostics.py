@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from backpain_analysis.effects import Effects
+from backpain_analysis.models.checks import METHODS, TESTS
 from backpain_analysis.models.diagnostics import cumulative, influence, leave_one_out
-from backpain_analysis.models.pooling import METHODS, TESTS, pool
+from backpain_analysis.models.pooling import pool
 from backpain_analysis.models.subsets import pool_subsets
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 1000.0])

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from backpain_analysis.models.checks import METHODS
 from backpain_analysis.models.meta_regression import meta_regression
-from backpain_analysis.models.pooling import METHODS, pool
+from backpain_analysis.models.pooling import pool
 
 FORMULA = "yi ~ weeks + frequency + type"
 few = settings(max_examples=10, deadline=None, derandomize=True)

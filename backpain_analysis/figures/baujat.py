@@ -26,7 +26,7 @@ from backpain_analysis.models.diagnostics import leave_one_out
 from backpain_analysis.models.pooling import PoolResult
 
 LONGEST_LABEL = 32
-DISTANCES = (5.0, 10.0, 16.0, 24.0, 34.0, 46.0)
+DISTANCES = (5.0, 10.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0)
 """Points from a study to its label; the first that is free is taken."""
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 
@@ -118,7 +118,8 @@ def label_points(
         shift, box = found
         taken.append(box)
         far = np.hypot(*shift) > 1.5 * DISTANCES[0]
-        line = {"arrowstyle": "-", "color": MUTED, "lw": 0.5, "shrinkA": 0, "shrinkB": 3}
+        corner = tuple((1 - np.sign(shift)) / 2)
+        line = {"arrowstyle": "-", "color": MUTED, "lw": 0.5, "shrinkB": 3, "relpos": corner}
         ax.annotate(
             text,
             xy=(x[row], y[row]),

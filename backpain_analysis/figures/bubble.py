@@ -33,7 +33,7 @@ def bubble(
     moderator: str,
     *,
     xlabel: str | None = None,
-    ylabel: str = "Effect",
+    ylabel: str = "Effect size",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a meta-regression over one moderator.
@@ -48,7 +48,7 @@ def bubble(
     moderator : str
         A numeric column of the data that the formula uses.
     xlabel, ylabel : str, optional
-        By default the moderator's name, and "Effect".
+        By default the moderator's name, and "Effect size".
     ax : Axes, optional
         By default on a new figure.
 
@@ -173,7 +173,7 @@ def _draw_legend(ax: Axes, result: MetaRegressionResult, held: dict[str, object]
         alignment="left",
         loc="upper left",
         bbox_to_anchor=(0, 0),
-        borderaxespad=4.6,
+        borderaxespad=4.6 + 1.4 * ax.get_xlabel().count("\n"),
         ncols=2,
     )
 

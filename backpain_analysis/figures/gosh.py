@@ -154,7 +154,7 @@ def _draw_cells(
     ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray | None
 ) -> PolyCollection:
     low, high = _padded(x)
-    shape = {"gridsize": CELLS, "extent": (low, high, -1, 101), "mincnt": 1}
+    shape = {"gridsize": CELLS, "extent": (low, high, 0, 100), "mincnt": 1}
     look = {"lw": 0.2, "edgecolors": "face", "gid": "cells"}
     if inside is None:
         return ax.hexbin(x, y, cmap=DENSITY, bins="log", **shape, **look)

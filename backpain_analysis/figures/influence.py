@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import special
 
 from backpain_analysis.effects import Effects
@@ -122,11 +123,23 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
     ax.set_title(panel.heading, fontsize=SIZE, loc="center")
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.margins(x=0.12)
-    ax.locator_params(axis="x", nbins=2)
-    ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+    ticks = _ticks(*ax.get_xlim())
+    ends = (ticks[0], ticks[-1])
+    ax.set_xticks(ticks, [tick_text(tick) if tick in ends else "" for tick in ticks])
     ax.tick_params(axis="x", labelsize=7)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values far enough apart, and from the edges, for the first and last to be written."""
+    width = high - low
+    for bins in range(2, 12):
+        ticks = MaxNLocator(bins, steps=[1, 2, 5, 10]).tick_values(low, high)
+        inside = [t for t in ticks if low + 0.06 * width <= t <= high - 0.06 * width]
+        if len(inside) > 1 and inside[-1] - inside[0] >= 0.45 * width:
+            break
+    return inside
 
 
 def _shown(panel: Panel, values: np.ndarray) -> list[float]:

@@ -158,3 +158,23 @@ def test_faults_say_what_to_do(data):
         result.robust(np.arange(len(data)))
     with pytest.raises(ValueError, match="unknown kind 'CR9'"):
         result.robust("trial_id", "CR9")
+
+
+def test_names_of_labels_do_not_matter(data):
+    """New names for trials, in another alphabetical order, change nothing."""
+    names = {name: f"{99 - i}-{name}" for i, name in enumerate(data["trial_id"].unique())}
+    renamed = data.assign(trial_id=data["trial_id"].map(names))
+    one, other = fitted(data).robust("trial_id"), fitted(renamed).robust("trial_id")
+    assert_allclose(one.params, other.params, rtol=1e-10)
+    assert_allclose(one.bse, other.bse, rtol=1e-10)
+    assert_allclose(one.llf, other.llf, rtol=1e-12)
+
+
+def test_a_trial_split_in_two_labels_is_two_trials(data):
+    """Splitting a label of a model without random effects or correlation changes nothing."""
+    split = data.assign(trial_id=data["trial_id"] + data["effect_id"])
+    options = {"V": "vi", "random": ["trial_id"], "method": "CE"}
+    one, other = (multilevel("yi ~ weeks", d, **options) for d in (data, split))
+    assert_allclose(one.params, other.params, rtol=1e-10)
+    assert_allclose(one.bse, other.bse, rtol=1e-10)
+    assert other.n_clusters == len(data)

@@ -55,6 +55,7 @@ def standardised_mean_differences(
     reference: int = 0,
     *,
     hedges: bool = True,
+    standardiser: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Standardised mean differences against a shared reference arm.
 
@@ -69,6 +70,9 @@ def standardised_mean_differences(
     reference : int
     hedges : bool
         Multiply by the exact small-sample factor (Hedges' g), else leave Cohen's d.
+    standardiser : float, optional
+        Another SD to standardise by, such as that of levels where `mean` and `sd` are of changes;
+        the first part of the covariance is then times `(pooled SD / standardiser)^2`.
 
     Returns
     -------
@@ -77,9 +81,11 @@ def standardised_mean_differences(
     """
     n = np.asarray(n, dtype=float)
     yi, _ = mean_differences(mean, sd, n, reference)
-    yi = yi / pooled_sd(sd, n)
+    common = pooled_sd(sd, n)
+    level = common if standardiser is None else standardiser
+    yi = yi / level
     if hedges:
         yi = yi * hedges_factor(np.sum(n) - len(n))
     others = np.arange(len(n)) != reference
-    V = np.diag(1 / n[others]) + 1 / n[reference] + np.outer(yi, yi) / (2 * np.sum(n))
-    return yi, V
+    V = (common / level) ** 2 * (np.diag(1 / n[others]) + 1 / n[reference])
+    return yi, V + np.outer(yi, yi) / (2 * np.sum(n))

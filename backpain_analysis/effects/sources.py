@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from backpain_analysis.effects.choice import Request
-from backpain_analysis.effects.effect_sizes import hedges_factor, mean_differences, pooled_sd
+from backpain_analysis.effects.effect_sizes import (
+    hedges_factor,
+    mean_differences,
+    pooled_sd,
+    standardised_mean_differences,
+)
 from backpain_analysis.effects.trial_results import Occasion, Row, TrialResults
 
 SOURCE_LABELS = {"final": "final values", "change": "change scores"}
@@ -51,13 +56,11 @@ def from_arms(
     if request.measure == "MD":
         yi, V = mean_differences(mean, sd, n)
     else:
-        common = level = pooled_sd(sd, n)
+        level = None
         if kind == "change":
             known = trial.level_sd(occasion.key, (reference, *arms))
-            level = known or common / np.sqrt(2 * (1 - request.correlation))
-        yi = hedges_factor(n.sum() - len(n)) * (mean[1:] - mean[0]) / level
-        V = (common / level) ** 2 * (np.diag(1 / n[1:]) + 1 / n[0])
-        V = V + np.outer(yi, yi) / (2 * n.sum())
+            level = known or pooled_sd(sd, n) / np.sqrt(2 * (1 - request.correlation))
+        yi, V = standardised_mean_differences(mean, sd, n, standardiser=level)
     return Estimate(
         tuple(arms), reference, occasion, SOURCE_LABELS[kind], yi, V, tuple(n[1:]), float(n[0])
     )

@@ -9,6 +9,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from backpain_analysis.models import sentences
+
 INK = "#222222"
 MUTED = "#6b6b6b"
 FAINT = "#d9d9d9"
@@ -165,11 +167,8 @@ def shortened(text: str, length: int) -> str:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """A number with a true minus sign and no minus zero."""
-    text = f"{value:.{digits}f}"
-    if not text.strip("-0."):
-        text = text.lstrip("-")
-    return text.replace("-", "−")
+    """A number as `sentences.number` writes it, without commas for thousands."""
+    return sentences.number(value, digits).replace(",", "")
 
 
 def tick_text(value: float) -> str:

@@ -55,6 +55,8 @@ def goodness_of_fit(result: DoseResponseResult) -> pd.Series:
 def _known(result: DoseResponseResult) -> list[np.ndarray]:
     """The sampling covariance of the engine's rows, stacked a batch."""
     model = result.engine
+    if result.stages == 1:
+        return stack_covariance(result.effects.covariance, model.blocks)
     stacks = []
     between = model.psi[0] if model.psi else None
     for batch, W in zip(model.blocks.batches, model.precision, strict=True):
@@ -152,13 +154,5 @@ def bootstrap(result: DoseResponseResult, replicates: int = 1000, *, seed: int =
     """
     if result.curve.shape_terms:
         raise ValueError(f"a {result.curve.name} curve has shape parameters: not bootstrapped.")
-    known = stack_covariance_of(result)
-    drawn = resample(result.engine, known, replicates, seed)
+    drawn = resample(result.engine, _known(result), replicates, seed)
     return pd.DataFrame(drawn, columns=result.params.index)
-
-
-def stack_covariance_of(result: DoseResponseResult) -> list[np.ndarray]:
-    """Sampling covariance of the model's rows, as the engine stacks it."""
-    if result.stages == 1:
-        return stack_covariance(result.effects.covariance, result.engine.blocks)
-    return _known(result)

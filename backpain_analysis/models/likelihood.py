@@ -93,7 +93,7 @@ def evaluate(
     """
     p = batches[0].X.shape[-1]
     n_rows = sum(batch.y.size for batch in batches)
-    logdet, yWy = 0.0, 0.0
+    logdet = 0.0
     XWX, XWy = np.zeros((p, p)), np.zeros(p)
     parts = []
     for batch in batches:
@@ -103,7 +103,6 @@ def evaluate(
         flat = A.reshape(-1, p)
         XWX += batch.X.reshape(-1, p).T @ flat
         XWy += flat.T @ batch.y.ravel()
-        yWy += float(batch.y.ravel() @ a.ravel())
         logdet += batch_logdet
         parts.append((batch, W, A, a))
     lower = np.linalg.cholesky(XWX)

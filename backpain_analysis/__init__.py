@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from backpain_analysis.datasets import load_reference
     from backpain_analysis.display import table
     from backpain_analysis.effects import Effects, effect_size
+    from backpain_analysis.effects.lumping import LUMPINGS, lumping
     from backpain_analysis.evidence import BACK_PAIN, Evidence, EvidenceError, load_evidence
     from backpain_analysis.evidence.dose import DOSE_LABELS, DOSE_MEASURES
     from backpain_analysis.evidence.scales import LOWER_IS_BETTER, mcid
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
         spread_over_week,
         trim_and_fill,
     )
+    from backpain_analysis.models.network.connected import connected_part, network_components
+    from backpain_analysis.models.network.network import network
+    from backpain_analysis.models.network.result import NetworkResult
 
 __version__ = _version("backpain-analysis")
 
@@ -59,36 +63,42 @@ _HOME = {
     "Evidence": "evidence",
     "EvidenceError": "evidence",
     "LOWER_IS_BETTER": "evidence.scales",
+    "LUMPINGS": "effects.lumping",
     "MetaRegressionResult": "models",
     "MultilevelResult": "models",
+    "NetworkResult": "models.network.result",
     "PoolResult": "models",
-    "compare_curves": "models",
-    "robustness": "models",
     "adjusted_estimates": "models",
+    "by_type": "models",
+    "compare_curves": "models",
+    "connected_part": "models.network.connected",
     "cumulative": "models",
     "dose_response": "models",
     "effect_size": "effects",
     "egger_test": "models",
     "influence": "models",
-    "spread_over_week": "models",
-    "multiverse": "models",
-    "by_type": "models",
     "leave_one_out": "models",
     "load_evidence": "evidence",
     "load_reference": "datasets",
+    "lumping": "effects.lumping",
     "mcid": "evidence.scales",
     "meta_regression": "models",
     "multilevel": "models",
+    "multiverse": "models",
+    "network": "models.network.network",
+    "network_components": "models.network.connected",
     "pet_peese": "models",
+    "piecewise": "models",
     "pool": "models",
     "pool_by": "models",
     "pooled_table": "models",
     "rank_test": "models",
-    "piecewise": "models",
     "rcs": "models",
+    "robustness": "models",
     "sampling_covariance": "models",
     "select_fractional_polynomial": "models",
     "selection_model": "models",
+    "spread_over_week": "models",
     "table": "display",
     "trim_and_fill": "models",
 }
@@ -100,6 +110,7 @@ __all__ = [
     "DOSE_LABELS",
     "DOSE_MEASURES",
     "LOWER_IS_BETTER",
+    "LUMPINGS",
     "ConvergenceError",
     "DoseResponseResult",
     "Effects",
@@ -107,10 +118,12 @@ __all__ = [
     "EvidenceError",
     "MetaRegressionResult",
     "MultilevelResult",
+    "NetworkResult",
     "PoolResult",
     "adjusted_estimates",
     "by_type",
     "compare_curves",
+    "connected_part",
     "cumulative",
     "dose_response",
     "effect_size",
@@ -120,10 +133,13 @@ __all__ = [
     "leave_one_out",
     "load_evidence",
     "load_reference",
+    "lumping",
     "mcid",
     "meta_regression",
     "multilevel",
     "multiverse",
+    "network",
+    "network_components",
     "pet_peese",
     "piecewise",
     "pool",

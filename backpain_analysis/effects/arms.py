@@ -66,11 +66,11 @@ def from_arms_table(
         raise ValueError(f"{len(covariance)} covariance matrices for {len(first)} trials.")
     ends = np.append(first[1:], len(codes))
     reference = np.repeat(first, ends - first)
-    yi, parts = _contrasts(values[mean], values[sd], values[n], first, ends, measure)
+    yi, parts = contrasts_of_arms(values[mean], values[sd], values[n], first, ends, measure)
     matrices = (
         [np.array(V, dtype=float, ndmin=2) for V in covariance]
         if covariance is not None
-        else _matrices(*parts, first, ends)
+        else covariance_of_contrasts(*parts, first, ends)
     )
     arm = np.arange(len(codes)) != reference
     label = [str(name) for name in names.take(codes[arm])]
@@ -98,7 +98,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 
-def _contrasts(
+def contrasts_of_arms(
     mean: np.ndarray,
     sd: np.ndarray,
     n: np.ndarray,
@@ -126,7 +126,7 @@ def _contrasts(
     return yi, (1 / n, yi / np.sqrt(2 * np.repeat(total, sizes)))
 
 
-def _matrices(
+def covariance_of_contrasts(
     own: np.ndarray, factor: np.ndarray, first: np.ndarray, ends: np.ndarray
 ) -> list[np.ndarray]:
     """Covariance of each trial's contrasts, trials of equal size at once."""

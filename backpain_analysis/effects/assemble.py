@@ -22,7 +22,9 @@ from backpain_analysis.effects.choice import (
     instrument_rank,
     lower_dose_reference,
     programme_weeks,
+    reference_kind,
     time_rank,
+    treatment_of,
 )
 from backpain_analysis.effects.exclusion import reasons
 from backpain_analysis.effects.sources import Estimate, from_arms, from_contrasts
@@ -49,6 +51,7 @@ def from_evidence(
     *,
     reference: Mapping[str, str] | None = None,
     inactive: Sequence[str] = INACTIVE,
+    head_to_head: bool = False,
     flags: Sequence[str] = ("exclude",),
     designs: Sequence[str] = ("parallel", "cluster"),
     include_home: bool = False,
@@ -58,7 +61,9 @@ def from_evidence(
 
     **Reference arm.** The inactive arm (no treatment, waiting list, usual care, education: the
     first of these that has a usable result); in a trial without one, the lowest dose of the same
-    exercise type. Head-to-head trials of different exercises have none and are left out.
+    exercise type. Head-to-head trials of different exercises have none and are left out, unless
+    `head_to_head` asks for every arm of every trial (as a network does): then any arm may be
+    compared with any reference, the one with which most arms of the trial can be compared.
 
     **Which result.** A trial's instrument, time and source are chosen together: the combination
     that covers most of its exercise arms, then the best time (see `choice.time_rank`), then the
@@ -93,6 +98,9 @@ def from_evidence(
         Arm to use as reference, by trial id, over the rule.
     inactive : sequence of str
         Comparator types that count as inactive, in order of preference.
+    head_to_head : bool
+        Also trials without an inactive arm, and arms that neither exercise nor are inactive
+        (sham, manual therapy).
     flags : sequence of str
         Trials with these flags are left out.
     designs : sequence of str
@@ -119,6 +127,7 @@ def from_evidence(
         correlation,
         reference or {},
         inactive,
+        head_to_head,
     )
     arms = with_doses(evidence.arms, met=met, include_home=include_home)
     results = arm_results(evidence, outcome, measure)
@@ -136,7 +145,7 @@ def from_evidence(
         estimates = [] if left_out else _estimates(own, reported[name], request)
         for estimate in estimates:
             matrices.append(estimate.covariance)
-            rows.extend(_rows(trial, own, estimate))
+            rows.extend(_rows(trial, own, estimate, inactive))
         used = {arm for e in estimates for arm in (*e.arms, e.reference)}
         excluded.extend(reasons(own, used, left_out, reported[name], request))
     table = pd.DataFrame(rows, columns=_columns())
@@ -187,11 +196,14 @@ def _left_out(trial: dict, flags: Sequence[str], designs: Sequence[str]) -> str 
 
 def _references(arms: list[Arm], request: Request) -> list[list[tuple[str, list[str]]]]:
     """Ways to compare the arms of a trial, best first: each a list of (reference, arms)."""
-    exercise = exercise_arms(arms)
+    exercise = arms if request.head_to_head else exercise_arms(arms)
     trial = arms[0]["trial_id"]
     if trial in request.reference:
-        chosen = request.reference[trial]
-        return [[(chosen, [arm["arm_id"] for arm in exercise if arm["arm_id"] != chosen])]]
+        return [[_others(request.reference[trial], exercise)]]
+    if request.head_to_head:
+        first = inactive_references(arms, request.inactive)
+        order = dict.fromkeys([*first, *(arm["arm_id"] for arm in arms)])
+        return [[_others(reference, arms)] for reference in order]
     ways = [
         [(reference, [arm["arm_id"] for arm in exercise])]
         for reference in inactive_references(arms, request.inactive)
@@ -207,14 +219,21 @@ def _references(arms: list[Arm], request: Request) -> list[list[tuple[str, list[
     return [pairs]
 
 
+def _others(reference: str, arms: list[Arm]) -> tuple[str, list[str]]:
+    return reference, [arm["arm_id"] for arm in arms if arm["arm_id"] != reference]
+
+
 def _estimates(arms: list[Arm], trial: TrialResults, request: Request) -> list[Estimate]:
     programme = programme_weeks(arms)
+    most: list[Estimate] = []
     for way in _references(arms, request):
         best = [_best(reference, others, trial, programme, request) for reference, others in way]
         found = [estimate for estimate in best if estimate is not None]
-        if found:
+        if found and not request.head_to_head:
             return found
-    return []
+        if sum(len(e.arms) for e in found) > sum(len(e.arms) for e in most):
+            most = found
+    return most
 
 
 def _best(
@@ -236,7 +255,7 @@ def _best(
     return min(ranked)[2] if ranked else None
 
 
-def _rows(trial: dict, arms: list[Arm], estimate: Estimate) -> list[dict]:
+def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[str]) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
     author = trial["first_author"] if pd.notna(trial["first_author"]) else trial["trial_id"]
@@ -258,9 +277,9 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate) -> list[dict]:
                 "exercise_type": str(own["exercise_type"]),
                 "ref_exercise_type": str(reference["exercise_type"]),
                 "comparator_type": reference["comparator_type"],
-                "reference_kind": (
-                    "inactive" if str(reference["exercise_type"]) == "none" else "lower dose"
-                ),
+                "treatment": treatment_of(own),
+                "ref_treatment": treatment_of(reference),
+                "reference_kind": reference_kind(own, reference, inactive),
                 "instrument": text if instrument == "other" else instrument,
                 "timepoint_weeks": estimate.occasion.weeks,
                 "source": estimate.source,
@@ -278,8 +297,8 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate) -> list[dict]:
 def _columns() -> list[str]:
     return [
         *("trial_id arm_id ref_arm_id label first_author year population exercise_type").split(),
-        *("ref_exercise_type comparator_type reference_kind instrument timepoint_weeks").split(),
-        *("source yi vi n_arm n_ref").split(),
+        *("ref_exercise_type comparator_type treatment ref_treatment reference_kind").split(),
+        *("instrument timepoint_weeks source yi vi n_arm n_ref").split(),
         *DOSE_MEASURES,
         *(f"ref_{name}" for name in DOSE_MEASURES),
     ]

@@ -41,6 +41,7 @@ class Request:
     correlation: float
     reference: Mapping[str, str]
     inactive: Sequence[str]
+    head_to_head: bool = False
 
 
 Arm = dict[str, Any]
@@ -50,6 +51,20 @@ Arm = dict[str, Any]
 def exercise_arms(arms: Sequence[Arm]) -> list[Arm]:
     """The arms of a trial that exercise."""
     return [arm for arm in arms if arm["exercise_type"] != "none"]
+
+
+def treatment_of(arm: Arm) -> str:
+    """What an arm received: its exercise type, or what its comparator was."""
+    exercise = str(arm["exercise_type"])
+    return str(arm["comparator_type"]) if exercise == "none" else exercise
+
+
+def reference_kind(arm: Arm, reference: Arm, inactive: Sequence[str]) -> str:
+    """What an arm is compared with: "inactive", "lower dose", or another exercise or treatment."""
+    if reference["exercise_type"] == "none":
+        return "inactive" if reference["comparator_type"] in inactive else "other treatment"
+    same = reference["exercise_type"] == arm["exercise_type"]
+    return "lower dose" if same else "other exercise"
 
 
 def programme_weeks(arms: Sequence[Arm]) -> float:

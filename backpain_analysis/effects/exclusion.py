@@ -33,7 +33,7 @@ def reasons(
 def _reason(
     arm: Arm, arms: Sequence[Arm], used: set[str], trial: TrialResults, request: Request
 ) -> str:
-    if arm["exercise_type"] == "none":
+    if arm["exercise_type"] == "none" and not request.head_to_head:
         if arm["comparator_type"] not in request.inactive:
             return f"no exercise and not inactive ({arm['comparator_type']})"
         return (
@@ -41,7 +41,11 @@ def _reason(
             if used
             else "inactive arm of a trial without a usable contrast"
         )
-    if arm["trial_id"] not in request.reference and not inactive_references(arms, request.inactive):
+    if not (
+        request.head_to_head
+        or arm["trial_id"] in request.reference
+        or inactive_references(arms, request.inactive)
+    ):
         same = [other for other in arms if other["exercise_type"] == arm["exercise_type"]]
         if len(same) < 2:
             return "no inactive arm and no other dose of the same exercise"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ class Effects:
     table : DataFrame
         A row a contrast (arm against its trial's reference arm), rows of a trial together:
         `trial_id, arm_id, ref_arm_id, label, first_author, year, population, exercise_type,
-        ref_exercise_type, comparator_type, reference_kind` ("inactive" or "lower dose"),
+        ref_exercise_type, comparator_type, treatment, ref_treatment` (exercise type or comparator),
+        `reference_kind` ("inactive", "lower dose", "other exercise", "other treatment"),
         `instrument, timepoint_weeks, source, yi, vi, n_arm, n_ref` and, for every measure in
         `DOSE_MEASURES`, the dose of the arm and `ref_<measure>` of the reference arm.
     covariance : tuple of ndarray
@@ -99,6 +100,31 @@ class Effects:
         return self.select(
             lambda t: t["reference_kind"] == "inactive", "compared with a lower dose, not inactive"
         )
+
+    def with_arms(self, arms: pd.DataFrame, columns: Sequence[str]) -> Effects:
+        """Add what is known of the arms: each column, and `ref_` it for the reference arm.
+
+        Parameters
+        ----------
+        arms : DataFrame
+            With `trial_id, arm_id` and the columns, as `Evidence.arms`.
+        columns : sequence of str
+
+        Raises
+        ------
+        ValueError
+            If the arms have no such column.
+        """
+        missing = [name for name in columns if name not in arms]
+        if missing:
+            raise ValueError(f"the arms have no column {', '.join(map(repr, missing))}.")
+        known = arms.set_index(["trial_id", "arm_id"])
+        table = self.table.drop(columns=[c for c in columns if c in self.table])
+        for prefix, arm in (("", "arm_id"), ("ref_", "ref_arm_id")):
+            keys = pd.MultiIndex.from_frame(self.table[["trial_id", arm]])
+            own = known[list(columns)].reindex(keys).set_axis(self.table.index)
+            table = table.assign(**{f"{prefix}{name}": own[name] for name in columns})
+        return replace(self, table=table)
 
     def one_per_trial(self) -> Effects:
         """One effect a trial: several arms against one reference arm are combined.

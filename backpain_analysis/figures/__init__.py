@@ -19,7 +19,14 @@ from backpain_analysis.figures.forest import forest
 from backpain_analysis.figures.funnel import funnel
 from backpain_analysis.figures.gosh import gosh
 from backpain_analysis.figures.influence import influence
+from backpain_analysis.figures.league import league
 from backpain_analysis.figures.multiverse import multiverse
+from backpain_analysis.figures.net_heat import net_heat
+from backpain_analysis.figures.network_forest import network_forest
+from backpain_analysis.figures.network_funnel import network_funnel
+from backpain_analysis.figures.network_graph import network_graph
+from backpain_analysis.figures.node_split import node_split
+from backpain_analysis.figures.ranking import ranking
 from backpain_analysis.figures.show import Shown, show
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
@@ -47,10 +54,17 @@ __all__ = [
     "funnel",
     "gosh",
     "influence",
+    "league",
     "measured",
     "multiverse",
+    "net_heat",
+    "network_forest",
+    "network_funnel",
+    "network_graph",
+    "node_split",
     "outcome_label",
     "outcomes_by_type",
+    "ranking",
     "risk_of_bias",
     "show",
     "summary_forest",

@@ -41,6 +41,15 @@ EXERCISE_LABELS = {
     "general_mixed": "General / mixed",
     "functional_restoration": "Functional restoration",
     "none": "No exercise",
+    "inactive": "Inactive control",
+    "no_treatment": "No treatment",
+    "waitlist": "Waiting list",
+    "usual_care": "Usual care",
+    "education_advice": "Education / advice",
+    "aerobic": "Aerobic",
+    "core_motor_control": "Core / motor control",
+    "stretching": "Stretching",
+    "mind_body": "Yoga / tai chi",
 }
 
 EXERCISE_COLOURS = {
@@ -62,6 +71,14 @@ EXERCISE_COLOURS = {
     "general_mixed": "#7f7f7f",
     "functional_restoration": "#3d3d3d",
     "none": "#bdbdbd",
+    "inactive": "#bdbdbd",
+    "aerobic": "#0072b2",
+    "low_impact_aerobic": "#4b9fd1",
+    "high_impact_aerobic": "#00466e",
+    "core_motor_control": "#009e73",
+    "stretching": "#b8860b",
+    "mind_body": "#882d67",
+    "exercise": "#0072b2",
 }
 """Hues of Okabe & Ito 2008 (https://jfly.uni-koeln.de/color/); a family shares one hue."""
 

@@ -10,10 +10,11 @@ import pandas as pd
 from backpain_analysis.datasets import load_reference
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.dose import DOSE_LABELS
-from backpain_analysis.figures.style import EXERCISE_LABELS
+from backpain_analysis.figures.style import EXERCISE_LABELS, exercise_label
 from backpain_analysis.models.compare import CurveComparison
 from backpain_analysis.models.dose_questions import Answer
 from backpain_analysis.models.dose_result import DoseResponseResult
+from backpain_analysis.models.network.result import NetworkResult
 from backpain_analysis.models.pooling import PoolResult
 from backpain_analysis.models.sentences import dose_text, number, p_text
 
@@ -122,9 +123,52 @@ def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
         interval = interval_text(row.pop("estimate"), row.pop("ci_low"), row.pop("ci_high"), digits)
         cells = {name.replace("_", " ").capitalize(): value for name, value in row.items()}
         if "Group" in cells:
-            cells["Group"] = EXERCISE_LABELS.get(cells["Group"], cells["Group"])
+            cells["Group"] = exercise_label(cells["Group"])
         rows.append({**cells, f"{measure} [95% CI]": interval})
     return table(pd.DataFrame(rows), title=title)
+
+
+def inconsistency(result: NetworkResult, *, title: str) -> Table:
+    """Cochran's Q of a network and its parts."""
+    rows = [
+        {
+            "": kind.capitalize(),
+            "Q": number(row["q"]),
+            "df": int(row["df"]),
+            "P": p_value(row["p_value"]),
+        }
+        for kind, row in result.heterogeneity().iterrows()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `network.questions.lumpings` found, a row a grouping."""
+    digits = 1 if measure == "MD" else 2
+    rows = []
+    for row in found.to_dict("records"):
+        known = math.isfinite(row["estimate"])
+        rows.append(
+            {
+                "Grouping": row["lumping"],
+                "Treatments": row["treatments"],
+                "Trials": row["trials"],
+                "τ": number(row["tau"], digits) if math.isfinite(row["tau"]) else MISSING,
+                "Inconsistency, P": p_value(row["inconsistency_p"]),
+                "Ranked first": exercise_label(row["best"]) if known else MISSING,
+                f"{measure} against the reference [95% CI]": interval_text(
+                    row["estimate"], row["ci_low"], row["ci_high"], digits
+                )
+                if known
+                else MISSING,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def p_value(p: float) -> str:
+    """A P value in a column of them."""
+    return MISSING if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Table:

@@ -1,0 +1,1 @@
+"""Network meta-analysis: which treatment, and at which dose."""

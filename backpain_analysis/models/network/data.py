@@ -1,0 +1,317 @@
+"""The data of a network: contrasts between treatments, one block a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from backpain_analysis.effects import Effects
+from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
+from backpain_analysis.effects.table import count_reasons
+from backpain_analysis.models.terms import RandomTerm
+
+ONE_TREATMENT = "all arms of the trial belong to one treatment of the network"
+
+
+@dataclass(frozen=True)
+class NetworkData:
+    """Contrasts of a network, rows of a trial together.
+
+    Attributes
+    ----------
+    treatments : tuple of str
+        In alphabetical order; the codes below count in it.
+    trial : ndarray of object, shape (n_rows,)
+    treatment, versus : ndarray of int, shape (n_rows,)
+        The two treatments of each contrast.
+    y : ndarray, shape (n_rows,)
+        Effect of `treatment` minus that of `versus`.
+    covariance : tuple of ndarray
+        Sampling covariance of the contrasts of each trial.
+    participants : Series
+        By treatment, in arms of known size.
+    excluded : DataFrame
+        `trial_id, arm_id, reason`.
+    measure : str
+    """
+
+    treatments: tuple[str, ...]
+    trial: np.ndarray
+    treatment: np.ndarray
+    versus: np.ndarray
+    y: np.ndarray
+    covariance: tuple[np.ndarray, ...]
+    participants: pd.Series
+    excluded: pd.DataFrame
+    measure: str
+
+    @property
+    def n_trials(self) -> int:
+        return len(self.covariance)
+
+    @property
+    def arms(self) -> pd.DataFrame:
+        """Which treatments each trial compared: `trial_id, treatment` (code), a row an arm."""
+        both = {
+            "trial_id": np.concatenate([self.trial, self.trial]),
+            "treatment": np.concatenate([self.treatment, self.versus]),
+        }
+        return pd.DataFrame(both).drop_duplicates(ignore_index=True)
+
+    def reasons(self) -> pd.DataFrame:
+        """How many trials and arms were left out for which reason."""
+        return count_reasons(self.excluded)
+
+    def incidence(self) -> np.ndarray:
+        """A row a contrast, a column a treatment: 1 for `treatment`, -1 for `versus`."""
+        matrix = np.zeros((len(self.y), len(self.treatments)))
+        rows = np.arange(len(self.y))
+        matrix[rows, self.treatment] = 1.0
+        matrix[rows, self.versus] = -1.0
+        return matrix
+
+    def designs(self) -> pd.Series:
+        """The set of treatments compared, as codes, by trial."""
+        grouped = self.arms.sort_values("treatment").groupby("trial_id", sort=False)["treatment"]
+        return grouped.agg(tuple).reindex(pd.unique(self.trial))
+
+    def components(self) -> np.ndarray:
+        """Number of the connected part that each treatment belongs to, the largest first."""
+        size = len(self.treatments)
+        links = (np.ones(len(self.y)), (self.treatment, self.versus))
+        _, part = connected_components(coo_array(links, shape=(size, size)), directed=False)
+        order = np.argsort(-np.bincount(part), kind="stable")
+        return np.argsort(order)[part]
+
+    def heterogeneity_term(self) -> RandomTerm:
+        """Each arm deviates by its own random effect of variance tau2/2.
+
+        So contrasts of a trial differ from their means with variance tau2 and, if they share an
+        arm, correlation one half. Source: Lu & Ades 2004 (doi 10.1002/sim.1875).
+        """
+        arms = self.arms
+        place = arms.groupby("trial_id", sort=False).cumcount().to_numpy()
+        index = pd.MultiIndex.from_frame(arms)
+        design = np.zeros((len(self.y), int(place.max()) + 1))
+        rows = np.arange(len(self.y))
+        for codes, sign in ((self.treatment, 1.0), (self.versus, -1.0)):
+            where = index.get_indexer(pd.MultiIndex.from_arrays([self.trial, codes]))
+            design[rows, place[where]] = sign
+        return RandomTerm(design, structure="identity", name="trial")
+
+
+def network_data(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str,
+    treatment: str,
+    mean: str,
+    sd: str,
+    n: str,
+    measure: str,
+    lump: Mapping[str, str] | None,
+) -> NetworkData:
+    """The contrasts of an arms table or of `Effects`; arms of one treatment are combined.
+
+    Raises
+    ------
+    ValueError
+        For missing columns, treatments, means, SDs or sizes, trials with one arm: all at once.
+    """
+    renamed = dict(lump or {})
+    if isinstance(data, Effects):
+        return _from_effects(data, treatment, renamed)
+    return _from_arms(data, trial, treatment, mean, sd, n, measure, renamed)
+
+
+def _from_effects(effects: Effects, treatment: str, lump: dict[str, str]) -> NetworkData:
+    table = effects.table
+    columns = (treatment, f"ref_{treatment}")
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise ValueError(f"these effects have no column {', '.join(map(repr, missing))}.")
+    unknown = table[table[list(columns)].isna().any(axis=1)]
+    if len(unknown):
+        names = ", ".join(map(repr, dict.fromkeys(unknown["trial_id"])))
+        raise ValueError(f"{treatment} is missing in trial {names}: select other effects.")
+    given, against = (table[column].astype(str).replace(lump) for column in columns)
+    codes, names = _codes(given, against)
+    references = table.assign(of=against).drop_duplicates(["trial_id", "ref_arm_id"])
+    sizes = pd.concat(
+        [
+            pd.Series(table["n_arm"].to_numpy(float), given.to_numpy()),
+            pd.Series(references["n_ref"].to_numpy(float), references["of"].to_numpy()),
+        ]
+    )
+    return _combined(
+        names,
+        table["trial_id"].to_numpy(dtype=object),
+        codes[: len(table)],
+        codes[len(table) :],
+        table["yi"].to_numpy(dtype=float),
+        effects.covariance,
+        sizes,
+        effects.excluded,
+        effects.measure,
+    )
+
+
+def _from_arms(
+    data: pd.DataFrame,
+    trial: str,
+    treatment: str,
+    mean: str,
+    sd: str,
+    n: str,
+    measure: str,
+    lump: dict[str, str],
+) -> NetworkData:
+    _check_arms(data, trial, treatment, mean, sd, n, measure)
+    trial_codes, trials = pd.factorize(data[trial])
+    order = np.argsort(trial_codes, kind="stable")
+    trial_codes = trial_codes[order]
+    numbers = {name: data[name].to_numpy(dtype=float)[order] for name in (mean, sd, n)}
+    given = data[treatment].astype(str).iloc[order].replace(lump)
+    first = np.flatnonzero(np.diff(trial_codes, prepend=-1))
+    ends = np.append(first[1:], len(trial_codes))
+    baseline = np.repeat(first, ends - first)
+    arm = np.arange(len(trial_codes)) != baseline
+    y, parts = contrasts_of_arms(numbers[mean], numbers[sd], numbers[n], first, ends, measure)
+    codes, names = _codes(given, given.iloc[:0])
+    return _combined(
+        names,
+        trials.to_numpy(dtype=object)[trial_codes[arm]],
+        codes[arm],
+        codes[baseline][arm],
+        y[arm],
+        covariance_of_contrasts(*parts, first, ends),
+        pd.Series(numbers[n], given.to_numpy()),
+        pd.DataFrame(columns=["trial_id", "arm_id", "reason"]),
+        measure,
+    )
+
+
+def _codes(given: pd.Series, against: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    codes, names = pd.factorize(pd.concat([given, against]), sort=True)
+    return codes, tuple(names)
+
+
+def _check_arms(
+    data: pd.DataFrame, trial: str, treatment: str, mean: str, sd: str, n: str, measure: str
+) -> None:
+    if measure not in ("MD", "SMD"):
+        raise ValueError(f"measure {measure!r} is neither 'MD' nor 'SMD'.")
+    missing = [c for c in (trial, treatment, mean, sd, n) if c not in data]
+    if missing:
+        raise ValueError(
+            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
+        )
+    faults = []
+    for column, rule, right in (
+        (mean, lambda x: np.isfinite(x), "known"),
+        (sd, lambda x: x > 0, "above 0"),
+        (n, lambda x: x > 1, "above 1"),
+    ):
+        values = data[column].to_numpy(dtype=float, na_value=np.nan)
+        faults += [
+            f"row {row}, trial {data[trial].iloc[row]!r}: {column} is {values[row]:g}; it must be "
+            f"{right}"
+            for row in np.flatnonzero(~rule(values))
+        ]
+    for column in (trial, treatment):
+        faults += [f"row {row}: no {column}" for row in np.flatnonzero(data[column].isna())]
+    arms = data[trial].value_counts(sort=False)
+    faults += [f"trial {name!r} has one arm; it compares nothing" for name in arms[arms < 2].index]
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _combined(
+    names: tuple[str, ...],
+    trial: np.ndarray,
+    treatment: np.ndarray,
+    versus: np.ndarray,
+    y: np.ndarray,
+    covariance: tuple[np.ndarray, ...] | list[np.ndarray],
+    sizes: pd.Series,
+    excluded: pd.DataFrame,
+    measure: str,
+) -> NetworkData:
+    """Network data in which no trial has two arms of one treatment."""
+    frame = pd.DataFrame({"trial": trial, "treatment": treatment, "versus": versus})
+    plain = frame.groupby("trial", sort=False)["versus"].transform("nunique").eq(1)
+    plain &= ~frame.duplicated(["trial", "treatment"], keep=False)
+    plain &= frame["treatment"] != frame["versus"]
+    plain = plain.groupby(frame["trial"], sort=False).transform("all").to_numpy()
+    rows, matrices, left = [], [], []
+    position = frame.groupby("trial", sort=False).indices
+    if plain.all():
+        parts = [(frame["trial"].to_numpy(), treatment, versus, y)]
+        matrices = list(covariance)
+    else:
+        parts = []
+        for (label, where), V in zip(position.items(), covariance, strict=True):
+            if plain[where[0]]:
+                merged = (treatment[where], versus[where], y[where], np.asarray(V, dtype=float))
+            else:
+                merged = _merge(treatment[where], versus[where], y[where], V)
+            if merged is None:
+                left.append({"trial_id": label, "arm_id": "all", "reason": ONE_TREATMENT})
+                continue
+            given, against, effect, V = merged
+            parts.append((np.full(len(effect), label, dtype=object), given, against, effect))
+            matrices.append(V)
+    if not matrices:
+        raise ValueError("no trial compares two different treatments.")
+    rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    used = np.unique(np.concatenate([rows[1], rows[2]]))
+    recode = np.full(len(names), -1)
+    recode[used] = np.arange(len(used))
+    kept = tuple(names[code] for code in used)
+    dropped = pd.DataFrame(left, columns=["trial_id", "arm_id", "reason"])
+    return NetworkData(
+        treatments=kept,
+        trial=rows[0],
+        treatment=recode[rows[1]],
+        versus=recode[rows[2]],
+        y=rows[3],
+        covariance=tuple(matrices),
+        participants=sizes.groupby(level=0).sum(min_count=1).reindex(kept),
+        excluded=pd.concat([excluded, dropped], ignore_index=True) if left else excluded,
+        measure=measure,
+    )
+
+
+def _merge(
+    treatment: np.ndarray, versus: np.ndarray, y: np.ndarray, V: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """One contrast a treatment of a trial, by generalised least squares; None if none is left.
+
+    With the trial's contrasts written as differences of its treatments' means, `y = A m + e`, the
+    estimates are `(A'V^-1 A)^-1 A'V^-1 y` (Gleser & Olkin 2009 for arms of one treatment).
+    """
+    nodes, codes = np.unique(np.concatenate([treatment, versus]), return_inverse=True)
+    incidence = np.zeros((len(y), len(nodes)))
+    rows = np.arange(len(y))
+    incidence[rows, codes[: len(y)]] += 1.0
+    incidence[rows, codes[len(y) :]] -= 1.0
+    _, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
+    kept, against = [], []
+    for number in np.unique(part):
+        members = np.flatnonzero(part == number)
+        base = codes[len(y) :][np.isin(codes[len(y) :], members)]
+        reference = base[0] if len(base) else members[0]
+        others = members[members != reference]
+        kept.extend(others)
+        against.extend([reference] * len(others))
+    if not kept:
+        return None
+    A = incidence[:, kept]
+    weighted = np.linalg.solve(np.asarray(V, dtype=float), A)
+    merged = np.linalg.inv(A.T @ weighted)
+    return nodes[kept], nodes[against], merged @ (weighted.T @ y), merged

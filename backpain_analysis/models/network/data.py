@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,8 @@ class NetworkData:
         Effect of `treatment` minus that of `versus`.
     covariance : tuple of ndarray
         Sampling covariance of the contrasts of each trial.
-    participants : Series
-        By treatment, in arms of known size.
+    arm_sizes : DataFrame
+        `trial_id, treatment` (name), `participants` (missing where not known), a row an arm.
     excluded : DataFrame
         `trial_id, arm_id, reason`.
     measure : str
@@ -46,13 +47,19 @@ class NetworkData:
     versus: np.ndarray
     y: np.ndarray
     covariance: tuple[np.ndarray, ...]
-    participants: pd.Series
+    arm_sizes: pd.DataFrame
     excluded: pd.DataFrame
     measure: str
 
     @property
     def n_trials(self) -> int:
         return len(self.covariance)
+
+    @cached_property
+    def participants(self) -> pd.Series:
+        """By treatment, in arms of known size; missing where no size is known."""
+        known = self.arm_sizes.groupby("treatment")["participants"].sum(min_count=1)
+        return known.reindex(self.treatments)
 
     @property
     def arms(self) -> pd.DataFrame:
@@ -144,9 +151,10 @@ def _from_effects(effects: Effects, treatment: str, lump: dict[str, str]) -> Net
     references = table.assign(of=against).drop_duplicates(["trial_id", "ref_arm_id"])
     sizes = pd.concat(
         [
-            pd.Series(table["n_arm"].to_numpy(float), given.to_numpy()),
-            pd.Series(references["n_ref"].to_numpy(float), references["of"].to_numpy()),
-        ]
+            _sizes(table["trial_id"], given, table["n_arm"]),
+            _sizes(references["trial_id"], references["of"], references["n_ref"]),
+        ],
+        ignore_index=True,
     )
     return _combined(
         names,
@@ -190,10 +198,16 @@ def _from_arms(
         codes[baseline][arm],
         y[arm],
         covariance_of_contrasts(*parts, first, ends),
-        pd.Series(numbers[n], given.to_numpy()),
+        _sizes(data[trial].iloc[order], given, data[n].iloc[order]),
         pd.DataFrame(columns=["trial_id", "arm_id", "reason"]),
         measure,
     )
+
+
+def _sizes(trial: pd.Series, treatment: pd.Series, n: pd.Series) -> pd.DataFrame:
+    columns = {"trial_id": trial, "treatment": treatment, "participants": n}
+    table = pd.DataFrame({name: column.to_numpy() for name, column in columns.items()})
+    return table.astype({"participants": float})
 
 
 def _codes(given: pd.Series, against: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -238,7 +252,7 @@ def _combined(
     versus: np.ndarray,
     y: np.ndarray,
     covariance: tuple[np.ndarray, ...] | list[np.ndarray],
-    sizes: pd.Series,
+    sizes: pd.DataFrame,
     excluded: pd.DataFrame,
     measure: str,
 ) -> NetworkData:
@@ -281,7 +295,7 @@ def _combined(
         versus=recode[rows[2]],
         y=rows[3],
         covariance=tuple(matrices),
-        participants=sizes.groupby(level=0).sum(min_count=1).reindex(kept),
+        arm_sizes=sizes,
         excluded=pd.concat([excluded, dropped], ignore_index=True) if left else excluded,
         measure=measure,
     )

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from backpain_analysis.effects import Effects
 from backpain_analysis.effects.lumping import LUMPINGS, lumping
+from backpain_analysis.effects.settings import with_supervision
 from backpain_analysis.models.dose_questions import Answer
 from backpain_analysis.models.mixed import ConvergenceError
 from backpain_analysis.models.network.connected import connected_part
 from backpain_analysis.models.network.network import network
 from backpain_analysis.models.network.result import NetworkResult
 from backpain_analysis.models.sentences import number, outcome_words, p_text, unit_words
-
-SUPERVISION = {"yes": "supervised", "no": "unsupervised", "mixed": "partly supervised"}
 
 
 def impact(effects: Effects, **options: Any) -> Answer:
@@ -39,17 +37,8 @@ def supervision(effects: Effects, arms: pd.DataFrame, **options: Any) -> Answer:
     **options
         Of `network`.
     """
-    table = effects.with_arms(arms, ["supervised"]).table
-    kinds = {}
-    for prefix in ("", "ref_"):
-        treatment = table[f"{prefix}treatment"].replace(lumping("exercise"))
-        known = table[f"{prefix}supervised"].map(SUPERVISION)
-        kinds[f"{prefix}setting"] = known.where(treatment == "exercise", treatment)
-    joined = replace(effects, table=table.assign(**kinds))
-    clear = joined.table[["setting", "ref_setting"]].notna().all(axis=1)
-    found = _fitted(
-        joined.select(clear, "supervision unknown"), lump={}, treatment="setting", **options
-    )
+    known = with_supervision(effects, arms)
+    found = _fitted(known, lump={}, treatment="setting", **options)
     if isinstance(found, str):
         return _none(f"Supervised and unsupervised exercise cannot be compared: {found}")
     return _between(found, "supervised", "unsupervised", effects.outcome)

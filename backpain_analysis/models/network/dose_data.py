@@ -1,0 +1,242 @@
+"""The data of a dose network: contrasts between arms, each an agent at a dose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from backpain_analysis.effects import Effects
+from backpain_analysis.models.curves import Curve
+from backpain_analysis.models.network.data import ONE_TREATMENT, NetworkData, network_data
+from backpain_analysis.models.network.dose_effects import known_arms
+
+ONE_NODE = "all arms of the trial have the same agent and dose"
+
+
+@dataclass(frozen=True)
+class DoseNetworkData:
+    """Contrasts of a network whose nodes are agents at doses.
+
+    Attributes
+    ----------
+    network : NetworkData
+        Its treatments are the nodes; that of the reference is the reference's name.
+    nodes : DataFrame
+        `agent, dose` of each treatment of `network`, in their order; the reference has dose 0.
+    agents : tuple of str
+        In alphabetical order, without the reference.
+    reference : str
+        What stands at dose zero.
+    dose_name, outcome : str
+    """
+
+    network: NetworkData
+    nodes: pd.DataFrame
+    agents: tuple[str, ...]
+    reference: str
+    dose_name: str
+    outcome: str
+
+    @property
+    def arms(self) -> pd.DataFrame:
+        """`trial_id, agent, dose`, a row an arm; arms of one node of a trial are one."""
+        arms = self.network.arms
+        own = self.nodes.iloc[arms["treatment"]].reset_index(drop=True)
+        return pd.concat([arms[["trial_id"]], own], axis=1)
+
+    @property
+    def studied(self) -> dict[str, np.ndarray]:
+        """The doses above zero that each agent was studied at, rising."""
+        positive = self.nodes[self.nodes["dose"] > 0]
+        return {agent: np.sort(own.to_numpy()) for agent, own in positive.groupby("agent")["dose"]}
+
+    @property
+    def reference_node(self) -> int | None:
+        """Its code; None where no arm of the network has dose zero."""
+        zero = np.flatnonzero(self.nodes["dose"] == 0)
+        return int(zero[0]) if len(zero) else None
+
+    def design(self, curves: Sequence[Curve]) -> np.ndarray:
+        """Columns of every agent's curve, arm minus arm, agent by agent.
+
+        Parameters
+        ----------
+        curves : sequence of Curve
+            One an agent.
+
+        Returns
+        -------
+        ndarray, shape (n_rows, sum of the curves' terms)
+        """
+        return self.spread([curve.basis for curve in curves])
+
+    def spread(self, columns: Sequence) -> np.ndarray:
+        """`columns[a](doses)` of every agent `a`, arm minus arm, side by side."""
+        parts = []
+        for agent, own in zip(self.agents, columns, strict=True):
+            inside = ((self.nodes["agent"] == agent) & (self.nodes["dose"] > 0)).to_numpy()
+            zero = own(np.zeros(1))
+            at = np.zeros((len(self.nodes), zero.shape[1]))
+            at[inside] = own(self.nodes["dose"].to_numpy()[inside]) - zero
+            parts.append(at[self.network.treatment] - at[self.network.versus])
+        return np.hstack(parts)
+
+    def counts(self) -> pd.DataFrame:
+        """`agent, trials, arms, participants, lowest, highest`: a row an agent, reference last."""
+        arms = self.arms
+        people = self.nodes.assign(n=self.network.participants.to_numpy())
+        rows = []
+        for agent in (*self.agents, self.reference):
+            own = arms[arms["agent"] == agent]
+            if len(own):
+                rows.append(
+                    {
+                        "agent": agent,
+                        "trials": own["trial_id"].nunique(),
+                        "arms": len(own),
+                        "participants": people.loc[people["agent"] == agent, "n"].sum(min_count=1),
+                        "lowest": own["dose"].min(),
+                        "highest": own["dose"].max(),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def parts(self) -> list[tuple[str, ...]]:
+        """Agents (and the reference) that trials connect, the part of the reference first."""
+        names = (self.reference, *self.agents)
+        code = self.nodes["agent"].map({name: number for number, name in enumerate(names)})
+        code = code.to_numpy()
+        links = (code[self.network.treatment], code[self.network.versus])
+        graph = coo_array((np.ones(len(links[0])), links), shape=(len(names), len(names)))
+        _, part = connected_components(graph, directed=False)
+        first = dict.fromkeys(part)
+        return [tuple(np.array(names, dtype=object)[part == number]) for number in first]
+
+
+def dose_network_data(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str,
+    agent: str,
+    dose: str,
+    mean: str,
+    sd: str,
+    n: str,
+    measure: str,
+    reference: str,
+    lump: Mapping[str, str] | None,
+) -> DoseNetworkData:
+    """The contrasts of an arms table or of `Effects`.
+
+    Raises
+    ------
+    ValueError
+        For missing columns, agents or doses, negative doses, a reference with a dose, agents
+        without one, and all that `network_data` refuses: together.
+    """
+    if isinstance(data, Effects):
+        prepared = known_arms(data, agent=agent, dose=dose, reference=reference, lump=lump)
+        frame = prepared.table
+        names = pd.concat([frame["agent"], frame["ref_agent"]], ignore_index=True)
+        doses = pd.concat([frame["dose"], frame["ref_dose"]], ignore_index=True)
+        node = _nodes(names, doses, reference)
+        size = len(frame)
+        table = frame.assign(node=node[:size].to_numpy(), ref_node=node[size:].to_numpy())
+        source, outcome = replace(prepared, table=table), data.outcome
+    else:
+        faults, names, doses = _checked(data, trial, agent, dose, reference, dict(lump or {}))
+        node = _nodes(names, doses.fillna(0.0), reference)
+        source, outcome = data.assign(node=node.to_numpy()), "outcome"
+        _raise_all(source, faults, trial, mean, sd, n, measure)
+    columns = {"trial": trial, "treatment": "node", "mean": mean, "sd": sd, "n": n}
+    network = network_data(source, **columns, measure=measure, lump=None)
+    excluded = network.excluded.replace({"reason": {ONE_TREATMENT: ONE_NODE}})
+    known = pd.DataFrame({"agent": names, "dose": doses}).groupby(node.to_numpy()).first()
+    nodes = known.reindex(list(network.treatments))
+    zero = (nodes["dose"] == 0).to_numpy()
+    nodes = nodes.assign(agent=nodes["agent"].mask(zero, reference)).reset_index(drop=True)
+    return DoseNetworkData(
+        network=replace(network, excluded=excluded),
+        nodes=nodes,
+        agents=tuple(sorted(set(nodes.loc[~zero, "agent"]))),
+        reference=reference,
+        dose_name=dose,
+        outcome=outcome,
+    )
+
+
+def _nodes(agents: pd.Series, doses: pd.Series, reference: str) -> pd.Series:
+    """A name for each agent at each dose; at dose zero all are the reference."""
+    named = agents.astype(str) + " " + doses.map(lambda value: repr(float(value)))
+    return named.where(doses > 0, reference)
+
+
+def _checked(
+    data: pd.DataFrame, trial: str, agent: str, dose: str, reference: str, lump: dict[str, str]
+) -> tuple[list[str], pd.Series, pd.Series]:
+    """Faults of agents and doses, and both as columns."""
+    missing = [column for column in (trial, agent, dose) if column not in data]
+    if missing:
+        raise ValueError(
+            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
+        )
+    names = data[agent].astype(object).replace(lump).reset_index(drop=True)
+    doses = pd.to_numeric(data[dose], errors="coerce").astype(float).reset_index(drop=True)
+    where = [f"row {row}, trial {name!r}" for row, name in enumerate(data[trial])]
+    wrong = np.flatnonzero(~(doses >= 0) | ~np.isfinite(doses))
+    given = data[dose].to_numpy()
+    faults = [f"{where[row]}: {dose} is {given[row]}; it must be 0 or more" for row in wrong]
+    faults += [f"{where[row]}: no {agent}" for row in np.flatnonzero(names.isna())]
+    dosed = np.flatnonzero((names == reference) & (doses > 0))
+    faults += [
+        f"{where[row]}: {reference!r} is the reference, at dose 0, but has {doses[row]:g}"
+        for row in dosed
+    ]
+    highest = doses.groupby(names).max()
+    faults += [
+        f"{agent} {name!r} has no dose above 0: lump it with the reference "
+        f"(lump={{{name!r}: {reference!r}}}) or leave its arms out"
+        for name in highest.index[highest == 0]
+        if name != reference
+    ]
+    return faults, names.fillna("missing"), doses
+
+
+def _raise_all(
+    data: pd.DataFrame, faults: list[str], trial: str, mean: str, sd: str, n: str, measure: str
+) -> None:
+    """Raise the faults together with those of means, SDs and sizes."""
+    if not faults:
+        return
+    columns = {"trial": trial, "treatment": "node", "mean": mean, "sd": sd, "n": n}
+    try:
+        network_data(data, **columns, measure=measure, lump=None)
+    except ValueError as others:
+        faults = [*faults, *str(others).splitlines()]
+    raise ValueError("\n".join(faults))
+
+
+def check_connected(data: DoseNetworkData) -> None:
+    """Refuse agents that no trial connects with the reference.
+
+    A curve of an agent that was only compared with itself would rest on its shape alone.
+
+    Raises
+    ------
+    ValueError
+        That lists the parts.
+    """
+    parts = data.parts()
+    if len(parts) == 1:
+        return
+    listed = "\n".join(f"  {number}. {', '.join(names)}" for number, names in enumerate(parts, 1))
+    raise ValueError(
+        f"no trial connects all agents with {data.reference!r}; the network falls into "
+        f"{len(parts)} parts:\n{listed}\n"
+        "Leave out what is not connected (`connected_agents`), or lump agents or references."
+    )

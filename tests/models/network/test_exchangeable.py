@@ -1,0 +1,124 @@
+"""Agents as a random effect, against likelihoods written out in full."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize, stats
+
+from backpain_analysis.models.network import exchangeable
+from backpain_analysis.models.network.dose_data import ONE_NODE
+from backpain_analysis.models.network.dose_network import dose_network
+from tests.models.network.dose_tables import arms_on, dense, reml_or_ml
+
+
+@pytest.fixture(scope="module")
+def table(reference_table):
+    return reference_table("dose_network")
+
+
+def full_likelihood(network, Z, q, reml):
+    """-llf at (tau, Cholesky factor of Omega), all matrices written out."""
+    V, T = dense(network)
+    agents = Z.shape[1] // q
+    X = Z.reshape(len(Z), agents, q).sum(axis=1)
+
+    def marginal(theta):
+        lower = np.zeros((q, q))
+        lower[np.tril_indices(q)] = theta[1:]
+        A = np.kron(np.eye(agents), lower @ lower.T)
+        return V + theta[0] ** 2 * T + Z @ A @ Z.T, A
+
+    def depth(theta):
+        return -reml_or_ml(network, X, reml=reml).at(marginal(theta)[0])
+
+    return depth, marginal, X
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("curve", ["linear", "quadratic"])
+def test_exchangeable_agents_by_the_likelihood_in_full(table, curve, reml):
+    method = "REML" if reml else "ML"
+    hours = table.assign(dose=table["dose"] / 60)
+    result = dose_network(hours, curve=curve, shared="exchangeable", method=method)
+    q = len(result.curves["yoga"].terms)
+    Z = result.data.design([result.curves["yoga"]] * 4)
+    depth, marginal, X = full_likelihood(result.data.network, Z, q, reml)
+    lower = np.linalg.cholesky(result.between.omega + 1e-10 * np.eye(q))
+    ours = np.append(result.tau, lower[np.tril_indices(q)])
+    assert_allclose(depth(ours), -result.llf, atol=1e-5)
+    options = {"xatol": 1e-7, "fatol": 1e-10, "maxiter": 6000, "maxfev": 6000}
+    for start in (ours, np.full(len(ours), 2.0)):
+        found = optimize.minimize(depth, start, method="Nelder-Mead", options=options)
+        assert -found.fun <= result.llf + 1e-6
+    V, A = marginal(ours)
+    W = np.linalg.inv(V)
+    C = np.linalg.inv(X.T @ W @ X)
+    mu = C @ X.T @ W @ result.data.network.y
+    assert_allclose(result.between.mean, mu, rtol=1e-4)
+    assert_allclose(result.between.mean_cov, C, rtol=1e-4)
+    E = np.tile(np.eye(q), (4, 1))
+    blup = E @ mu + A @ Z.T @ W @ (result.data.network.y - X @ mu)
+    assert_allclose(result.params, blup, rtol=1e-4)
+    H = E - A @ Z.T @ W @ X
+    cov = A - A @ Z.T @ W @ Z @ A + H @ C @ H.T
+    assert_allclose(result.cov, cov, rtol=1e-3, atol=1e-6 * np.abs(cov).max())
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_derivatives_of_the_exchangeable_likelihood(table, reml, monkeypatch):
+    """Gradient and Hessian by differences of the likelihood."""
+    seen = {}
+    monkeypatch.setattr(exchangeable, "_search", lambda problem: seen.setdefault("at", problem))
+    result = dose_network(table, curve="quadratic")
+    Z = result.data.design([result.curves["yoga"]] * 4)
+    with pytest.raises(TypeError):
+        exchangeable.fit_exchangeable(result.data.network, Z, 4, reml=reml)
+    problem, theta = seen["at"], np.array([0.6, 0.5, -0.2, 0.3])
+    _, gradient, hessian = problem.derivatives(theta)
+    h = 1e-5 * np.eye(4)
+    up = [problem.derivatives(theta + step) for step in h]
+    down = [problem.derivatives(theta - step) for step in h]
+    slope = [(a[0] - b[0]) / 2e-5 for a, b in zip(up, down, strict=True)]
+    bend = [(a[1] - b[1]) / 2e-5 for a, b in zip(up, down, strict=True)]
+    assert_allclose(gradient, slope, rtol=1e-6, atol=1e-6)
+    assert_allclose(hessian, bend, rtol=1e-6, atol=1e-6)
+
+
+def test_exchangeable_estimates_lie_between_own_and_common():
+    arms = arms_on({"a": lambda d: -0.05 * d, "b": lambda d: -0.1 * d, "c": lambda d: -0.15 * d})
+    own = dose_network(arms).params.to_numpy()[[0, 2]]
+    result = dose_network(arms, shared="exchangeable")
+    mean = float(result.between.mean[0])
+    weight = (result.params.to_numpy()[[0, 2]] - mean) / (own - mean)
+    assert np.all((weight > 0.5) & (weight < 1))
+
+
+def test_equal_agents_become_one():
+    """No variance between agents: the fit is that of all agents lumped.
+
+    Lumping drops the three trials of two agents at 60, each a density N(0; 0, 2 x 20^2 / 50).
+    """
+    arms = arms_on({"a": lambda d: -0.1 * d, "b": lambda d: -0.1 * d, "c": lambda d: -0.1 * d})
+    result = dose_network(arms, shared="exchangeable", method="ML")
+    lumped = dose_network(arms, lump={"b": "a", "c": "a"}, method="ML")
+    assert_allclose(result.between.omega, 0, atol=1e-12)
+    assert_allclose(result.params, np.repeat(lumped.params.iloc[0], 3), rtol=1e-8)
+    assert_allclose(result.cov, lumped.cov.iloc[0, 0], rtol=1e-8)
+    assert_allclose(result.llf, lumped.llf + 3 * stats.norm.logpdf(0, scale=4), atol=1e-8)
+    assert (lumped.excluded["reason"] == ONE_NODE).sum() == 3
+    ranks = result.rank_at(60)
+    assert_allclose(ranks.p_scores()[["a", "b", "c"]], 2 / 3, atol=1e-6)
+    assert_allclose(ranks.rank_probabilities().loc[["a", "b", "c"], [1, 2, 3]], 1 / 3, atol=0.03)
+
+
+def test_exchangeable_emax_shares_the_ed50(table):
+    result = dose_network(table, curve="emax", shared="exchangeable", method="ML")
+    half = result.params.filter(like="ED50")
+    column = table["dose"] / (half.iloc[0] + table["dose"])
+    fixed = dose_network(table.assign(dose=column), shared="exchangeable", method="ML")
+    assert half.nunique() == 1
+    assert_allclose(result.llf, fixed.llf, atol=1e-6)
+    assert_allclose(result.params.filter(like="Emax"), fixed.params, rtol=1e-5)
+    assert result.bse["yoga: ED50"] > 0

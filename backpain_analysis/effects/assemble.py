@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy.linalg
 
 from backpain_analysis.effects.candidates import arm_results, contrast_results
 from backpain_analysis.effects.choice import (
@@ -27,11 +28,12 @@ from backpain_analysis.effects.choice import (
     treatment_of,
 )
 from backpain_analysis.effects.exclusion import reasons
-from backpain_analysis.effects.sources import Estimate, from_arms, from_contrasts
+from backpain_analysis.effects.sources import Estimate, from_source
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.effects.trial_results import TrialResults, by_trial
+from backpain_analysis.effects.trial_results import Occasion, TrialResults, by_trial
 from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.evidence.schema import vocabulary
 
 Analysis = Literal["final", "change", "best"]
 SOURCES = {
@@ -118,7 +120,7 @@ def from_evidence(
         For an unknown outcome, measure, analysis, timepoint, a correlation outside (-1, 1), or
         a `reference` that names no arm.
     """
-    _check(evidence, outcome, measure, analysis, correlation, reference or {})
+    check(evidence, outcome, measure, analysis, correlation, reference or {})
     request = Request(
         outcome,
         measure,
@@ -129,7 +131,36 @@ def from_evidence(
         inactive,
         head_to_head,
     )
-    arms = with_doses(evidence.arms, met=met, include_home=include_home)
+    doses = {"met": met, "include_home": include_home}
+    return assembled(evidence, request, _estimates, unrelated, flags, designs, doses)
+
+
+def assembled(
+    evidence: Evidence,
+    request: Request,
+    choose: Callable[[list[Arm], TrialResults, Request], list[Estimate]],
+    covariance: Callable[[list[Estimate]], np.ndarray],
+    flags: Sequence[str],
+    designs: Sequence[str],
+    doses: Mapping[str, Any],
+) -> Effects:
+    """Effects of the estimates chosen from each trial, with their covariance.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    request : Request
+    choose : callable
+        The estimates of a trial, from its arms and results.
+    covariance : callable
+        Of all contrasts of a trial, from those estimates.
+    flags, designs
+        As of `from_evidence`.
+    doses : mapping
+        Options of `evidence.dose.with_doses`.
+    """
+    outcome, measure = request.outcome, request.measure
+    arms = with_doses(evidence.arms, **doses)
     results = arm_results(evidence, outcome, measure)
     differences = contrast_results(evidence, outcome, measure)
     measured = {*results["trial_id"], *differences["trial_id"]}
@@ -142,23 +173,42 @@ def from_evidence(
     for trial in trials.to_dict("records"):
         name = trial["trial_id"]
         own, left_out = arms_of[name], _left_out(trial, flags, designs)
-        estimates = [] if left_out else _estimates(own, reported[name], request)
+        estimates = [] if left_out else choose(own, reported[name], request)
+        if estimates:
+            matrices.append(covariance(estimates))
         for estimate in estimates:
-            matrices.append(estimate.covariance)
-            rows.extend(_rows(trial, own, estimate, inactive))
+            rows.extend(_rows(trial, own, estimate, request.inactive))
         used = {arm for e in estimates for arm in (*e.arms, e.reference)}
         excluded.extend(reasons(own, used, left_out, reported[name], request))
-    table = pd.DataFrame(rows, columns=_columns())
+    extra = rows[0].keys() - set(_columns()) if rows else set()
     return Effects(
-        table=table,
-        covariance=_by_trial_covariance(table, matrices),
+        table=pd.DataFrame(rows, columns=[*_columns(), *sorted(extra)]),
+        covariance=tuple(matrices),
         excluded=pd.DataFrame(excluded, columns=["trial_id", "arm_id", "reason"]),
         outcome=outcome,
         measure=measure,
     )
 
 
-def _check(
+def effects_if_measured(evidence: Evidence, outcome: str, **options: Any) -> Effects:
+    """As `from_evidence`, but no effects where no trial measured the outcome.
+
+    Raises
+    ------
+    ValueError
+        As `from_evidence`, also for an outcome that no evidence can have.
+    """
+    tables = (evidence.outcomes, evidence.contrasts)
+    if outcome in vocabulary("outcomes", "outcome") and not any(
+        (table["outcome"] == outcome).any() for table in tables
+    ):
+        excluded = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
+        table = pd.DataFrame(columns=_columns())
+        return Effects(table, (), excluded, outcome, options.get("measure", "MD"))
+    return from_evidence(evidence, outcome, **options)
+
+
+def check(
     evidence: Evidence,
     outcome: str,
     measure: str,
@@ -166,6 +216,13 @@ def _check(
     correlation: float,
     reference: Mapping[str, str],
 ) -> None:
+    """Refuse what cannot be asked of these data.
+
+    Raises
+    ------
+    ValueError
+        Every fault is named.
+    """
     known = sorted(
         {*evidence.outcomes["outcome"].astype(str), *evidence.contrasts["outcome"].astype(str)}
     )
@@ -194,7 +251,7 @@ def _left_out(trial: dict, flags: Sequence[str], designs: Sequence[str]) -> str 
     return None
 
 
-def _references(arms: list[Arm], request: Request) -> list[list[tuple[str, list[str]]]]:
+def references(arms: list[Arm], request: Request) -> list[list[tuple[str, list[str]]]]:
     """Ways to compare the arms of a trial, best first: each a list of (reference, arms)."""
     exercise = arms if request.head_to_head else exercise_arms(arms)
     trial = arms[0]["trial_id"]
@@ -223,11 +280,19 @@ def _others(reference: str, arms: list[Arm]) -> tuple[str, list[str]]:
     return reference, [arm["arm_id"] for arm in arms if arm["arm_id"] != reference]
 
 
+def unrelated(estimates: list[Estimate]) -> np.ndarray:
+    """Contrasts with different reference arms of a trial are independent."""
+    return scipy.linalg.block_diag(*(estimate.covariance for estimate in estimates))
+
+
 def _estimates(arms: list[Arm], trial: TrialResults, request: Request) -> list[Estimate]:
     programme = programme_weeks(arms)
     most: list[Estimate] = []
-    for way in _references(arms, request):
-        best = [_best(reference, others, trial, programme, request) for reference, others in way]
+    for way in references(arms, request):
+        best = [
+            best_estimate(reference, others, trial, trial.occasions, programme, request)
+            for reference, others in way
+        ]
         found = [estimate for estimate in best if estimate is not None]
         if found and not request.head_to_head:
             return found
@@ -236,18 +301,25 @@ def _estimates(arms: list[Arm], trial: TrialResults, request: Request) -> list[E
     return most
 
 
-def _best(
-    reference: str, others: list[str], trial: TrialResults, programme: float, request: Request
+def best_estimate(
+    reference: str,
+    others: list[str],
+    trial: TrialResults,
+    occasions: Iterable[Occasion],
+    programme: float,
+    request: Request,
+    make: Callable[..., Estimate | None] = from_source,
 ) -> Estimate | None:
+    """The contrasts of `others` against `reference` on the best of some occasions, if any.
+
+    `make` turns (reference, others, trial, occasion, source, request) into an estimate.
+    """
     ranked = []
-    for occasion, source in product(trial.occasions, request.sources):
+    for occasion, source in product(occasions, request.sources):
         rank = time_rank(occasion.weeks, occasion.label, request.timepoint, programme)
         if rank is None:
             continue
-        if source == "reported":
-            estimate = from_contrasts(reference, others, trial, occasion, request)
-        else:
-            estimate = from_arms(reference, others, trial, occasion, source, request)
+        estimate = make(reference, others, trial, occasion, source, request)
         if estimate is not None:
             instrument = instrument_rank(request.outcome, occasion.key[0])
             order = (-len(estimate.arms), rank, instrument, request.sources.index(source))
@@ -289,6 +361,7 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[s
                 "n_ref": estimate.n_reference,
                 **{name: own[name] for name in DOSE_MEASURES},
                 **{f"ref_{name}": reference[name] for name in DOSE_MEASURES},
+                **{name: values[position] for name, values in estimate.extra.items()},
             }
         )
     return rows
@@ -302,23 +375,3 @@ def _columns() -> list[str]:
         *DOSE_MEASURES,
         *(f"ref_{name}" for name in DOSE_MEASURES),
     ]
-
-
-def _by_trial_covariance(table: pd.DataFrame, matrices: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """One matrix a trial: contrasts with different reference arms of a trial are independent."""
-    merged: dict[str, np.ndarray] = {}
-    first = 0
-    for matrix in matrices:
-        trial = table["trial_id"].iloc[first]
-        first += len(matrix)
-        if trial in merged:
-            old = merged[trial]
-            size = len(old)
-            matrix = np.block(
-                [
-                    [old, np.zeros((size, len(matrix)))],
-                    [np.zeros((len(matrix), size)), matrix],
-                ]
-            )
-        merged[trial] = matrix
-    return tuple(merged.values())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,7 +21,7 @@ SOURCE_LABELS = {"final": "final values", "change": "change scores"}
 
 @dataclass(frozen=True)
 class Estimate:
-    """Contrasts of `arms` against `reference` on one occasion."""
+    """Contrasts of `arms` against `reference` on one occasion; `extra` columns for their table."""
 
     arms: tuple[str, ...]
     reference: str
@@ -30,6 +31,21 @@ class Estimate:
     covariance: np.ndarray
     n_arms: tuple[float, ...]
     n_reference: float
+    extra: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def from_source(
+    reference: str,
+    others: list[str],
+    trial: TrialResults,
+    occasion: Occasion,
+    source: str,
+    request: Request,
+) -> Estimate | None:
+    """Contrasts from reported differences ("reported"), or from the arms' "final" or "change"."""
+    if source == "reported":
+        return from_contrasts(reference, others, trial, occasion, request)
+    return from_arms(reference, others, trial, occasion, source, request)
 
 
 def from_arms(
@@ -41,12 +57,10 @@ def from_arms(
     request: Request,
 ) -> Estimate | None:
     """Contrasts from final values ("final") or changes from baseline ("change") of the arms."""
-    rows = trial.levels.get(occasion, {})
     if kind == "change":
-        rows = {**_computed_changes(trial, occasion, request.correlation)}
-        rows.update(_figures(trial.changes.get(occasion, {})))
+        rows = changes(trial, occasion, request.correlation)
     else:
-        rows = _figures(rows)
+        rows = _figures(trial.levels.get(occasion, {}))
     arms = [arm for arm in others if arm in rows]
     if reference not in rows or not arms:
         return None
@@ -109,6 +123,14 @@ def from_contrasts(
 
 def _figures(rows: dict[str, Row]) -> dict[str, tuple[float, float, float]]:
     return {arm: (row.mean, row.sd, row.n) for arm, row in rows.items()}
+
+
+def changes(
+    trial: TrialResults, occasion: Occasion, correlation: float
+) -> dict[str, tuple[float, float, float]]:
+    """Mean, SD and size of each arm's change from baseline: as reported, else computed."""
+    computed = _computed_changes(trial, occasion, correlation)
+    return {**computed, **_figures(trial.changes.get(occasion, {}))}
 
 
 def _computed_changes(

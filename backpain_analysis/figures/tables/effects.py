@@ -1,4 +1,4 @@
-"""Tables for readers: words for names, intervals in one cell, P values as journals print them."""
+"""Tables of effects, doses and networks."""
 
 from __future__ import annotations
 

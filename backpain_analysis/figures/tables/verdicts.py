@@ -1,0 +1,192 @@
+"""Tables of moderators, certainty and claims."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from backpain_analysis.display import Table, table
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.figures.style import exercise_label
+from backpain_analysis.figures.tables.effects import MISSING, interval_text, p_value
+from backpain_analysis.models.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
+from backpain_analysis.models.claims.claims import Claims
+from backpain_analysis.models.findings import Findings, published
+from backpain_analysis.models.moderation import Moderation
+from backpain_analysis.models.sentences import number, outcome_words, plural
+from backpain_analysis.models.verdicts import VERDICTS
+
+SIGNS = dict(zip(VERDICTS, "●◆✕–", strict=True))
+"""As in the figure of all claims."""
+
+
+def moderators(found: Moderation, *, title: str) -> Table:
+    """Every moderator with its coefficient, or why it has none."""
+    digits = 1 if found.measure == "MD" else 2
+    rows = [
+        {
+            "Moderator": row.moderator,
+            "Compared": row.how,
+            "Trials": row.trials,
+            f"Change, {found.measure} [95% CI]": interval_text(
+                row.estimate, row.ci_low, row.ci_high, digits
+            ),
+            "P": p_value(row.p_value),
+            "P (Holm)": p_value(row.p_holm),
+            "Note": row.note or MISSING,
+        }
+        for row in found.table.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def adverse_events(evidence: Evidence, *, title: str) -> Table:
+    """What reports printed on adverse events, word for word."""
+    trials = evidence.trials.set_index("trial_id")
+    known = evidence.arms[evidence.arms["adverse_events_text"].notna()]
+    rows = []
+    for (trial, text), part in known.groupby(["trial_id", "adverse_events_text"], sort=False):
+        kinds = dict.fromkeys(exercise_label(str(kind)) for kind in part["exercise_type"])
+        rows.append({"Trial": _name(trials.loc[trial]), "Arms": ", ".join(kinds), "Printed": text})
+    told = known["trial_id"].nunique()
+    note = f"{told} of {plural(len(trials), 'trial')} say{'s' * (told == 1)} anything."
+    columns = ["Trial", "Arms", "Printed"]
+    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+
+
+def _name(trial: pd.Series) -> str:
+    """First author and year, else the trial's identifier."""
+    if pd.isna(trial["first_author"]):
+        return str(trial.name)
+    year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
+    return f"{trial['first_author']}{year}"
+
+
+def findings(found: Findings, *, title: str) -> Table:
+    """The summary of findings."""
+    rows = []
+    for row in found.table.itertuples():
+        points = str(row.unit).startswith("points")
+        effect = interval_text(row.estimate, row.ci_low, row.ci_high, 1 if points else 2)
+        share, needed = row.share_of_mcid, row.nnt_text
+        rows.append(
+            {
+                "Result": _readable(row.what.removesuffix(" against no exercise")),
+                "Trials": row.trials,
+                "Participants": f"{row.participants:,}" if row.participants else MISSING,
+                "Effect [95% CI]": effect if effect == MISSING else f"{effect} {row.unit}",
+                "Share of the MCID": MISSING if pd.isna(share) else number(share, 2),
+                "NNT [95% CI]": MISSING if pd.isna(needed) else needed.replace("95% CI ", ""),
+                "Certainty": row.certainty,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title, note=_assumptions(found))
+
+
+def _assumptions(found: Findings) -> str:
+    """What the NNTs take for granted."""
+    given = [
+        f"{outcome_words(outcome)}, {number(100 * known.control_share, 0)}% of people without "
+        f"exercise (from {plural(known.n_trials, 'trial')}) and a standard deviation of "
+        f"{number(known.sd, 0)} points"
+        for outcome, known in found.assumed.items()
+    ]
+    text = "Dashes: not known or not printed. SD: standard deviations."
+    if not given:
+        return text
+    return (
+        f"{text} NNTB: people who exercise for one more to improve by the MCID (NNTH: to fail to), "
+        "by the normal approximation; its interval is that of the effect alone. Taken to improve "
+        f"so much: {'; '.join(given)}."
+    )
+
+
+def _readable(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def downgrades(found: Findings, *, title: str) -> Table:
+    """A row a result with evidence: its certainty, and what each domain took from it."""
+    known = found.table[found.table["trials"] > 0]
+    steps = {(row.what, row.domain): row for row in found.downgrades.itertuples()}
+    rows = []
+    for row in known.itertuples():
+        cells = {"Result": _readable(row.what.removesuffix(" against no exercise"))}
+        for domain in DOMAINS:
+            lowered = steps.get((row.what, domain))
+            cells[_readable(domain)] = f"−{lowered.steps}: {lowered.reason}" if lowered else "0"
+        rows.append(cells | {"Certainty": row.certainty})
+    columns = ["Result", *map(_readable, DOMAINS), "Certainty"]
+    note = (
+        "Steps down from high. Small-study effects are tested from "
+        f"{FEWEST_FOR_ASYMMETRY} trials on."
+    )
+    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+
+
+def published_effects(found: Findings, *, title: str) -> Table:
+    """Published estimates of all exercise beside ours, by outcome."""
+    rows = []
+    for outcome in ("pain_intensity", "disability"):
+        ours = found.table[found.table["outcome"] == outcome].iloc[0]
+        if not ours["trials"]:
+            continue
+        numbers = [float(ours[name]) for name in ("estimate", "ci_low", "ci_high")]
+        word = ours["what"].split(", ")[-1]
+        line = {"Outcome": word, "Review": "This report", "Trials": ours["trials"]}
+        rows.append(line | {"MD [95% CI]": interval_text(*numbers), "Intervals overlap": MISSING})
+        for row in published(outcome, *numbers).itertuples():
+            rows.append(
+                {
+                    "Outcome": word,
+                    "Review": f"{row.review}: {row.comparison}",
+                    "Trials": MISSING if pd.isna(row.trials) else int(row.trials),
+                    "MD [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high),
+                    "Intervals overlap": "yes" if row.overlap else "no",
+                }
+            )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def claims(found: Claims, *, title: str) -> Table:
+    """A row a claim: what was estimated, how certain it is, the verdict and where it is shown."""
+    parts = found.parts.groupby("claim_id", sort=False)
+    rows = [
+        {
+            "Id": row.claim_id,
+            "Claim": row.claim,
+            "Estimates [95% CI], and what they say": _lines(parts.get_group(row.claim_id)),
+            "Data": row.data,
+            "Certainty": row.certainty,
+            "Verdict": f"{SIGNS[row.verdict]} {row.verdict}",
+            "Notebook": row.notebook,
+        }
+        for row in found.table.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def _lines(parts: pd.DataFrame) -> str:
+    """Each part on a line of its own."""
+    lines = [
+        f"{_readable(row.what)}: {f'{row.text}, ' * bool(row.text)}{row.reason}"
+        for row in parts.itertuples()
+    ]
+    return ";\n".join(lines) + "."
+
+
+def claim_parts(found: Claims, *, title: str) -> Table:
+    """Every part of every claim, with what lowered its certainty."""
+    rows = [
+        {
+            "Id": row.claim_id,
+            "Part": _readable(row.what),
+            "Trials": row.trials,
+            "Participants": f"{row.participants:,}" if row.participants else MISSING,
+            "Estimate [95% CI]": row.text or MISSING,
+            "Certainty": row.certainty,
+            "Verdict": f"{SIGNS[row.verdict]} {row.verdict}",
+            "Lowered by": row.downgrades.replace("; ", ";\n") or MISSING,
+        }
+        for row in found.parts.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)

@@ -1,0 +1,1 @@
+"""Verdicts on the claims of the article this project began from."""

@@ -1,0 +1,172 @@
+"""Outcomes by which exercise might work, side by side; sensitivity in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from backpain_analysis.effects import Effects
+from backpain_analysis.effects.assemble import effects_if_measured
+from backpain_analysis.effects.sensitivity import BOUT, CONTROL, PROGRAMME
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.models.bivariate import Bivariate, bivariate
+from backpain_analysis.models.mixed import ConvergenceError
+from backpain_analysis.models.pooling import PoolResult, pool
+from backpain_analysis.models.sentences import number, outcome_words
+
+MECHANISMS = (
+    "trunk_strength",
+    "trunk_endurance",
+    "flexibility_rom",
+    "balance_stability",
+    "quality_of_life",
+    "depression_anxiety",
+    "kinesiophobia",
+)
+GAINS = ("trunk_strength", "trunk_endurance", "flexibility_rom")
+
+
+def effects_of(evidence: Evidence, outcome: str, measure: str = "SMD") -> Effects | None:
+    """Effects of an outcome against inactive controls, None where there are none."""
+    found = effects_if_measured(evidence, outcome, measure=measure).against_inactive()
+    return found if len(found) else None
+
+
+def pooled(
+    evidence: Evidence, outcomes: tuple[str, ...] = MECHANISMS
+) -> tuple[dict[str, PoolResult], pd.DataFrame]:
+    """Standardised effect of exercise on each outcome.
+
+    Returns
+    -------
+    results : dict
+        By outcome, where any trial has a usable result.
+    reported : DataFrame
+        `outcome, trials, usable, why`: how many trials measured it, how many could be used, and
+        the most frequent reason against the others.
+    """
+    results, rows = {}, []
+    for outcome in outcomes:
+        measured = _measured(evidence, outcome)
+        effects = effects_of(evidence, outcome)
+        usable = 0 if effects is None else effects.n_trials
+        if effects is not None:
+            single = effects.one_per_trial()
+            test = "knapp-hartung" if usable > 2 else "z"
+            results[outcome] = pool(single, test=test)
+        why = _main_reason(evidence, outcome) if usable < measured else ""
+        rows.append({"outcome": outcome, "trials": measured, "usable": usable, "why": why})
+    return results, pd.DataFrame(rows, columns=["outcome", "trials", "usable", "why"])
+
+
+def _measured(evidence: Evidence, outcome: str) -> int:
+    names: set[str] = set()
+    for table in (evidence.outcomes, evidence.contrasts):
+        names |= set(table.loc[table["outcome"].astype(str) == outcome, "trial_id"])
+    return len(names)
+
+
+def _main_reason(evidence: Evidence, outcome: str) -> str:
+    counts = effects_if_measured(evidence, outcome, measure="SMD").excluded_counts()
+    return str(counts["reason"].iloc[0]) if len(counts) else ""
+
+
+def go_together(evidence: Evidence) -> dict[str, Bivariate | str]:
+    """Whether trials with more of each gain in fitness show more pain relief, or why not known."""
+    pain = effects_of(evidence, "pain_intensity")
+    found: dict[str, Bivariate | str] = {}
+    for outcome in GAINS:
+        gain = effects_of(evidence, outcome)
+        if gain is None or pain is None:
+            found[outcome] = f"no trial has usable results of {outcome_words(outcome)} and pain"
+            continue
+        try:
+            found[outcome] = bivariate(gain, pain)
+        except (ValueError, ConvergenceError) as fault:
+            found[outcome] = str(fault).replace(outcome, outcome_words(outcome)).rstrip(".")
+    return found
+
+
+def answer(results: dict[str, PoolResult], reported: pd.DataFrame) -> str:
+    """What trials say of the mechanisms, in a sentence or two."""
+    measured, usable = int(reported["trials"].sum()), len(results)
+    if not usable:
+        return "No trial has a usable result on any of these outcomes against an inactive control."
+    parts = []
+    for outcome, result in results.items():
+        interval = f"{number(result.ci_low, 2)} to {number(result.ci_high, 2)}"
+        plural = "s" * (result.n_trials != 1)
+        parts.append(
+            f"{outcome_words(outcome)} {number(result.estimate, 2)} SD (95% CI {interval}; "
+            f"{result.n_trials} trial{plural})"
+        )
+    return (
+        f"Of {len(reported)} outcomes, reported {measured} times by trials, {usable} can be "
+        f"compared with no exercise: {'; '.join(parts)}. The others rest on results without a "
+        "comparison or without their spread."
+    )
+
+
+def sensitivity_answer(changes: pd.DataFrame) -> str:
+    """What trials say of pressure pain thresholds, bouts apart from programmes."""
+    against = changes[changes["comparison"] == CONTROL].dropna(subset=["yi_kpa"])
+    parts = []
+    for setting in (BOUT, PROGRAMME):
+        own = against[against["setting"] == setting].drop_duplicates("trial_id")
+        if own.empty:
+            parts.append(f"no trial compares a {setting} with no exercise in kilopascals")
+            continue
+        result = pool(own["yi_kpa"], own["vi_kpa"], test="z")
+        plural = "s" * (len(own) != 1)
+        clear = result.ci_low > 0 or result.ci_high < 0
+        verb = "raised" if result.estimate > 0 else "lowered"
+        effect = f"{verb} the threshold by" if clear else "changed the threshold, not clearly, by"
+        parts.append(
+            f"a {setting} {effect} {number(result.estimate, 0)} kPa "
+            f"(95% CI {number(result.ci_low, 0)} to {number(result.ci_high, 0)}; "
+            f"{len(own)} trial{plural})"
+        )
+    text = "; ".join(parts)
+    return f"Against no exercise, {text}. A higher threshold means less sensitive to pain."
+
+
+def sensitivity_pooled(changes: pd.DataFrame) -> pd.DataFrame:
+    """Standardised changes pooled by setting and comparison, the first of each trial.
+
+    Returns
+    -------
+    DataFrame
+        `setting, comparison, trials, estimate, ci_low, ci_high, i2`.
+    """
+    known = changes.dropna(subset=["yi", "vi"])
+    rows = []
+    for (setting, comparison), part in known.groupby(["setting", "comparison"]):
+        own = part.drop_duplicates("trial_id")
+        result = pool(own["yi"], own["vi"], test="knapp-hartung" if len(own) > 2 else "z")
+        i2 = result.i2 if len(own) > 1 else float("nan")
+        numbers = (result.estimate, result.ci_low, result.ci_high, i2)
+        rows.append((setting, comparison, len(own), *numbers))
+    names = ["setting", "comparison", "trials", "estimate", "ci_low", "ci_high", "i2"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def by_type(evidence: Evidence, outcomes: tuple[str, ...] = MECHANISMS) -> pd.DataFrame:
+    """Standardised effect of each type on each outcome.
+
+    Returns
+    -------
+    DataFrame
+        `outcome, exercise_type, trials, estimate, ci_low, ci_high`.
+    """
+    rows = []
+    for outcome in outcomes:
+        effects = effects_of(evidence, outcome)
+        if effects is None:
+            continue
+        for kind in sorted(set(effects.table["exercise_type"])):
+            own = effects.select(effects.table["exercise_type"] == kind, "another type")
+            single = own.one_per_trial()
+            result = pool(single, test="knapp-hartung" if single.n_trials > 2 else "z")
+            numbers = (result.estimate, result.ci_low, result.ci_high)
+            rows.append((outcome, kind, single.n_trials, *numbers))
+    names = ["outcome", "exercise_type", "trials", "estimate", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=names)

@@ -72,7 +72,14 @@ def sensitivity_changes(
         `COLUMNS`, a row a trial, arm, setting, comparison and kind of site (the first printed).
     left_out : DataFrame
         `trial_id, arm_id, reason`.
+
+    Raises
+    ------
+    ValueError
+        For another outcome.
     """
+    if outcome not in OUTCOMES:
+        raise ValueError(f"unknown outcome {outcome!r}: use one of {', '.join(OUTCOMES)}.")
     trials = evidence.trials.set_index("trial_id")
     flagged = set(trials.index[trials["flag"].isin(flags)])
     rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +10,14 @@ from matplotlib.patches import Patch
 
 from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.evidence.scales import LOWER_IS_BETTER
+from backpain_analysis.figures.curve_marks import (
+    circle,
+    draw_bracket,
+    draw_curve,
+    draw_threshold,
+    set_heights,
+    shown_types,
+)
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -34,9 +40,6 @@ from backpain_analysis.models.dose_search import DoseEstimate
 GRID = 401
 LARGEST_AREA = 260.0
 """Square points."""
-MOST_TYPES = 8
-FOOT, LANE = 0.03, 0.085
-"""Heights of the rug and of the bracket of a dose, as shares of the axes."""
 
 
 def dose_response(
@@ -86,17 +89,18 @@ def dose_response(
     with figure_style():
         ax = new_axes(WIDTH, 4.7) if ax is None else ax
         _draw_ground(ax, studied, grid)
-        _draw_curve(ax, curve)
+        draw_curve(ax, curve, "dose")
         drawn = _draw_points(ax, result, reference)
         ax.plot(reference, 0, marker="D", ms=5, color=INK, ls="", zorder=5, gid="reference")
         ax.set_xlim(grid[0] - 0.03 * np.ptp(grid), grid[-1] + 0.03 * np.ptp(grid))
-        _set_heights(ax, curve, drawn, threshold, len(marks))
+        set_heights(ax, curve, drawn, threshold, len(marks))
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
         if threshold is not None:
-            _draw_threshold(ax, threshold)
+            draw_threshold(ax, threshold)
         _draw_rug(ax, studied)
         for lane, (text, dose, colour) in enumerate(marks):
-            _draw_bracket(ax, text, dose, colour, FOOT + LANE * (lane + 0.28))
+            place = (dose.estimate, dose.ci_low, dose.ci_high)
+            draw_bracket(ax, text, place, (dose.low, dose.high), colour, lane)
         ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
         ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
         ax.set_xlabel(dose_label or readable(DOSE_LABELS.get(result.dose_name, result.dose_name)))
@@ -131,16 +135,6 @@ def _draw_ground(ax: Axes, studied: np.ndarray, grid: np.ndarray) -> None:
             ax.axvspan(start, end, color=FAINT, alpha=0.5, lw=0, zorder=0, gid="not-studied")
 
 
-def _draw_curve(ax: Axes, curve: pd.DataFrame) -> None:
-    doses = curve["dose"]
-    ax.fill_between(
-        doses, curve["ci_low"], curve["ci_high"], color=BAND, lw=0, zorder=1, gid="band"
-    )
-    for limit in ("pi_low", "pi_high"):
-        ax.plot(doses, curve[limit], color=ACCENT, lw=0.8, ls=(0, (4, 3)), alpha=0.7, gid="pi")
-    ax.plot(doses, curve["estimate"], color=ACCENT, lw=1.9, zorder=3, gid="curve")
-
-
 def _draw_points(ax: Axes, result: DoseResponseResult, reference: float) -> np.ndarray:
     """Draw the contrasts, large ones first; returns their heights."""
     points = result.points
@@ -148,7 +142,7 @@ def _draw_points(ax: Axes, result: DoseResponseResult, reference: float) -> np.n
     height = points["yi"] + result.predict(ref_dose, reference)["estimate"].to_numpy()
     weight = 1 / points["vi"].to_numpy(dtype=float)
     area = np.maximum(LARGEST_AREA * weight / weight.max(), 16)
-    colour = np.array([exercise_colour(word) for word in _shown_types(points["exercise_type"])])
+    colour = np.array([exercise_colour(word) for word in shown_types(points["exercise_type"])])
     hollow = ref_dose != reference
     order = np.argsort(-area, kind="stable")
     for kind, gid in ((~hollow, "contrast"), (hollow, "contrast-hollow")):
@@ -168,55 +162,6 @@ def _draw_points(ax: Axes, result: DoseResponseResult, reference: float) -> np.n
     return height.to_numpy(dtype=float)
 
 
-def _shown_types(types: Iterable[str]) -> list[str]:
-    """Types with a colour of their own in this figure; the rarest are "other" where too many."""
-    words = pd.Series(list(types), dtype=object).astype(str)
-    counts = words.value_counts(sort=False).sort_values(ascending=False, kind="stable")
-    if len(counts) <= MOST_TYPES:
-        return list(words)
-    return list(words.where(words.isin(counts.index[: MOST_TYPES - 1]), "other types"))
-
-
-def _set_heights(
-    ax: Axes, curve: pd.DataFrame, heights: np.ndarray, threshold: float | None, lanes: int
-) -> None:
-    """Limits that hold points, curve, MCID, most of the intervals, and a strip for brackets."""
-    values = [0.0, *heights, *curve["estimate"], *([] if threshold is None else [threshold])]
-    low, high = min(values), max(values)
-    reach = high - low
-    for limits, share in (("ci", 0.5), ("pi", 0.25)):
-        low = np.fmin(low, np.maximum(curve[f"{limits}_low"].min(), min(values) - share * reach))
-        high = np.fmax(high, np.minimum(curve[f"{limits}_high"].max(), max(values) + share * reach))
-    space = 0.06 * (high - low)
-    low, high = low - space, high + space
-    strip = FOOT + LANE * lanes
-    bottom = high - (high - low) / (1 - strip)
-    ax.set_ylim(bottom, high)
-    if lanes:
-        ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
-        ax.set_yticks(ticks)
-        ax.set_ylim(bottom, high)
-        ax.spines["left"].set_bounds(low, high)
-        ax.spines["bottom"].set_zorder(5)
-        ax.axhspan(bottom, low, color="white", lw=0, zorder=4.4)
-        ax.plot([0, 1], [strip] * 2, transform=ax.transAxes, color=FAINT, lw=0.6, zorder=4.5)
-
-
-def _draw_threshold(ax: Axes, threshold: float) -> None:
-    ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
-    ax.annotate(
-        f"MCID\n{tick_text(threshold)}",
-        xy=(1, threshold),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=7.5,
-        color=TARGET,
-        annotation_clip=False,
-    )
-
-
 def _draw_rug(ax: Axes, studied: np.ndarray) -> None:
     doses = np.unique(studied)
     ax.vlines(
@@ -231,46 +176,21 @@ def _draw_rug(ax: Axes, studied: np.ndarray) -> None:
     )
 
 
-def _draw_bracket(ax: Axes, text: str, dose: DoseEstimate, colour: str, height: float) -> None:
-    """A dose and its interval, with an arrow where the doses studied set no upper limit."""
-    line = {"transform": ax.get_xaxis_transform(), "color": colour, "zorder": 5}
-    open_ended = not np.isfinite(dose.ci_high)
-    high = dose.high if open_ended else dose.ci_high
-    ax.plot([dose.ci_low, high], [height] * 2, lw=1.2, gid="bracket", **line)
-    ax.plot(dose.ci_low, height, marker="|", ms=5, ls="", **line)
-    ax.plot(high, height, marker=">" if open_ended else "|", ms=5, ls="", **line)
-    ax.plot(dose.estimate, height, marker="o", ms=5, ls="", gid="dose-mark", **line)
-    first, last = ax.get_xlim()
-    rightwards = dose.estimate < (first + last) / 2
-    ax.annotate(
-        text,
-        xy=(dose.estimate, height),
-        xycoords=ax.get_xaxis_transform(),
-        xytext=(-4 if rightwards else 4, 4),
-        textcoords="offset points",
-        ha="left" if rightwards else "right",
-        va="bottom",
-        fontsize=7.5,
-        color=colour,
-        zorder=5,
-    )
-
-
 def _draw_legend(ax: Axes, result: DoseResponseResult, reference: float) -> None:
     level = f"{result.level:.0%}"
-    types = pd.Series(_shown_types(result.points["exercise_type"]), dtype=object)
+    types = pd.Series(shown_types(result.points["exercise_type"]), dtype=object)
     entries = [
         Line2D([], [], color=ACCENT, lw=1.9, label="Mean effect"),
         Patch(color=BAND, label=f"{level} confidence interval"),
         Line2D([], [], color=ACCENT, lw=0.8, ls=(0, (4, 3)), label=f"{level} prediction interval"),
         Line2D([], [], color=INK, marker="D", ms=5, ls="", label="Reference dose"),
         *(
-            _circle(f"{exercise_label(word)} ({count})", exercise_colour(word))
+            circle(f"{exercise_label(word)} ({count})", exercise_colour(word))
             for word, count in types.value_counts().items()
         ),
     ]
     if (result.points["ref_dose"] != reference).any():
-        entries.append(_circle("Reference arm at another dose", MUTED, hollow=True))
+        entries.append(circle("Reference arm at another dose", MUTED, hollow=True))
     ax.legend(
         handles=entries,
         title="Circles: contrasts of trials (how many), area by weight",
@@ -282,8 +202,3 @@ def _draw_legend(ax: Axes, result: DoseResponseResult, reference: float) -> None
         columnspacing=1.6,
         handletextpad=0.6,
     )
-
-
-def _circle(label: str, colour: str, *, hollow: bool = False) -> Line2D:
-    face = {"mfc": "none", "mew": 1.3} if hollow else {"mew": 0}
-    return Line2D([], [], marker="o", ls="", ms=6.5, color=colour, label=label, **face)

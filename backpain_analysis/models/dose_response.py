@@ -143,7 +143,7 @@ def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
     """Fit the curve to effects that have `dose` and `ref_dose`."""
     dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
     curve = options.curve
-    _check_size(effects, dose, reference, curve, options.dose_name)
+    _check_size(effects, dose, reference, options)
     curve = curve.prepare(np.concatenate([dose, reference]))
     run = _one_stage if options.stages == 1 else _two_stage
     by_ml = replace(options, method="CE" if options.method == "CE" else "ML")
@@ -194,15 +194,18 @@ def _doses(table: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _check_size(
-    effects: Effects, dose: np.ndarray, reference: np.ndarray, curve: Curve, dose_name: str
+    effects: Effects, dose: np.ndarray, reference: np.ndarray, options: Options
 ) -> None:
+    """Enough distinct doses, and trials; common-effect models make do with contrasts."""
+    curve = options.curve
     wanted = len(curve.terms) + len(curve.shape_terms)
     distinct = len(np.unique(np.concatenate([dose, reference]), axis=0))
-    if effects.n_trials <= wanted or distinct <= wanted:
+    units = len(effects) if options.method == "CE" else effects.n_trials
+    if units <= wanted or distinct <= wanted:
         raise ValueError(
-            f"{effects.n_trials} trials with {distinct} distinct doses of {dose_name} cannot "
-            f"carry a {curve.name} curve of {wanted} term(s): use a simpler curve, another dose "
-            "measure, or fewer filters."
+            f"{effects.n_trials} trials with {distinct} distinct doses of {options.dose_name} "
+            f"cannot carry a {curve.name} curve of {wanted} term(s): use a simpler curve, another "
+            "dose measure, or fewer filters."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from backpain_analysis.evidence import Evidence
 from backpain_analysis.evidence.dose import DOSE_LABELS, with_doses
@@ -78,10 +79,10 @@ def evidence(data: Evidence) -> str:
     judged = data.trials["rob_or_pedro"].notna().sum()
     types = exercise["exercise_type"].nunique()
     return (
-        f"{_plural(len(data.trials), 'trial')} {span}, with {number(people, 0)} people "
-        f"randomised and {_plural(len(exercise), 'exercise arm')} of {_plural(types, 'type')}. "
+        f"{plural(len(data.trials), 'trial')} {span}, with {number(people, 0)} people "
+        f"randomised and {plural(len(exercise), 'exercise arm')} of {plural(types, 'type')}. "
         f"Minutes of exercise per week are known for {number(weekly.sum(), 0)} of these arms; "
-        f"an appraisal of the risk of bias is known for {_plural(judged, 'trial')}."
+        f"an appraisal of the risk of bias is known for {plural(judged, 'trial')}."
     )
 
 
@@ -108,7 +109,7 @@ def pooled(
     """
     word, unit = outcome_words(outcome), unit_words(measure)
     digits = 1 if measure == "MD" else 2
-    size = _size(result)
+    size = size_words(result)
     clear = result.ci_low > 0 or result.ci_high < 0
     direction = "lower" if result.estimate < 0 else "higher"
     level = f"{result.level:.0%} CI"
@@ -172,7 +173,7 @@ def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
     """The answer of a dose-response analysis in a few sentences."""
     label, word = DOSE_LABELS.get(result.dose_name, result.dose_name), outcome_words(result.outcome)
     test = result.test_overall()
-    size = _size(result)
+    size = size_words(result)
     verdict = "is related" if test["p_value"] < 1 - result.level else "is not clearly related"
     text = [
         f"In {size}, {word} {verdict} to {label} ({CURVE_WORDS[result.curve.name]}, "
@@ -187,16 +188,17 @@ def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
     return " ".join(text)
 
 
-def _size(result: PoolResult | DoseResponseResult) -> str:
-    """Trials, with the participants where they are known."""
-    size = _plural(result.n_trials, "trial")
+def size_words(result: Any) -> str:
+    """Trials of a result or of effects, with the participants where they are known."""
+    size = plural(result.n_trials, "trial")
     if not result.n_participants:
         return size
     people = f"{number(result.n_participants, 0)} participants"
     if result.unsized_arms:
-        people += f" and {_plural(result.unsized_arms, 'arm')} of unknown size"
+        people += f" and {plural(result.unsized_arms, 'arm')} of unknown size"
     return f"{size} ({people})"
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: "1 trial", "1,200 trials"."""
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"

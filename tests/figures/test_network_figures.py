@@ -33,9 +33,9 @@ def test_graph_has_a_node_a_treatment_and_an_edge_a_comparison(result):
 def test_graph_shows_unknown_sizes_hollow(result):
     from dataclasses import replace
 
-    people = result.data.participants.copy()
-    people["yoga"] = float("nan")
-    ax = replace(result, data=replace(result.data, participants=people)).plot()
+    sizes = result.data.arm_sizes
+    unknown = sizes.assign(participants=sizes["participants"].mask(sizes["treatment"] == "yoga"))
+    ax = replace(result, data=replace(result.data, arm_sizes=unknown)).plot()
     faces = [to_hex(c.get_facecolor()[0]) for c in ax.collections if c.get_gid() == "node"]
     assert faces[result.treatments.index("yoga")] == "#ffffff"
     assert "Yoga" in texts(ax)
@@ -52,7 +52,7 @@ def test_league_writes_both_triangles(result):
 
 def test_forest_is_best_first(result):
     ax = figures.network_forest(result, mcid=10)
-    names = [text for text in texts(ax) if text in figures.EXERCISE_LABELS.values()]
+    names = [text for text in texts(ax) if text in figures.TREATMENT_LABELS.values()]
     assert names[0] == "Pilates" and len(names) == 5
 
 

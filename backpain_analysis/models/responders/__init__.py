@@ -1,0 +1,1 @@
+"""How many people benefit: shares of responders and the number needed to treat."""

@@ -1,0 +1,1 @@
+"""Time: how fast an effect comes, and whether it lasts."""

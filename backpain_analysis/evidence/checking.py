@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from backpain_analysis.datasets.datapackage import Field
 from backpain_analysis.datasets.words import did_you_mean, nearest
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.reading import NEEDED, RawTable, read_tables
-from backpain_analysis.evidence.rules import RULES
+from backpain_analysis.evidence.rules import RULES, Rule
 from backpain_analysis.evidence.schema import (
     MALFORMED,
     TABLES,
@@ -29,6 +31,7 @@ from backpain_analysis.evidence.schema import (
 )
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_PLAIN = r"\A-?\d{1,15}(\.\d{1,15})?\z"
 _MISSING_WORDS = {"n/a", "na", "nan", "nr", "none", "null", "nil", "-", "–", ".", "?", "missing"}
 
 
@@ -55,7 +58,11 @@ def check_evidence(path: str | Path) -> list[Fault]:
 
 
 def check_tables(
-    raw: Mapping[str, RawTable], faults: list[Fault]
+    raw: Mapping[str, RawTable],
+    faults: list[Fault],
+    names: Sequence[str] = TABLES,
+    rules: Sequence[Rule] = RULES,
+    checked: Mapping[str, pd.DataFrame] | None = None,
 ) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
     """Type and check tables of text.
 
@@ -65,17 +72,21 @@ def check_tables(
         The tables that could be read.
     faults
         What reading found already.
+    names, rules
+        The tables there may be, and what must hold within and between them.
+    checked
+        Tables that have been checked already.
 
     Returns
     -------
     tables : dict of DataFrame
-        All four tables, an absent one without rows; none at all if there are faults.
+        All tables of `names`, an absent one without rows; none at all if there are faults.
     faults : list of Fault
         Those given and those found, by table and row.
     """
     faults = list(faults)
     tables = {}
-    for name in TABLES:
+    for name in names:
         if name in raw:
             frame, found = _check_columns(raw[name])
             frame, unreadable = _coerce(frame, raw[name])
@@ -83,13 +94,13 @@ def check_tables(
             faults += found + unreadable
             faults += _schema_faults(frame, raw[name], found + unreadable)
         else:
-            tables[name] = empty_table(name)
+            tables[name] = (checked or {}).get(name, empty_table(name))
     faults += _without_rows(raw)
-    for rule in RULES:
+    for rule in rules:
         faults += [replace(fault, file=raw[fault.table].file) for fault in rule(tables)]
     if not faults:
         return {name: typed(frame, name) for name, frame in tables.items()}, []
-    order = {name: place for place, name in enumerate(TABLES)}
+    order = {name: place for place, name in enumerate(names)}
     faults.sort(key=lambda fault: (order.get(fault.table, -1), fault.row or 0))
     return {}, faults
 
@@ -118,9 +129,9 @@ def _coerce(cells: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[Faul
         if field.kind == "string":
             continue
         text = cells[field.name]
-        numbers = pd.Series([_number(cell) for cell in text], text.index, dtype="float64")
+        numbers = _numbers(text)
         for row in text.index[text.notna() & numbers.isna()]:
-            rule, hint = "not a number", _as_number(text[row])
+            rule, hint = "not a number", as_number(text[row])
             faults.append(Fault(raw.name, raw.file, row, field.name, text[row], rule, hint))
         if field.kind == "integer":
             fraction, huge = numbers % 1 > 0, numbers.abs() >= 2**53
@@ -133,7 +144,19 @@ def _coerce(cells: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[Faul
     return frame, faults
 
 
-def _number(cell: object) -> float:
+def _numbers(text: pd.Series) -> pd.Series:
+    """What `number` gives for each cell, of a whole column where every cell holds a number."""
+    cells = pa.array(text, pa.string())
+    try:
+        if pc.all(pc.match_substring_regex(cells, _PLAIN)).as_py():
+            numbers = cells.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            return pd.Series(numbers, text.index, dtype="float64")
+    except pa.ArrowException:
+        pass
+    return pd.Series([number(cell) for cell in text], text.index, dtype="float64")
+
+
+def number(cell: object) -> float:
     """The number a cell holds, NaN where it holds none."""
     if not isinstance(cell, str) or not _NUMBER.fullmatch(cell):
         return math.nan
@@ -141,12 +164,12 @@ def _number(cell: object) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _as_number(text: str) -> str:
+def as_number(text: str) -> str:
     """How a cell that is no number should be written."""
     if text.lower() in _MISSING_WORDS:
         return "Leave the cell empty where the value is missing."
     plain = text.replace("−", "-").replace("–", "-").replace(",", ".")
-    if not math.isnan(_number(plain)):
+    if not math.isnan(number(plain)):
         return f"Write {plain}."
     return "Give one number with a decimal point and no unit, e.g. 12.5, or leave the cell empty."
 
@@ -156,7 +179,7 @@ def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> It
     try:
         table_schema(raw.name).validate(frame, lazy=True)
         return
-    except pa.errors.SchemaErrors as error:
+    except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
     spec = table_spec(raw.name)
     told = {(fault.row, fault.column) for fault in known}
@@ -169,11 +192,23 @@ def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> It
             text = None if pd.isna(value) else str(value)
             rule, hint = _explained(check, spec.field(column), text)
             yield Fault(raw.name, raw.file, row, column, text, rule, hint)
+    if twice:
+        yield from _repeated(frame, raw, twice)
+
+
+def _repeated(frame: pd.DataFrame, raw: RawTable, twice: set[int]) -> Iterator[Fault]:
+    """Rows with the key of a row above them; a row whose key is not whole repeats none."""
+    spec = table_spec(raw.name)
+    keys = list(spec.unique)
+    whole = frame[[key for key in keys if spec.field(key).required]].notna().all(axis=1)
+    first = frame.index.to_series().groupby([frame[key] for key in keys], dropna=False)
+    first = first.transform("first")
+    column = keys[-1] if keys[-1].endswith("_id") else None
     for row in sorted(twice):
-        hint = f"Rows are told apart by {', '.join(spec.unique)}."
-        key = frame.loc[row, spec.unique[-1]] if raw.name in NEEDED else None
-        column = spec.unique[-1] if raw.name in NEEDED else None
-        yield Fault(raw.name, raw.file, row, column, key, "row is there twice", hint)
+        if whole[row]:
+            hint = f"Row {first[row]} has the same {', '.join(keys)}. Keep one of them."
+            value = frame.loc[row, column] if column else None
+            yield Fault(raw.name, raw.file, row, column, value, "row is there twice", hint)
 
 
 def _explained(check: str, field: Field, value: str | None) -> tuple[str, str]:
@@ -195,7 +230,7 @@ def _explained(check: str, field: Field, value: str | None) -> tuple[str, str]:
 
 
 def _without_rows(raw: Mapping[str, RawTable]) -> Iterator[Fault]:
-    """Trials and arms have rows, and so has one table of results."""
+    """Every needed table has rows, and so has one table of results."""
     bare = [name for name, table in raw.items() if table.cells.empty]
     for name in NEEDED:
         if name in bare:

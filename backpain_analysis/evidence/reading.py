@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import openpyxl
@@ -16,11 +17,11 @@ import pandas as pd
 from openpyxl.utils.exceptions import InvalidFileException
 from pyarrow import ArrowException
 
+from backpain_analysis.evidence.columns import frame_cells, plain_csv_cells
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.schema import TABLES
 
-NEEDED = ("trials", "arms")
-_SUFFIXES = (".csv", ".parquet")
+NEEDED = ("trials", "arms", "interventions", "scores")
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,18 @@ class RawTable:
     cells: pd.DataFrame
 
 
-def read_tables(path: Path) -> tuple[dict[str, RawTable], list[Fault]]:
-    """Read the tables of a folder (CSV or Parquet) or of one XLSX workbook.
+def read_tables(
+    path: Path, names: Sequence[str] = TABLES
+) -> tuple[dict[str, RawTable], list[Fault]]:
+    """Read the tables of a folder (CSV, Parquet or XLSX) or of one XLSX workbook.
 
     Parameters
     ----------
     path
-        Folder with ``trials``, ``arms``, ``outcomes`` and ``contrasts`` as ``.csv`` or
-        ``.parquet``, or a workbook with sheets of these names. Only read, never written.
+        Folder with a ``.csv``, ``.parquet`` or ``.xlsx`` file for each table, or one workbook
+        with a sheet for each. Only read, never written.
+    names
+        `TABLES` or `PARTICIPANT_TABLES`.
 
     Returns
     -------
@@ -56,45 +61,53 @@ def read_tables(path: Path) -> tuple[dict[str, RawTable], list[Fault]]:
     if not path.exists():
         raise FileNotFoundError(
             f"Nothing at {path}: give a folder of CSV or Parquet tables "
-            f"({', '.join(TABLES)}) or one XLSX workbook with sheets of these names."
+            f"({', '.join(names)}) or one XLSX workbook with sheets of these names."
         )
     faults: list[Fault] = []
     if path.is_dir():
-        tables = _read_folder(path, faults)
+        tables = _read_folder(path, names, faults)
     elif path.suffix.lower() == ".xlsx":
-        tables = _read_workbook(path, faults)
+        tables = _read_workbook(path, names, faults)
     else:
         hint = "Give a folder of CSV or Parquet tables, or one XLSX workbook."
         return {}, [Fault(None, path.name, None, None, None, "not a folder or workbook", hint)]
     if path.is_dir() or tables:
-        faults.extend(_absent(tables, faults, path))
+        faults.extend(_absent(tables, names, faults, path))
     return tables, faults
 
 
 def raw_from_frame(name: str, file: str, frame: pd.DataFrame, faults: list[Fault]) -> RawTable:
     """A table in memory or from Parquet as a `RawTable`; row 2 is the frame's first."""
+    if (cells := frame_cells(frame)) is not None:
+        return RawTable(name, file, cells)
     rows = frame.astype(object).itertuples(index=False, name=None)
     header = [str(column) for column in frame.columns]
     return _to_raw(name, file, [header, *rows], faults)
 
 
-def read_label(folder: Path) -> tuple[str, str | None]:
-    """Name and version of a data set: from its ``datapackage.json``, else the path's own name."""
+def read_descriptor(folder: Path) -> dict[str, Any]:
+    """The content of a folder's ``datapackage.json``; empty where there is none to be read."""
     descriptor = folder / "datapackage.json"
     if not descriptor.is_file():
-        return folder.stem, None
+        return {}
     try:
         content = json.loads(descriptor.read_text(encoding="utf-8-sig"))
-        version = content.get("version")
-        return str(content.get("name", folder.stem)), None if version is None else str(version)
-    except (ValueError, AttributeError):
-        return folder.stem, None
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def _read_folder(folder: Path, faults: list[Fault]) -> dict[str, RawTable]:
+def read_label(folder: Path) -> tuple[str, str | None]:
+    """Name and version of a data set: from its ``datapackage.json``, else the path's own name."""
+    content = read_descriptor(folder)
+    version = content.get("version")
+    return str(content.get("name", folder.stem)), None if version is None else str(version)
+
+
+def _read_folder(folder: Path, names: Sequence[str], faults: list[Fault]) -> dict[str, RawTable]:
     tables = {}
-    for name in TABLES:
-        found = [folder / f"{name}{suffix}" for suffix in _SUFFIXES]
+    for name in names:
+        found = [folder / f"{name}{suffix}" for suffix in _READERS]
         found = [file for file in found if file.is_file()]
         if len(found) > 1:
             files = " and ".join(file.name for file in found)
@@ -102,13 +115,14 @@ def _read_folder(folder: Path, faults: list[Fault]) -> dict[str, RawTable]:
                 Fault(name, files, None, None, None, "table is there twice", "Keep one of them.")
             )
         elif found:
-            read = _read_csv if found[0].suffix == ".csv" else _read_parquet
-            if (table := read(name, found[0], faults)) is not None:
+            if (table := _READERS[found[0].suffix](name, found[0], faults)) is not None:
                 tables[name] = table
     return tables
 
 
 def _read_csv(name: str, file: Path, faults: list[Fault]) -> RawTable | None:
+    if (cells := plain_csv_cells(file)) is not None:
+        return RawTable(name, file.name, cells)
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -138,17 +152,34 @@ def _read_parquet(name: str, file: Path, faults: list[Fault]) -> RawTable | None
     return raw_from_frame(name, file.name, frame, faults)
 
 
-def _read_workbook(file: Path, faults: list[Fault]) -> dict[str, RawTable]:
+def _read_only_sheet(name: str, file: Path, faults: list[Fault]) -> RawTable | None:
+    """The sheet of a table's own workbook: that of its name, else the first."""
+    if (book := open_workbook(file, faults)) is None:
+        return None
+    sheet = book[name] if name in book.sheetnames else book.worksheets[0]
+    return _to_raw(name, file.name, list(sheet.iter_rows(values_only=True)), faults)
+
+
+_READERS = {".csv": _read_csv, ".parquet": _read_parquet, ".xlsx": _read_only_sheet}
+
+
+def open_workbook(file: Path, faults: list[Fault]) -> openpyxl.Workbook | None:
+    """An XLSX workbook, or None (and a fault) where the file is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles it does not keep
-            book = openpyxl.load_workbook(file, data_only=True)
+            return openpyxl.load_workbook(file, data_only=True)
     except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
         rule = f"not readable as an XLSX workbook ({error})"
         faults.append(Fault(None, file.name, None, None, None, rule, "Save it again as XLSX."))
+        return None
+
+
+def _read_workbook(file: Path, names: Sequence[str], faults: list[Fault]) -> dict[str, RawTable]:
+    if (book := open_workbook(file, faults)) is None:
         return {}
     tables = {}
-    for name in TABLES:
+    for name in names:
         if name in book.sheetnames:
             rows = list(book[name].iter_rows(values_only=True))
             if (table := _to_raw(name, file.name, rows, faults)) is not None:
@@ -197,13 +228,15 @@ def _text(cell: object) -> str:
     return "" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell)
 
 
-def _absent(tables: dict[str, RawTable], faults: Sequence[Fault], path: Path) -> Iterator[Fault]:
+def _absent(
+    tables: dict[str, RawTable], names: Sequence[str], faults: Sequence[Fault], path: Path
+) -> Iterator[Fault]:
     """Faults of the tables that should be there and are neither read nor reported already."""
     there = {*tables, *(fault.table for fault in faults)}
     where = f"{path.name}, as {'a sheet' if path.is_file() else '.csv or .parquet'}"
-    for name in NEEDED:
-        if name not in there:
+    for name in names:
+        if name in NEEDED and name not in there:
             yield Fault(name, None, None, None, None, "table is missing", f"Add it to {where}.")
-    if not there & {"outcomes", "contrasts"}:
+    if "outcomes" in names and not there & {"outcomes", "contrasts"}:
         rule = "no results: both outcomes and contrasts are missing"
         yield Fault(None, path.name, None, None, None, rule, f"Add one of them to {where}.")

@@ -46,7 +46,7 @@ def arm_against_itself(tables: Tables) -> Iterator[Fault]:
     contrasts = tables["contrasts"]
     broken = contrasts["arm_id"] == contrasts["ref_arm_id"]
     hint = "Name the arm it was compared with."
-    yield from _faults("contrasts", contrasts, broken, "ref_arm_id", "arm against itself", hint)
+    yield from broken_rows("contrasts", contrasts, broken, "ref_arm_id", "arm against itself", hint)
 
 
 def comparator_of_exercise(tables: Tables) -> Iterator[Fault]:
@@ -55,10 +55,10 @@ def comparator_of_exercise(tables: Tables) -> Iterator[Fault]:
     has_type = arms["comparator_type"].notna()
     exercise = arms["exercise_type"].notna() & (arms["exercise_type"] != "none")
     rule, hint = "comparator type of an exercise arm", "Leave it empty, or set exercise_type none."
-    yield from _faults("arms", arms, exercise & has_type, "comparator_type", rule, hint)
+    yield from broken_rows("arms", arms, exercise & has_type, "comparator_type", rule, hint)
     none = arms["exercise_type"] == "none"
     rule, hint = "arm without exercise and without comparator type", "Say what the arm received."
-    yield from _faults("arms", arms, none & ~has_type, "comparator_type", rule, hint)
+    yield from broken_rows("arms", arms, none & ~has_type, "comparator_type", rule, hint)
 
 
 def scale_order(tables: Tables) -> Iterator[Fault]:
@@ -67,7 +67,7 @@ def scale_order(tables: Tables) -> Iterator[Fault]:
         frame = tables[name]
         broken = frame["scale_max"] <= frame["scale_min"]
         hint = "scale_min is {scale_min}: scale_max must be above it."
-        yield from _faults(name, frame, broken, "scale_max", "scale without width", hint)
+        yield from broken_rows(name, frame, broken, "scale_max", "scale without width", hint)
 
 
 def mean_on_scale(tables: Tables) -> Iterator[Fault]:
@@ -78,7 +78,7 @@ def mean_on_scale(tables: Tables) -> Iterator[Fault]:
     outside = (mean < frame["scale_min"]) | (mean > frame["scale_max"])
     hint = "The scale is {scale_min} to {scale_max}; a change needs value_type to say so."
     broken = level & sensible & outside
-    yield from _faults("outcomes", frame, broken, "mean", "mean outside its scale", hint)
+    yield from broken_rows("outcomes", frame, broken, "mean", "mean outside its scale", hint)
 
 
 def spread_complete(tables: Tables) -> Iterator[Fault]:
@@ -88,13 +88,13 @@ def spread_complete(tables: Tables) -> Iterator[Fault]:
     limits = frame[["lower", "upper"]].notna()
     broken = kind.isin(["sd", "se"]) & ~single
     rule, hint = "dispersion type without its value", "Put the sd or se into dispersion."
-    yield from _faults("outcomes", frame, broken, "dispersion_type", rule, hint)
+    yield from broken_rows("outcomes", frame, broken, "dispersion_type", rule, hint)
     broken = kind.isin(["ci95", "iqr", "range"]) & ~limits.all(axis=1)
     hint = "Put both limits into lower and upper."
-    yield from _faults("outcomes", frame, broken, "dispersion_type", rule, hint)
+    yield from broken_rows("outcomes", frame, broken, "dispersion_type", rule, hint)
     broken = kind.isna() & (single | limits.any(axis=1))
     rule, hint = "spread without dispersion type", "Say what it is: sd, se, ci95, iqr or range."
-    yield from _faults("outcomes", frame, broken, "dispersion_type", rule, hint)
+    yield from broken_rows("outcomes", frame, broken, "dispersion_type", rule, hint)
 
 
 def limits_in_order(tables: Tables) -> Iterator[Fault]:
@@ -103,7 +103,7 @@ def limits_in_order(tables: Tables) -> Iterator[Fault]:
         frame = tables[name]
         hint = f"{low} is {{{low}}}: {high} must not be below it."
         broken = frame[high] < frame[low]
-        yield from _faults(name, frame, broken, high, "upper limit below lower limit", hint)
+        yield from broken_rows(name, frame, broken, high, "upper limit below lower limit", hint)
 
 
 def value_in_limits(tables: Tables) -> Iterator[Fault]:
@@ -113,7 +113,7 @@ def value_in_limits(tables: Tables) -> Iterator[Fault]:
         outside = (frame[value] < frame[low]) | (frame[value] > frame[high])
         hint = f"{low} is {{{low}}}, {high} is {{{high}}}."
         broken = outside & ~(frame[high] < frame[low])
-        yield from _faults(name, frame, broken, value, f"{value} outside its interval", hint)
+        yield from broken_rows(name, frame, broken, value, f"{value} outside its interval", hint)
 
 
 def analysed_not_above_randomised(tables: Tables) -> Iterator[Fault]:
@@ -125,7 +125,7 @@ def analysed_not_above_randomised(tables: Tables) -> Iterator[Fault]:
     frame = frame.assign(randomised=randomised)
     broken = frame["n"].astype("float64") > randomised
     hint = "The arm has {randomised} randomised."
-    yield from _faults("outcomes", frame, broken, "n", "more analysed than randomised", hint)
+    yield from broken_rows("outcomes", frame, broken, "n", "more analysed than randomised", hint)
 
 
 def arms_not_above_trial(tables: Tables) -> Iterator[Fault]:
@@ -138,7 +138,7 @@ def arms_not_above_trial(tables: Tables) -> Iterator[Fault]:
     broken = frame["in_arms"] > frame["n_randomised"].astype("float64")
     rule = "fewer randomised than its arms hold"
     hint = "Its arms hold {in_arms}; if each participant passes through all, design is crossover."
-    yield from _faults("trials", frame, broken, "n_randomised", rule, hint)
+    yield from broken_rows("trials", frame, broken, "n_randomised", rule, hint)
 
 
 _INTERVALS = (
@@ -160,7 +160,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _faults(
+def broken_rows(
     table: str, frame: pd.DataFrame, broken: pd.Series, column: str, rule: str, hint: str
 ) -> Iterator[Fault]:
     """A fault for every broken row; `hint` may name columns of the row in braces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -23,16 +24,52 @@ version (Patrick 1995, doi 10.1097/00007632-199509000-00011); ODI: per cent (Fai
 """
 
 
-def with_limits(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `outcomes` or `contrasts` with scale limits filled where the instrument fixes them.
+WIDEST_LIMITS = {
+    **FIXED_LIMITS,
+    "VAS": (0.0, 100.0),
+    "NRS": (0.0, 100.0),
+    "NRS0_6": (0.0, 6.0),
+    "CPGS_pain": (0.0, 100.0),
+    "CPGS_disability": (0.0, 100.0),
+    "SF_MPQ": (0.0, 45.0),
+    "PPI": (0.0, 5.0),
+    "QBPDS": (0.0, 100.0),
+    "NDI": (0.0, 100.0),
+    "PDI": (0.0, 70.0),
+    "EQ5D_VAS": (0.0, 100.0),
+    "TSK": (17.0, 68.0),
+    "TSK11": (11.0, 44.0),
+    "FABQ": (0.0, 96.0),
+    "PCS": (0.0, 52.0),
+    "PSEQ": (0.0, 60.0),
+    "HADS": (0.0, 42.0),
+    "BDI": (0.0, 63.0),
+}
+"""The widest range of each instrument: no form of it gives a value outside.
 
-    Adds `scale_source`: "reported", "instrument" (see `FIXED_LIMITS`) or missing.
+VAS: 100 mm; NRS: up to 101 points (Jensen 1986, Pain 27:117). Sums of items: CPGS subscales are
+rescaled to 100 (Von Korff 1992, Pain 50:133); SF-MPQ 15 x 0-3 (Melzack 1987, Pain 30:191), PPI
+0-5 (Melzack 1975, Pain 1:277); QBPDS 20 x 0-5 (Kopec 1995, Spine 20:341); NDI 10 x 0-5 or per
+cent (Vernon 1991, JMPT 14:409); PDI 7 x 0-10 (Tait 1990, Pain 40:171); TSK 17 x 1-4 (Vlaeyen
+1995, Pain 62:363), TSK-11 11 x 1-4 (Woby 2005, Pain 117:137); FABQ 16 x 0-6 (Waddell 1993, Pain
+52:157); PCS 13 x 0-4 (Sullivan 1995, Psychol Assess 7:524); PSEQ 10 x 0-6 (Nicholas 2007, Eur J
+Pain 11:153); HADS 14 x 0-3 (Zigmond 1983, Acta Psychiatr Scand 67:361); BDI 21 x 0-3 (Beck 1961,
+Arch Gen Psychiatry 4:561). They serve to catch impossible scores, never to rescale.
+"""
+
+
+def with_limits(
+    table: pd.DataFrame, of_instruments: Mapping[str, tuple[float, float]] = FIXED_LIMITS
+) -> pd.DataFrame:
+    """Rows of `outcomes`, `contrasts` or `scores` with scale limits filled where known.
+
+    Adds `scale_source`: "reported", "instrument" (of `of_instruments`) or missing.
     """
     table = table.copy()
     known = table["scale_min"].notna() & table["scale_max"].notna()
     table["scale_source"] = pd.Series(pd.NA, table.index, dtype="string")
     table.loc[known, "scale_source"] = "reported"
-    for instrument, (low, high) in FIXED_LIMITS.items():
+    for instrument, (low, high) in of_instruments.items():
         rows = ~known & (table["instrument"] == instrument)
         table.loc[rows, "scale_min"] = low
         table.loc[rows, "scale_max"] = high

@@ -1,4 +1,4 @@
-"""The shape of the four evidence tables, built from ``data/trials/datapackage.json``."""
+"""The shape of the trial and participant tables, built from their ``datapackage.json``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.datapackage import Field, Table, read_datapackage
 
 TABLES = ("trials", "arms", "outcomes", "contrasts")
+PARTICIPANT_TABLES = ("interventions", "scores", "participants")
 
 UNKNOWN_WORD = "unknown word"
 TOO_LOW = "below the smallest possible value"
@@ -19,8 +20,9 @@ MALFORMED = "not written as it should be"
 
 
 def table_spec(name: str) -> Table:
-    """Columns, keys and vocabularies of one of the four tables."""
-    return read_datapackage(data_dir() / "trials").tables[name]
+    """Columns, keys and vocabularies of one of the tables."""
+    folder = "participants" if name in PARTICIPANT_TABLES else "trials"
+    return read_datapackage(data_dir() / folder).tables[name]
 
 
 def vocabulary(table: str, column: str) -> tuple[str, ...]:
@@ -30,7 +32,7 @@ def vocabulary(table: str, column: str) -> tuple[str, ...]:
 
 @cache
 def table_schema(name: str) -> pa.DataFrameSchema:
-    """The pandera schema of one of the four tables: types, ranges, words, patterns, keys.
+    """The pandera schema of one of the tables: types, ranges, words, patterns, keys.
 
     Further columns are allowed. Every failure carries one of this module's phrases as message.
     """

@@ -16,6 +16,8 @@ from backpain_analysis.figures.style import (
     exercise_label,
     figure_style,
     new_axes,
+    outcome_label,
+    population_label,
     readable,
     shortened,
     tick_text,
@@ -26,13 +28,21 @@ ROW_HEIGHT = 0.23
 COLOURS = {"against no exercise": ACCENT, "before and after": MUTED}
 
 
-def sensitivity(changes: pd.DataFrame, *, kpa: bool = False, ax: Axes | None = None) -> Axes:
+def sensitivity(
+    changes: pd.DataFrame,
+    outcome: str = "pressure_pain_threshold",
+    *,
+    kpa: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
     """Forest plot of threshold changes: single bouts and programmes, populations side by side.
 
     Parameters
     ----------
     changes : DataFrame
         From `effects.sensitivity.sensitivity_changes`.
+    outcome : str
+        What changed; thresholds are higher in less sensitive people.
     kpa : bool
         Kilopascals, where the unit is a pressure, instead of standardised changes.
     ax : Axes, optional
@@ -73,7 +83,7 @@ def sensitivity(changes: pd.DataFrame, *, kpa: bool = False, ax: Axes | None = N
             value = getattr(row, y)
             ax.plot(value, place, "o", color=colour, ms=4.5, gid="change")
             cut_arrows(ax, place, row.low, row.high, (-bound, bound), colour)
-            people = readable(row.population).lower()
+            people = population_label(row.population).lower()
             cells["who"].append(Cell(f"{shortened(row.label, 20)}, {people}"))
             cells["what"].append(Cell(shortened(exercise_label(row.exercise_type), 18)))
             cells["site"].append(Cell(row.site, muted=True))
@@ -82,7 +92,8 @@ def sensitivity(changes: pd.DataFrame, *, kpa: bool = False, ax: Axes | None = N
         ax.spines["left"].set_visible(False)
         ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
         unit = "kPa" if kpa else "SD"
-        ax.set_xlabel(f"Change of the pressure pain threshold ({unit}); right: less sensitive")
+        side = "; right: less sensitive" if outcome == "pressure_pain_threshold" else ""
+        ax.set_xlabel(f"Change of {outcome_label(outcome).lower()} ({unit}){side}")
         left = [
             Column("", cells["who"], "left"),
             Column("Exercise", cells["what"], "left"),

@@ -41,15 +41,6 @@ EXERCISE_LABELS = {
     "general_mixed": "General / mixed",
     "functional_restoration": "Functional restoration",
     "none": "No exercise",
-    "inactive": "Inactive control",
-    "no_treatment": "No treatment",
-    "waitlist": "Waiting list",
-    "usual_care": "Usual care",
-    "education_advice": "Education / advice",
-    "aerobic": "Aerobic",
-    "core_motor_control": "Core / motor control",
-    "stretching": "Stretching",
-    "mind_body": "Yoga / tai chi",
 }
 
 EXERCISE_COLOURS = {
@@ -71,6 +62,21 @@ EXERCISE_COLOURS = {
     "general_mixed": "#7f7f7f",
     "functional_restoration": "#3d3d3d",
     "none": "#bdbdbd",
+}
+"""Hues of Okabe & Ito 2008 (https://jfly.uni-koeln.de/color/); a family shares one hue."""
+
+TREATMENT_LABELS = EXERCISE_LABELS | {
+    "inactive": "Inactive control",
+    "no_treatment": "No treatment",
+    "waitlist": "Waiting list",
+    "usual_care": "Usual care",
+    "education_advice": "Education / advice",
+    "aerobic": "Aerobic",
+    "core_motor_control": "Core / motor control",
+    "stretching": "Stretching",
+    "mind_body": "Yoga / tai chi",
+}
+TREATMENT_COLOURS = EXERCISE_COLOURS | {
     "inactive": "#bdbdbd",
     "aerobic": "#0072b2",
     "low_impact_aerobic": "#4b9fd1",
@@ -80,7 +86,15 @@ EXERCISE_COLOURS = {
     "mind_body": "#882d67",
     "exercise": "#0072b2",
 }
-"""Hues of Okabe & Ito 2008 (https://jfly.uni-koeln.de/color/); a family shares one hue."""
+"""Also controls, and types lumped into families (see `effects.lumping`)."""
+
+POPULATION_LABELS = {
+    "acute_lbp": "Acute low back pain",
+    "subacute_lbp": "Subacute low back pain",
+    "chronic_nslbp": "Chronic low back pain",
+    "recurrent_lbp": "Recurrent low back pain",
+    "mixed_lbp": "Low back pain, mixed",
+}
 
 OUTCOME_LABELS = {
     "pain_intensity": "Pain intensity",
@@ -153,18 +167,23 @@ def new_axes(width: float = WIDTH, height: float = 4.5) -> Axes:
 
 
 def exercise_label(exercise_type: str) -> str:
-    """An exercise type as readers write it: "aerobic_walking" is "Walking"."""
-    return EXERCISE_LABELS.get(exercise_type, readable(exercise_type))
+    """A treatment as readers write it: "aerobic_walking" is "Walking"."""
+    return TREATMENT_LABELS.get(exercise_type, readable(exercise_type))
 
 
 def exercise_colour(exercise_type: str) -> str:
-    """The fixed colour of an exercise type; unknown types are grey."""
-    return EXERCISE_COLOURS.get(exercise_type, MUTED)
+    """The fixed colour of a treatment; unknown ones are grey."""
+    return TREATMENT_COLOURS.get(exercise_type, MUTED)
 
 
 def outcome_label(outcome: str) -> str:
     """An outcome as readers write it: "pain_intensity" is "Pain intensity"."""
     return OUTCOME_LABELS.get(outcome, readable(outcome))
+
+
+def population_label(population: str) -> str:
+    """A population as readers write it: "acute_lbp" is "Acute low back pain"."""
+    return POPULATION_LABELS.get(population, readable(population))
 
 
 def readable(word: str) -> str:

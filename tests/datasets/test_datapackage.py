@@ -11,8 +11,10 @@ import pytest
 from backpain_analysis.datasets import data_dir, load_reference, reference_names
 from backpain_analysis.datasets.datapackage import read_datapackage
 from backpain_analysis.evidence import load_evidence
+from backpain_analysis.evidence.participants import load_participants
 
-PACKAGES = {folder: read_datapackage(data_dir() / folder) for folder in ("trials", "reference")}
+FOLDERS = ("trials", "reference", "participants")
+PACKAGES = {folder: read_datapackage(data_dir() / folder) for folder in FOLDERS}
 TABLES = [(folder, table) for folder, found in PACKAGES.items() for table in found.tables.values()]
 IDS = [f"{folder}/{table.path}" for folder, table in TABLES]
 CODEBOOK = (data_dir() / "README.md").read_text(encoding="utf-8")
@@ -82,6 +84,17 @@ def test_sizes_the_codebook_tells_are_those_of_the_tables():
     assert PACKAGES["trials"].version in CODEBOOK
 
 
+def test_synthetic_participants_are_said_to_be_so():
+    data = load_participants()
+    content = json.loads((data_dir() / "participants" / "datapackage.json").read_text("utf-8"))
+    assert (
+        data.synthetic and "synthetic" in data.name and "made-up" in content["description"].lower()
+    )
+    people = len(data.interventions[["trial_id", "participant_id"]].drop_duplicates())
+    size = f"{people} synthetic participants of {data.interventions['trial_id'].nunique()} trials"
+    assert f"{size}, with known truth, version {data.version}" in CODEBOOK
+
+
 def test_gaps_the_codebook_tells_are_those_of_the_tables():
     evidence = load_evidence()
     trials, outcomes = evidence.trials, evidence.outcomes
@@ -122,10 +135,14 @@ def test_reference_table_keeps_to_its_descriptor(name):
     assert not table.unique or not frame.duplicated(list(table.unique)).any()
 
 
-def test_exercise_types_are_the_same_everywhere():
+def test_words_are_the_same_everywhere():
     arms = PACKAGES["trials"].tables["arms"].field("exercise_type").vocabulary
     reference = PACKAGES["reference"].tables
     for name in ("met_defaults", "met_values"):
         assert reference[name].field("exercise_type").vocabulary == arms[1:]
     assert arms[0] == "none"
+    own = PACKAGES["participants"].tables
+    assert own["interventions"].field("exercise_type").vocabulary == arms
+    instruments = PACKAGES["trials"].tables["outcomes"].field("instrument").vocabulary
+    assert own["scores"].field("instrument").vocabulary == instruments
     assert set(load_reference("met_defaults")["exercise_type"]) == set(arms[1:])

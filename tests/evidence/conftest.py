@@ -1,4 +1,4 @@
-"""Two made-up trials as CSV files, without a fault, to break one cell at a time."""
+"""Made-up tables as CSV files, without a fault, to break one cell at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backpain_analysis.evidence import Fault, check_evidence
+from backpain_analysis.evidence.participants_checking import check_participants
 
 TABLES = {
     "trials": """\
@@ -93,3 +94,50 @@ def broken(tables: Tables) -> Callable[..., Fault]:
         return fault
 
     return set_and_check
+
+
+PARTICIPANT_TABLES = {
+    "interventions": """\
+trial_id,participant_id,exercise_type,prescribed_sessions_per_week,attended_sessions_per_week,\
+minutes_per_session,start_week,end_week,intensity
+t1,p1,yoga,2,1.5,60,0,12,low
+t1,p2,pilates,2,2,60,0,12,
+t1,p3,none,,,,,,
+""",
+    "scores": """\
+trial_id,participant_id,week,instrument,value,scale_min,scale_max
+t1,p1,0,NRS,6,0,10
+t1,p1,12,NRS,3,0,10
+t1,p2,0,NRS,5,0,10
+t1,p2,0,RMDQ,12,,
+t1,p3,0,NRS,7,0,10
+t1,p3,12,NRS,,0,10
+""",
+    "participants": """\
+trial_id,participant_id,age,sex,smoking
+t1,p1,50,female,never
+t1,p2,61.5,male,
+t1,p3,,,current
+""",
+}
+
+
+@dataclass(frozen=True)
+class ParticipantTables(Tables):
+    """Participants' tables of one trial, without a fault, to break."""
+
+    def told(self) -> list[str]:
+        return [str(fault) for fault in check_participants(self.folder)]
+
+    def add(self, table: str, *cells: str) -> None:
+        self.write(table, [*self.rows(table), list(cells)])
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> ParticipantTables:
+    """Three participants in a folder of their own."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in PARTICIPANT_TABLES.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    return ParticipantTables(folder)

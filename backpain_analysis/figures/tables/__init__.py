@@ -27,6 +27,7 @@ from backpain_analysis.figures.tables.verdicts import (
     downgrades,
     findings,
     moderators,
+    populations,
     published_effects,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "lumpings",
     "moderators",
     "pooled",
+    "populations",
     "predictions",
     "published_doses",
     "published_effects",

@@ -34,6 +34,7 @@ def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
         if pd.isna(row.estimate):
             continue
         year = "" if pd.isna(row.year) else f" {int(row.year)}"
+        year = "" if year.strip() in str(row.review) else year
         known = pd.notna(row.ci_low)
         text = interval_text(row.estimate, row.ci_low, row.ci_high, 2)
         rows.append(
@@ -45,6 +46,7 @@ def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
                 "Studies": MISSING if pd.isna(row.k) else str(int(row.k)),
                 "Measure": row.measure,
                 "Effect [95% CI]": text if known else number(row.estimate, 2),
+                "Note": MISSING if pd.isna(row.note) else row.note,
             }
         )
     return table(pd.DataFrame(rows), title=title)

@@ -6,8 +6,8 @@ import pandas as pd
 
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.figures.style import exercise_label
-from backpain_analysis.figures.tables.effects import MISSING, interval_text, p_value
+from backpain_analysis.figures.style import exercise_label, population_label
+from backpain_analysis.figures.tables.effects import MISSING, interval_text, p_value, pooled
 from backpain_analysis.models.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
 from backpain_analysis.models.claims.claims import Claims
 from backpain_analysis.models.findings import Findings, published
@@ -37,6 +37,12 @@ def moderators(found: Moderation, *, title: str) -> Table:
         for row in found.table.itertuples()
     ]
     return table(pd.DataFrame(rows), title=title)
+
+
+def populations(found: Moderation, *, title: str) -> Table:
+    """The effect in each population by itself."""
+    results = {population_label(name): one for name, one in found.by_population().items()}
+    return pooled(results, measure=found.measure, title=title)
 
 
 def adverse_events(evidence: Evidence, *, title: str) -> Table:

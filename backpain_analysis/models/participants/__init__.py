@@ -1,0 +1,1 @@
+"""Models of participants over time."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,9 @@ from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from backpain_analysis.reporting import Notebook, Suite
-    from backpain_analysis.reporting.build import Outcome
+    from backpain_analysis.reporting.events import Listen
+
+SITE = Path("reports/site")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -87,29 +89,123 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Set a parameter."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports/site"),
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = SITE,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Reports at a time; by default one a processor.")
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run also what is finished, from the same inputs.")
+    ] = False,
+    warm: Annotated[
+        bool, typer.Option(help="Start runs from an interpreter that has imported everything.")
+    ] = True,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Run on this Dask cluster, tcp://… or tls://….")
+    ] = None,
+    tls_ca: Annotated[str | None, typer.Option(help="PEM file of who signs certificates.")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="PEM file of our certificate.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="PEM file of our key.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events, a line of JSON each.")
+    ] = False,
 ) -> None:
-    """Run a suite or a notebook and write its HTML reports.
+    """Run a suite or a notebook and write its HTML reports; what is finished is not done twice.
 
     For example:
 
     * `backpain report run`
     * `backpain report run my-suite.yml --out my-site`
     * `backpain report run 03_dose_response -p dose sessions_per_week -p mcid 10`
+    * `backpain report run my-suite.yml --scheduler tcp://scheduler:8786`
     """
     with _one_message():
+        if warm and not scheduler:
+            _warm_up()
         from backpain_analysis.reporting import run_suite, with_parameters
+        from backpain_analysis.reporting.cluster import Scheduler
 
         suite = with_parameters(_suite(what), dict(_pair(text) for text in parameter or []))
-        with _progress(len(suite.reports), out) as tell:
-            outcomes = run_suite(suite, out, jobs=jobs, progress=tell)
+        cluster = Scheduler(scheduler, tls_ca, tls_cert, tls_key) if scheduler else None
+        with _listener(as_json) as listen:
+            outcomes = run_suite(
+                suite, out, jobs=jobs, scheduler=cluster, fresh=fresh, forked=warm, listen=listen
+            )
     failed = [outcome for outcome in outcomes if outcome.error]
-    print(f"{len(outcomes) - len(failed)} finished, {len(failed)} failed: {out / 'index.html'}")
+    if not as_json:
+        for outcome in failed:
+            print(f"failed  {out / outcome.report.name}.html  {outcome.error.splitlines()[0]}")
+        print(f"{len(outcomes) - len(failed)} finished, {len(failed)} failed: {out / 'index.html'}")
     if failed:
         raise typer.Exit(1)
+
+
+@report.command("verify")
+def verify(
+    site: Annotated[Path, typer.Argument(metavar="[SITE]", help="A built site.")] = SITE,
+    evidence: Annotated[
+        Path | None, typer.Option(help="The evidence, if it is not the bundled trials.")
+    ] = None,
+) -> None:
+    """Run a site's reports again and compare them with it, byte by byte.
+
+    For example:
+
+    * `backpain report verify`
+    * `backpain report verify my-site --evidence my-trials/`
+    """
+    with _one_message():
+        _warm_up()
+        from backpain_analysis.reporting import verify_site
+
+        with _listener() as listen:
+            verdict = verify_site(site, evidence=evidence, listen=listen)
+    for change in verdict.changed:
+        print(f"changed    {change}")
+    for name in verdict.different:
+        print(f"different  {site / name}")
+    print(f"{len(verdict.same)} files are the same, {len(verdict.different)} are not")
+    if verdict.different:
+        raise typer.Exit(1)
+
+
+@report.command("serve")
+def serve(
+    site: Annotated[Path, typer.Argument(metavar="[SITE]", help="A built site.")] = SITE,
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000,
+) -> None:
+    """Look at a built site on this machine, until Ctrl-C.
+
+    For example:
+
+    * `backpain report serve`
+    * `backpain report serve my-site --port 8080`
+    """
+    with _one_message():
+        from backpain_analysis.reporting.serve import serve
+
+        server = serve(site, port)
+    print(f"http://localhost:{server.server_port}/")
+    with server, suppress(KeyboardInterrupt):
+        server.serve_forever()
+
+
+@report.command("pdf")
+def pdf(
+    source: Annotated[Path, typer.Argument(metavar="[SITE | PAGE]", help="What to print.")] = SITE,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = SITE / "pdf",
+) -> None:
+    """Print reports as PDF with the Chromium of this machine.
+
+    For example:
+
+    * `backpain report pdf`
+    * `backpain report pdf my-site/pooled-pain.html --out .`
+    """
+    with _one_message():
+        from backpain_analysis.reporting.pdf import make_pdf
+
+        for path in make_pdf(source, out):
+            print(path)
 
 
 @report.command("list")
@@ -237,27 +333,23 @@ def _table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> 
     return table
 
 
+def _warm_up() -> None:
+    """Let another process import what runs need, while this one imports what it needs itself."""
+    from backpain_analysis.reporting import warm
+
+    warm.start()
+
+
 @contextmanager
-def _progress(total: int, out: Path) -> Iterator[Callable[[Outcome], None]]:
-    """Show a bar on a terminal, and a line a report in any case."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+def _listener(as_json: bool = False) -> Iterator[Listen]:
+    """Print events as they come, or show them on a terminal."""
+    if as_json:
+        yield lambda event: print(event.to_json(), flush=True)
+        return
+    from backpain_analysis.reporting.progress import show_progress
 
-    bar = Progress(
-        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=True, console=Console()
-    )
-    bar.disable = not bar.console.is_terminal
-    task = bar.add_task("reports", total=total)
-
-    def tell(outcome: Outcome) -> None:
-        state = "failed" if outcome.error else "ok"
-        error = f"  {outcome.error.splitlines()[0]}" if outcome.error else ""
-        bar.console.print(
-            f"{state:6}  {out / outcome.report.name}.html{error}", markup=False, soft_wrap=True
-        )
-        bar.advance(task)
-
-    with bar:
-        yield tell
+    with show_progress(Console()) as listen:
+        yield listen
 
 
 @contextmanager

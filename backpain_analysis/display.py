@@ -22,6 +22,7 @@ _STYLE = (
     ".bp-table tfoot td{border-bottom:0;font-size:.88em;opacity:.8}"
 )
 _MISSING = "–"
+_EMPTY = "Nothing to list."
 
 
 def html_table(
@@ -44,7 +45,8 @@ def html_table(
     Returns
     -------
     str
-        Everything from the frame is escaped. The same frame gives the same bytes.
+        Everything from the frame is escaped; line breaks are kept. A frame without rows says
+        so. The same frame gives the same bytes.
     """
     if not _only_numbers_rows(frame.index):
         names = [str(name or "") for name in frame.index.names]
@@ -54,6 +56,7 @@ def html_table(
     texts = [_column_texts(column, digits) for column in columns]
     head = _cells("th", [str(name) for name in frame.columns], numeric)
     body = "".join(f"<tr>{_cells('td', row, numeric)}</tr>\n" for row in zip(*texts, strict=True))
+    body = body or f'<tr><td colspan="{max(len(columns), 1)}">{_EMPTY}</td></tr>\n'
     caption = f"<caption>{escape(title)}</caption>\n" if title else ""
     foot = (
         f'<tfoot><tr><td colspan="{max(len(columns), 1)}">{escape(note)}</td></tr></tfoot>\n'
@@ -90,9 +93,13 @@ def _only_numbers_rows(index: pd.Index) -> bool:
 def _cells(tag: str, texts: Iterable[str], numeric: Iterable[bool]) -> str:
     opening = {True: f'<{tag} class="num">', False: f"<{tag}>"}
     return "".join(
-        f"{opening[number]}{escape(text)}</{tag}>"
+        f"{opening[number]}{_lines(text)}</{tag}>"
         for text, number in zip(texts, numeric, strict=True)
     )
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br> ")
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -82,9 +82,15 @@ def test_index_is_shown_if_it_says_something():
     assert rows(html_table(both))[2] == ["c", "f", "3"]
 
 
-def test_table_without_rows():
-    assert rows(html_table(pd.DataFrame({"a": []}))) == []
-    assert "<table" in html_table(pd.DataFrame())
+def test_table_without_rows_says_so():
+    assert rows(html_table(pd.DataFrame({"a": [], "b": []}))) == [["Nothing to list."]]
+    assert 'colspan="2"' in html_table(pd.DataFrame({"a": [], "b": []}))
+    assert rows(html_table(pd.DataFrame())) == [["Nothing to list."]]
+
+
+def test_lines_of_a_cell_stay_lines_and_nothing_else_becomes_markup():
+    html = html_table(pd.DataFrame({"a": ["one\n<br>two"]}))
+    assert rows(html) == [["one<br> &lt;br&gt;two"]]
 
 
 def test_table_for_a_page():

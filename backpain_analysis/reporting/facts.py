@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import backpain_analysis
+from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.evidence import load_evidence
 
 PACKAGES = [
     *("backpain-analysis", "numpy", "pandas", "scipy", "statsmodels", "matplotlib"),
     *("papermill", "nbconvert"),
 ]
+LIBRARY = {".py", ".j2", ".css", ".js", ".csv", ".json"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Facts:
     """What ran, the same for every report of a suite."""
 
     versions: dict[str, str]
+    library_hash: str
     commit: Commit | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,9 +53,27 @@ class Facts:
 
 
 def gather_facts() -> Facts:
-    """Gather the versions of what computes, and the commit if there is one."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-    return Facts(versions, _commit(Path(backpain_analysis.__file__).parent))
+    """Gather what identifies the code that runs: versions, the library's hash, the commit."""
+    return Facts(versions(), library_hash(), _commit(Path(backpain_analysis.__file__).parent))
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that compute and render."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+@cache
+def library_hash() -> str:
+    """Return the SHA-256 of the library's files and data, which change while its version stays."""
+    package = Path(backpain_analysis.__file__).parent
+    digest = hashlib.sha256()
+    for root in (package, data_dir()):
+        for path in sorted(root.rglob("*")):
+            if path.suffix in LIBRARY and "_bundled" not in path.relative_to(root).parts:
+                digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def evidence_facts(path: Path | None) -> EvidenceFacts:

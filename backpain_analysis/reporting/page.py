@@ -1,27 +1,26 @@
-"""Pages: what stands around a notebook's cells, and the index of a suite."""
+"""Pages: what stands around a notebook's cells."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from backpain_analysis.reporting.facts import EvidenceFacts, Facts
-from backpain_analysis.reporting.markup import prose, slug
+from backpain_analysis.reporting.markup import slug
 from backpain_analysis.reporting.render import TEMPLATES, code_style
 from backpain_analysis.reporting.suite import Report
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
 SECTION = re.compile(r'<h([2-6]) class="section">(.*?)</h\1>', re.DOTALL)
 SHORTEST_CONTENTS = 4
+STYLES = ["fonts.css", "style.css"]
 
 
 def report_page(
@@ -32,6 +31,7 @@ def report_page(
     facts: Facts,
     evidence: EvidenceFacts | None,
     error: str = "",
+    summary: Mapping[str, Any] | None = None,
 ) -> str:
     """Put a notebook's cells into a page with a header, contents and a footer.
 
@@ -47,64 +47,61 @@ def report_page(
         What computed, and the evidence read, if any.
     error : str
         Why the run ended early; empty if it did not.
+    summary : mapping, optional
+        What can be downloaded beside the page, from `downloads.extras_of`.
     """
     body, sections = _with_anchors(body)
     usual = {n: v for n, v in report.choices().items() if n not in report.parameters}
     contents = [s for s in sections if s["level"] <= 3]
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            report=report,
-            suite_title=suite_title,
-            asked=in_words(report, report.parameters),
-            usual=in_words(report, usual),
-            choices_json=json.dumps(choices(report), indent=2, ensure_ascii=False),
-            contents=contents if len(contents) >= SHORTEST_CONTENTS else [],
-            body=Markup(body),
-            facts=facts,
-            evidence=evidence,
-            error=error,
-        )
+    return fill(
+        "page.html.j2",
+        report=report,
+        suite_title=suite_title,
+        asked=in_words(report, report.parameters),
+        usual=in_words(report, usual),
+        choices_json=json.dumps(choices(report), indent=2, ensure_ascii=False),
+        contents=contents if len(contents) >= SHORTEST_CONTENTS else [],
+        body=Markup(body),
+        facts=facts,
+        evidence=evidence,
+        error=error,
+        summary=summary,
     )
 
 
-class Entry(NamedTuple):
-    """A report in the index: its answer in Markdown and why it ended early, if either is known."""
-
-    report: Report
-    answer: str
-    error: str
-
-
-def index_page(
-    suite_title: str, entries: Sequence[Entry], evidence: Sequence[EvidenceFacts]
-) -> str:
-    """List a suite's reports: what each answers or asks, how it differs, whether it was finished.
+def fill(template: str, *, script: str = "", frames: bool = False, **values: Any) -> str:
+    """Fill a template of a page that may reach nothing outside its folder.
 
     Parameters
     ----------
-    suite_title : str
-        The site's title.
-    entries : sequence of Entry
-    evidence : sequence of EvidenceFacts
-        What the reports read.
+    template : str
+        Its file's name.
+    script : str
+        The file name of the one script that may run in it; empty for none.
+    frames : bool
+        Whether it may show other pages of its folder.
+    **values
+        What the template asks for. Text is escaped.
     """
-    shown = [
-        {
-            "name": entry.report.name,
-            "title": entry.report.title,
-            "text": Markup(prose(entry.answer or entry.report.notebook.description, f"x{number}-")),
-            "choices": in_words(entry.report, entry.report.parameters),
-            "error": entry.error,
-        }
-        for number, entry in enumerate(entries, start=1)
-    ]
-    return (
-        _environment()
-        .get_template("site.html.j2")
-        .render(suite_title=suite_title, entries=shown, evidence=evidence)
-    )
+    code = (TEMPLATES / script).read_text(encoding="utf-8") if script else ""
+    policy = content_security_policy(code, frames)
+    return _environment().get_template(template).render(policy=policy, script=code, **values)
+
+
+def content_security_policy(script: str = "", frames: bool = False) -> str:
+    """Say what a page's browser may load and run: by default nothing but what the page holds.
+
+    The one script of a page is known by its SHA-256, as Content Security Policy Level 3 has it; a
+    page with a script may also show pictures of its own folder.
+    """
+    rules = ["default-src 'none'", "style-src 'unsafe-inline'", "font-src data:"]
+    rules += ["img-src 'self' data:" if script else "img-src data:"]
+    if script:
+        digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        rules += [f"script-src 'sha256-{digest}'", "require-trusted-types-for 'script'"]
+    if frames:
+        rules += ["frame-src 'self'"]
+    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
 def choices(report: Report) -> dict[str, Any]:
@@ -162,8 +159,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    environment.globals["style"] = Markup(style)
+    styles = [(TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES]
+    environment.globals["style"] = Markup("".join(styles))
     environment.globals["code_style"] = Markup(code_style())
-    environment.globals["policy"] = CONTENT_SECURITY_POLICY
     return environment

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from html import escape
-from itertools import count
 from pathlib import Path
 
 import nbformat
-from bs4 import BeautifulSoup
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import get_metadata, strip_ansi
 from pygments import highlight
@@ -19,15 +20,18 @@ from traitlets.config import Config
 
 from backpain_analysis.reporting.clean import clean
 from backpain_analysis.reporting.markup import latex_output, prose
+from backpain_analysis.reporting.parameters import tagged
 
 TEMPLATES = Path(__file__).parent / "templates"
 OUTPUT_PRIORITY = [
     *("text/html", "image/svg+xml", "image/png", "text/markdown", "text/latex", "text/plain"),
 ]
 CODE_FORMATTER = HtmlFormatter(cssclass="highlight", wrapcode=True)
-KERNEL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")
+PYTHON = PythonLexer()
+KERNEL_FILE = re.compile(r"(?<!\S)\S*ipykernel_\d+[/\\]\d+\.py")
 EVIDENCE_PATH = re.compile(r"^evidence = .*\n?", re.MULTILINE)
 TITLE = re.compile(r"\A\s*#\s[^\n]*\n?")
+SVG_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL)
 
 
 def render_body(nb: nbformat.NotebookNode) -> str:
@@ -38,16 +42,17 @@ def render_body(nb: nbformat.NotebookNode) -> str:
     nb : NotebookNode
         Executed; its first heading, the title, is left to the page's header.
     """
-    exporter = TemplateExporter(
-        template_name="paper",
-        template_file="index.html.j2",
-        extra_template_basedirs=[str(TEMPLATES)],
-        filters=_filters(),
-        config=Config({"NbConvertBase": {"display_data_priority": OUTPUT_PRIORITY}}),
-    )
-    exporter.environment.tests["failed"] = has_failed
-    body, _ = exporter.from_notebook_node(_prepared(nb))
+    resources = {"page": _Page(), "deprecated": {}}
+    body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
     return body
+
+
+def render_claims(nb: nbformat.NotebookNode) -> str:
+    """Render what the cell tagged ``claims`` shows, for the top of a site; empty without one."""
+    cell = tagged(nb, "claims")
+    outputs = cell.get("outputs", []) if cell else []
+    tables = [output.data["text/html"] for output in outputs if "text/html" in _data(output)]
+    return "\n".join(clean(table, f"claims{n}-") for n, table in enumerate(tables, start=1))
 
 
 def has_failed(cell: nbformat.NotebookNode) -> bool:
@@ -55,9 +60,19 @@ def has_failed(cell: nbformat.NotebookNode) -> bool:
     return cell.metadata.get("papermill", {}).get("exception") is True
 
 
-def plain(text: str) -> str:
-    """Escape text and take terminal colours and kernels' file names out of it."""
-    return escape(KERNEL_FILE.sub("cell", strip_ansi(text)))
+def without_kernel(text: str) -> str:
+    """Take terminal colours and kernels' file names out of a text."""
+    return KERNEL_FILE.sub("cell", strip_ansi(text))
+
+
+def without_path(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return a notebook's cells without the evidence's path: it is of one machine only."""
+    return [
+        nbformat.from_dict({**cell, "source": EVIDENCE_PATH.sub("", cell.source)})
+        if "injected-parameters" in cell.metadata.get("tags", [])
+        else cell
+        for cell in nb.cells
+    ]
 
 
 def code_style() -> str:
@@ -67,54 +82,94 @@ def code_style() -> str:
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
+def _data(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    return output.get("data", {})
+
+
 def _prepared(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    cells = [cell for cell in nb.cells if cell.cell_type != "raw"]
-    for cell in cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.source = EVIDENCE_PATH.sub("", cell.source)
-    first = next((cell for cell in cells if cell.cell_type == "markdown"), None)
-    if first:
-        first.source = TITLE.sub("", first.source)
-    nb.cells = [cell for cell in cells if cell.source.strip() or cell.get("outputs")]
-    return nb
+    cells = [cell for cell in without_path(nb) if cell.cell_type != "raw"]
+    first = next((n for n, cell in enumerate(cells) if cell.cell_type == "markdown"), None)
+    if first is not None:
+        untitled = TITLE.sub("", cells[first].source)
+        cells[first] = nbformat.from_dict({**cells[first], "source": untitled})
+    shown = [cell for cell in cells if cell.source.strip() or cell.get("outputs")]
+    return nbformat.NotebookNode({**nb, "cells": shown})
+
+
+class _Page:
+    """The numbers a page gives to its fragments, tables and figures."""
+
+    def __init__(self) -> None:
+        self.fragments = self.tables = self.figures = 0
+
+    def prefix(self) -> str:
+        self.fragments += 1
+        return f"x{self.fragments}-"
+
+    def table(self) -> str:
+        self.tables += 1
+        return f"Table {self.tables}"
+
+    def figure(self) -> str:
+        self.figures += 1
+        return f"Figure {self.figures}"
+
+
+@cache
+def _exporter() -> TemplateExporter:
+    exporter = TemplateExporter(
+        template_name="paper",
+        template_file="index.html.j2",
+        extra_template_basedirs=[str(TEMPLATES)],
+        filters=_filters(),
+        config=Config(
+            {
+                "NbConvertBase": {"display_data_priority": OUTPUT_PRIORITY},
+                "Exporter": {"default_preprocessors": []},
+            }
+        ),
+    )
+    exporter.environment.tests["failed"] = has_failed
+    return exporter
 
 
 def _filters() -> dict[str, Callable]:
-    """Make the template's filters; each page counts its fragments, tables and figures anew."""
-    fragments, tables, figures = count(1), count(1), count(1)
+    """Make the template's filters; those that number things ask the page for the next number."""
 
-    def prefix() -> str:
-        return f"x{next(fragments)}-"
+    def page_of(context: Context) -> _Page:
+        return context["resources"]["page"]
 
-    def html_output(output: str) -> str:
-        markup = clean(output, prefix())
-        region = f'tabindex="0" role="region" aria-label="Table {next(tables)}"'
+    @pass_context
+    def html_output(context: Context, source: str) -> str:
+        markup = clean(source, page_of(context).prefix())
         if "<table" in markup:
+            region = f'tabindex="0" role="region" aria-label="{page_of(context).table()}"'
             return f'<div class="output scroll" {region}>{markup}</div>'
         return f'<div class="output">{markup}</div>'
 
-    def alternative(output: nbformat.NotebookNode, kind: str, title: str = "") -> str:
-        number = next(figures)
-        return get_metadata(output, "alt", kind) or title or f"Figure {number}"
+    @pass_context
+    def svg_figure(context: Context, output: nbformat.NotebookNode) -> str:
+        kind = "image/svg+xml"
+        markup = clean(output.data[kind], page_of(context).prefix())
+        number = page_of(context).figure()
+        title = SVG_TITLE.search(markup)
+        alt = get_metadata(output, "alt", kind)
+        name = escape(alt) if alt else title[1] if title else number
+        return markup.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
 
-    def svg_figure(output: nbformat.NotebookNode) -> str:
-        soup = BeautifulSoup(clean(output.data["image/svg+xml"], prefix()), "html.parser")
-        svg = soup.svg
-        svg["role"] = "img"
-        svg["aria-label"] = alternative(output, "image/svg+xml", svg.title and svg.title.string)
-        return soup.decode(formatter="minimal")
-
-    def png_figure(output: nbformat.NotebookNode) -> str:
+    @pass_context
+    def png_figure(context: Context, output: nbformat.NotebookNode) -> str:
         data = "".join(output.data["image/png"].split())
-        alt = escape(alternative(output, "image/png"))
+        number = page_of(context).figure()
+        alt = escape(get_metadata(output, "alt", "image/png") or number)
         return f'<img src="data:image/png;base64,{data}" alt="{alt}">'
 
     return {
         "html_output": html_output,
-        "prose": lambda source: prose(source, prefix()),
+        "prose": pass_context(lambda context, text: prose(text, page_of(context).prefix())),
         "latex_output": latex_output,
-        "highlight_code": lambda source: highlight(source, PythonLexer(), CODE_FORMATTER),
-        "plain": plain,
+        "highlight_code": lambda source: highlight(source, PYTHON, CODE_FORMATTER),
+        "plain": lambda text: escape(without_kernel(text)),
         "svg_figure": svg_figure,
         "png_figure": png_figure,
     }

@@ -1,20 +1,24 @@
-"""Build a suite: execute each report, render it, write pages, index and manifest."""
+"""Run a suite: plan it, build what is not finished, keep what comes, write the site."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 
-from backpain_analysis.reporting.build import Job, Outcome, build, give_up
+import nbformat
+
+from backpain_analysis.reporting import warm
+from backpain_analysis.reporting.build import Job, Outcome
+from backpain_analysis.reporting.cluster import Scheduler, build_all, connect
 from backpain_analysis.reporting.errors import ReportingError, SuiteError
+from backpain_analysis.reporting.events import Event, Listen
 from backpain_analysis.reporting.facts import evidence_facts, gather_facts
+from backpain_analysis.reporting.notebooks import load_notebook
 from backpain_analysis.reporting.site import write_site
+from backpain_analysis.reporting.store import finished, keep, prepare
 from backpain_analysis.reporting.suite import Suite
+from backpain_analysis.reporting.worker import pack_all
 
 
 def run_suite(
@@ -22,9 +26,15 @@ def run_suite(
     out: Path,
     *,
     jobs: int | None = None,
-    progress: Callable[[Outcome], None] = lambda outcome: None,
+    scheduler: Scheduler | None = None,
+    fresh: bool = False,
+    forked: bool = True,
+    listen: Listen = lambda event: None,
 ) -> list[Outcome]:
-    """Run every report of a suite and write its site.
+    """Run every report of a suite that is not finished, and write its site.
+
+    A report is finished if `out` holds it whole, made from the same notebook, parameters,
+    evidence and versions (see `keys.made_from`).
 
     Parameters
     ----------
@@ -33,9 +43,16 @@ def run_suite(
     out : Path
         The folder for ``index.html``, one page a report, ``manifest.json``, ``timings.json``.
     jobs : int, optional
-        How many reports run at a time; by default one a processor.
-    progress : callable, optional
-        Called with each outcome as it comes.
+        How many reports run at a time on this machine; by default one a processor.
+    scheduler : Scheduler, optional
+        A Dask cluster to run on; by default one is started on this machine.
+    fresh : bool
+        Whether to run finished reports too.
+    forked : bool
+        Whether runs may start from an interpreter that has imported everything (see `warm`);
+        otherwise each has a kernel started for it.
+    listen : callable, optional
+        Called with each event as it comes, one at a time.
 
     Returns
     -------
@@ -46,22 +63,47 @@ def run_suite(
     ------
     SuiteError
         If an evidence folder cannot be read, before anything runs.
+    ReportingError
+        If the folder cannot be written or the cluster cannot be used. What is finished stays
+        finished, and the same call goes on from there.
     """
-    planned = plan(suite, out)
+    if forked and not scheduler:
+        warm.start()
+    planned = plan(suite)
+    prepare(out)
+    done = {} if fresh else finished(planned, out)
+    todo = [job for job in planned if job.report.name not in done]
+    parcels = pack_all(todo)
+    kept = len(done)
+    say = _one_at_a_time(listen)
+
+    def tell(name: str, cell: int, cells: int) -> None:
+        if name not in done:
+            say(Event("cell", name, cell=cell, cells=cells))
+
+    say(Event("begin", reports=len(planned), kept=kept))
+    for name in done:
+        say(Event("kept", name))
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportingError(f"the output folder cannot be made: {error}") from error
-    outcomes = {}
-    for outcome in _build_all(planned, jobs or os.cpu_count() or 1):
-        outcomes[outcome.report.name] = outcome
-        progress(outcome)
-    ordered = [outcomes[job.report.name] for job in planned]
-    write_site(suite.title, planned, ordered, out)
-    return ordered
+        if todo:
+            with connect(jobs, scheduler) as client:
+                for job, built in build_all(client, todo, parcels, forked=forked, tell=tell):
+                    keep(job, built, out)
+                    done[job.report.name] = built.outcome
+                    say(_ended(built.outcome))
+        outcomes = [done[job.report.name] for job in planned]
+        write_site(suite.title, planned, outcomes, out)
+    except ReportingError as error:
+        raise ReportingError(
+            f"{error}\n{len(done)} of {len(planned)} reports are finished and stay in {out}; "
+            "run the same again to go on from there"
+        ) from error
+    failed = sum(bool(outcome.error) for outcome in outcomes)
+    say(Event("end", reports=len(planned), kept=kept, failed=failed))
+    return outcomes
 
 
-def plan(suite: Suite, out: Path) -> list[Job]:
+def plan(suite: Suite) -> list[Job]:
     """Make a job of each report, having looked at the evidence it is to read.
 
     Raises
@@ -71,6 +113,7 @@ def plan(suite: Suite, out: Path) -> list[Job]:
     """
     facts = gather_facts()
     identify = cache(evidence_facts)
+    source = cache(lambda path: nbformat.writes(load_notebook(path)))
     faults: dict[str, None] = {}
     jobs = []
     for report in suite.reports:
@@ -79,21 +122,22 @@ def plan(suite: Suite, out: Path) -> list[Job]:
             evidence = identify(path) if report.reads_evidence else None
         except (OSError, ValueError) as error:
             faults[f"evidence {path or '(bundled)'}: {error}"] = None
-        jobs.append(Job(report, suite.title, path, evidence, facts, out))
+        jobs.append(Job(report, suite.title, source(report.notebook.path), evidence, path, facts))
     if faults:
         raise SuiteError(suite.source, list(faults))
     return jobs
 
 
-def _build_all(planned: list[Job], at_a_time: int) -> Iterator[Outcome]:
-    workers = min(at_a_time, len(planned))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(build, job): job for job in planned}
-        for future in as_completed(waiting):
-            failure = future.exception()
-            if failure is None:
-                yield future.result()
-            elif isinstance(failure, BrokenProcessPool):
-                yield give_up(waiting[future], "The process that ran this report was ended.")
-            else:
-                yield give_up(waiting[future], f"{type(failure).__name__}: {failure}")
+def _ended(outcome: Outcome) -> Event:
+    kind = "failed" if outcome.error else "done"
+    return Event(kind, outcome.report.name, seconds=outcome.seconds, error=outcome.error)
+
+
+def _one_at_a_time(listen: Listen) -> Listen:
+    lock = Lock()
+
+    def say(event: Event) -> None:
+        with lock:
+            listen(event)
+
+    return say

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from backpain_analysis.reporting.errors import ReportingError, SuiteError
+from backpain_analysis.reporting.grid import expand, grid_faults, grid_names, grid_title
 from backpain_analysis.reporting.notebooks import Notebook, find_notebook
 from backpain_analysis.reporting.parameters import unknown_parameter
 from backpain_analysis.reporting.suite import Report, Suite
 
 SUITE_KEYS = {"title": str, "evidence": str, "reports": list}
-REPORT_KEYS = {"notebook": str, "name": str, "title": str, "parameters": dict}
+REPORT_KEYS = {"notebook": str, "name": str, "title": str, "parameters": dict, "grid": dict}
 KINDS = {str: "text", list: "a list", dict: "a mapping"}
 SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
-RESERVED_NAMES = {"index"}
+RESERVED_NAMES = {"index", "compare"}
 
 
 def read_suite(path: Path) -> Suite:
@@ -29,7 +31,8 @@ def read_suite(path: Path) -> Suite:
     ----------
     path : Path
         A YAML file with `reports`, a `title` and, optionally, `evidence`: a folder that every
-        report whose notebook has such a parameter reads instead of the bundled evidence.
+        report whose notebook has such a parameter reads instead of the bundled evidence. A
+        report with a `grid` stands for one report for every combination of the grid's values.
 
     Raises
     ------
@@ -45,17 +48,26 @@ def read_suite(path: Path) -> Suite:
         raise SuiteError(str(path), faults)
 
     folder = path.resolve().parent
-    reports = []
+    find = cache(partial(find_notebook, folder=folder))
+    reports: list[Report] = []
+    names: dict[str, list[int]] = {}
     for number, entry in enumerate(content["reports"], start=1):
-        report, found = _read_report(entry, folder, content.get("evidence"))
+        made, found = _read_entry(entry, find, content.get("evidence"))
         faults += [f"{_position(number, entry)}: {fault}" for fault in found]
-        reports.append(report)
-    faults += _repeated_names(content["reports"], reports)
+        reports += made
+        for name in [report.name for report in made] or _given_name(entry):
+            names.setdefault(name, []).append(number)
+    faults += [
+        f"reports {', '.join(map(str, numbers))}: the name {name!r} is used more than once"
+        for name, numbers in names.items()
+        if len(numbers) > 1
+    ]
     if not content["reports"]:
         faults.append("`reports` is empty; list at least one")
     if faults:
         raise SuiteError(str(path), faults)
-    return Suite(content.get("title", path.stem), tuple(reports), folder, path.name)
+    title = content.get("title", path.stem)
+    return Suite(title, tuple(reports), folder, path.name)
 
 
 def _read_yaml(path: Path) -> Any:
@@ -67,30 +79,41 @@ def _read_yaml(path: Path) -> Any:
         raise SuiteError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
 
 
-def _read_report(entry: Any, folder: Path, evidence: str | None) -> tuple[Report | None, list[str]]:
+def _read_entry(
+    entry: Any, find: Callable[[str], Notebook], evidence: str | None
+) -> tuple[list[Report], list[str]]:
+    """Read an entry of `reports`: one report, or as many as its grid has cells."""
     if not isinstance(entry, dict):
-        return None, [f"is {entry!r}; it should be a mapping with `notebook`"]
+        return [], [f"is {entry!r}; it should be a mapping with `notebook`"]
     faults = _shape_faults(entry, REPORT_KEYS, "notebook")
     if "name" in entry:
         faults += _name_faults(entry["name"])
     if not isinstance(entry.get("notebook"), str):
-        return None, faults
+        return [], faults
     try:
-        notebook = find_notebook(entry["notebook"], folder)
+        notebook = find(entry["notebook"])
     except ReportingError as error:
-        return None, [*faults, str(error)]
+        return [], [*faults, str(error)]
 
-    parameters = entry.get("parameters") or {}
+    parameters, grid = entry.get("parameters", {}), entry.get("grid", {})
     if isinstance(parameters, dict):
         faults += _parameter_faults(parameters, notebook)
-    name = entry.get("name", notebook.name)
+    if "grid" in entry and isinstance(grid, dict) and isinstance(parameters, dict):
+        faults += grid_faults(grid, parameters, notebook)
+    name, title = entry.get("name", notebook.name), entry.get("title", notebook.title)
     if "name" not in entry:
         faults += _name_faults(name)
     if faults:
-        return None, faults
+        return [], faults
     if evidence and "evidence" in notebook.parameters:
         parameters = {"evidence": evidence, **parameters}
-    return Report(name, entry.get("title", notebook.title), notebook, parameters), []
+    if not grid:
+        return [Report(name, title, notebook, parameters)], []
+    cells = expand(grid)
+    return [
+        Report(its_name, grid_title(title, cell), notebook, {**parameters, **cell})
+        for its_name, cell in zip(grid_names(name, cells), cells, strict=True)
+    ], []
 
 
 def _shape_faults(entry: dict, allowed: dict[str, type], required: str) -> list[str]:
@@ -110,7 +133,7 @@ def _name_faults(name: Any) -> list[str]:
         return []
     return [
         f"name {name!r} cannot be a file's name; use a-z, 0-9, - and _, "
-        "begin with a letter or digit, and not 'index'"
+        "begin with a letter or digit, and not 'index' or 'compare'"
     ]
 
 
@@ -123,20 +146,10 @@ def _parameter_faults(given: dict[str, Any], notebook: Notebook) -> list[str]:
     return [fault for fault in found if fault]
 
 
-def _repeated_names(entries: list[Any], reports: list[Report | None]) -> list[str]:
-    names = [
-        report.name if report else entry.get("name") if isinstance(entry, dict) else None
-        for entry, report in zip(entries, reports, strict=True)
-    ]
-    counts = Counter(name for name in names if isinstance(name, str))
-    return [
-        f"reports {', '.join(str(n) for n, name in enumerate(names, 1) if name == repeated)}: "
-        f"the name {repeated!r} is used more than once"
-        for repeated, count in counts.items()
-        if count > 1
-    ]
+def _given_name(entry: Any) -> list[str]:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return [name] if isinstance(name, str) else []
 
 
 def _position(number: int, entry: Any) -> str:
-    name = entry.get("name") if isinstance(entry, dict) else None
-    return f"report {number} ({name})" if isinstance(name, str) else f"report {number}"
+    return " ".join([f"report {number}", *(f"({name})" for name in _given_name(entry))])

@@ -1,31 +1,29 @@
-"""A built page in a real browser, as wide as a phone."""
+"""The built site in a real browser, from the file system, as a reader would open it.
+
+Pictures of the pages are kept in ``tests/artefacts``.
+"""
 
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from html import escape
+from pathlib import Path
 
 import pytest
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None
-)
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *(
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-    ),
-]
-PHONE = 390
-MEASURE = """<output></output><script>
-onload = () => document.querySelector('output').textContent =
-  [...document.querySelectorAll('iframe')].map(f => f.contentDocument.documentElement.scrollWidth)
-</script>"""
+from backpain_analysis.reporting.clean import clean
+from backpain_analysis.reporting.pdf import find_browser
+from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+CHROMIUM = find_browser()
+ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+LAPTOP, PHONE = (1280, 800), (390, 844)
+PAGES = ["index", "compare", "plain", "hostile", "fails", "interpreter"]
+WIDTH = "document.documentElement.scrollWidth"
+GRAVE = {"serious", "critical"}
 
 pytestmark = [
     pytest.mark.xdist_group("site"),
@@ -33,16 +31,230 @@ pytestmark = [
 ]
 
 
-def test_no_page_scrolls_sideways_on_a_phone(pages, tmp_path):
-    names = ["plain", "hostile", "fails", "index"]
-    frames = [f'<iframe width="{PHONE}" srcdoc="{escape(pages[n])}"></iframe>' for n in names]
-    harness = tmp_path / "harness.html"
-    harness.write_text(f"<!DOCTYPE html>{''.join(frames)}{MEASURE}", encoding="utf-8")
-    dumped = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", str(harness)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    ).stdout
-    widths = re.search(r"<output>([\d,]+)</output>", dumped)[1]
-    assert dict(zip(names, map(int, widths.split(",")), strict=True)) == dict.fromkeys(names, PHONE)
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser, started once."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page, with all that it asked for, ran into or said while it was open."""
+
+    def __init__(self, browser, site, **options):
+        self.site = site
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.asked: list[str] = []
+        self.said: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
+
+    def open(self, name):
+        """Open a page of the site; `name` may have a fragment."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.site.as_uri()}/{name}")
+        return self.page
+
+
+@pytest.fixture
+def tab(chromium, site):
+    """A function that makes a tab with the options given; it must have been quiet at the end."""
+    tabs = []
+
+    def make(size=LAPTOP, **options):
+        viewport = {"width": size[0], "height": size[1]}
+        tabs.append(Tab(chromium, site, viewport=viewport, **options))
+        return tabs[-1]
+
+    yield make
+    for each in tabs:
+        each.context.close()
+        outside = [
+            url for url in each.asked if not url.startswith((site.as_uri(), "about:", "data:"))
+        ]
+        assert outside == []
+        assert each.said == []
+
+
+def listed(page):
+    """The names of the reports that the index shows."""
+    return page.locator(".reports > li:visible").evaluate_all("all => all.map(x => x.dataset.name)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_open_without_a_request_or_a_word_and_axe_finds_nothing_grave(tab, scheme):
+    own = tab(bypass_csp=True, color_scheme=scheme)
+    for name in PAGES:
+        page = own.open(f"{name}.html")
+        found = axe.Axe().run(page, options={"iframes": False, "resultTypes": ["violations"]})
+        grave = [v for v in found.response["violations"] if v["impact"] in GRAVE]
+        assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in grave] == [], name
+
+
+def test_no_page_scrolls_sideways_on_a_phone(tab):
+    own = tab(PHONE)
+    widths = {n: own.open(f"{n}.html").evaluate(WIDTH) for n in PAGES}
+    assert widths == dict.fromkeys(PAGES, PHONE[0])
+
+
+def test_pictures_of_the_pages_are_kept(tab):
+    ARTEFACTS.mkdir(exist_ok=True)
+    own = tab()
+    for name in ["index", "compare", "hostile"]:
+        page = own.open(f"{name}.html")
+        for kind, size in {"laptop": LAPTOP, "phone": PHONE}.items():
+            for scheme in ("light", "dark"):
+                page.set_viewport_size({"width": size[0], "height": size[1]})
+                page.emulate_media(color_scheme=scheme)
+                path = ARTEFACTS / f"{name}-{kind}-{scheme}.png"
+                assert page.screenshot(path=path, full_page=True).startswith(b"\x89PNG")
+
+
+def test_formulae_tables_and_figures_are_seen(tab):
+    page = tab().open("plain.html")
+    for part in ["math", ".output table", "figure svg"]:
+        boxes = [each.bounding_box() for each in page.locator(part).all()]
+        assert boxes
+        assert all(box and box["width"] > 5 and box["height"] > 5 for box in boxes), part
+    fraction = page.locator("math mfrac").first
+    above, below = (fraction.locator("> *").nth(n).bounding_box() for n in (0, 1))
+    assert above["y"] + above["height"] <= below["y"] + 1, "a fraction is set as one"
+    assert page.evaluate("document.fonts.check('1em \"Backpain Serif\"')")
+
+
+def test_code_opens_and_the_content_is_reached_by_keyboard(tab):
+    page = tab().open("plain.html")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#content")
+    code = page.locator("details.code").first
+    code.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert code.locator(".highlight").is_visible()
+
+
+def test_figures_keep_a_white_ground_in_the_dark(tab):
+    page = tab(color_scheme="dark").open("plain.html")
+    colour = "element => getComputedStyle(element).backgroundColor"
+    assert page.locator("figure.scroll").first.evaluate(colour) == "rgb(255, 255, 255)"
+    dark = page.locator("body").evaluate(colour)
+    assert max(map(int, re.findall(r"\d+", dark))) < 60
+
+
+def test_on_paper_there_is_nothing_to_press(tab):
+    page = tab().open("index.html")
+    page.emulate_media(media="print")
+    for part in [".filters", ".take", ".skip"]:
+        assert not page.locator(part).first.is_visible(), part
+    assert page.locator(".reports h3").first.is_visible()
+
+
+def test_search_and_filters_narrow_the_list_and_can_be_sent_on(tab):
+    page = tab().open("index.html")
+    status = page.locator(".found [role=status]")
+    assert status.inner_text() == "4 reports"
+    search = page.get_by_role("searchbox")
+    search.fill("MINUTES  alert(1)")
+    assert listed(page) == ["hostile"]
+    assert status.inner_text() == "1 of 4 reports"
+    search.fill("mcid: 10")
+    assert listed(page) == ["hostile"]
+    search.fill("no such words")
+    assert listed(page) == []
+    page.get_by_role("button", name="Show all").click()
+    assert len(listed(page)) == 4
+    page.get_by_label("State").select_option("not finished")
+    assert listed(page) == ["fails"]
+    page.get_by_label("State").select_option("")
+    page.get_by_label("Question").select_option("How much is enough?")
+    page.get_by_label("Mcid").select_option("not set")
+    assert listed(page) == ["plain"]
+
+    again = tab().open(f"index.html#{page.url.partition('#')[2]}")
+    assert listed(again) == ["plain"]
+    assert again.get_by_label("Mcid").input_value() == "not set"
+
+
+def test_index_has_pictures_and_the_claims(tab):
+    page = tab().open("index.html")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    assert page.evaluate("[...document.images].map(image => image.naturalWidth > 0)") == [True] * 2
+    assert "Yoga <script>alert(1)</script> helps" in page.locator(".lead table").inner_text()
+
+
+def test_a_table_is_downloaded(tab):
+    page = tab().open("index.html")
+    run = page.locator("li[data-name=plain]")
+    run.locator("summary").click()
+    with page.expect_download() as download:
+        run.get_by_role("link", name="Ours").click()
+    assert Path(download.value.path()).read_text() == "trial,n\nSmith 2010,40\n"
+
+
+def test_two_runs_are_picked_and_set_side_by_side(tab):
+    own = tab()
+    page = own.open("index.html")
+    page.get_by_label("Compare How much is enough?").check()
+    assert page.locator(".tray").inner_text().startswith("Choose another report")
+    page.get_by_label("Compare Minutes").check()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.wait_for_load_state()
+    chosen = [select.input_value() for select in page.locator(".filters select").all()]
+    assert chosen == ["plain", "hostile"]
+    table = page.locator(".differences")
+    assert table.locator("caption").inner_text() == "3 of 5 choices differ"
+    rows = [row.split("\t") for row in table.locator("tbody").inner_text().splitlines()]
+    assert rows[0] == ["label", "minutes a week", '<script>alert("x")</script>']
+    assert rows[1] == ["mcid", "not set", "10"]
+    page.get_by_label("Show the choices that are the same").check()
+    assert table.locator("tbody tr").count() == 5
+    frames = [page.frame_locator(f"#frames iframe >> nth={n}") for n in (0, 1)]
+    assert [frame.locator("h1").inner_text() for frame in frames] == [
+        "How much is enough?",
+        "Minutes <script>alert(1)</script>",
+    ]
+    page.get_by_label("One report").select_option("hostile")
+    assert page.get_by_label("Another").input_value() == "plain"
+    assert page.url.endswith("compare.html#left=hostile&right=plain")
+
+
+def test_policy_stops_what_is_not_ours(chromium, site, tmp_path):
+    """Even if cleaning failed, the browser would not fetch or run."""
+    text = (site / "index.html").read_text(encoding="utf-8")
+    for other in [
+        "<script>document.title = 'run'</script>",
+        "<img src='https://example.org/x.png'>",
+    ]:
+        text = text.replace("</main>", f"{other}</main>")
+    (tmp_path / "index.html").write_text(text, encoding="utf-8")
+    own = Tab(chromium, tmp_path)
+    page = own.open("index.html")
+    assert page.title() == "A suite of <b>tests</b>"
+    assert len([word for word in own.said if "Content Security Policy" in word]) == 2
+    assert page.locator(".found [role=status]").inner_text() == "4 reports"
+    own.context.close()
+
+
+@pytest.mark.parametrize("policy", [False, True], ids=["without policy", "bare"])
+def test_cleaned_fragments_neither_fetch_nor_run_in_a_browser(chromium, tmp_path, policy):
+    """The policy is left out, and the fragments that are not cleaned show that this can fail."""
+    hostile = [*FETCHING[:2], *RUNNING[1:3], *CONFUSING]
+    markup = [f if policy else clean(f, f"x{n}-") for n, f in enumerate(hostile)]
+    reached = 0
+    own = Tab(chromium, tmp_path)
+    own.context.route("https://**", lambda route: route.abort())
+    for fragment in markup:
+        own.page.goto("about:blank")
+        own.page.set_content(f"<!DOCTYPE html><title>t</title><main>{fragment}</main>")
+        reached += own.page.locator("[onerror], [onload], [onbegin], script, iframe").count()
+    asked = [url for url in own.asked if url.startswith("https:")]
+    if policy:
+        assert asked and reached and "dialog" in own.said
+    else:
+        assert (asked, reached, own.said) == ([], 0, [])
+    own.context.close()

@@ -10,11 +10,15 @@ from itertools import pairwise
 import pytest
 from bs4 import BeautifulSoup
 
+from backpain_analysis.reporting.index import Entry, compare_page, index_page
 from tests.reporting.audit import audit
 from tests.reporting.sample_site import HOSTILE, build
 
 pytestmark = pytest.mark.xdist_group("site")
-PAGES = ["plain", "hostile", "fails", "interpreter", "index"]
+REPORTS = ["plain", "hostile", "fails", "interpreter"]
+PAGES = [*REPORTS, "index", "compare"]
+TABLES = {1: "the-table", 2: "ours"}
+VARYING = {"timings.json", "ro-crate-metadata.json"}
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +27,26 @@ def soups(pages):
     return {name: BeautifulSoup(page, "html.parser") for name, page in pages.items()}
 
 
+def files_of(folder):
+    """Every file that a reader may see, by path."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path) for path in paths if not path.parts[0].startswith(".")}
+
+
 def test_every_report_has_a_page_and_only_the_failing_one_an_error(built):
     site, outcomes = built
-    assert [outcome.report.name for outcome in outcomes] == PAGES[:-1]
+    assert [outcome.report.name for outcome in outcomes] == REPORTS
     assert [bool(outcome.error) for outcome in outcomes] == [False, False, True, False]
-    files = {path.name for path in site.iterdir()}
-    assert files == {*(f"{page}.html" for page in PAGES), "manifest.json", "timings.json"}
+    of_runs = {
+        *(f"tables/{name}/0{n}-{title}.csv" for name in REPORTS[:2] for n, title in TABLES.items()),
+        *(f"notebooks/{name}.ipynb" for name in REPORTS),
+        *(f"thumbnails/{name}.svg" for name in REPORTS[:2]),
+    }
+    assert {file for file in files_of(site) if "/" in file} >= of_runs
+    assert {file for file in files_of(site) if "/" not in file} == {
+        *(f"{page}.html" for page in PAGES),
+        *("manifest.json", "timings.json", "ro-crate-metadata.json"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -58,9 +76,16 @@ def test_nothing_is_fetched_or_run(pages, name):
 def test_policy_forbids_what_the_audit_might_miss(soups, name):
     policy = soups[name].find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-    assert rules["default-src"] == "'none'"
-    assert rules["img-src"] == "data:"
-    assert "script-src" not in rules
+    assert rules.pop("default-src") == "'none'"
+    assert rules.pop("style-src") == "'unsafe-inline'"
+    assert rules.pop("font-src") == "data:"
+    assert rules.pop("form-action") == rules.pop("base-uri") == "'none'"
+    own = name in ("index", "compare")
+    assert rules.pop("img-src") == ("'self' data:" if own else "data:")
+    assert bool(re.fullmatch(r"'sha256-[^' ]+'", rules.pop("script-src", ""))) is own
+    assert rules.pop("require-trusted-types-for", "") == ("'script'" if own else "")
+    assert rules.pop("frame-src", "") == ("'self'" if name == "compare" else "")
+    assert rules == {}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -149,10 +174,51 @@ def test_failing_cell_is_shown_with_its_error_and_nothing_after_ran(pages, soups
 
 def test_index_links_every_report_and_marks_the_failed(soups):
     page = soups["index"]
-    assert [a["href"] for a in page.select("h2 a")] == [f"{name}.html" for name in PAGES[:-1]]
+    assert [a["href"] for a in page.select("h3 a")] == [f"{name}.html" for name in REPORTS]
     failed = page.select("article.failed")
-    assert [article.a["href"] for article in failed] == ["fails.html"]
+    assert [article.h3.a["href"] for article in failed] == ["fails.html"]
     assert "A curve of made-up numbers, for testing." in page.get_text()
+
+
+def test_index_offers_what_can_be_taken_away_and_it_is_there(soups, site):
+    run = soups["index"].select_one('li[data-name="plain"]')
+    links = [a["href"] for a in run.select(".take a")]
+    assert links[0] == "notebooks/plain.ipynb"
+    assert len(links) == 3
+    assert links[1:] == [a["href"] for a in soups["plain"].select(".downloads a")][:-1]
+    assert all((site / link).is_file() for link in [*links, run.img["src"]])
+    assert (site / links[2]).read_text() == "trial,n\nSmith 2010,40\n"
+
+
+def test_index_filters_by_what_differs_between_runs_of_a_notebook(soups):
+    names = [field["name"] for field in soups["index"].select(".filters [name]")]
+    assert names == ["q", "notebook", "state", "p.label", "p.mcid", "p.types"]
+    values = json.loads(soups["index"].select_one('li[data-name="hostile"]')["data-choices"])
+    assert values["label"] == HOSTILE
+
+
+def test_index_opens_with_the_claims(soups):
+    rows = soups["index"].select(".lead table tr")
+    assert [cell.get_text() for cell in rows[1].find_all("td")] == [
+        "Yoga <script>alert(1)</script> helps",
+        "partly",
+        "curve",
+    ]
+    assert [a["href"] for a in rows[1].find_all("a")] == ["plain.html"]
+
+
+def test_only_runs_of_one_notebook_can_be_compared(soups):
+    offered = [box["value"] for box in soups["index"].select(".pick input")]
+    assert offered == ["plain", "hostile"]
+    assert [run["data-name"] for run in soups["compare"].find_all("template")] == offered
+
+
+def test_without_two_runs_of_a_notebook_there_is_nothing_to_compare(built):
+    entries = [Entry(o.report, o.answer, o.error, o.summary) for o in built[1][2:]]
+    assert compare_page("title", entries) == ""
+    page = BeautifulSoup(index_page("title", entries, []), "html.parser")
+    assert len(page.select(".reports > li")) == 2
+    assert page.select(".pick, .tray, .lead, nav") == []
 
 
 def test_index_and_manifest_show_the_answer_of_a_notebook_that_gives_one(soups, site):
@@ -167,7 +233,7 @@ def test_index_and_manifest_show_the_answer_of_a_notebook_that_gives_one(soups, 
 def test_manifest_accounts_for_every_report_and_holds_no_time(site):
     manifest = json.loads((site / "manifest.json").read_text())
     reports = {report["name"]: report for report in manifest["reports"]}
-    assert list(reports) == PAGES[:-1]
+    assert list(reports) == REPORTS
     assert reports["fails"]["status"] == "failed"
     assert reports["fails"]["error"] == f"ValueError: no trial of {HOSTILE}"
     assert reports["hostile"]["parameters"]["types"][1] == 'x"; import os; os._exit(1) #'
@@ -183,6 +249,6 @@ def test_notebooks_run_in_this_interpreter_whatever_kernel_they_name(soups):
 
 def test_same_inputs_give_the_same_bytes(site, tmp_path):
     again, _ = build(tmp_path)
-    for path in site.iterdir():
-        if path.name != "timings.json":
-            assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+    assert files_of(again) == files_of(site)
+    for file in files_of(site) - VARYING:
+        assert (again / file).read_bytes() == (site / file).read_bytes(), file

@@ -1,0 +1,162 @@
+"""What a reader may take away from a report: its tables as CSV, the notebook as it was run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import nbformat
+from lxml import html
+
+from backpain_analysis.reporting.markup import slug
+from backpain_analysis.reporting.render import render_claims, without_kernel, without_path
+from backpain_analysis.reporting.thumbnails import thumbnail
+
+HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+NUMBER = re.compile(r"[−-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?(e[+−-]?\d+)?%?", re.IGNORECASE)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+LONGEST_SLUG = 60
+WIDEST_SPAN = 100
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What stands beside a report's page.
+
+    Attributes
+    ----------
+    files : dict
+        Content by path relative to the site's folder.
+    summary : dict
+        All that the site must know of it, small and plain (JSON), to be kept with the outcome as
+        `Outcome.summary`: `notebook` (path), `tables` (each with `file` and `title`), `thumbnail`
+        (path, empty without a figure) and `claims` (HTML, empty but for the report that has them).
+    """
+
+    files: dict[str, bytes]
+    summary: dict[str, Any]
+
+
+def extras_of(nb: nbformat.NotebookNode, name: str) -> Extras:
+    """Gather what can be downloaded beside a report.
+
+    Parameters
+    ----------
+    nb : NotebookNode
+        Executed, also in part.
+    name : str
+        The report's name; files are called ``notebooks/<name>.ipynb``,
+        ``tables/<name>/01-<title>.csv``, ``thumbnails/<name>.svg`` (or ``.png``).
+    """
+    notebook = f"notebooks/{name}.ipynb"
+    files = {notebook: executed_notebook(nb)}
+    tables = []
+    for number, (title, text) in enumerate(tables_of(nb), start=1):
+        file = f"tables/{name}/{number:02}-{slug(title)[:LONGEST_SLUG].strip('-')}.csv"
+        files[file] = text.encode()
+        tables.append({"file": file, "title": title})
+    small = thumbnail(nb)
+    picture = f"thumbnails/{name}.{small.kind}" if small else ""
+    if small:
+        files[picture] = small.content
+    claims = render_claims(nb)
+    summary = {"notebook": notebook, "tables": tables, "thumbnail": picture, "claims": claims}
+    return Extras(files, summary)
+
+
+def executed_notebook(nb: nbformat.NotebookNode) -> bytes:
+    """Return the notebook with its outputs, without times, random ids and paths of the machine."""
+    cells = []
+    for number, cell in enumerate(without_path(nb), start=1):
+        metadata = {k: v for k, v in cell.metadata.items() if k not in ("papermill", "execution")}
+        cell = {**cell, "id": f"cell-{number}", "metadata": metadata}
+        if "outputs" in cell:
+            cell["outputs"] = [_without_kernel(output) for output in cell["outputs"]]
+        cells.append(cell)
+    metadata = {key: value for key, value in nb.metadata.items() if key != "papermill"}
+    whole = {**nb, "cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return (json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
+    """Find every table an executed notebook shows.
+
+    An output that brings its table as ``text/csv`` is taken at its word, in full precision;
+    any other is read from its HTML, as it is shown.
+
+    Yields
+    ------
+    title : str
+        The table's caption, or else the heading it stands under.
+    text : str
+        CSV (RFC 4180) with a line of column names. A text that a spreadsheet would take for a
+        formula begins with an apostrophe.
+    """
+    heading = "Table"
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            heading = (HEADING.findall(cell.source) or [heading])[-1]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            source = data.get("text/html", "")
+            if "<table" not in source:
+                continue
+            found = list(html.fragment_fromstring(source, create_parent="div").iter("table"))
+            for table in found:
+                title = _text(table.find("caption")) or heading
+                exact = data.get("text/csv") if len(found) == 1 else None
+                yield title, exact or _csv(_rows(table))
+
+
+def _without_kernel(output: dict[str, Any]) -> dict[str, Any]:
+    if "text" in output:
+        return {**output, "text": without_kernel(output["text"])}
+    if "traceback" in output:
+        return {**output, "traceback": [without_kernel(line) for line in output["traceback"]]}
+    return output
+
+
+def _rows(table: html.HtmlElement) -> list[list[str]]:
+    """Read a table's rows; a cell that spans several stands in each of them."""
+    rows = [row for row in table.iter("tr") if row.getparent().tag != "tfoot"]
+    grid: dict[tuple[int, int], str] = {}
+    for down, row in enumerate(rows):
+        across = 0
+        for cell in row.iterchildren("th", "td"):
+            while (down, across) in grid:
+                across += 1
+            height, width = _span(cell, "rowspan"), _span(cell, "colspan")
+            value = _value(_text(cell))
+            grid |= {(down + y, across + x): value for y in range(height) for x in range(width)}
+            across += width
+    columns = 1 + max((across for _, across in grid), default=-1)
+    return [[grid.get((y, x), "") for x in range(columns)] for y in range(len(rows))]
+
+
+def _span(cell: html.HtmlElement, name: str) -> int:
+    asked = cell.get(name, "1")
+    return min(max(int(asked), 1), WIDEST_SPAN) if asked.isdecimal() else 1
+
+
+def _text(element: html.HtmlElement | None) -> str:
+    return "" if element is None else " ".join(element.text_content().split())
+
+
+def _value(text: str) -> str:
+    """Write a shown value for machines: a plain minus sign, nothing where nothing was known."""
+    if text == "–":
+        return ""
+    if NUMBER.fullmatch(text):
+        return text.replace("−", "-").replace(",", "")
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _csv(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,111 @@
+"""The process that runs are forked from: ``python -m backpain_analysis.reporting.zygote FD``.
+
+FD is a socket on which sockets arrive, one a run. When its far end closes, however that came
+about, the zygote ends itself and all that it forked.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import io
+import os
+import pkgutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
+from types import SimpleNamespace
+
+import backpain_analysis
+
+TOLD_EVERY = 0.2
+"""Seconds between two tellings of a run's progress."""
+
+
+def main() -> None:
+    """Import, then fork until nobody is there to ask."""
+    server = socket.socket(fileno=int(sys.argv[1]))
+    warm_up()
+    gc.collect()
+    gc.freeze()
+    running: set[int] = set()
+    while handles := socket.recv_fds(server, 1, 1)[1]:
+        running = {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0] == 0}
+        child = os.fork()
+        if child == 0:
+            server.close()
+            _run(handles[0])
+        os.close(handles[0])
+        running.add(child)
+    os.killpg(0, signal.SIGKILL)
+
+
+def warm_up() -> None:
+    """Import the library and what it stands on, and fill caches that depend on nothing else."""
+    with _as_in_a_kernel():
+        for module in pkgutil.walk_packages(backpain_analysis.__path__, "backpain_analysis."):
+            if not module.name.endswith("__main__"):
+                with suppress(Exception):  # whoever needs it will be told
+                    import_module(module.name)
+    _fill_caches()
+
+
+@contextmanager
+def _as_in_a_kernel() -> Iterator[None]:
+    """Answer pandas, which asks when it is imported whether its reader sits at a terminal."""
+    builtins.get_ipython = lambda: SimpleNamespace(kernel=None)
+    yield
+    del builtins.get_ipython
+
+
+def _fill_caches() -> None:
+    """Do once what every report's rendering would do first: read templates, fonts and schemas."""
+    import nbformat
+    from matplotlib.figure import Figure
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    from backpain_analysis.reporting.render import render_body
+
+    figure = Figure()
+    figure.subplots().set_title("$x^2$")
+    figure.savefig(io.BytesIO(), format="svg")
+    nb = new_notebook(cells=[new_markdown_cell("$x^2$"), new_code_cell("1")])
+    nbformat.validate(nb)
+    render_body(nb)
+
+
+def _run(handle: int) -> None:
+    """Build the report that is asked for on a socket, and end this process."""
+    os.set_inheritable(handle, False)
+    connection = Connection(handle)
+    try:
+        _build(connection)
+    finally:
+        os._exit(0)
+
+
+def _build(connection: Connection) -> None:
+    import numpy as np
+
+    from backpain_analysis.reporting.build import build
+
+    np.random.seed()  # noqa: NPY002 - or every fork would draw the same numbers
+    told = 0.0
+
+    def tell(cell: int, cells: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told > TOLD_EVERY:
+            told = now
+            connection.send((cell, cells))
+
+    job, folder = connection.recv()
+    connection.send(build(job, folder, engine="here", tell=tell))
+
+
+if __name__ == "__main__":
+    main()

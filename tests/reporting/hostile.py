@@ -1,0 +1,39 @@
+"""Fragments that a page must not take as they are."""
+
+from __future__ import annotations
+
+FETCHING = [
+    '<img src="https://example.org/x.png">',
+    '<svg><image href="https://example.org/x.png"/></svg>',
+    '<svg><use xlink:href="https://example.org/x.svg#a"/></svg>',
+    '<svg><rect style="fill:url(//example.org/x.svg)" fill="url(https://example.org/x.svg#a)"/></svg>',
+    '<p style="background:URL( https://example.org/x )">x</p>',
+    "<style>@import 'https://example.org/x.css'; p { src: url(//example.org/f) }</style>",
+    '<form action="https://example.org"><input name=a></form>',
+    '<video src="https://example.org/x.mp4" poster="https://example.org/y.png"></video>',
+    '<meta http-equiv="refresh" content="0;url=https://example.org">',
+    '<base href="https://example.org"><img src="x.png">',
+    '<link rel="stylesheet" href="https://example.org/x.css">',
+    '<object data="https://example.org/x"></object><embed src="https://example.org/x">',
+]
+RUNNING = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '<svg onload="alert(1)"></svg>',
+    '<svg><foreignObject><iframe srcdoc="<script>alert(1)</script>"></iframe></svg>',
+    '<a href="java&#115;cript:alert(1)">x</a>',
+    '<a href=" javascript:alert(1)">x</a>',
+    "<details open ontoggle=alert(1)>x</details>",
+]
+CONFUSING = [
+    "<style><!--</style><img title='--></style><img src=x onerror=alert(1)>'>",
+    '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=x '
+    'onerror=alert(1)&gt;">',
+    '<svg></p><style><a id="</style><img src=x onerror=alert(1)>">',
+    "<svg><animate attributeName=href values=javascript:alert(1) /><set onbegin=alert(1) /></svg>",
+    "<svg><style><img src=x onerror=alert(1)></style></svg>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<textarea><p title='</textarea><img src=x onerror=alert(1)>'></textarea>",
+    r'<p style="background:u\72l(https://example.org/x)">x</p>',
+    '<svg><desc><p title="</desc></svg><img src=x onerror=alert(1)>"></desc></svg>',
+]

@@ -1,0 +1,173 @@
+"""A suite on a Dask cluster of other processes, over TCP with TLS, in folders of their own."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from backpain_analysis import load_evidence
+from backpain_analysis.reporting import ReportingError, cluster, run_suite
+from backpain_analysis.reporting.cluster import Scheduler
+from backpain_analysis.reporting.facts import gather_facts
+from backpain_analysis.reporting.run import plan
+from backpain_analysis.reporting.worker import check_same
+from tests.reporting.little import files_of, make_suite, write_notebook
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+LOOK = """
+import os, pathlib
+from IPython.display import Markdown
+import backpain_analysis as bp
+found = bp.load_evidence(evidence)
+Markdown(f"> {len(found.trials)} {found.name}")
+"""
+PARAMETERS = 'evidence: str = ""  # tables\nnumber: int = 0  # counts'
+NAMES = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+
+
+def certify(folder, name: str) -> Scheduler:
+    """Write a key and a certificate that only it has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    title = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(title, title, key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(NAMES), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return Scheduler("", str(files[0]), str(files[0]), str(files[1]))
+
+
+@contextmanager
+def dask(kind: str, folder, tls: Scheduler, *words: str):
+    """Start a part of a cluster in a folder of its own; give its log, line by line."""
+    folder.mkdir()
+    options = ["--tls-ca-file", tls.ca, "--tls-cert", tls.cert, "--tls-key", tls.key]
+    with subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_" + kind, *options, *words],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory):
+    """A scheduler's address and files, and its two workers, each in a folder of its own."""
+    home = tmp_path_factory.mktemp("cluster")
+    tls = certify(home, "ours")
+    with ExitStack() as running:
+        words = ["--host", "127.0.0.1", "--protocol", "tls", "--port", "0", "--no-dashboard"]
+        scheduler = running.enter_context(dask("scheduler", home / "scheduler", tls, *words))
+        address = next(
+            filter(None, (re.search(r"tls://[\d.:]+", line) for line in scheduler.stderr))
+        )
+        workers = []
+        for name in ("one", "two"):
+            words = [address[0], "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+            worker = dask("worker", home / name, tls, *words, "--local-directory", str(home / name))
+            workers.append(running.enter_context(worker))
+        yield replace(tls, address=address[0]), workers
+
+
+@pytest.fixture(scope="module")
+def made(remote, tmp_path_factory):
+    """A suite on own evidence, its site from this machine, and its site from the cluster.
+
+    When the cluster begins, the notebook and the evidence are gone: what it needs, it was sent.
+    When the first report is done, one of its workers is killed.
+    """
+    scheduler, workers = remote
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "mine").mkdir()
+    evidence = load_evidence().filter(trial_id=["sherman2011", "tankha2024"])
+    for name in ("trials", "arms", "outcomes", "contrasts"):
+        getattr(evidence, name).astype(object).convert_dtypes().to_parquet(
+            folder / "mine" / f"{name}.parquet"
+        )
+    write_notebook(folder, "looks", LOOK, parameters=PARAMETERS)
+    grid = {"notebook": "looks", "grid": {"number": [1, 2, 3, 4]}}
+    suite = make_suite(folder, grid, evidence="mine")
+    here, there, told = folder / "here", folder / "there", []
+    run_suite(suite, here)
+
+    def listen(event):
+        told.append(event)
+        if event.kind == "begin":
+            (folder / "mine").rename(folder / "away")
+            (folder / "looks.ipynb").unlink()
+        elif event.kind == "done":
+            workers[0].kill()
+
+    outcomes = run_suite(suite, there, scheduler=scheduler, listen=listen)
+    return here, there, outcomes, told
+
+
+def test_a_cluster_that_loses_a_worker_makes_the_same_site(made):
+    here, there, outcomes, _ = made
+    assert [outcome.answer for outcome in outcomes] == ["2 mine"] * 4
+    assert files_of(here) == files_of(there)
+
+
+def test_a_cluster_tells_of_its_cells(made):
+    assert {"begin", "cell", "done", "end"} == {event.kind for event in made[3]}
+
+
+def test_a_wrong_certificate_is_refused(remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", "2s")
+    ours, _ = remote
+    other = replace(certify(tmp_path, "theirs"), address=ours.address)
+    write_notebook(tmp_path, "lives", "1")
+    suite = make_suite(tmp_path, {"notebook": "lives"})
+    for scheduler in (other, replace(ours, cert=other.cert, key=other.key)):
+        with pytest.raises(ReportingError, match="cannot be used") as raised:
+            run_suite(suite, tmp_path / "site", scheduler=scheduler)
+        assert "0 of 1 reports are finished" in str(raised.value)
+
+
+def test_a_scheduler_that_is_not_there_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", "1s")
+    write_notebook(tmp_path, "lives", "1")
+    suite = make_suite(tmp_path, {"notebook": "lives"})
+    with pytest.raises(ReportingError, match=r"tcp://127\.0\.0\.1:9 cannot be used"):
+        run_suite(suite, tmp_path / "site", scheduler=Scheduler("tcp://127.0.0.1:9"))
+
+
+def test_a_worker_with_other_versions_says_which(tmp_path):
+    write_notebook(tmp_path, "lives", "1")
+    (job,) = plan(make_suite(tmp_path, {"notebook": "lives"}))
+    check_same(job)
+    facts = gather_facts()
+    older = replace(facts, versions={**facts.versions, "numpy": "1.0"})
+    with pytest.raises(ReportingError, match=r"has numpy [\d.]+, not 1\.0"):
+        check_same(replace(job, facts=older))
+    with pytest.raises(ReportingError, match="another state"):
+        check_same(replace(job, facts=replace(facts, library_hash="x")))

@@ -1,0 +1,122 @@
+"""What can be taken away: tables as CSV, the notebook as it was run, a small picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from base64 import b64encode
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from backpain_analysis.reporting.downloads import extras_of, tables_of
+from tests.reporting.audit import audit
+
+TABLE = """<table><caption>By <b>type</b></caption><thead><tr><th rowspan="2"></th><th colspan="2">
+MD</th></tr><tr><th>low</th><th>high</th></tr></thead><tbody><tr><td rowspan="2">yoga</td>
+<td>−1,234.5</td><td>–</td></tr><tr><td>=cmd()</td><td>1,2 or −3</td></tr></tbody>
+<tfoot><tr><td colspan="3">a note</td></tr></tfoot></table>"""
+DRAWING = """<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"
+ xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 72 36" width="72pt"><defs>
+<style type="text/css">*{stroke-linejoin: round} g > a{}</style>
+<path id="m" d="M 0.123456 1"/></defs>
+<use xlink:href="#m" x="3.98765" transform="scale(0.01234)"/><text>a&#160;&lt;b</text>
+<image href="https://example.org/x.png"/><script>1</script></svg>"""
+
+
+def notebook(*cells, **metadata):
+    return new_notebook(cells=list(cells), metadata=metadata)
+
+
+def shown(data: dict, source: str = "", **metadata):
+    output = new_output("display_data", data=data)
+    return new_code_cell(source, outputs=[output], metadata=metadata)
+
+
+def read(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_a_table_is_read_as_it_is_shown_with_numbers_for_machines():
+    ((title, text),) = tables_of(notebook(shown({"text/html": TABLE})))
+    assert title == "By type"
+    assert read(text) == [
+        ["", "MD", "MD"],
+        ["", "low", "high"],
+        ["yoga", "-1234.5", ""],
+        ["yoga", "'=cmd()", "1,2 or −3"],
+    ]
+
+
+def test_a_table_that_brings_its_own_numbers_is_taken_at_its_word():
+    data = {"text/html": "<table><tr><td>0.33</td></tr></table>", "text/csv": "x\r\n0.3333333\r\n"}
+    ((title, text),) = tables_of(notebook(new_markdown_cell("## Thirds ##"), shown(data)))
+    assert (title, read(text)) == ("Thirds", [["x"], ["0.3333333"]])
+
+
+def test_files_are_named_after_report_and_table():
+    nb = notebook(shown({"text/html": TABLE}), shown({"text/html": TABLE.replace("By", "../é By")}))
+    extras = extras_of(nb, "pain")
+    assert list(extras.files) == [
+        "notebooks/pain.ipynb",
+        "tables/pain/01-by-type.csv",
+        "tables/pain/02-by-type.csv",
+    ]
+    assert [table["file"] for table in extras.summary["tables"]] == list(extras.files)[1:]
+    assert extras.summary["thumbnail"] == extras.summary["claims"] == ""
+
+
+def test_the_executed_notebook_holds_nothing_of_the_machine_or_the_hour():
+    injected = new_code_cell(
+        'evidence = "/secret/place"\nmcid = 10', metadata={"tags": ["injected-parameters"]}
+    )
+    timed = {"papermill": {"start_time": "2026"}, "execution": {"iopub.execute_input": "2026"}}
+    failing = new_code_cell("1/0", metadata=timed)
+    failing.outputs = [
+        new_output("error", ename="E", evalue="v", traceback=["File /x/ipykernel_7/1.py\x1b[0m"]),
+        new_output("stream", name="stderr", text="/x/ipykernel_7/12.py:1: Warning"),
+    ]
+    one, two = (
+        extras_of(notebook(injected, failing, papermill={"start_time": "2026"}), "n").files[
+            "notebooks/n.ipynb"
+        ]
+        for _ in range(2)
+    )
+    assert one == two
+    text = one.decode()
+    for trace in ["secret", "2026", "ipykernel", "\\u001b", "papermill"]:
+        assert trace not in text
+    nb = nbformat.reads(text, as_version=4)
+    nbformat.validate(nb)
+    assert nb.cells[0].source == "mcid = 10"
+    assert nb.cells[1].outputs[0].traceback == ["File cell"]
+    assert injected.source.startswith("evidence"), "the notebook given is left as it was"
+
+
+@pytest.mark.parametrize("kind", ["image/svg+xml", "text/html"])
+def test_the_first_figure_becomes_a_small_picture_that_fetches_nothing(kind):
+    markup = DRAWING if kind.startswith("image") else f"<figure>{DRAWING[21:]}</figure>"
+    extras = extras_of(notebook(shown({kind: markup}), shown({kind: "<svg></svg>"})), "n")
+    assert extras.summary["thumbnail"] == "thumbnails/n.svg"
+    text = extras.files["thumbnails/n.svg"].decode()
+    root = ElementTree.fromstring(text)
+    assert root.get("viewBox") == "0 0 72 36"
+    assert {tag.tag.rpartition("}")[2] for tag in root.iter()} == {
+        *("svg", "defs", "style", "path", "use", "text", "image")
+    }
+    assert audit(text) == []
+    assert 'd="M 0.1 1"' in text and 'x="3.9"' in text and "scale(0.01234)" in text
+
+
+def test_a_picture_of_dots_stays_one():
+    extras = extras_of(notebook(shown({"image/png": b64encode(b"dots").decode()})), "n")
+    assert extras.files["thumbnails/n.png"] == b"dots"
+
+
+def test_what_the_cell_tagged_claims_shows_is_lifted_clean():
+    hostile = "<table id=t><tr><td>Yoga<script>1</script></td></tr></table>"
+    nb = notebook(shown({"text/html": hostile}, tags=["claims"]))
+    claims = extras_of(nb, "n").summary["claims"]
+    assert claims == ('<table id="claims1-1"><tbody><tr><td>Yoga</td></tr></tbody></table>')

@@ -1,0 +1,115 @@
+"""Runs that start warm: the same bytes as with a kernel, and nothing passes between them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from backpain_analysis.reporting import read_suite, run_suite, warm
+from tests.reporting.little import files_of, make_suite, write_notebook
+from tests.reporting.sample_site import SUITE, copy_notebooks
+
+pytestmark = [
+    pytest.mark.xdist_group("warm"),
+    pytest.mark.skipif(not warm.CAN_FORK, reason="this platform cannot fork"),
+]
+
+SEEN = """
+import builtins, os, random, sys
+import matplotlib, numpy as np, pandas as pd
+seen = [
+    hasattr(builtins, "left"), "left" in os.environ, matplotlib.rcParams["lines.linewidth"] == 99,
+    pd.get_option("display.precision") == 1, "left" in globals(), "left_module" in sys.modules,
+    os.getcwd().endswith("elsewhere"), np.geterr()["divide"] == "raise", hasattr(pd, "leak"),
+]
+"""
+LEAVE = """
+builtins.left = left = os.environ["left"] = "behind"
+sys.modules["left_module"] = sys
+matplotlib.rcParams["lines.linewidth"] = 99
+pd.set_option("display.precision", 1)
+pd.leak = 1
+np.seterr(divide="raise")
+os.makedirs("elsewhere", exist_ok=True); os.chdir("elsewhere")
+"""
+DRAW = """
+import numpy as np, random, uuid
+from IPython.display import Markdown
+Markdown(f"> {os.getppid()} {np.random.random()} {random.random()} {uuid.uuid4()}")
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Three runs, one after the other, that each look for what another left, and leave it."""
+    folder = tmp_path_factory.mktemp("isolation")
+    write_notebook(folder, "traces", SEEN, "assert not any(seen), seen", LEAVE, DRAW)
+    suite = make_suite(folder, {"notebook": "traces", "grid": {"number": [1, 2, 3]}})
+    return run_suite(suite, folder / "site", jobs=1)
+
+
+def test_no_state_passes_from_run_to_run(outcomes):
+    assert [outcome.error for outcome in outcomes] == [""] * 3
+
+
+def test_runs_are_forks_of_one_process_and_draw_different_numbers(outcomes):
+    parents, *drawn = zip(*(outcome.answer.split() for outcome in outcomes), strict=True)
+    assert len(set(parents)) == 1 and int(parents[0]) != os.getpid()
+    assert all(len(set(numbers)) == 3 for numbers in drawn)
+
+
+def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
+    copy_notebooks(tmp_path)
+    (tmp_path / "sample.yml").write_text(SUITE)
+    write_notebook(
+        tmp_path,
+        "semantics",
+        "from IPython.display import clear_output, display, update_display",
+        "print('gone'); clear_output(wait=True); print('stays')",
+        "handle = display('first', display_id=True); handle.update('second'); _ = 3",
+        "import warnings; warnings.warn('careful')",
+        "async def later(): return 7\nawait later()",
+        "get_ipython().__class__.__name__, __name__, In[-1][:3], Out",
+        "%%capture out\nprint('held')",
+        "!echo from a shell",
+        "import subprocess; subprocess.run(['echo', 'from a process']).returncode",
+        "import pandas as pd; pd.options.display.max_columns, pd.options.display.width",
+        "input()",
+    )
+    make_suite(tmp_path, {"notebook": "semantics"})
+    for file in ("sample.yml", "suite.yml"):
+        suite = read_suite(tmp_path / file)
+        warm_site, cold_site = tmp_path / f"{file}-warm", tmp_path / f"{file}-cold"
+        warm_errors = [outcome.error for outcome in run_suite(suite, warm_site)]
+        cold_errors = [outcome.error for outcome in run_suite(suite, cold_site, forked=False)]
+        assert warm_errors == cold_errors
+        assert files_of(warm_site) == files_of(cold_site)
+    assert "does not support input" in warm_errors[0]
+    text = (warm_site / "notebooks" / "semantics.ipynb").read_text()
+    assert all(word in text for word in ["stays", "second", "careful", "from a process"])
+    assert "gone\\n" not in text
+
+
+def test_a_run_that_dies_says_at_which_cell_and_the_others_go_on(tmp_path):
+    write_notebook(tmp_path, "dies", "print('alive')", "import os; os._exit(3)", "print('never')")
+    write_notebook(tmp_path, "lives", "print('on')")
+    suite = make_suite(tmp_path, {"notebook": "dies"}, {"notebook": "lives"})
+    dies, lives = run_suite(suite, tmp_path / "site", jobs=2)
+    assert "kernel died" in dies.error and not lives.error
+    page = (tmp_path / "site" / "dies.html").read_text()
+    assert 'id="failure"' in page and "alive" in page
+
+
+def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm, "CAN_FORK", False)
+    monkeypatch.setattr(warm, "zygote", lambda: pytest.fail("forked"))
+    write_notebook(tmp_path, "lives", "import os; print(os.getpid())")
+    (lives,) = run_suite(make_suite(tmp_path, {"notebook": "lives"}), tmp_path / "site")
+    assert not lives.error
+
+
+def test_an_ended_zygote_is_replaced():
+    first = warm.zygote()
+    first.close()
+    assert warm.zygote() is not first

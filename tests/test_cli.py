@@ -13,7 +13,10 @@ from backpain_analysis.cli import app
 from backpain_analysis.datasets.bundled import data_dir
 
 NOTEBOOKS = Path(__file__).parent / "reporting" / "notebooks"
-COMMANDS = [["report", "run"], ["report", "list"], ["data", "check"], ["data", "describe"], ["lab"]]
+COMMANDS = [
+    *(["report", name] for name in ("run", "verify", "serve", "pdf", "list")),
+    *(["data", "check"], ["data", "describe"], ["lab"]),
+]
 
 
 def backpain(*words: object):

@@ -41,8 +41,8 @@ def draw_frame(ax: Axes, benefit: int, threshold: float | None, xlabel: str) -> 
     ----------
     ax : Axes
         With its limits set.
-    benefit : {-1, 1}
-        Sign of an effect that favours exercise.
+    benefit : {-1, 0, 1}
+        Sign of an effect that favours exercise; 0 where neither side does.
     threshold : float, optional
         The MCID with its sign.
     xlabel : str
@@ -59,10 +59,12 @@ def draw_frame(ax: Axes, benefit: int, threshold: float | None, xlabel: str) -> 
     ax.set_yticks([])
     ax.locator_params(axis="x", nbins=6)
     ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+    ax.set_xlabel(xlabel, labelpad=13 if benefit else 4)
+    if not benefit:
+        return
     left, right = ("exercise", "control") if benefit < 0 else ("control", "exercise")
     _note(ax, f"◂ favours {left}", 0, 0, (-4, -18), "right", "top", MUTED)
     _note(ax, f"favours {right} ▸", 0, 0, (4, -18), "left", "top", MUTED)
-    ax.set_xlabel(xlabel, labelpad=13)
 
 
 def diamond(ax: Axes, y: float, pooled: PoolResult, colour: str = ACCENT) -> None:

@@ -38,7 +38,7 @@ def summary_forest(
     overall: PoolResult | None = None,
     xlabel: str = "Effect size",
     mcid: float | None = None,
-    lower_is_better: bool = True,
+    lower_is_better: bool | None = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Pooled effects of several groups, one row each, the most favourable first.
@@ -54,8 +54,9 @@ def summary_forest(
     xlabel : str
     mcid : float, optional
         Minimal clinically important difference (its size): a line on the side of benefit.
-    lower_is_better : bool
-        Whether a negative difference favours exercise.
+    lower_is_better : bool or None
+        Whether a negative difference favours exercise; None where the rows differ in that: then
+        they keep their order and no side is named.
     ax : Axes, optional
         With room for text on both sides; by default a new figure as tall as it needs.
 
@@ -70,8 +71,8 @@ def summary_forest(
     """
     if not results:
         raise ValueError("no results to draw.")
-    benefit = -1 if lower_is_better else 1
-    threshold = None if mcid is None else benefit * abs(mcid)
+    benefit = {True: -1, None: 0, False: 1}[lower_is_better]
+    threshold = None if mcid is None or not benefit else benefit * abs(mcid)
     rows = sorted(results.items(), key=lambda item: -benefit * item[1].estimate)
     if overall is not None:
         rows.append(("All", overall))

@@ -11,6 +11,7 @@ from backpain_analysis.effects import Effects
 from backpain_analysis.models.mixed import ConvergenceError, MixedFit, RandomTerm, fit
 from backpain_analysis.models.report import Report
 from backpain_analysis.models.results import quantile
+from backpain_analysis.models.sentences import outcome_words, plural
 
 FEWEST_TRIALS = 5
 
@@ -84,8 +85,9 @@ def bivariate(
     both = _paired(first, second)
     if len(both) < FEWEST_TRIALS:
         raise ValueError(
-            f"{len(both)} trial(s) have both {first.outcome} and {second.outcome}; "
-            f"{FEWEST_TRIALS} are needed to see whether they go together."
+            f"{plural(len(both), 'trial')} with both {outcome_words(first.outcome)} and "
+            f"{outcome_words(second.outcome)}; {FEWEST_TRIALS} are needed to see whether they go "
+            "together."
         )
     model = _fit(both, correlation)
     psi = model.psi[0]

@@ -119,10 +119,7 @@ def risk_of_bias(body: Body) -> tuple[int, str]:
     share = body.appraised_good / body.n_trials
     if share > ENOUGH_GOOD:
         return 0, ""
-    return 1, (
-        f"{body.appraised_good} of {body.n_trials} trials have a published appraisal of good "
-        "quality; exercise cannot be blinded"
-    )
+    return 1, f"{body.appraised_good} of {body.n_trials} trials known to be of good quality"
 
 
 def inconsistency(body: Body) -> tuple[int, str]:

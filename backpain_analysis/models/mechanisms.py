@@ -6,12 +6,21 @@ import pandas as pd
 
 from backpain_analysis.effects import Effects
 from backpain_analysis.effects.assemble import effects_if_measured
-from backpain_analysis.effects.sensitivity import BOUT, CONTROL, PROGRAMME
+from backpain_analysis.effects.sensitivity import (
+    BOUT,
+    CONTROL,
+    OUTCOMES,
+    PROGRAMME,
+    sensitivity_changes,
+)
+from backpain_analysis.effects.table import count_reasons
+from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.bivariate import Bivariate, bivariate
 from backpain_analysis.models.mixed import ConvergenceError
+from backpain_analysis.models.moderation import slope
 from backpain_analysis.models.pooling import PoolResult, pool
-from backpain_analysis.models.sentences import number, outcome_words
+from backpain_analysis.models.sentences import number, outcome_words, plural
 
 MECHANISMS = (
     "trunk_strength",
@@ -22,6 +31,9 @@ MECHANISMS = (
     "depression_anxiety",
     "kinesiophobia",
 )
+PRESSURE = "pressure_pain_threshold"
+STEP = 60.0
+"""Minutes a week."""
 GAINS = ("trunk_strength", "trunk_endurance", "flexibility_rom")
 
 
@@ -82,51 +94,114 @@ def go_together(evidence: Evidence) -> dict[str, Bivariate | str]:
         try:
             found[outcome] = bivariate(gain, pain)
         except (ValueError, ConvergenceError) as fault:
-            found[outcome] = str(fault).replace(outcome, outcome_words(outcome)).rstrip(".")
+            found[outcome] = str(fault).rstrip(".")
     return found
 
 
 def answer(results: dict[str, PoolResult], reported: pd.DataFrame) -> str:
     """What trials say of the mechanisms, in a sentence or two."""
     measured, usable = int(reported["trials"].sum()), len(results)
+    if not measured:
+        return "No trial of these data measured any of these outcomes."
     if not usable:
         return "No trial has a usable result on any of these outcomes against an inactive control."
     parts = []
     for outcome, result in results.items():
         interval = f"{number(result.ci_low, 2)} to {number(result.ci_high, 2)}"
-        plural = "s" * (result.n_trials != 1)
         parts.append(
             f"{outcome_words(outcome)} {number(result.estimate, 2)} SD (95% CI {interval}; "
-            f"{result.n_trials} trial{plural})"
+            f"{plural(result.n_trials, 'trial')})"
         )
-    return (
-        f"Of {len(reported)} outcomes, reported {measured} times by trials, {usable} can be "
-        f"compared with no exercise: {'; '.join(parts)}. The others rest on results without a "
-        "comparison or without their spread."
+    text = (
+        f"Of {len(reported)} outcomes, reported {plural(measured, 'time')} by trials, {usable} can "
+        f"be compared with no exercise: {'; '.join(parts)}."
     )
+    if usable < len(reported):
+        text += " The others rest on results without a comparison or without their spread."
+    return text
 
 
-def sensitivity_answer(changes: pd.DataFrame) -> str:
-    """What trials say of pressure pain thresholds, bouts apart from programmes."""
-    against = changes[changes["comparison"] == CONTROL].dropna(subset=["yi_kpa"])
+def sensitivity_answer(changes: pd.DataFrame, outcome: str = PRESSURE) -> str:
+    """What trials say of pain sensitivity against no exercise, bouts apart from programmes.
+
+    Thresholds in kilopascals, other outcomes in standard deviations.
+    """
+    y, v, unit, digits = _scale(outcome)
+    word = outcome_words(outcome)
+    against = changes[changes["comparison"] == CONTROL].dropna(subset=[y, v])
+    if against.empty:
+        return f"No trial of these data compares exercise with no exercise on {word} in {unit}."
     parts = []
     for setting in (BOUT, PROGRAMME):
         own = against[against["setting"] == setting].drop_duplicates("trial_id")
         if own.empty:
-            parts.append(f"no trial compares a {setting} with no exercise in kilopascals")
+            parts.append(f"no trial compares a {setting} with no exercise in {unit}")
             continue
-        result = pool(own["yi_kpa"], own["vi_kpa"], test="z")
-        plural = "s" * (len(own) != 1)
+        result = pool(own[y], own[v], test="z")
         clear = result.ci_low > 0 or result.ci_high < 0
         verb = "raised" if result.estimate > 0 else "lowered"
-        effect = f"{verb} the threshold by" if clear else "changed the threshold, not clearly, by"
+        effect = f"{verb} it by" if clear else "changed it, not clearly, by"
         parts.append(
-            f"a {setting} {effect} {number(result.estimate, 0)} kPa "
-            f"(95% CI {number(result.ci_low, 0)} to {number(result.ci_high, 0)}; "
-            f"{len(own)} trial{plural})"
+            f"a {setting} {effect} {number(result.estimate, digits)} {unit} "
+            f"(95% CI {number(result.ci_low, digits)} to {number(result.ci_high, digits)}; "
+            f"{plural(len(own), 'trial')})"
         )
-    text = "; ".join(parts)
-    return f"Against no exercise, {text}. A higher threshold means less sensitive to pain."
+    text = f"{word.capitalize()} against no exercise: {'; '.join(parts)}."
+    return f"{text} Higher means less sensitive to pain." if outcome == PRESSURE else text
+
+
+def sensitivity_dose(evidence: Evidence, changes: pd.DataFrame, outcome: str = PRESSURE) -> str:
+    """How the effect of programmes changes with weekly minutes, or why that cannot be said."""
+    y, v, unit, digits = _scale(outcome)
+    own = changes[(changes["comparison"] == CONTROL) & (changes["setting"] == PROGRAMME)]
+    own = own.dropna(subset=[y, v]).drop_duplicates("trial_id")
+    arms = with_doses(evidence.arms)
+    minutes = arms[arms["exercise_type"] != "none"].groupby("trial_id")["minutes_per_week"].mean()
+    table = pd.DataFrame(
+        {"yi": own[y], "vi": own[v], "x": own["trial_id"].map(minutes).astype(float) / STEP}
+    )
+    found = slope(table)
+    if "estimate" not in found:
+        return (
+            f"How {outcome_words(outcome)} changes with the dose of a programme cannot be said: "
+            f"its weekly minutes and its effect are {found['note']}."
+        )
+    return (
+        f"With {STEP:.0f} more minutes a week the effect of a programme differs by "
+        f"{number(found['estimate'], digits)} {unit} (95% CI {number(found['ci_low'], digits)} to "
+        f"{number(found['ci_high'], digits)}; {plural(found['trials'], 'trial')}, compared with "
+        "each other)."
+    )
+
+
+def sensitivity_measured(evidence: Evidence) -> pd.DataFrame:
+    """How many trials measured each kind of pain sensitivity, and how many changes can be used.
+
+    Returns
+    -------
+    DataFrame
+        `outcome, trials, usable, why`, as of `pooled`.
+    """
+    rows = []
+    for outcome in OUTCOMES:
+        changes, left_out = sensitivity_changes(evidence, outcome)
+        counts = count_reasons(left_out)
+        rows.append(
+            {
+                "outcome": outcome,
+                "trials": _measured(evidence, outcome),
+                "usable": changes.loc[changes["comparison"] == CONTROL, "trial_id"].nunique(),
+                "why": str(counts["reason"].iloc[0]) if len(counts) else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _scale(outcome: str) -> tuple[str, str, str, int]:
+    """Columns of effect and variance, unit and digits."""
+    if outcome == PRESSURE:
+        return "yi_kpa", "vi_kpa", "kilopascals", 0
+    return "yi", "vi", "standard deviations", 2
 
 
 def sensitivity_pooled(changes: pd.DataFrame) -> pd.DataFrame:

@@ -314,3 +314,11 @@ def test_synthetic_is_kept(tmp_path):
     again = load_participants(data.to_folder(tmp_path / "x"))
     assert (again.name, again.version, again.synthetic) == ("made", "1", True)
     assert again.people.empty
+
+
+def test_nobody_was_scored():
+    data = Participants.from_frames(INTERVENTIONS, SCORES.assign(value=None))
+    assert data.visits().empty and data.retention().empty
+    counts = data.summary().set_index(["topic", "item"])["count"]
+    assert (counts["missing", "any score"], counts["size", "visits with a score"]) == (6, 0)
+    assert "<table" in data._repr_html_()

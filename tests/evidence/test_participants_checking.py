@@ -197,3 +197,17 @@ def test_all_faults_at_once_and_no_file_changed(people):
     ]
     assert str(caught.value).startswith("4 faults in ")
     assert prints() == before
+
+
+@pytest.mark.parametrize("table", ["interventions", "scores", "participants"])
+@pytest.mark.parametrize("column", ["trial_id", "participant_id"])
+def test_a_missing_identifier_hides_nothing_and_breaks_nothing(people, table, column):
+    rows = people.rows(table)
+    place = rows[0].index(column)
+    people.write(table, [row[:place] + row[place + 1 :] for row in rows])
+    people.set("scores", 2, "value", "60")
+    told = people.told()
+    missing = f"{table}.csv, {column}: required column is missing."
+    derived = column == "trial_id" and table != "interventions"
+    assert any(line.startswith(missing) for line in told) != derived
+    assert sum("impossible score" in line for line in told) == 1

@@ -61,7 +61,7 @@ def test_it_recovers_a_known_slope_from_noisy_trials():
 
 def test_too_few_trials_say_so():
     few = effects([1, 2, 3], [1, 1, 1], "strength")
-    with pytest.raises(ValueError, match=r"3 trial\(s\) have both strength and pain; 5"):
+    with pytest.raises(ValueError, match="3 trials with both strength and pain; 5"):
         bivariate(few, effects([1, 2, 3], [1, 1, 1], "pain"))
     with pytest.raises(ValueError, match="correlation"):
         bivariate(few, few, correlation=1.0)

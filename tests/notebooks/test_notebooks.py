@@ -31,6 +31,18 @@ reports:
       curve: linear
       mcid: 7
       leave_out: [exclude, caution]
+  - {notebook: 04_exercise_types, name: types}
+  - notebook: 04_exercise_types
+    name: families-smd
+    parameters: {outcome: disability, lumping: families, measure: SMD, lump: {yoga: stretching}}
+  - {notebook: 05_dose_by_type, name: dose-by-type}
+  - {notebook: 06_time_course, name: time-course}
+  - {notebook: 07_pain_sensitivity, name: sensitivity}
+  - {notebook: 08_mechanisms, name: mechanisms}
+  - {notebook: 09_participants, name: participants, parameters: {imputations: 3}}
+  - {notebook: 10_moderators, name: moderators}
+  - {notebook: 11_certainty, name: certainty}
+  - {notebook: 12_claims, name: claims}
 """
 
 OWN = """
@@ -67,7 +79,9 @@ def own(tmp_path_factory):
 
 
 def test_every_run_finishes(suite, own):
-    assert [o.error for _, outcomes in (suite, own) for o in outcomes.values()] == [""] * 7
+    assert [o.error for _, outcomes in (suite, own) for o in outcomes.values()] == [""] * len(
+        [*suite[1], *own[1]]
+    )
 
 
 def test_each_answers_with_an_interval(suite):
@@ -79,6 +93,15 @@ def test_each_answers_with_an_interval(suite):
     assert "with exercise" in answers["yoga-smd"] or "between exercise" in answers["yoga-smd"]
     assert "minutes per week (restricted cubic spline" in answers["dose"]
     assert "7.0 points of 100" in answers["dose-linear"]
+    assert "compare 14 treatments" in answers["types"]
+    assert "P-score" in answers["families-smd"] and "SD" not in answers["types"]
+    assert "95% CI" in answers["dose-by-type"]
+    assert "95% CI" in answers["time-course"]
+    assert "kPa" in answers["sensitivity"] and "SD" in answers["mechanisms"]
+    assert answers["participants"].startswith("Synthetic data: nobody in them exists.")
+    assert "Of 12 moderators" in answers["moderators"]
+    assert "certainty" in answers["certainty"]
+    assert answers["claims"].startswith("Of 27 claims")
 
 
 def test_own_trials_are_what_is_analysed(own):
@@ -91,7 +114,11 @@ def test_own_trials_are_what_is_analysed(own):
     assert bundled not in {report["evidence"]["content_hash"] for report in reports}
 
 
-@pytest.mark.parametrize("name", ["map", "pooled", "yoga-smd", "dose", "dose-linear"])
+@pytest.mark.parametrize(
+    "name",
+    ["map", "pooled", "yoga-smd", "dose", "dose-linear", "types", "time-course", "sensitivity"]
+    + ["mechanisms", "participants", "moderators", "claims"],
+)
 def test_pages_hold_what_a_reader_needs_and_reach_nowhere(suite, name):
     text = (suite[0] / f"{name}.html").read_text(encoding="utf-8")
     assert audit(text) == []
@@ -116,6 +143,8 @@ def test_default_suite_asks_what_it_promises():
     assert ("01_evidence_map", None, None) in asked
     assert {("02_pooled_effects", outcome, None) for outcome in both} <= asked
     assert {("03_dose_response", o, d) for o in both for d in doses} <= asked
+    assert {("04_exercise_types", outcome, None) for outcome in both} <= asked
+    assert {("05_dose_by_type", outcome, "minutes_per_week") for outcome in both} <= asked
 
 
 def test_notebooks_are_prose_first_and_short():

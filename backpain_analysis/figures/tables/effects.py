@@ -25,7 +25,7 @@ def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> 
     """`estimate [low, high]` in one cell; a dash where it is missing."""
     if not math.isfinite(estimate):
         return MISSING
-    return _unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
+    return unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
 
 
 def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
@@ -51,7 +51,7 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
             "Prediction interval": _range(result.pi_low, result.pi_high, digits),
             "τ²": number(result.tau2, digits) if math.isfinite(result.i2) else MISSING,
             "I²": f"{result.i2:.0f}%" if math.isfinite(result.i2) else MISSING,
-            "P": _unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
+            "P": unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
         }
         for name, result in results.items()
     ]
@@ -207,9 +207,9 @@ def reasons(counts: pd.DataFrame, *, title: str) -> Table:
 def _range(low: float, high: float, digits: int) -> str:
     if not math.isfinite(low):
         return MISSING
-    return _unbroken(f"[{number(low, digits)}, {number(high, digits)}]")
+    return unbroken(f"[{number(low, digits)}, {number(high, digits)}]")
 
 
-def _unbroken(text: str) -> str:
+def unbroken(text: str) -> str:
     """Text that stays on one line."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")

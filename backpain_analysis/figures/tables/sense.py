@@ -44,8 +44,7 @@ def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
                 "Exercise": row.exercise_type,
                 "Outcome": row.outcome,
                 "Studies": MISSING if pd.isna(row.k) else str(int(row.k)),
-                "Measure": row.measure,
-                "Effect [95% CI]": text if known else number(row.estimate, 2),
+                "Effect [95% CI]": f"{text if known else number(row.estimate, 2)} {row.measure}",
                 "Note": MISSING if pd.isna(row.note) else row.note,
             }
         )

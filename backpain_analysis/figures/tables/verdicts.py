@@ -7,10 +7,16 @@ import pandas as pd
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.figures.style import exercise_label, population_label
-from backpain_analysis.figures.tables.effects import MISSING, interval_text, p_value, pooled
+from backpain_analysis.figures.tables.effects import (
+    MISSING,
+    interval_text,
+    p_value,
+    pooled,
+    unbroken,
+)
 from backpain_analysis.models.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
 from backpain_analysis.models.claims.claims import Claims
-from backpain_analysis.models.findings import Findings, published
+from backpain_analysis.models.findings import MAIN, Findings, published
 from backpain_analysis.models.moderation import Moderation
 from backpain_analysis.models.sentences import number, outcome_words, plural
 from backpain_analysis.models.verdicts import VERDICTS
@@ -74,18 +80,25 @@ def findings(found: Findings, *, title: str) -> Table:
         points = str(row.unit).startswith("points")
         effect = interval_text(row.estimate, row.ci_low, row.ci_high, 1 if points else 2)
         share, needed = row.share_of_mcid, row.nnt_text
+        marked = effect if points or effect == MISSING else f"{effect} {row.unit}"
         rows.append(
             {
-                "Result": _readable(row.what.removesuffix(" against no exercise")),
+                "Result": _short(row.what),
                 "Trials": row.trials,
                 "Participants": f"{row.participants:,}" if row.participants else MISSING,
-                "Effect [95% CI]": effect if effect == MISSING else f"{effect} {row.unit}",
+                "Effect [95% CI]": marked,
                 "Share of the MCID": MISSING if pd.isna(share) else number(share, 2),
-                "NNT [95% CI]": MISSING if pd.isna(needed) else needed.replace("95% CI ", ""),
+                "NNT [95% CI]": MISSING if pd.isna(needed) else _brief(needed),
                 "Certainty": row.certainty,
             }
         )
     return table(pd.DataFrame(rows), title=title, note=_assumptions(found))
+
+
+def _short(what: str) -> str:
+    """What was compared with no exercise."""
+    text = what.replace(" against no exercise", "")
+    return text[:1].upper() + text[1:]
 
 
 def _assumptions(found: Findings) -> str:
@@ -96,7 +109,7 @@ def _assumptions(found: Findings) -> str:
         f"{number(known.sd, 0)} points"
         for outcome, known in found.assumed.items()
     ]
-    text = "Dashes: not known or not printed. SD: standard deviations."
+    text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
     if not given:
         return text
     return (
@@ -106,8 +119,10 @@ def _assumptions(found: Findings) -> str:
     )
 
 
-def _readable(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _brief(needed: str) -> str:
+    """A number needed to treat without the word CI, on one line if it is short."""
+    text = needed.replace("95% CI ", "")
+    return text if "∞" in text else unbroken(text)
 
 
 def downgrades(found: Findings, *, title: str) -> Table:
@@ -116,12 +131,12 @@ def downgrades(found: Findings, *, title: str) -> Table:
     steps = {(row.what, row.domain): row for row in found.downgrades.itertuples()}
     rows = []
     for row in known.itertuples():
-        cells = {"Result": _readable(row.what.removesuffix(" against no exercise"))}
+        cells = {"Result": _short(row.what)}
         for domain in DOMAINS:
             lowered = steps.get((row.what, domain))
-            cells[_readable(domain)] = f"−{lowered.steps}: {lowered.reason}" if lowered else "0"
+            cells[domain.capitalize()] = f"−{lowered.steps}: {lowered.reason}" if lowered else "0"
         rows.append(cells | {"Certainty": row.certainty})
-    columns = ["Result", *map(_readable, DOMAINS), "Certainty"]
+    columns = ["Result", *map(str.capitalize, DOMAINS), "Certainty"]
     note = (
         "Steps down from high. Small-study effects are tested from "
         f"{FEWEST_FOR_ASYMMETRY} trials on."
@@ -132,10 +147,9 @@ def downgrades(found: Findings, *, title: str) -> Table:
 def published_effects(found: Findings, *, title: str) -> Table:
     """Published estimates of all exercise beside ours, by outcome."""
     rows = []
-    for outcome in ("pain_intensity", "disability"):
-        ours = found.table[found.table["outcome"] == outcome].iloc[0]
-        if not ours["trials"]:
-            continue
+    known = found.table[found.table["trials"] > 0].drop_duplicates("outcome")
+    for _, ours in known[known["outcome"].isin(MAIN)].iterrows():
+        outcome = ours["outcome"]
         numbers = [float(ours[name]) for name in ("estimate", "ci_low", "ci_high")]
         word = ours["what"].split(", ")[-1]
         line = {"Outcome": word, "Review": "This report", "Trials": ours["trials"]}
@@ -154,30 +168,39 @@ def published_effects(found: Findings, *, title: str) -> Table:
 
 
 def claims(found: Claims, *, title: str) -> Table:
-    """A row a claim: what was estimated, how certain it is, the verdict and where it is shown."""
+    """A row a claim: verdict, certainty, what was estimated, and where it is shown."""
     parts = found.parts.groupby("claim_id", sort=False)
     rows = [
         {
             "Id": row.claim_id,
             "Claim": row.claim,
-            "Estimates [95% CI], and what they say": _lines(parts.get_group(row.claim_id)),
-            "Data": row.data,
+            "Verdict": _signed(row.verdict),
             "Certainty": row.certainty,
-            "Verdict": f"{SIGNS[row.verdict]} {row.verdict}",
+            "Estimates [95% CI] and what they say": _lines(parts.get_group(row.claim_id)),
+            "Data": row.data,
             "Notebook": row.notebook,
         }
         for row in found.table.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    note = (
+        "Against no exercise unless said; points of 100 unless another unit is given. The sign of "
+        "each estimate is its own verdict."
+    )
+    return table(pd.DataFrame(rows), title=title, note=note)
 
 
 def _lines(parts: pd.DataFrame) -> str:
     """Each part on a line of its own."""
-    lines = [
-        f"{_readable(row.what)}: {f'{row.text}, ' * bool(row.text)}{row.reason}"
-        for row in parts.itertuples()
-    ]
-    return ";\n".join(lines) + "."
+    lines = []
+    for row in parts.itertuples():
+        number_text = unbroken(row.text.removesuffix(" points of 100"))
+        said = ", ".join(filter(None, [number_text, row.reason]))
+        lines.append(f"{unbroken(SIGNS[row.verdict] + ' ')}{_short(row.what)}: {said}")
+    return ";\n".join(lines)
+
+
+def _signed(verdict: str) -> str:
+    return unbroken(f"{SIGNS[verdict]} ") + verdict
 
 
 def claim_parts(found: Claims, *, title: str) -> Table:
@@ -185,12 +208,12 @@ def claim_parts(found: Claims, *, title: str) -> Table:
     rows = [
         {
             "Id": row.claim_id,
-            "Part": _readable(row.what),
+            "Part": row.what[:1].upper() + row.what[1:],
             "Trials": row.trials,
             "Participants": f"{row.participants:,}" if row.participants else MISSING,
             "Estimate [95% CI]": row.text or MISSING,
             "Certainty": row.certainty,
-            "Verdict": f"{SIGNS[row.verdict]} {row.verdict}",
+            "Verdict": _signed(row.verdict),
             "Lowered by": row.downgrades.replace("; ", ";\n") or MISSING,
         }
         for row in found.parts.itertuples()

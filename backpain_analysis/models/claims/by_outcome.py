@@ -1,8 +1,9 @@
-"""Claims on outcomes other than pain: C05, C07-C13."""
+"""Claims on outcomes other than pain: C05, C07-C13, C27."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from backpain_analysis.models.certainty import Body
 from backpain_analysis.models.claims.context import Context
@@ -75,12 +76,31 @@ def stability(context: Context) -> list[Part]:
 
 
 def posture(context: Context) -> list[Part]:
-    """C10: looked for in every table of results."""
+    """C10."""
+    what = "exercise against no exercise, posture"
+    return [unharmonised(context, what, "posture", "postur")]
+
+
+def mechanism(context: Context) -> list[Part]:
+    """C27."""
+    asked = {
+        "endorphins": "endorphin",
+        "cortisol": "cortisol",
+        "blood flow": "blood flow|perfusion",
+        "inflammation": r"inflamm|cytokine|interleukin|\bIL-?\d|\bCRP\b|\bTNF",
+    }
+    return [
+        unharmonised(context, f"exercise against no exercise, {word}", word, pattern)
+        for word, pattern in asked.items()
+    ]
+
+
+def unharmonised(context: Context, what: str, word: str, pattern: str) -> Part:
+    """An outcome without a scale of ours: looked for by its words in every table of results."""
     tables = (context.evidence.outcomes, context.evidence.contrasts)
-    words = [table[c].astype(str) for table in tables for c in ("outcome", "instrument_text")]
-    if any(column.str.contains("postur", case=False).any() for column in words):
-        return [untestable("exercise against no exercise, posture", "posture is not harmonised")]
-    return [untestable("exercise against no exercise, posture", "no trial measured posture")]
+    texts = pd.concat([table[c] for table in tables for c in ("outcome", "instrument_text")])
+    found = texts.astype(str).str.contains(pattern, case=False).any()
+    return untestable(what, f"{word} is not harmonised" if found else f"no trial measured {word}")
 
 
 def quality_of_life(context: Context) -> list[Part]:

@@ -1,4 +1,4 @@
-"""Claims on who, how hard and with what else: C20, C21, C23-C27."""
+"""Claims on who, how hard and with what else: C20, C21, C23-C26."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from backpain_analysis.models.claims.context import UNITS, Context
 from backpain_analysis.models.claims.part import Part, judged, untestable
 from backpain_analysis.models.meta_regression import meta_regression
 from backpain_analysis.models.mixed import ConvergenceError
-from backpain_analysis.models.moderation import baseline
-from backpain_analysis.models.sentences import outcome_words
+from backpain_analysis.models.moderation import FEWEST_TRIALS, baseline
+from backpain_analysis.models.sentences import outcome_words, plural
 
 BOTH = ("pain_intensity", "disability")
 ECOLOGICAL = "compared between trials: not what a person's own age or pain would do"
@@ -79,8 +79,8 @@ def _slope(context: Context, outcome: str, moderator: pd.Series, what: str) -> P
         return untestable(what, "no usable result")
     table = kept.table.assign(x=kept.table["trial_id"].map(moderator).astype(float))
     known = table.dropna(subset=["x"])
-    if len(known) < 4 or known["x"].nunique() < 3:
-        return untestable(what, f"{len(known)} trials report it")
+    if len(known) < FEWEST_TRIALS or known["x"].nunique() < 3:
+        return untestable(what, f"reported by {plural(len(known), 'trial')}, too few")
     return _regression(context, known, outcome, "x", what, kept.measure, (ECOLOGICAL,))
 
 
@@ -115,8 +115,8 @@ def _regression(
 
 def lifestyle(context: Context) -> list[Part]:
     """C24."""
-    why = "no bundled trial reports smoking or sitting by participant"
-    return [untestable("smoking and sitting as moderators", why)]
+    why = "reports of trials do not relate them to the effect; that needs participants' own data"
+    return [untestable(f"{word} as a moderator", why) for word in ("smoking", "sitting")]
 
 
 def acute(context: Context) -> list[Part]:
@@ -131,14 +131,13 @@ def acute(context: Context) -> list[Part]:
     if table["acute"].nunique() < 2:
         return [untestable(what, "only one of the two populations has usable trials")]
     few = int(table["acute"].sum())
-    note = (f"{few} trial{'s' * (few != 1)} of acute pain; compared between trials",)
+    note = (f"{plural(few, 'trial')} of acute pain; compared between trials",)
     return [_regression(context, table, "pain_intensity", "acute", what, kept.measure, note)]
 
 
 def neck(context: Context) -> list[Part]:
     """C26: neck pain beside back pain; takes evidence with both populations."""
-    whole = Context(context.evidence)
-    effects = whole.effects("pain_intensity")
+    effects = context.effects("pain_intensity")
     what = "exercise against no exercise, pain, neck pain"
     other = "neck against back pain, effect on pain"
     if effects is None or not (effects.table["population"] == "neck_pain").any():
@@ -148,7 +147,7 @@ def neck(context: Context) -> list[Part]:
     table = kept.table[kept.table["population"].isin([*BACK_PAIN, "neck_pain"])]
     table = table.assign(neck=(table["population"] == "neck_pain").astype(float))
     part = _regression(
-        whole, table, "pain_intensity", "neck", other, kept.measure, ("compared between trials",)
+        context, table, "pain_intensity", "neck", other, kept.measure, ("compared between trials",)
     )
     if part.body is not None:
         part = judged(
@@ -159,9 +158,4 @@ def neck(context: Context) -> list[Part]:
             rule="equivalence",
             margin=mcid("pain_intensity"),
         )
-    return [whole.pooled(only, "pain_intensity", what), part]
-
-
-def mechanism(context: Context) -> list[Part]:
-    """C27."""
-    return [untestable("endorphins, cortisol, blood flow", "no bundled trial measured them")]
+    return [context.pooled(only, "pain_intensity", what), part]

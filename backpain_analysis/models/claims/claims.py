@@ -45,13 +45,13 @@ BACK_PAIN_ONLY: dict[str, Answer] = {
     "C23": by_person.people,
     "C24": by_person.lifestyle,
     "C25": by_person.acute,
-    "C27": by_person.mechanism,
 }
 EVERYBODY: dict[str, Answer] = {
     "C06": by_sense.sensitivity,
     "C10": by_outcome.posture,
     "C13": by_outcome.recurrence,
     "C26": by_person.neck,
+    "C27": by_outcome.mechanism,
 }
 """Who answers which claim, and on which evidence: people with back pain, or all of it."""
 

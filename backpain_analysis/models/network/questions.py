@@ -20,9 +20,9 @@ from backpain_analysis.models.sentences import number, outcome_words, p_text, un
 
 def impact(effects: Effects, **options: Any) -> Answer:
     """Low-impact aerobic exercise against the other kinds of exercise."""
-    found = _fitted(effects, lump=lumping("impact"), **options)
+    found = fitted(effects, lump=lumping("impact"), **options)
     if isinstance(found, str):
-        return _none(f"Low-impact aerobic exercise cannot be set against other kinds: {found}")
+        return _none(f"Low-impact aerobic exercise cannot be set against other kinds: {found}.")
     return _between(found, "low_impact_aerobic", "other_exercise", effects.outcome)
 
 
@@ -38,13 +38,13 @@ def supervision(effects: Effects, arms: pd.DataFrame, **options: Any) -> Answer:
         Of `network`.
     """
     known = with_supervision(effects, arms)
-    found = _fitted(known, lump={}, treatment="setting", **options)
+    found = fitted(known, lump={}, treatment="setting", **options)
     if isinstance(found, str):
-        return _none(f"Supervised and unsupervised exercise cannot be compared: {found}")
+        return _none(f"Supervised and unsupervised exercise cannot be compared: {found}.")
     return _between(found, "supervised", "unsupervised", effects.outcome)
 
 
-def _fitted(
+def fitted(
     effects: Effects,
     *,
     lump: Mapping[str, str],
@@ -52,12 +52,21 @@ def _fitted(
     reference: str = "inactive",
     **options: Any,
 ) -> NetworkResult | str:
-    """The network, or why there is none."""
+    """The network around a reference, or why there is none.
+
+    Parameters
+    ----------
+    effects : Effects
+    lump, treatment, reference, **options
+        Of `network`.
+    """
+    if not len(effects):
+        return f"no usable result of {outcome_words(effects.outcome)}"
     try:
         part = connected_part(effects, reference, treatment=treatment, lump=lump)
         return network(part, treatment=treatment, reference=reference, lump=lump, **options)
     except (ValueError, ConvergenceError) as fault:
-        return str(fault)
+        return str(fault).rstrip(".")
 
 
 def _between(result: NetworkResult, first: str, second: str, outcome: str) -> Answer:
@@ -106,7 +115,7 @@ def lumpings(
         raise ValueError(f"unknown lumping {', '.join(map(repr, unknown))}.")
     rows = []
     for name in names:
-        result = _fitted(effects, lump=lumping(name), **options)
+        result = fitted(effects, lump=lumping(name), **options)
         if isinstance(result, str):
             rows.append({"lumping": name})
             continue

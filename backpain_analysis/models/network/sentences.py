@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from backpain_analysis.models.network.result import NetworkResult
-from backpain_analysis.models.sentences import number, outcome_words, p_text, unit_words
+from backpain_analysis.models.sentences import number, outcome_words, p_text, plural, unit_words
 
 
-def network(result: NetworkResult, outcome: str, names: dict[str, str] | None = None) -> str:
+def network(result: NetworkResult | str, outcome: str, names: dict[str, str] | None = None) -> str:
     """The answer of a network: who is best, by how much, and how sure the order is.
 
     Parameters
     ----------
-    result : NetworkResult
+    result : NetworkResult or str
+        Or why there is none, of `questions.fitted`.
     outcome : str
     names : dict, optional
         Treatments as a reader calls them.
     """
+    if isinstance(result, str):
+        return f"These trials make no network for {outcome_words(outcome)}: {result}."
     called = {name: (names or {}).get(name, name.replace("_", " ")) for name in result.treatments}
     effects = result.effects()
     benefit = -1 if result.lower_is_better else 1
     clear = effects[(effects[["ci_low", "ci_high"]] * benefit > 0).all(axis=1)]
     best = result.p_scores().index[0]
     ranks = result.ranking()
+    verb = "compares" if result.n_trials == 1 else "compare"
     text = (
-        f"{result.n_trials} trials ({number(result.n_participants, 0)} participants in arms of "
-        f"known size) compare {len(result.treatments)} treatments. Of the {len(effects)} set "
-        f"against {called[result.reference].lower()}, {len(clear)} improve "
+        f"{plural(result.n_trials, 'trial')} ({number(result.n_participants, 0)} participants in "
+        f"arms of known size) {verb} {len(result.treatments)} treatments. Of the {len(effects)} "
+        f"set against {called[result.reference].lower()}, {len(clear)} improve "
         f"{outcome_words(outcome)} with an interval that leaves out zero."
     )
     if best == result.reference:

@@ -1,0 +1,197 @@
+"""Figures and tables of claims, certainty, moderators and pain sensitivity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+import backpain_analysis as bp
+from backpain_analysis import figures
+from backpain_analysis.effects import Effects
+from backpain_analysis.figures import tables
+from backpain_analysis.models.certainty import LEVELS
+from backpain_analysis.models.claims.claims import Claims, claims_table
+from backpain_analysis.models.findings import COLUMNS, Assumed, Findings
+from backpain_analysis.models.moderation import Moderation
+from backpain_analysis.models.verdicts import VERDICTS
+from tests.figures.drawn import artists, outside, overlaps, texts
+
+NARROW = "\N{NO-BREAK SPACE}"
+EFFECTS = Effects(pd.DataFrame(), (), pd.DataFrame(), "pain_intensity", "MD")
+
+
+def rows_of(shown) -> list[list[str]]:
+    page = BeautifulSoup(shown._repr_html_(), "html.parser")
+    cells = [[cell.get_text() for cell in row.select("td, th")] for row in page.select("tr")]
+    return [[text.replace(NARROW, " ") for text in row] for row in cells]
+
+
+@pytest.fixture
+def judged():
+    """Every claim of the project with made-up verdicts; the first has two parts."""
+    table = claims_table().assign(data="2 trials", estimate="", reason="why")
+    table["verdict"] = [VERDICTS[number % 4] for number in range(len(table))]
+    table["certainty"] = [("no evidence", *LEVELS)[number % 5] for number in range(len(table))]
+    names = ["C01", *table["claim_id"]]
+    parts = pd.DataFrame({"claim_id": names, "what": "yoga against no exercise, pain"})
+    parts = parts.assign(
+        trials=2, participants=0, text="−12.0 [−20.0 to −4.0] points of 100", certainty="low"
+    )
+    parts["verdict"] = [VERDICTS[0], *table["verdict"]]
+    parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y")
+    return Claims(table, parts)
+
+
+def test_each_claim_stands_at_its_certainty_with_its_verdict(judged):
+    axes = figures.claims(judged)
+    marks = artists(axes, "claim")
+    assert len(marks) == 27
+    assert [mark.get_xdata()[0] for mark in marks[:5]] == [0, 1, 2, 3, 4]
+    assert [mark.get_marker() for mark in marks[:4]] == ["o", "D", "X", "_"]
+    assert len({mark.get_color() for mark in marks}) == 4
+    assert overlaps(axes) == [] and outside(axes) == []
+
+
+def test_claims_read_line_by_line(judged):
+    head, first, second = rows_of(tables.claims(judged, title="Claims"))[:3]
+    assert head[2:5] == ["Verdict", "Certainty", "Estimates [95% CI] and what they say"]
+    assert first[2] == "● supported"
+    assert first[4] == (
+        "● Yoga, pain: −12.0 [−20.0 to −4.0], an effect; "
+        "● Yoga, pain: −12.0 [−20.0 to −4.0], an effect"
+    )
+    assert second[4].startswith("◆ Yoga")
+    assert first[6] == "04_exercise_types"
+
+
+def test_parts_of_claims(judged):
+    first = rows_of(tables.claim_parts(judged, title="Parts"))[1]
+    assert first == [
+        *("C01", "Yoga against no exercise, pain", "2", "–"),
+        *("−12.0 [−20.0 to −4.0] points of 100", "low", "● supported", "a −1: x; b −1: y"),
+    ]
+
+
+def moderators():
+    return pd.DataFrame(
+        {
+            "moderator": ["Running instead of low-impact aerobic", "Women, per 10 per cent", "Age"],
+            "how": "between trials",
+            "trials": [12, 1, 7],
+            "estimate": [-3.0, np.nan, 2.0],
+            "ci_low": [-60.0, np.nan, 1.0],
+            "ci_high": [54.0, np.nan, 3.0],
+            "p_value": [0.9, np.nan, 0.0004],
+            "p_holm": [0.9, np.nan, 0.0008],
+            "note": ["", "reported by 1 trial, too few", ""],
+        }
+    )
+
+
+def test_coefficients_are_drawn_and_gaps_say_why():
+    axes = figures.moderation(Moderation(moderators(), EFFECTS))
+    marks = artists(axes, "moderator")
+    assert [(m.get_xdata()[0], m.get_ydata()[0]) for m in marks] == [(-3.0, 0), (2.0, 2)]
+    assert "reported by 1 trial, too few" in texts(axes)
+    assert overlaps(axes) == [] and outside(axes) == []
+
+
+def test_moderators_where_none_can_be_asked():
+    nothing = moderators().assign(estimate=np.nan, p_value=np.nan, p_holm=np.nan, note="too few")
+    result = Moderation(nothing, EFFECTS)
+    assert artists(figures.moderation(result), "moderator") == []
+    assert rows_of(tables.moderators(result, title="M"))[1][3:] == ["–", "–", "–", "too few"]
+    assert rows_of(tables.populations(result, title="P"))[1] == ["Nothing to list."]
+
+
+def test_moderators_as_a_table():
+    rows = rows_of(tables.moderators(Moderation(moderators(), EFFECTS), title="M"))
+    assert rows[0][3] == "Change, MD [95% CI]"
+    assert rows[3][3:6] == ["2.0 [1.0, 3.0]", "< 0.001", "< 0.001"]
+
+
+def findings():
+    table = pd.DataFrame(
+        [
+            ("yoga against no exercise, pain", "pain_intensity", 3, 1200, -12.0, -20.0, -4.0)
+            + ("points of 100", 0.8, 5.0, 3.0, 20.0, "NNTB 5.0 (95% CI 3.0 to 20)", "low"),
+            ("exercise, trunk strength", "trunk_strength", 1, 0, 0.7, 0.5, 0.9)
+            + ("SD", None, None, None, None, None, "moderate"),
+            ("pilates against no exercise, pain", "pain_intensity", 0, 0, None, None, None)
+            + ("", None, None, None, None, None, "no evidence"),
+        ],
+        columns=COLUMNS,
+    )
+    table = table.astype({name: float for name in ("estimate", "ci_low", "ci_high")})
+    steps = [("yoga against no exercise, pain", "imprecision", 2, "few people")]
+    downgrades = pd.DataFrame(steps, columns=["what", "domain", "steps", "reason"])
+    return Findings(table, downgrades, {"pain_intensity": Assumed(0.43, 4, 21.9)})
+
+
+def test_summary_of_findings_reads_as_in_a_review():
+    shown = tables.findings(findings(), title="Findings")
+    _, yoga, strength, pilates, note = rows_of(shown)
+    assert yoga == [
+        *("Yoga, pain", "3", "1,200", "−12.0 [−20.0, −4.0]", "0.80", "NNTB 5.0 (3.0 to 20)", "low")
+    ]
+    assert strength[2:6] == ["–", "0.70 [0.50, 0.90] SD", "–", "–"]
+    assert pilates[1:] == ["0", "–", "–", "–", "–", "no evidence"]
+    assert "43% of people without exercise (from 4 trials)" in note[0]
+    assert "standard deviation of 22 points" in note[0]
+
+
+def test_domains_of_certainty_stand_side_by_side():
+    head, yoga, strength, _ = rows_of(tables.downgrades(findings(), title="Why"))
+    assert head[1:6] == [
+        *("Risk of bias", "Inconsistency", "Indirectness", "Imprecision", "Small-study effects")
+    ]
+    assert yoga == ["Yoga, pain", "0", "0", "0", "−2: few people", "0", "low"]
+    assert strength[-1] == "moderate"
+
+
+def test_published_estimates_stand_beside_ours():
+    rows = rows_of(tables.published_effects(findings(), title="Published"))
+    assert rows[1] == ["pain", "This report", "3", "−12.0 [−20.0, −4.0]", "–"]
+    hayden = next(row for row in rows if "Hayden 2021" in row[1])
+    assert hayden[3:] == ["−15.0 [−18.0, −12.0]", "yes"]
+
+
+def test_adverse_events_are_word_for_word():
+    evidence = bp.load_evidence().filter(trial_id=["pocovi2024", "sherman2011"])
+    rows = rows_of(tables.adverse_events(evidence, title="Harms"))
+    arms = evidence.arms
+    printed = arms.loc[arms["trial_id"] == "pocovi2024", "adverse_events_text"].dropna()
+    assert rows[1][0] == "Pocovi 2024"
+    assert rows[1][2] == printed.iloc[0]
+    assert rows[-1] == ["1 of 2 trials says anything."]
+
+
+@pytest.fixture(scope="module")
+def changes():
+    return bp.sensitivity_changes(bp.load_evidence())[0]
+
+
+@pytest.mark.parametrize("kpa", [False, True])
+def test_changes_of_sensitivity_are_drawn_with_real_names(changes, kpa):
+    axes = figures.sensitivity(changes, kpa=kpa)
+    column = "yi_kpa" if kpa else "yi"
+    marks = artists(axes, "change")
+    assert sorted(mark.get_xdata()[0] for mark in marks) == sorted(changes[column].dropna())
+    assert ("(kPa)" if kpa else "(SD)") in axes.get_xlabel()
+    assert overlaps(axes) == [] and outside(axes) == []
+
+
+def test_other_outcomes_do_not_say_which_side_is_better(changes):
+    axes = figures.sensitivity(changes, "temporal_summation")
+    assert axes.get_xlabel() == "Change of temporal summation (SD)"
+    with pytest.raises(ValueError, match="no changes"):
+        figures.sensitivity(changes[:0])
+
+
+def test_outcomes_with_different_sides_name_none():
+    results = {"Strength": bp.pool([0.7], [0.01]), "Depression": bp.pool([-0.1], [0.01])}
+    axes = figures.summary_forest(results, lower_is_better=None)
+    assert not any("favours" in text for text in texts(axes))
+    assert any("favours" in text for text in texts(figures.summary_forest(results)))

@@ -165,7 +165,7 @@ _HOME = {
     "with_imputations": "models.participants.imputed_result",
 }
 
-_MODULES = {"figures": "figures", "sentences": "models.sentences"}
+_MODULES = {"datasets": "datasets", "figures": "figures", "sentences": "models.sentences"}
 
 __all__ = [
     "BACK_PAIN",
@@ -200,6 +200,7 @@ __all__ = [
     "connected_part",
     "count_reasons",
     "cumulative",
+    "datasets",
     "dose_by_moderator",
     "dose_network",
     "dose_response",

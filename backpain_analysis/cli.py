@@ -230,16 +230,20 @@ def list_(
 def check(
     path: Annotated[Path, typer.Argument(help="A folder of CSV or Parquet tables, or an XLSX.")],
 ) -> None:
-    """Check your own evidence tables and say everything that is wrong.
+    """Check your own tables of trials, or of participants, and say everything that is wrong.
 
     For example:
 
     * `backpain data check my-trials/`
+
+    * `backpain data check my-participants/`
     """
     with _one_message():
-        from backpain_analysis.evidence import check_evidence
+        from backpain_analysis import evidence
 
-        faults = check_evidence(path)
+        people = evidence.holds_participants(path)
+        checked = evidence.check_participants if people else evidence.check_evidence
+        faults = checked(path)
     if not faults:
         print(f"{path}: no faults")
         return

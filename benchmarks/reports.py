@@ -32,7 +32,7 @@ from IPython.display import Markdown
 import backpain_analysis as bp
 
 effects = bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
-result = bp.pool(effects.against_inactive(), method="DL")
+result = bp.pool(effects.against_inactive(), method="REML")
 Markdown(f"> Run {number}: {result.params.iloc[0]:.1f} points")
 """
 TINY = "print(number)"

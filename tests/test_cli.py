@@ -106,6 +106,19 @@ def test_sound_tables_pass_the_check_and_faulty_ones_do_not(tmp_path):
     assert "trials.csv" in faulty.output
 
 
+def test_participants_are_checked_as_participants(tmp_path):
+    for table in (data_dir() / "participants").glob("*.csv"):
+        (tmp_path / table.name).write_bytes(table.read_bytes())
+    sound = backpain("data", "check", tmp_path)
+    assert sound.exit_code == 0 and "no faults" in sound.output
+
+    scores = tmp_path / "scores.csv"
+    lines = scores.read_text(encoding="utf-8").splitlines(keepends=True)
+    scores.write_text("".join([*lines, lines[1]]), encoding="utf-8")
+    faulty = backpain("data", "check", tmp_path)
+    assert faulty.exit_code == 1 and "scores.csv" in faulty.output
+
+
 def test_describe_counts_the_bundled_evidence():
     result = backpain("data", "describe")
     assert result.exit_code == 0

@@ -64,13 +64,16 @@ def _as_in_a_kernel() -> Iterator[None]:
 
 
 def _fill_caches() -> None:
-    """Do once what every report's rendering would do first: read templates, fonts and schemas."""
+    """Do once what every run would do first: read templates, fonts and schemas."""
+    import ipykernel.debugger  # noqa: F401
     import nbformat
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+    from backpain_analysis.evidence import load_evidence
     from backpain_analysis.reporting.render import render_body
 
+    load_evidence()
     figure = Figure()
     figure.subplots().set_title("$x^2$")
     figure.savefig(io.BytesIO(), format="svg")

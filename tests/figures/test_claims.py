@@ -113,18 +113,17 @@ def test_moderators_as_a_table():
 
 
 def findings():
-    table = pd.DataFrame(
-        [
-            ("yoga against no exercise, pain", "pain_intensity", 3, 1200, -12.0, -20.0, -4.0)
-            + ("points of 100", 0.8, 5.0, 3.0, 20.0, "NNTB 5.0 (95% CI 3.0 to 20)", "low"),
-            ("exercise, trunk strength", "trunk_strength", 1, 0, 0.7, 0.5, 0.9)
-            + ("SD", None, None, None, None, None, "moderate"),
-            ("pilates against no exercise, pain", "pain_intensity", 0, 0, None, None, None)
-            + ("", None, None, None, None, None, "no evidence"),
-        ],
-        columns=COLUMNS,
-    )
-    table = table.astype({name: float for name in ("estimate", "ci_low", "ci_high")})
+    yoga = {"what": "yoga against no exercise, pain", "outcome": "pain_intensity", "trials": 3}
+    yoga |= {"participants": 1200, "estimate": -12.0, "ci_low": -20.0, "ci_high": -4.0}
+    yoga |= {"unit": "points of 100", "share_of_mcid": 0.8, "certainty": "low"}
+    yoga |= {"nnt": 5.0, "nnt_text": "NNTB 5.0 (95% CI 3.0 to 20)"}
+    strength = {"what": "exercise, trunk strength", "outcome": "trunk_strength", "trials": 1}
+    strength |= {"participants": 0, "estimate": 0.7, "ci_low": 0.5, "ci_high": 0.9}
+    strength |= {"unit": "SD", "certainty": "moderate"}
+    pilates = yoga | {"what": "pilates against no exercise, pain", "certainty": "no evidence"}
+    pilates |= dict.fromkeys(("estimate", "ci_low", "ci_high", "share_of_mcid", "nnt_text"))
+    pilates |= {"trials": 0, "participants": 0}
+    table = pd.DataFrame([yoga, strength, pilates], columns=COLUMNS)
     steps = [("yoga against no exercise, pain", "imprecision", 2, "few people")]
     downgrades = pd.DataFrame(steps, columns=["what", "domain", "steps", "reason"])
     return Findings(table, downgrades, {"pain_intensity": Assumed(0.43, 4, 21.9)})
@@ -138,7 +137,7 @@ def test_summary_of_findings_reads_as_in_a_review():
     ]
     assert strength[2:6] == ["–", "0.70 [0.50, 0.90] SD", "–", "–"]
     assert pilates[1:] == ["0", "–", "–", "–", "–", "no evidence"]
-    assert "43% of people without exercise (from 4 trials)" in note[0]
+    assert "43% of people improve so much without exercise (from 4 trials)" in note[0]
     assert "standard deviation of 22 points" in note[0]
 
 

@@ -79,3 +79,8 @@ def test_nothing_is_no_evidence():
 )
 def test_good_quality_is_pedro_six(text, good):
     assert good_quality(text) is good
+
+
+def test_unknown_sizes_are_imprecise_and_called_unknown():
+    found = certainty(replace(SOUND, n_participants=0))
+    assert found.downgrades == (("imprecision", 1, "the reports print no arm sizes"),)

@@ -56,7 +56,9 @@ def test_age_is_a_meta_regression(trials, found):
     fitted = bp.meta_regression("yi ~ age", table)
     age = row(found, "Mean age")
     assert age["estimate"] == pytest.approx(10 * fitted.params["age"])
-    assert (age["ci_low"], age["ci_high"]) == pytest.approx(tuple(10 * fitted.conf_int().loc["age"]))
+    assert (age["ci_low"], age["ci_high"]) == pytest.approx(
+        tuple(10 * fitted.conf_int().loc["age"])
+    )
     assert age["trials"] == len(table)
 
 

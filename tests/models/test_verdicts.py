@@ -15,6 +15,7 @@ from backpain_analysis.models.verdicts import (
     verdict_on_benefit,
     verdict_on_difference,
     verdict_on_equivalence,
+    verdict_on_wait,
 )
 
 BENEFIT = [
@@ -74,3 +75,8 @@ TOGETHER = [
 @pytest.mark.parametrize(("parts", "verdict"), TOGETHER)
 def test_parts_together(parts, verdict):
     assert together(parts) == verdict
+
+
+def test_a_wait_of_any_length_says_nothing():
+    assert verdict_on_wait(0.0, math.inf, 20.0, 4.0, "low")[0] == NOT_TESTABLE
+    assert verdict_on_wait(0.0, 50.0, 20.0, 4.0, "low")[0] == PARTLY

@@ -104,9 +104,9 @@ def _short(what: str) -> str:
 def _assumptions(found: Findings) -> str:
     """What the NNTs take for granted."""
     given = [
-        f"{outcome_words(outcome)}, {number(100 * known.control_share, 0)}% of people without "
-        f"exercise (from {plural(known.n_trials, 'trial')}) and a standard deviation of "
-        f"{number(known.sd, 0)} points"
+        f"for {outcome_words(outcome)}, {number(100 * known.control_share, 0)}% of people improve "
+        f"so much without exercise (from {plural(known.n_trials, 'trial')}) and scores have a "
+        f"standard deviation of {number(known.sd, 0)} points"
         for outcome, known in found.assumed.items()
     ]
     text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
@@ -114,8 +114,8 @@ def _assumptions(found: Findings) -> str:
         return text
     return (
         f"{text} NNTB: people who exercise for one more to improve by the MCID (NNTH: to fail to), "
-        "by the normal approximation; its interval is that of the effect alone. Taken to improve "
-        f"so much: {'; '.join(given)}."
+        "by the normal approximation; its interval is that of the effect alone. Assumed: "
+        f"{'; '.join(given)}."
     )
 
 

@@ -134,9 +134,10 @@ def main() -> None:
         for name in TRUTHS:
             start = time.perf_counter()
             run = partial(replicate, name=name, seed=options.seed)
-            for found in pool.map(run, range(options.replicates), chunksize=5):
-                rows += found
+            found = [row for one in pool.map(run, range(options.replicates)) for row in one]
             print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+            print(coverage_table(pd.DataFrame(found)).round(2).to_string(), flush=True)
+            rows += found
     error = 100 * np.sqrt(0.95 * 0.05 / np.array([FIRST, options.replicates]))
     print(
         f"\nCoverage of 95% intervals for {DOSE:g} minutes per week at week {WEEK:g}; "

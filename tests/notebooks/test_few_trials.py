@@ -11,8 +11,6 @@ import pytest
 from backpain_analysis import load_evidence
 from backpain_analysis.datasets import notebooks_dir
 
-pytestmark = pytest.mark.xdist_group("few trials")
-
 NOTEBOOKS = (
     *("04_exercise_types", "07_pain_sensitivity", "08_mechanisms", "10_moderators"),
     *("11_certainty", "12_claims"),

@@ -12,8 +12,6 @@ from backpain_analysis.datasets import notebooks_dir, reports_dir
 from backpain_analysis.reporting import read_suite, run_suite
 from tests.reporting.audit import audit
 
-pytestmark = pytest.mark.xdist_group("notebooks")
-
 SUITE = """
 title: The notebooks
 reports:
@@ -97,7 +95,7 @@ def test_each_answers_with_an_interval(suite):
     assert "P-score" in answers["families-smd"] and "SD" not in answers["types"]
     assert "95% CI" in answers["dose-by-type"]
     assert "95% CI" in answers["time-course"]
-    assert "kPa" in answers["sensitivity"] and "SD" in answers["mechanisms"]
+    assert "kilopascals" in answers["sensitivity"] and "SD" in answers["mechanisms"]
     assert answers["participants"].startswith("Synthetic data: nobody in them exists.")
     assert "Of 12 moderators" in answers["moderators"]
     assert "certainty" in answers["certainty"]

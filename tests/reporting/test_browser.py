@@ -26,7 +26,6 @@ WIDTH = "document.documentElement.scrollWidth"
 GRAVE = {"serious", "critical"}
 
 pytestmark = [
-    pytest.mark.xdist_group("site"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 

@@ -24,8 +24,6 @@ from backpain_analysis.reporting.run import plan
 from backpain_analysis.reporting.worker import check_same
 from tests.reporting.little import files_of, make_suite, write_notebook
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 LOOK = """
 import os, pathlib
 from IPython.display import Markdown

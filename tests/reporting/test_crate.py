@@ -7,8 +7,6 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("site")
-
 
 @pytest.fixture
 def entities(site):

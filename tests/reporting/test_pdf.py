@@ -8,7 +8,6 @@ from backpain_analysis.reporting import pdf
 from backpain_analysis.reporting.errors import ReportingError
 from backpain_analysis.reporting.pdf import find_browser, make_pdf
 
-pytestmark = pytest.mark.xdist_group("site")
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 
-import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -44,7 +43,6 @@ def test_anything_else_is_quiet():
     assert shown(False) == ""
 
 
-@pytest.mark.xdist_group("warm")
 def test_events_are_lines_of_json(tmp_path):
     write_notebook(tmp_path, "lives", "print(word)")
     write_notebook(tmp_path, "fails", "raise ValueError(word)")

@@ -18,8 +18,6 @@ from backpain_analysis.cli import app
 from backpain_analysis.reporting import ReportingError, run_suite
 from tests.reporting.little import files_of, make_suite, write_notebook
 
-pytestmark = pytest.mark.xdist_group("warm")
-
 COUNT = "open('runs.txt', 'a').write(f'{number}\\n'); print(number)"
 
 

@@ -14,7 +14,6 @@ from backpain_analysis.reporting.index import Entry, compare_page, index_page
 from tests.reporting.audit import audit
 from tests.reporting.sample_site import HOSTILE, build
 
-pytestmark = pytest.mark.xdist_group("site")
 REPORTS = ["plain", "hostile", "fails", "interpreter"]
 PAGES = [*REPORTS, "index", "compare"]
 TABLES = {1: "the-table", 2: "ours"}

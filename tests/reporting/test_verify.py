@@ -11,8 +11,6 @@ from backpain_analysis.cli import app
 from backpain_analysis.reporting import ReportingError, run_suite, verify_site
 from tests.reporting.little import make_suite, write_notebook
 
-pytestmark = pytest.mark.xdist_group("warm")
-
 TABLE = "import pandas as pd\npd.DataFrame({'n': [number]})"
 
 

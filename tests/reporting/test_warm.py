@@ -11,7 +11,6 @@ from tests.reporting.little import files_of, make_suite, write_notebook
 from tests.reporting.sample_site import SUITE, copy_notebooks
 
 pytestmark = [
-    pytest.mark.xdist_group("warm"),
     pytest.mark.skipif(not warm.CAN_FORK, reason="this platform cannot fork"),
 ]
 

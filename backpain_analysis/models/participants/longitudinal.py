@@ -99,21 +99,23 @@ def longitudinal(
     """
     chosen = {"random": random, "trial_effect": trial_effect, "method": method, "test": test}
     _check_choices(chosen, level)
+    names = {"outcome": outcome, "dose": dose, "week": week}
+    names |= {"participant": participant, "trial": trial}
     mean: Mean
     if formula is None:
         mean = CurveMean(curve, time, tuple(covariates), main_effect)
         needed = ["value", "dose", *covariates]
     else:
-        outcome, right = _sides(formula, outcome)
-        own = {"value": outcome, "dose": dose, "week": week}
-        own |= {"participant_id": participant, "trial_id": trial}
-        mean = FormulaMean(right, own)
-        back = {old: new for new, old in own.items()}
-        needed = ["value", *(back.get(name, name) for name in mean.variables)]
-        covariates = [name for name in mean.variables if name not in back]
-    whole = isinstance(data, pd.DataFrame) or hasattr(data, "visits")
-    names = {"outcome": outcome, "dose": dose, "week": week}
-    names |= {"participant": participant, "trial": trial}
+        if covariates or main_effect or (curve, time) != ("linear", "linear"):
+            raise ValueError(
+                "the formula gives the whole fixed part: put covariates and curves into it, and "
+                "leave out covariates=, curve=, time= and main_effect=."
+            )
+        mean, names = _by_formula(formula, names)
+        own = {mean.columns_of["dose"]: "dose", mean.columns_of["week"]: "week"}
+        needed = ["value", *(own.get(name, name) for name in mean.variables)]
+        covariates = [name for name in mean.variables if name not in own]
+    whole = isinstance(data, pd.DataFrame) or callable(getattr(data, "visits", None))
     intake = _Intake(needed, clip=formula is None)
     tally = None
     for chunk in [data] if whole else _chunks(data):
@@ -139,7 +141,7 @@ def longitudinal(
         reml=method == "REML",
         test=test,
         level=level,
-        outcome_name=outcome if outcome != "value" else "score",
+        outcome_name=names["outcome"] if names["outcome"] != "value" else "score",
         dose_name=dose_name_of(data, {"dose": dose}) if whole else dose,
     )
 
@@ -156,15 +158,18 @@ def _check_choices(chosen: dict[str, Any], level: float) -> None:
         raise ValueError("; ".join(faults) + ".")
 
 
-def _sides(formula: str, outcome: str) -> tuple[str, str]:
-    """The outcome and the right side of a formula."""
-    left, tilde, right = formula.rpartition("~")
+def _by_formula(formula: str, names: dict[str, str]) -> tuple[FormulaMean, dict[str, str]]:
+    """The fixed part, and the names of the columns with the outcome of the formula."""
+    left, _, right = formula.rpartition("~")
     if "|" in right:
         raise ValueError(
             f"formula {formula!r}: random effects are chosen by random= and trial_effect=, the "
             "formula gives the fixed part only."
         )
-    return (left.strip() if tilde and left.strip() else outcome), right.strip()
+    columns = {"dose": names["dose"], "week": names["week"]}
+    return FormulaMean(right.strip(), columns), names | {
+        "outcome": left.strip() or names["outcome"]
+    }
 
 
 def _chunks(data: Any) -> Iterator[pd.DataFrame]:

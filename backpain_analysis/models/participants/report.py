@@ -38,7 +38,9 @@ def answer(result: TwoStageResult, dose: float, week: float, *, synthetic: bool)
     return f"Synthetic data: nobody in them exists. {text}" if synthetic else text
 
 
-def side_by_side(data: pd.DataFrame, dose: float, week: float, curve: str) -> pd.DataFrame:
+def side_by_side(
+    data: pd.DataFrame, dose: float, week: float, curve: str, *, imputations: int = 20
+) -> pd.DataFrame:
     """The same effect by four models and with imputed data.
 
     Returns
@@ -54,7 +56,7 @@ def side_by_side(data: pd.DataFrame, dose: float, week: float, curve: str) -> pd
         ),
         "the same, imputed": (
             "missing at random",
-            lambda: ancova(impute(data), week=week, curve=curve).predict([dose]),
+            lambda: ancova(impute(data, m=imputations), week=week, curve=curve).predict([dose]),
         ),
         "one mixed model, slopes": (
             "missing at random; a curve in time",

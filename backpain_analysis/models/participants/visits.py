@@ -110,7 +110,7 @@ def _refuse_repeated(visits: pd.DataFrame, people: np.ndarray) -> None:
 
 
 def _table_of(data: Any, outcome: str, dose: str) -> pd.DataFrame:
-    if not hasattr(data, "visits"):
+    if not callable(getattr(data, "visits", None)):
         raise ValueError(f"a {type(data).__name__} is no table of visits: give a DataFrame.")
     chosen = {"dose": dose} if dose != "dose" else {}
     return data.visits(None if outcome == "value" else outcome, **chosen)

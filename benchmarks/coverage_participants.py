@@ -91,7 +91,7 @@ def replicate(number: int, *, name: str, seed: int) -> list[dict]:
     for model, analyse in MODELS.items():
         if model in SLOW and number >= FIRST:
             continue
-        row = {"truth": name, "model": model, "replicate": number}
+        row = {"model": model, "replicate": number}
         try:
             found = analyse(visits, truth.dose_curve).iloc[0]
         except ConvergenceError:
@@ -105,9 +105,9 @@ def replicate(number: int, *, name: str, seed: int) -> list[dict]:
 
 
 def coverage_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a truth and model, per cent and points; replicates that failed are counted apart."""
-    groups = rows.groupby(["truth", "model"], sort=False)
-    first = rows[rows["replicate"] < FIRST].groupby(["truth", "model"], sort=False)
+    """A row a model, per cent and points; replicates that failed are counted apart."""
+    groups = rows.groupby("model", sort=False)
+    first = rows[rows["replicate"] < FIRST].groupby("model", sort=False)
     return pd.DataFrame(
         {
             f"first {FIRST}, %": 100 * first["covers"].mean(),
@@ -129,21 +129,18 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    rows = []
+    error = 100 * np.sqrt(0.95 * 0.05 / np.array([FIRST, options.replicates]))
+    print(
+        f"Coverage of 95% intervals for {DOSE:g} minutes per week at week {WEEK:g}; "
+        f"simulation error {error[0]:.1f} (first {FIRST}) and {error[1]:.1f} (all)"
+    )
     with ProcessPoolExecutor(options.processes) as pool:
         for name in TRUTHS:
             start = time.perf_counter()
             run = partial(replicate, name=name, seed=options.seed)
-            found = [row for one in pool.map(run, range(options.replicates)) for row in one]
-            print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-            print(coverage_table(pd.DataFrame(found)).round(2).to_string(), flush=True)
-            rows += found
-    error = 100 * np.sqrt(0.95 * 0.05 / np.array([FIRST, options.replicates]))
-    print(
-        f"\nCoverage of 95% intervals for {DOSE:g} minutes per week at week {WEEK:g}; "
-        f"simulation error {error[0]:.1f} (first {FIRST}) and {error[1]:.1f} (all)"
-    )
-    print(coverage_table(pd.DataFrame(rows)).round(2).to_string())
+            rows = [row for one in pool.map(run, range(options.replicates)) for row in one]
+            print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
+            print(coverage_table(pd.DataFrame(rows)).round(2).to_string(), flush=True)
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ def test_own_trials_are_what_is_analysed(own):
 
 @pytest.mark.parametrize(
     "name",
-    ["map", "pooled", "yoga-smd", "dose", "dose-linear", "types", "time-course", "sensitivity"]
-    + ["mechanisms", "participants", "moderators", "claims"],
+    "map pooled yoga-smd dose dose-linear types time-course sensitivity mechanisms participants "
+    "moderators claims".split(),
 )
 def test_pages_hold_what_a_reader_needs_and_reach_nowhere(suite, name):
     text = (suite[0] / f"{name}.html").read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.curve_names import named
 from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.dose_result import DoseResponseResult
+from backpain_analysis.models.information import inverse_information, times_precision
 from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
 from backpain_analysis.models.moderators import Moderators, moderators
 from backpain_analysis.models.results import Df
@@ -293,13 +294,8 @@ def _covariance(
         raise ValueError(f"a {curve.name} curve is fitted in one stage and without moderators.")
     dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
     J = curve.gradient(dose, model.beta) - curve.gradient(reference, model.beta)
-    information = np.zeros((J.shape[1], J.shape[1]))
-    for batch, W in zip(model.blocks.batches, model.precision, strict=True):
-        information += np.einsum("bnp,bnm,bmq->pq", J[batch], W, J[batch])
-    scale = np.sqrt(np.diag(information))
-    if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e13:
-        raise ValueError(
-            f"the data do not tell the parameters of a {curve.name} curve apart: use a simpler "
-            "curve."
-        )
-    return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)
+    return inverse_information(
+        J,
+        times_precision(model, J),
+        f"the data do not tell the parameters of a {curve.name} curve apart: use a simpler curve.",
+    )

@@ -81,29 +81,3 @@ def separate(data: DoseNetworkData, curve: Curve, method: Method) -> AgentCurves
 def bic_rows(model: MixedFit) -> int:
     """Rows that count in Bayes' criterion."""
     return model.n_rows - len(model.beta) * (model.method == "REML")
-
-
-def times_precision(model: MixedFit, matrix: np.ndarray) -> np.ndarray:
-    """`V^-1` of a fitted model times the rows of `matrix`, shape (n_rows, k)."""
-    product = np.empty_like(matrix)
-    for rows, W in zip(model.blocks.batches, model.precision, strict=True):
-        product[rows] = W @ matrix[rows]
-    return product
-
-
-def inverse_information(J: np.ndarray, weighted: np.ndarray, name: str) -> np.ndarray:
-    """`(J' V^-1 J)^-1` for any units of the columns.
-
-    Raises
-    ------
-    ValueError
-        If the data do not tell the parameters apart.
-    """
-    information = J.T @ weighted
-    scale = np.sqrt(np.diag(information))
-    if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e13:
-        raise ValueError(
-            f"the data do not tell the parameters of {name} curves apart: use a simpler curve, "
-            "shared='common' or shared='exchangeable'."
-        )
-    return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)

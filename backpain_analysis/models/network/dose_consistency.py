@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from backpain_analysis.models.information import times_precision
 from backpain_analysis.models.mixed import ConvergenceError, MixedFit
-from backpain_analysis.models.network.agent_curves import times_precision
 from backpain_analysis.models.network.estimation import Estimated, at_tau2, estimate
 from backpain_analysis.models.report import Report
 from backpain_analysis.models.results import quantile, two_sided_p

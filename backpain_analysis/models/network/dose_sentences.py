@@ -17,6 +17,7 @@ from backpain_analysis.models.sentences import (
     number,
     outcome_words,
     p_text,
+    plural,
     unit_words,
 )
 
@@ -55,8 +56,8 @@ def _what_was_fitted(result: DoseNetworkResult) -> str:
     shape = CURVE_WORDS.get(curve, f"{curve} curve")
     types = len(result.agents)
     return (
-        f"{_plural(result.n_trials, 'trial')} ({number(result.n_participants, 0)} participants in "
-        f"arms of known size) connect {_plural(types, 'type')} of exercise of known "
+        f"{plural(result.n_trials, 'trial')} ({number(result.n_participants, 0)} participants in "
+        f"arms of known size) connect {plural(types, 'type')} of exercise of known "
         f"{_label(result)} with no exercise ({shape})."
     )
 
@@ -128,7 +129,7 @@ def _thin(result: DoseNetworkResult) -> str:
     if not single:
         return ""
     verb = "rests" if single == 1 else "rest"
-    return f"{single} of {_plural(len(counts), 'type')} {verb} on a single trial."
+    return f"{single} of {plural(len(counts), 'type')} {verb} on a single trial."
 
 
 def consistency(result: DoseNetworkResult | None) -> str:
@@ -144,7 +145,7 @@ def consistency(result: DoseNetworkResult | None) -> str:
     agree = "do not clearly disagree" if found.p_value >= 1 - result.level else "disagree"
     return (
         f"The curves {agree} with a network in which every dose of every type stands alone "
-        f"(Wald test on {_plural(found.df, 'degree')} of freedom, {p_text(found.p_value)}; "
+        f"(Wald test on {plural(found.df, 'degree')} of freedom, {p_text(found.p_value)}; "
         f"likelihood ratio {p_text(found.likelihood_ratio_p)}). With few trials a dose, such a "
         "test can miss much."
     )
@@ -171,7 +172,7 @@ def doses(result: DoseNetworkResult | None, mcid: float | None, names: Names = N
     )
     sure = sum(bool(np.isfinite(found[agent].ci_high)) for agent in reached) or "none"
     return (
-        f"The mean curves of {len(reached)} of {_plural(len(found), 'type')} reach {size} within "
+        f"The mean curves of {len(reached)} of {plural(len(found), 'type')} reach {size} within "
         f"the doses studied ({listed} {_label(result)}); for {sure} of them the interval of that "
         "dose has an upper limit."
     )
@@ -225,7 +226,3 @@ def _name(agent: str, names: Names) -> str:
     """An agent inside a sentence: "Yoga" is "yoga", "McKenzie" stays."""
     text = (names or {}).get(agent, agent.replace("_", " "))
     return text if any(letter.isupper() for letter in text[1:]) else text.lower()
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"

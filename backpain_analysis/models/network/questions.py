@@ -15,7 +15,7 @@ from backpain_analysis.models.mixed import ConvergenceError
 from backpain_analysis.models.network.connected import connected_part
 from backpain_analysis.models.network.network import network
 from backpain_analysis.models.network.result import NetworkResult
-from backpain_analysis.models.sentences import number, outcome_words, p_text, unit_words
+from backpain_analysis.models.sentences import number, outcome_words, p_text, plural, unit_words
 
 
 def impact(effects: Effects, **options: Any) -> Answer:
@@ -84,7 +84,7 @@ def _between(result: NetworkResult, first: str, second: str, outcome: str) -> An
     if clear:
         verdict = "better than" if better else "worse than"
     trials = int(row["trials"])
-    directly = f"{trials} trial{'s' * (trials != 1)} compare{'s' * (trials == 1)} the two directly"
+    directly = f"{plural(trials, 'trial')} compare{'s' * (trials == 1)} the two directly"
     text = (
         f"For {outcome_words(outcome)}, {first.replace('_', ' ')} exercise is {verdict} "
         f"{second.replace('_', ' ')}: {number(row['estimate'], digits)} {unit} "

@@ -11,12 +11,11 @@ import scipy.linalg
 from scipy import optimize
 
 from backpain_analysis.models.curves import Curve
+from backpain_analysis.models.information import inverse_information, times_precision
 from backpain_analysis.models.mixed import ConvergenceError, fit
 from backpain_analysis.models.network.agent_curves import (
     AgentCurves,
     bic_rows,
-    inverse_information,
-    times_precision,
 )
 from backpain_analysis.models.network.dose_data import DoseNetworkData
 from backpain_analysis.models.network.estimation import Method, estimate
@@ -244,7 +243,11 @@ def with_shape(shape: Shape, method: Method) -> AgentCurves:
     b = model.model.beta
     J = np.hstack([X, shape.slope(found.x, b)])
     name = shape.curves(found.x)[0].name
-    cov = inverse_information(J, times_precision(model.model, J), name)
+    fault = (
+        f"the data do not tell the parameters of {name} curves apart: use a simpler curve, "
+        "shared='common' or shared='exchangeable'."
+    )
+    cov = inverse_information(J, times_precision(model.model, J), fault)
     params, jacobian = shape.coefficients(found.x, b)
     return AgentCurves(
         curves=shape.curves(found.x),

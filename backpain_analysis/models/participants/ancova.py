@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
 from backpain_analysis.models.participants.curve_effects import (
-    PERSON,
     CurveEffects,
     dose_name_of,
     effects_of,
@@ -22,7 +21,7 @@ from backpain_analysis.models.participants.curve_effects import (
 from backpain_analysis.models.participants.imputation import Imputations
 from backpain_analysis.models.participants.regression import Unfitted, regress, scaled
 from backpain_analysis.models.participants.rubin import pool_imputations
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.models.participants.visits import PERSON, as_visits
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,15 @@ import pandas as pd
 
 from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.mixed import MixedFit
-from backpain_analysis.models.participants.curve_effects import PERSON, dose_name_of, prepared
+from backpain_analysis.models.participants.curve_effects import dose_name_of, prepared
 from backpain_analysis.models.participants.residual import STRUCTURES, Structure, fit_residual
 from backpain_analysis.models.participants.visit_curves import (
     VisitCurves,
     VisitDesign,
     left_out,
-    person_codes,
     visit_design,
 )
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.models.participants.visits import PERSON, as_visits, person_codes
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,6 @@ from backpain_analysis.models.results import Coefficients, quantile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PERSON = ["trial_id", "participant_id"]
-"""What tells participants apart: identifiers may repeat between trials."""
-
 
 @dataclass(frozen=True)
 class CurveEffects(Coefficients):

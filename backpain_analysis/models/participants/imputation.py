@@ -11,8 +11,8 @@ import pandas as pd
 from statsmodels.imputation.bayes_mi import BayesGaussMI
 
 from backpain_analysis.display import html_table
-from backpain_analysis.models.participants.curve_effects import PERSON, dose_name_of
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.models.participants.curve_effects import dose_name_of
+from backpain_analysis.models.participants.visits import PERSON, as_visits
 
 BURN_IN, THINNING = 100, 20
 """Rounds of the sampler before the first completed data set, and between two of them."""

@@ -14,15 +14,14 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning, IterationLimitWa
 
 from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.mixed import ConvergenceError
-from backpain_analysis.models.participants.curve_effects import PERSON, dose_name_of, prepared
+from backpain_analysis.models.participants.curve_effects import dose_name_of, prepared
 from backpain_analysis.models.participants.regression import scaled
 from backpain_analysis.models.participants.visit_curves import (
     VisitCurves,
     left_out,
-    person_codes,
     visit_design,
 )
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.models.participants.visits import PERSON, as_visits, person_codes
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.participants.curve_effects import (
-    PERSON,
     CurveEffects,
     difference,
     effects_of,
 )
+from backpain_analysis.models.participants.visits import PERSON
 from backpain_analysis.models.results import wald_test
 
 
@@ -143,11 +143,6 @@ def visit_design(rows: pd.DataFrame, curve: Curve) -> VisitDesign:
 
 def coefficient_names(curve: Curve, weeks: ArrayLike) -> list[str]:
     return [f"{term}, week {week:g}" for week in weeks for term in curve.terms]
-
-
-def person_codes(rows: pd.DataFrame) -> np.ndarray:
-    """A number a participant, shape (n_rows,): identifiers may repeat between trials."""
-    return rows.groupby(PERSON, sort=False).ngroup().to_numpy()
 
 
 def nobody_left_out() -> pd.DataFrame:

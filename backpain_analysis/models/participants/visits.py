@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 PERSON = ["trial_id", "participant_id"]
+"""What tells participants apart: identifiers may repeat between trials."""
 KEY = [*PERSON, "week"]
 NUMBERS = ("week", "value", "dose", "baseline")
 KEYWORDS = {

@@ -13,8 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from backpain_analysis.effects.responders import Response
 from backpain_analysis.models.participants.ancova import at_week
-from backpain_analysis.models.participants.curve_effects import PERSON
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.models.participants.visits import PERSON, as_visits
 from backpain_analysis.models.report import Report
 from backpain_analysis.models.responders.differences import (
     mantel_haenszel,

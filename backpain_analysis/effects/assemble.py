@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
@@ -11,7 +10,6 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from backpain_analysis.effects.candidates import arm_results, contrast_results
 from backpain_analysis.effects.choice import (
     INACTIVE,
     Arm,
@@ -28,10 +26,11 @@ from backpain_analysis.effects.choice import (
     treatment_of,
 )
 from backpain_analysis.effects.exclusion import reasons
+from backpain_analysis.effects.gathered import gather
 from backpain_analysis.effects.sources import Estimate, from_source
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.effects.trial_results import Occasion, TrialResults, by_trial
-from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
+from backpain_analysis.effects.trial_results import Occasion, TrialResults
+from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.schema import vocabulary
 
@@ -131,8 +130,16 @@ def from_evidence(
         inactive,
         head_to_head,
     )
-    doses = {"met": met, "include_home": include_home}
-    return assembled(evidence, request, _estimates, unrelated, flags, designs, doses)
+    return assembled(
+        evidence,
+        request,
+        _estimates,
+        unrelated,
+        flags=flags,
+        designs=designs,
+        include_home=include_home,
+        met=met,
+    )
 
 
 def assembled(
@@ -140,9 +147,11 @@ def assembled(
     request: Request,
     choose: Callable[[list[Arm], TrialResults, Request], list[Estimate]],
     covariance: Callable[[list[Estimate]], np.ndarray],
+    *,
     flags: Sequence[str],
     designs: Sequence[str],
-    doses: Mapping[str, Any],
+    include_home: bool,
+    met: Mapping[str, float] | None,
 ) -> Effects:
     """Effects of the estimates chosen from each trial, with their covariance.
 
@@ -154,32 +163,24 @@ def assembled(
         The estimates of a trial, from its arms and results.
     covariance : callable
         Of all contrasts of a trial, from those estimates.
-    flags, designs
+    flags, designs, include_home, met
         As of `from_evidence`.
-    doses : mapping
-        Options of `evidence.dose.with_doses`.
     """
     outcome, measure = request.outcome, request.measure
-    arms = with_doses(evidence.arms, **doses)
-    results = arm_results(evidence, outcome, measure)
-    differences = contrast_results(evidence, outcome, measure)
-    measured = {*results["trial_id"], *differences["trial_id"]}
-    trials = evidence.trials[evidence.trials["trial_id"].isin(measured)]
-    arms_of = defaultdict(list)
-    for arm in arms.to_dict("records"):
-        arms_of[arm["trial_id"]].append(arm)
-    reported = by_trial(results, differences)
+    found = gather(
+        evidence, outcome, measure, met=tuple((met or {}).items()), include_home=include_home
+    )
     rows, matrices, excluded = [], [], []
-    for trial in trials.to_dict("records"):
+    for trial in found.trials:
         name = trial["trial_id"]
-        own, left_out = arms_of[name], _left_out(trial, flags, designs)
-        estimates = [] if left_out else choose(own, reported[name], request)
+        own, left_out = found.arms[name], _left_out(trial, flags, designs)
+        estimates = [] if left_out else choose(own, found.results[name], request)
         if estimates:
             matrices.append(covariance(estimates))
         for estimate in estimates:
             rows.extend(_rows(trial, own, estimate, request.inactive))
         used = {arm for e in estimates for arm in (*e.arms, e.reference)}
-        excluded.extend(reasons(own, used, left_out, reported[name], request))
+        excluded.extend(reasons(own, used, left_out, found.results[name], request))
     extra = rows[0].keys() - set(_columns()) if rows else set()
     return Effects(
         table=pd.DataFrame(rows, columns=[*_columns(), *sorted(extra)]),

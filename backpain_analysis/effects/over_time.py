@@ -101,8 +101,16 @@ def effects_over_time(
         inactive,
     )
     over_time = partial(covariance_over_time, r=correlation_over_time, pattern=pattern)
-    doses = {"met": met, "include_home": include_home}
-    effects = assembled(evidence, request, _course, over_time, flags, designs, doses)
+    effects = assembled(
+        evidence,
+        request,
+        _course,
+        over_time,
+        flags=flags,
+        designs=designs,
+        include_home=include_home,
+        met=met,
+    )
     weeks = effects.table["timepoint_weeks"].astype(float)
     programme = effects.table["duration_weeks"].astype(float)
     timed = effects.table.assign(

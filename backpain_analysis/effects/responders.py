@@ -169,9 +169,10 @@ def responder_effects(
         request,
         partial(_chosen, response=response),
         unrelated,
-        flags,
-        designs,
-        {"met": met, "include_home": include_home},
+        flags=flags,
+        designs=designs,
+        include_home=include_home,
+        met=met,
     )
     generic = "no usable result of the reference arm to compare with"
     excluded = effects.excluded.replace({"reason": {generic: NO_SHARE}})

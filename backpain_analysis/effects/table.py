@@ -81,13 +81,15 @@ class Effects:
             What `excluded` says of the others.
         """
         mask = np.asarray(keep(self.table) if callable(keep) else keep, dtype=bool)
+        if mask.all():
+            return self
         gone = self.table.loc[~mask, ["trial_id", "arm_id"]].assign(reason=reason)
-        positions = self.table.groupby("trial_id", sort=False).indices
-        covariance = []
-        for trial, matrix in zip(self.trials, self.covariance, strict=True):
-            inside = mask[positions[trial]]
-            if inside.any():
-                covariance.append(matrix[np.ix_(inside, inside)])
+        ends = np.cumsum([len(matrix) for matrix in self.covariance])
+        covariance = [
+            matrix[np.ix_(inside, inside)]
+            for matrix, inside in zip(self.covariance, np.split(mask, ends[:-1]), strict=True)
+            if inside.any()
+        ]
         return replace(
             self,
             table=self.table[mask].reset_index(drop=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,20 @@ def load_evidence(path: str | Path | None = None) -> Evidence:
     FileNotFoundError
         If there is nothing at `path`.
     """
-    folder = data_dir() / "trials" if path is None else Path(path)
+    if path is None:
+        folder = data_dir() / "trials"
+        states = (file.stat() for file in sorted(folder.iterdir()))
+        return _bundled(folder, tuple((state.st_mtime_ns, state.st_size) for state in states))
+    return _read(Path(path))
+
+
+@lru_cache(maxsize=1)
+def _bundled(folder: Path, states: tuple[tuple[int, int], ...]) -> Evidence:
+    """Read the bundled evidence once for each state of its files."""
+    return _read(folder)
+
+
+def _read(folder: Path) -> Evidence:
     tables, faults = check_tables(*read_tables(folder))
     if faults:
         raise EvidenceError(faults, folder)

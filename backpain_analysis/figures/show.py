@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -102,10 +103,11 @@ def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:
 
 def _settle(figure: Figure) -> None:
     """Lay the figure out for good: a layout done again at every drawing would creep."""
-    with figure_style():
-        for _ in range(2):
-            figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if engine := figure.get_layout_engine():
+        with figure_style():
+            engine.execute(figure)
+    with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
 
 
 def _saved(figure: Figure, kind: str) -> bytes:

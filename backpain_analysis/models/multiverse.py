@@ -80,7 +80,7 @@ def multiverse(
                 correlation=value["correlation"],
                 inactive=value["reference"],
                 flags=value["trials"],
-            )
+            ).with_dose(dose)
         row = {**chosen, "n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
         row |= {"mcid_dose": np.nan, "note": ""}
         try:

@@ -91,64 +91,73 @@ def _reasons(
 
 def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> Effects:
     """Effects without the arms that have a reason to go."""
-    table, rows, matrices, gone = effects.table, [], [], []
-    groups = table.groupby("trial_id", sort=False)
-    for (trial, own), V in zip(groups, effects.covariance, strict=True):
-        for arm, reasons in (("arm_id", arm_reason), ("ref_arm_id", ref_reason)):
-            bad = own.loc[reasons[own.index].notna(), arm].drop_duplicates()
-            gone += [(trial, name, reasons[index]) for index, name in bad.items()]
-        kept, T = _rebased(own, arm_reason[own.index], ref_reason[own.index])
-        if len(kept):
-            rows.append(kept.assign(yi=T @ own["yi"].to_numpy(dtype=float)))
-            matrices.append(T @ np.asarray(V, dtype=float) @ T.T)
+    table = effects.table.reset_index(drop=True)
+    trials, arms, references = (
+        table[name].to_numpy(dtype=object) for name in ("trial_id", "arm_id", "ref_arm_id")
+    )
+    good, sound = arm_reason.isna().to_numpy(), ref_reason.isna().to_numpy()
+    asked = ((arms, good, arm_reason.to_numpy()), (references, sound, ref_reason.to_numpy()))
+    pairs, matrices, gone, start = [], [], [], 0
+    for V in effects.covariance:
+        own = np.arange(start, start + len(V))
+        start += len(V)
+        trial = trials[own[0]]
+        for names, fine, reasons in asked:
+            first: dict[str, str] = {}
+            for row in own[~fine[own]]:
+                first.setdefault(names[row], reasons[row])
+            gone += [(trial, name, reason) for name, reason in first.items()]
+        kept = _rebased(own, references[own], good, sound)
+        if not kept:
+            left = dict.fromkeys([*arms[own][good[own]], *references[own][sound[own]]])
+            gone += [(trial, name, ALONE) for name in left]
             continue
-        good = own.loc[arm_reason[own.index].isna(), "arm_id"].tolist()
-        good += own.loc[ref_reason[own.index].isna(), "ref_arm_id"].drop_duplicates().tolist()
-        gone += [(trial, name, ALONE) for name in good]
-    if not rows:
+        T = _transform(kept, own)
+        pairs += kept
+        matrices.append(T @ np.asarray(V, dtype=float) @ T.T)
+    if not pairs:
         raise ValueError("no trial compares two arms of known agent and dose.")
-    left = pd.DataFrame(gone, columns=["trial_id", "arm_id", "reason"])
-    kept = pd.concat(rows, ignore_index=True)
     variances = np.concatenate([np.diag(V) for V in matrices])
+    excluded = pd.DataFrame(gone, columns=["trial_id", "arm_id", "reason"])
     return replace(
         effects,
-        table=kept.assign(vi=variances),
+        table=_contrasts(table, pairs).assign(vi=variances),
         covariance=tuple(matrices),
-        excluded=pd.concat([effects.excluded, left], ignore_index=True),
+        excluded=pd.concat([effects.excluded, excluded], ignore_index=True),
     )
 
 
 def _rebased(
-    own: pd.DataFrame, arm_reason: pd.Series, ref_reason: pd.Series
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of one trial that can stay, and the matrix that makes them of the old ones."""
-    good = arm_reason.isna().to_numpy()
-    rows, transform = [], []
+    own: np.ndarray, references: np.ndarray, good: np.ndarray, sound: np.ndarray
+) -> list[tuple[int, int]]:
+    """Rows of one trial that can stay, each with the row whose arm is its new reference, or -1."""
+    kept = []
+    for reference in dict.fromkeys(references):
+        usable = [row for row in own[references == reference] if good[row]]
+        if usable and sound[usable[0]]:
+            kept += [(row, -1) for row in usable]
+        else:
+            kept += [(row, usable[0]) for row in usable[1:]]
+    return kept
+
+
+def _transform(kept: list[tuple[int, int]], own: np.ndarray) -> np.ndarray:
+    """The matrix that makes the contrasts kept of a trial's own."""
     unit = np.eye(len(own))
-    for _, place in own.reset_index(drop=True).groupby("ref_arm_id", sort=False).indices.items():
-        usable = [number for number in place if good[number]]
-        if not usable:
-            continue
-        if pd.isna(ref_reason.iloc[usable[0]]):
-            rows += [own.iloc[number] for number in usable]
-            transform += [unit[number] for number in usable]
-            continue
-        base, *others = usable
-        for number in others:
-            rows.append(_against(own.iloc[number], own.iloc[base]))
-            transform.append(unit[number] - unit[base])
-    kept = pd.DataFrame(rows, columns=own.columns).astype(own.dtypes)
-    return kept, np.array(transform).reshape(len(rows), len(own))
+    return np.array(
+        [unit[row - own[0]] - (unit[base - own[0]] if base >= 0 else 0) for row, base in kept]
+    )
 
 
-def _against(row: pd.Series, base: pd.Series) -> pd.Series:
-    """The row with the arm of another row as its reference arm."""
-    row = row.copy()
-    row["ref_arm_id"], row["n_ref"] = base["arm_id"], base["n_arm"]
-    for name in row.index:
-        if f"ref_{name}" in row.index and name != "arm_id":
-            row[f"ref_{name}"] = base[name]
-    return row
+def _contrasts(table: pd.DataFrame, pairs: list[tuple[int, int]]) -> pd.DataFrame:
+    """The rows kept, each against the reference arm it has now."""
+    rows, bases = np.array(pairs).T
+    kept, base = table.iloc[rows].reset_index(drop=True), table.iloc[bases].reset_index(drop=True)
+    moved = bases >= 0
+    new = {f"ref_{name}": base[name] for name in table if f"ref_{name}" in table}
+    new["n_ref"] = base["n_arm"]
+    kept = kept.assign(**{name: kept[name].mask(moved, values) for name, values in new.items()})
+    return kept.assign(yi=kept["yi"].mask(moved, kept["yi"] - base["yi"]).astype(float))
 
 
 def connected_agents(

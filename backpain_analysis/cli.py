@@ -342,6 +342,7 @@ def _warm_up() -> None:
     from backpain_analysis.reporting import warm
 
     warm.start()
+    warm.import_jsonschema()
 
 
 @contextmanager

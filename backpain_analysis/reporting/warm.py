@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,21 @@ def zygote() -> Zygote:
             stop()
             _zygote = Zygote()
         return _zygote
+
+
+def import_jsonschema() -> None:
+    """Import it without the grammar of web addresses, which it would build for over a second.
+
+    No notebook's schema asks for that format (see jsonschema's `FormatChecker`).
+    """
+    grammar = "rfc3987_syntax"
+    if grammar in sys.modules:
+        return
+    sys.modules[grammar] = None
+    try:
+        import_module("jsonschema")
+    finally:
+        del sys.modules[grammar]
 
 
 def start() -> None:

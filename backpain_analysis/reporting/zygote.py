@@ -22,6 +22,10 @@ from multiprocessing.connection import Connection
 from types import SimpleNamespace
 
 import backpain_analysis
+from backpain_analysis.reporting import warm
+
+APART = ("backpain_analysis.__main__", "backpain_analysis.cli", "backpain_analysis.reporting.")
+"""What no notebook imports; what builds a report `_fill_caches` imports."""
 
 TOLD_EVERY = 0.2
 """Seconds between two tellings of a run's progress."""
@@ -47,9 +51,10 @@ def main() -> None:
 
 def warm_up() -> None:
     """Import the library and what it stands on, and fill caches that depend on nothing else."""
+    warm.import_jsonschema()
     with _as_in_a_kernel():
         for module in pkgutil.walk_packages(backpain_analysis.__path__, "backpain_analysis."):
-            if not module.name.endswith("__main__"):
+            if not module.name.startswith(APART):
                 with suppress(Exception):  # whoever needs it will be told
                     import_module(module.name)
     _fill_caches()
@@ -71,6 +76,7 @@ def _fill_caches() -> None:
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     from backpain_analysis.evidence import load_evidence
+    from backpain_analysis.reporting import build, here  # noqa: F401
     from backpain_analysis.reporting.render import render_body
 
     load_evidence()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects import from_evidence
+from backpain_analysis.effects import Effects, from_evidence
 from backpain_analysis.effects.choice import INACTIVE
 from backpain_analysis.evidence import Evidence
 from backpain_analysis.evidence.scales import LOWER_IS_BETTER
@@ -63,15 +63,16 @@ def multiverse(
         A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
         (`note` says why a combination could not be fitted), sorted by estimate.
     """
-    sign = -1 if outcome in LOWER_IS_BETTER else 1
-    prepared: dict[tuple, Any] = {}
+    target = None if mcid is None else -abs(mcid) if outcome in LOWER_IS_BETTER else abs(mcid)
+    prepared: dict[tuple, tuple[Effects, Hashable]] = {}
+    found: dict[tuple, dict[str, Any]] = {}
     rows = []
     for names in product(*(choices[choice] for choice in choices)):
         chosen = dict(zip(choices, names, strict=True))
         value = {choice: choices[choice][name] for choice, name in chosen.items()}
         key = tuple(chosen[choice] for choice in chosen if choice != "curve")
         if key not in prepared:
-            prepared[key] = from_evidence(
+            effects = from_evidence(
                 evidence,
                 outcome,
                 measure=measure,
@@ -81,17 +82,36 @@ def multiverse(
                 inactive=value["reference"],
                 flags=value["trials"],
             ).with_dose(dose)
-        row = {**chosen, "n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
-        row |= {"mcid_dose": np.nan, "note": ""}
-        try:
-            result = dose_response(prepared[key], curve=value["curve"], dose=dose)
-        except (ValueError, ConvergenceError) as fault:
-            rows.append(row | {"note": str(fault)})
-            continue
-        found = result.predict([at]).iloc[0]
-        row |= {"n_trials": result.n_trials, "estimate": found["estimate"]}
-        row |= {"ci_low": found["ci_low"], "ci_high": found["ci_high"]}
-        if mcid is not None:
-            row["mcid_dose"] = result.dose_for(sign * abs(mcid)).estimate
-        rows.append(row)
+            prepared[key] = effects, _numbers_in(effects)
+        effects, numbers = prepared[key]
+        fit = numbers, chosen["curve"]
+        if fit not in found:
+            found[fit] = _fitted(effects, value["curve"], dose, at, target)
+        rows.append({**chosen, **found[fit]})
     return pd.DataFrame(rows).sort_values("estimate", kind="stable", ignore_index=True)
+
+
+def _numbers_in(effects: Effects) -> Hashable:
+    """All of the effects that a curve depends on: many choices come to the same."""
+    numbers = effects.table[["yi", "dose", "ref_dose"]].to_numpy(dtype=float)
+    return (
+        *effects.table["trial_id"],
+        numbers.tobytes(),
+        *(V.tobytes() for V in effects.covariance),
+    )
+
+
+def _fitted(
+    effects: Effects, curve: str, dose: str, at: float, target: float | None
+) -> dict[str, Any]:
+    row = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    row |= {"mcid_dose": np.nan, "note": ""}
+    try:
+        result = dose_response(effects, curve=curve, dose=dose)
+    except (ValueError, ConvergenceError) as fault:
+        return row | {"note": str(fault)}
+    row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
+    row["n_trials"] = result.n_trials
+    if target is not None:
+        row["mcid_dose"] = result.dose_for(target).estimate
+    return row

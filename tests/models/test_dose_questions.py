@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis import BACK_PAIN, dose_response, load_evidence, multiverse
 from backpain_analysis.models.dose_questions import by_type, spread_over_week
+from backpain_analysis.models.multiverse import CHOICES
 from tests.figures.drawn import make_effects
 
 
@@ -80,6 +81,26 @@ def test_each_world_is_the_analysis_it_names(evidence):
     assert_allclose(found["estimate"], line.predict([2.0])["estimate"].iloc[0])
     assert_allclose(found["mcid_dose"], line.dose_for(-10).estimate)
     assert found["n_trials"] == line.n_trials
+
+
+def test_choices_that_come_to_the_same_effects_have_rows_of_their_own(evidence):
+    """Final values do not need the correlation with the baseline; changes do."""
+    choices = {**CHOICES, "curve": {"line": "linear"}, "trials": {"all": ()}}
+    table = multiverse(evidence, "disability", dose="sessions_per_week", at=2.0, choices=choices)
+    assert len(table) == 3 * 3 * 3
+    spread = table.groupby(["results", "reference"])["estimate"].agg(np.ptp).unstack("results")
+    assert (spread["final values"] == 0).all()
+    assert (spread["changes"] > 0).any()
+    for _, found in table[table["results"] == "changes"].iterrows():
+        effects = evidence.effects(
+            "disability",
+            analysis="change",
+            correlation=float(found["correlation"]),
+            inactive=CHOICES["reference"][found["reference"]],
+            flags=(),
+        )
+        line = dose_response(effects, dose="sessions_per_week")
+        assert_allclose(found["estimate"], line.predict([2.0])["estimate"].iloc[0], rtol=1e-9)
 
 
 def test_a_world_that_cannot_be_fitted_says_why(evidence):

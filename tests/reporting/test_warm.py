@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -106,6 +108,19 @@ def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
     write_notebook(tmp_path, "lives", "import os; print(os.getpid())")
     (lives,) = run_suite(make_suite(tmp_path, {"notebook": "lives"}), tmp_path / "site")
     assert not lives.error
+
+
+def test_what_an_early_import_leaves_out_can_still_be_imported():
+    code = """
+from backpain_analysis.reporting import warm
+warm.import_jsonschema()
+import jsonschema, sys
+assert "rfc3987_syntax" not in sys.modules
+jsonschema.validate("2020-01-01", {"type": "string", "format": "date"})
+import importlib.util
+assert importlib.util.find_spec("rfc3987_syntax")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_ended_zygote_is_replaced():

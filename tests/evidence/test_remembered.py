@@ -1,0 +1,55 @@
+"""What is worked out once for an evidence, and let go with it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from backpain_analysis.evidence import evidence as module
+from backpain_analysis.evidence import load_evidence
+from backpain_analysis.evidence.remembered import once_per_evidence
+
+
+@pytest.fixture
+def counted():
+    calls = []
+
+    @once_per_evidence
+    def count(evidence, word="", *, number=0):
+        calls.append((len(evidence.trials), word, number))
+        return [*calls]
+
+    return count, calls
+
+
+def test_each_question_to_each_evidence_is_worked_out_once(tables, counted):
+    count, calls = counted
+    one, other = load_evidence(tables.folder), load_evidence(tables.folder)
+    first = count(one, "a", number=1)
+    assert count(one, "a", number=1) is first
+    count(one, "a", number=2)
+    count(one, "b", number=1)
+    count(other, "a", number=1)
+    assert len(calls) == 4
+
+
+def test_nothing_outlives_its_evidence(tables, counted):
+    count, _ = counted
+    evidence = load_evidence(tables.folder)
+    held = weakref.ref(evidence)
+    count(evidence)
+    del evidence
+    gc.collect()
+    assert held() is None
+
+
+def test_bundled_evidence_is_read_again_when_its_files_change(tables, monkeypatch):
+    tables.folder.rename(tables.folder.with_name("trials"))
+    monkeypatch.setattr(module, "data_dir", lambda: tables.folder.parent)
+    before = load_evidence()
+    assert load_evidence() is before
+    file = tables.folder.with_name("trials") / "trials.csv"
+    file.write_text(file.read_text().replace("Doe", "Somebody"))
+    assert load_evidence().trials["first_author"].tolist() == ["Somebody", "Roe"]

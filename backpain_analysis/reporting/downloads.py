@@ -18,7 +18,10 @@ from backpain_analysis.reporting.render import render_claims, without_kernel, wi
 from backpain_analysis.reporting.thumbnails import thumbnail
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
-NUMBER = re.compile(r"[−-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?(e[+−-]?\d+)?%?", re.IGNORECASE)
+DIGITS = r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+−-]?\d+)?%?"
+NUMBER = re.compile(DIGITS, re.IGNORECASE)
+INTERVAL = re.compile(rf"({DIGITS})?\s*(?:\[({DIGITS}), ({DIGITS})\])?", re.IGNORECASE)
+LIMITS = re.compile(r"\s*\[(\d+% [^\]]+)\]$")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LONGEST_SLUG = 60
 WIDEST_SPAN = 100
@@ -87,7 +90,8 @@ def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
     """Find every table an executed notebook shows.
 
     An output that brings its table as ``text/csv`` is taken at its word, in full precision;
-    any other is read from its HTML, as it is shown.
+    any other is read from its HTML, as it is shown, but a column of estimates with intervals
+    becomes three, one of intervals two.
 
     Yields
     ------
@@ -110,7 +114,8 @@ def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
             for table in found:
                 title = _text(table.find("caption")) or heading
                 exact = data.get("text/csv") if len(found) == 1 else None
-                yield title, exact or _csv(_rows(table))
+                heads = len(table.findall("thead/tr")) or 1
+                yield title, exact or _csv(_limits_apart(_rows(table), heads))
 
 
 def _without_kernel(output: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +159,27 @@ def _value(text: str) -> str:
     if NUMBER.fullmatch(text):
         return text.replace("−", "-").replace(",", "")
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _limits_apart(rows: list[list[str]], heads: int) -> list[list[str]]:
+    """Give the limits of intervals columns of their own, where all of a column can be so split."""
+    columns = [_split(list(column), heads) for column in zip(*rows, strict=True)]
+    return [list(row) for row in zip(*(part for parts in columns for part in parts), strict=True)]
+
+
+def _split(column: list[str], heads: int) -> list[list[str]]:
+    names, cells = column[:heads], column[heads:]
+    found = [INTERVAL.fullmatch(cell) for cell in cells]
+    if not all(found) or not any(match[2] for match in found):
+        return [column]
+    level = LIMITS.search(names[-1])
+    name = LIMITS.sub("", names[-1])
+    of = f"{name}, {level[1]}" if level else name
+    parts = [[*names[:-1], name], [*names[:-1], f"{of} low"], [*names[:-1], f"{of} high"]]
+    for match in found:
+        for part, value in zip(parts, match.groups(), strict=True):
+            part.append(_value(value or ""))
+    return parts if any(match[1] for match in found) else parts[1:]
 
 
 def _csv(rows: list[list[str]]) -> str:

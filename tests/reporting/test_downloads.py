@@ -50,6 +50,23 @@ def test_a_table_is_read_as_it_is_shown_with_numbers_for_machines():
     ]
 
 
+def test_estimates_and_limits_stand_in_columns_of_their_own():
+    head = "<tr><th>Type</th><th>MD [95% CI]</th><th>Prediction interval</th><th>Mixed</th></tr>"
+    first = "<tr><td>yoga</td><td>−1,207.9 [−1e+04, 1.8]</td><td>[−26.1, 10.3]</td><td>1</td></tr>"
+    second = "<tr><td>pilates</td><td>2</td><td>–</td><td>[1, 2] weeks</td></tr>"
+    table = f"<table><thead>{head}</thead><tbody>{first}{second}</tbody></table>"
+    ((_, text),) = tables_of(notebook(shown({"text/html": table})))
+    names, *rows = read(text)
+    assert names == [
+        *("Type", "MD", "MD, 95% CI low", "MD, 95% CI high"),
+        *("Prediction interval low", "Prediction interval high", "Mixed"),
+    ]
+    assert rows == [
+        ["yoga", "-1207.9", "-1e+04", "1.8", "-26.1", "10.3", "1"],
+        ["pilates", "2", "", "", "", "", "[1, 2] weeks"],
+    ]
+
+
 def test_a_table_that_brings_its_own_numbers_is_taken_at_its_word():
     data = {"text/html": "<table><tr><td>0.33</td></tr></table>", "text/csv": "x\r\n0.3333333\r\n"}
     ((title, text),) = tables_of(notebook(new_markdown_cell("## Thirds ##"), shown(data)))

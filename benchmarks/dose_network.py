@@ -13,7 +13,6 @@ in milliseconds. All data are simulated here.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -22,6 +21,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 from scipy import optimize
+from timing import best_of
 
 from backpain_analysis.models.network.agent_curves import separate
 from backpain_analysis.models.network.dose_network import dose_network
@@ -82,16 +82,6 @@ def dense(result) -> Callable[[], float]:
     if result.shared == "exchangeable":
         start += list(np.full(q * (q + 1) // 2, 2.0))
     return lambda: -optimize.minimize(depth, start, method="L-BFGS-B").fun
-
-
-def best_of(run: Callable[[], object], repeats: int) -> float:
-    """Shortest time of several runs, in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
 
 
 def ready(result) -> Callable[[], object]:

@@ -12,13 +12,12 @@ import argparse
 import cProfile
 import os
 import pstats
-import time
-from collections.abc import Callable
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from timing import best_of
 
 import backpain_analysis as bp
 from backpain_analysis.models.mixed import fit
@@ -41,17 +40,6 @@ def arms(trials: int, size: int = 4) -> pd.DataFrame:
     trial = np.repeat([f"trial {number}" for number in range(trials)], size)
     columns = {"trial_id": trial, "dose": dose.ravel(), "mean": mean.ravel(), "n": n.ravel()}
     return pd.DataFrame(columns).assign(sd=SD)
-
-
-def best_of(run: Callable[[], object], repeats: int = 7) -> float:
-    """Shortest time of several runs, in milliseconds, after one to warm up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
 
 
 def speed(trials: int) -> dict[str, float]:

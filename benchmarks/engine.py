@@ -12,29 +12,17 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import time
 import tracemalloc
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from timing import best_of
 
 import backpain_analysis as bp
 from backpain_analysis.models.mixed import RandomTerm, fit
 
 RNG = np.random.default_rng(1)
-
-
-def best_of(run: Callable[[], object], repeats: int = 7) -> float:
-    """Shortest time of several runs, in milliseconds, after one to warm up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
 
 
 def studies(k: int) -> tuple[np.ndarray, np.ndarray]:

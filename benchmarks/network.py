@@ -13,14 +13,13 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import time
 import tracemalloc
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.optimize import minimize_scalar
+from timing import best_of
 
 import backpain_analysis as bp
 from backpain_analysis.models.network.result import NetworkResult
@@ -63,33 +62,22 @@ def dense_reml(result: NetworkResult) -> float:
     return float(minimize_scalar(loss, bounds=(0, 100), method="bounded").x)
 
 
-def seconds(run: Callable[[], object], repeats: int = 5) -> float:
-    """Shortest time of several runs, after one to warm up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def main() -> None:
     """Print the table."""
     print("three-arm trials on 12 treatments, REML; milliseconds")
     print(f"{'trials':>7} {'network':>9} {'dense':>9} {'ratio':>7} {'split all':>10} {'MB':>6}")
     for k in (60, 400, 4000, 20_000):
         data = trials(k)
-        ours = 1000 * seconds(lambda data=data: bp.network(data), 7 if k < 4000 else 3)
+        ours = best_of(lambda data=data: bp.network(data), 7 if k < 4000 else 3)
         result = bp.network(data)
-        split = 1000 * seconds(result.node_split, 3)
+        split = best_of(result.node_split, 3)
         tracemalloc.start()
         bp.network(data)
         peak = tracemalloc.get_traced_memory()[1] / 1e6
         tracemalloc.stop()
         dense = np.nan
         if k <= 400:
-            dense = 1000 * seconds(lambda result=result: dense_reml(result), 1)
+            dense = best_of(lambda result=result: dense_reml(result), 1)
             assert abs(dense_reml(result) - result.tau2) < 1e-3 * result.tau2
         ratio = dense / ours
         print(f"{k:>7} {ours:>9.1f} {dense:>9.1f} {ratio:>6.1f}x {split:>10.1f} {peak:>6.0f}")

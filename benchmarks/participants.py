@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
+from timing import best_of
 
 from backpain_analysis.models.participants.longitudinal import longitudinal
 
@@ -75,16 +76,6 @@ def peer(data: pd.DataFrame) -> float:
         return model.fit(reml=True).llf - np.log(10) - np.log(10 * 100)
 
 
-def seconds(run: Callable[[], object], repeats: int = 3) -> float:
-    """Shortest time of several runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def _report(job: Callable[[], object], results: multiprocessing.Queue) -> None:
     start = time.perf_counter()
     job()
@@ -112,20 +103,21 @@ def main() -> None:
         for scheduled in (True, False):
             peak = apart(lambda n=n, s=scheduled: ours(visits(n, scheduled=s)))[1]
             data = visits(n, scheduled=scheduled)
-            took = seconds(lambda data=data: ours(data))
+            took = best_of(lambda data=data: ours(data), 3) / 1000
             kind = "scheduled" if scheduled else "irregular"
             print(f"{n:>12,} {kind:>10} {took:>8.2f} {peak:>8.0f}", flush=True)
     print("\nin chunks of 20,000, simulation included")
     for n in (200_000, 1_000_000):
         took, peak = apart(lambda n=n: longitudinal(chunks(n), covariates=["age"]))
         print(f"{n:>12,} {'scheduled':>10} {took:>8.2f} {peak:>8.0f}", flush=True)
-    print("\nbeside MixedLM")
+    print("\nbeside MixedLM, milliseconds")
     print(f"{'participants':>12} {'ours':>8} {'MixedLM':>8} {'ratio':>7} {'llf less theirs':>16}")
     for n in (250, 1_000):
         data = visits(n)
-        mine, theirs = seconds(lambda data=data: ours(data)), seconds(lambda d=data: peer(d), 1)
+        mine = best_of(lambda data=data: ours(data), 3)
+        theirs = best_of(lambda data=data: peer(data), 1)
         gain = ours(data) - peer(data)
-        print(f"{n:>12,} {mine:>8.3f} {theirs:>8.2f} {theirs / mine:>6.0f}x {gain:>16.1e}")
+        print(f"{n:>12,} {mine:>8.0f} {theirs:>8.0f} {theirs / mine:>6.0f}x {gain:>16.1e}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,15 @@ METHODS = ("CE", "DL", "HE", "HS", "SJ", "PM", "ML", "REML", "EB")
 TESTS = ("knapp-hartung", "z")
 
 
+def fitting_test(n_trials: int) -> str:
+    """The test for reports that pool few trials: "knapp-hartung" from three on, else "z".
+
+    With two trials the t quantile on one degree of freedom is 12.7, and the interval says nothing
+    (Cochrane Handbook 10.10.4.4).
+    """
+    return "knapp-hartung" if n_trials > 2 else "z"
+
+
 def check_options(method: str, test: str, level: float) -> None:
     """Refuse an unknown method or test, or a level outside (0, 1).
 

@@ -17,6 +17,7 @@ from backpain_analysis.effects.table import count_reasons
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.bivariate import Bivariate, bivariate
+from backpain_analysis.models.checks import fitting_test
 from backpain_analysis.models.mixed import ConvergenceError
 from backpain_analysis.models.moderation import slope
 from backpain_analysis.models.pooling import PoolResult, pool
@@ -63,8 +64,7 @@ def pooled(
         usable = 0 if effects is None else effects.n_trials
         if effects is not None:
             single = effects.one_per_trial()
-            test = "knapp-hartung" if usable > 2 else "z"
-            results[outcome] = pool(single, test=test)
+            results[outcome] = pool(single, test=fitting_test(usable))
         why = _main_reason(evidence, outcome) if usable < measured else ""
         rows.append({"outcome": outcome, "trials": measured, "usable": usable, "why": why})
     return results, pd.DataFrame(rows, columns=["outcome", "trials", "usable", "why"])
@@ -216,7 +216,7 @@ def sensitivity_pooled(changes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (setting, comparison), part in known.groupby(["setting", "comparison"]):
         own = part.drop_duplicates("trial_id")
-        result = pool(own["yi"], own["vi"], test="knapp-hartung" if len(own) > 2 else "z")
+        result = pool(own["yi"], own["vi"], test=fitting_test(len(own)))
         i2 = result.i2 if len(own) > 1 else float("nan")
         numbers = (result.estimate, result.ci_low, result.ci_high, i2)
         rows.append((setting, comparison, len(own), *numbers))
@@ -240,7 +240,7 @@ def by_type(evidence: Evidence, outcomes: tuple[str, ...] = MECHANISMS) -> pd.Da
         for kind in sorted(set(effects.table["exercise_type"])):
             own = effects.select(effects.table["exercise_type"] == kind, "another type")
             single = own.one_per_trial()
-            result = pool(single, test="knapp-hartung" if single.n_trials > 2 else "z")
+            result = pool(single, test=fitting_test(single.n_trials))
             numbers = (result.estimate, result.ci_low, result.ci_high)
             rows.append((outcome, kind, single.n_trials, *numbers))
     names = ["outcome", "exercise_type", "trials", "estimate", "ci_low", "ci_high"]

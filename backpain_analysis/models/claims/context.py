@@ -15,6 +15,7 @@ from backpain_analysis.effects.lumping import lumping
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.certainty import Body, good_quality
+from backpain_analysis.models.checks import fitting_test
 from backpain_analysis.models.claims.part import Part, Rule, judged, untestable
 from backpain_analysis.models.mixed import ConvergenceError
 from backpain_analysis.models.network.connected import connected_part
@@ -140,7 +141,7 @@ class Context:
         if kept is None or not len(kept):
             return untestable(what, "no trial with a usable result against an inactive control")
         single = kept.one_per_trial()
-        result = pool(single, test="knapp-hartung" if single.n_trials > 2 else "z")
+        result = pool(single, test=fitting_test(single.n_trials))
         body = self.body(result, single.table["trial_id"], kept.n_participants, outcome)
         body = Body(**{**vars(body), "indirect": indirect, "asymmetry_p": _asymmetry(single)})
         return judged(what, body, UNITS[kept.measure], outcome, rule=rule)

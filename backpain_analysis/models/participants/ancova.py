@@ -23,6 +23,8 @@ from backpain_analysis.models.participants.regression import Unfitted, regress, 
 from backpain_analysis.models.participants.rubin import pool_imputations
 from backpain_analysis.models.participants.visits import PERSON, as_visits
 
+PLACE = "place in the table"
+
 
 @dataclass(frozen=True)
 class TrialCurve:
@@ -140,10 +142,10 @@ def ancova(
     if test not in ("t", "z"):
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")
     tables = completed(data, [name for name in adjust if name != "baseline"], **columns)
-    parts = [at_week(table, week, adjust) for table in tables]
-    rows, excluded = parts[0]
+    parts, excluded = each_at_week(tables, week, adjust)
+    rows = parts[0]
     curve = prepared(curve, rows["dose"].to_numpy())
-    curves, left_out = trial_curves([part for part, _ in parts], curve, adjust)
+    curves, left_out = trial_curves(parts, curve, adjust)
     left_out = [*_without_visit(tables[0], rows, week), *left_out]
     if not curves:
         reasons = "; ".join(f"{trial}: {reason}" for trial, reason in left_out)
@@ -210,6 +212,16 @@ def at_week(
     return rows[reason == ""].reset_index(drop=True), excluded.reset_index(drop=True)
 
 
+def each_at_week(
+    tables: list[pd.DataFrame], week: float, needed: Sequence[str]
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """As `at_week`, of imputations of one another, which have the same complete rows."""
+    numbered = tables[0].assign(**{PLACE: np.arange(len(tables[0]))})
+    rows, excluded = at_week(numbered, week, needed)
+    place = rows[PLACE].to_numpy(dtype=int)
+    return [table.iloc[place].reset_index(drop=True) for table in tables], excluded
+
+
 def _without_visit(visits: pd.DataFrame, rows: pd.DataFrame, week: float) -> list[tuple[str, str]]:
     everywhere, present = visits["trial_id"].unique(), set(rows["trial_id"])
     return [
@@ -227,8 +239,8 @@ def trial_curves(
     Parameters
     ----------
     tables : list of DataFrame
-        Complete rows of one visit; several are imputations of one another, whose estimates are
-        pooled by Rubin's rules.
+        Complete rows of one visit; several are imputations of one another (the same rows in the
+        same order), whose estimates are pooled by Rubin's rules.
     curve : Curve
     adjust : sequence of str
     by : str, optional
@@ -236,20 +248,30 @@ def trial_curves(
     """
     fits: dict[str, list[TrialCurve]] = {}
     faults: dict[str, str] = {}
-    for table in tables:
+    for alike in _with_one_design(tables, [*adjust, *([by] if by else [])]):
+        table = alike[0]
         basis, nuisance = curve.basis(table["dose"].to_numpy(dtype=float)), scaled(table, adjust)
-        value = table["value"].to_numpy(dtype=float)
+        values = np.column_stack([one["value"].to_numpy(dtype=float) for one in alike])
         if by is not None:
             basis = np.hstack([basis, basis * table[[by]].to_numpy()])
         for trial, own in table.groupby("trial_id", sort=False).indices.items():
             try:
-                found = regress(value[own], basis[own], nuisance[own])
+                estimates, covs, df = regress(values[own], basis[own], nuisance[own])
             except Unfitted as fault:
                 faults[trial] = str(fault)
                 continue
-            fits.setdefault(trial, []).append(TrialCurve(trial, *found, len(own)))
+            found = zip(estimates, covs, strict=True)
+            fits.setdefault(trial, []).extend(TrialCurve(trial, *e, df, len(own)) for e in found)
     curves = [_pooled(found) for trial, found in fits.items() if trial not in faults]
     return curves, list(faults.items())
+
+
+def _with_one_design(tables: list[pd.DataFrame], covariates: list[str]) -> list[list[pd.DataFrame]]:
+    """The tables together where no covariate was imputed, else one by one."""
+    first, *others = tables
+    if all(table[name].equals(first[name]) for table in others for name in covariates):
+        return [tables]
+    return [[table] for table in tables]
 
 
 def _pooled(fits: list[TrialCurve]) -> TrialCurve:

@@ -14,8 +14,8 @@ from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.mixed import MixedFit
 from backpain_analysis.models.participants.ancova import (
     TrialCurve,
-    at_week,
     completed,
+    each_at_week,
     pool_curves,
     stage_one_table,
     stage_two_df,
@@ -249,8 +249,8 @@ def dose_by_moderator(
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")
     covariates = [name for name in dict.fromkeys([*adjust, moderator]) if name != "baseline"]
     needed = list(dict.fromkeys([*adjust, moderator]))
-    parts = [at_week(table, week, needed) for table in completed(data, covariates, **columns)]
-    coded = [_coded(rows, moderator) for rows, _ in parts]
+    parts, excluded = each_at_week(completed(data, covariates, **columns), week, needed)
+    coded = [_coded(rows, moderator) for rows in parts]
     tables, unit = [table for table, _ in coded], coded[0][1]
     curve = prepared(curve, tables[0]["dose"].to_numpy())
     within, without = trial_curves(tables, curve, needed, by="centred")
@@ -287,7 +287,7 @@ def dose_by_moderator(
         max_dose=float(tables[0]["dose"].max()),
         n_trials=len(main),
         n_participants=sum(found.participants for found in main),
-        excluded=parts[0][1],
+        excluded=excluded,
         moderator=moderator,
         unit=unit,
         week=float(week),

@@ -30,22 +30,23 @@ def scaled(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
 def regress(
     y: np.ndarray, basis: np.ndarray, nuisance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Coefficients of `basis` in the regression of y on it and on `nuisance`.
+    """Coefficients of `basis` in the regressions of some y on it and on `nuisance`.
 
     Frisch, Waugh & Lovell: y and the basis are replaced by their residuals from the nuisance
     columns, which may repeat one another.
 
     Parameters
     ----------
-    y : ndarray, shape (n,)
+    y : ndarray, shape (n, m)
+        A column a regression.
     basis : ndarray, shape (n, k)
     nuisance : ndarray, shape (n, q)
         With the intercept.
 
     Returns
     -------
-    estimate : ndarray, shape (k,)
-    cov : ndarray, shape (k, k)
+    estimate : ndarray, shape (m, k)
+    cov : ndarray, shape (m, k, k)
         `s2 (B'B)^-1`, B the residual basis.
     df : float
         n less the rank of all columns.
@@ -70,9 +71,9 @@ def regress(
     U, singular, Vt = np.linalg.svd(B, full_matrices=False)
     if singular[-1] < 1e-6:
         raise Unfitted("dose cannot be told apart from the covariates")
-    estimate = Vt.T @ ((U.T @ e) / singular)
-    s2 = float(np.sum((e - B @ estimate) ** 2)) / df
-    if s2 <= 1e-20 * float(np.mean(y**2)):
+    estimate = (Vt.T / singular) @ (U.T @ e)
+    s2 = np.sum((e - B @ estimate) ** 2, axis=0) / df
+    if np.any(s2 <= 1e-20 * np.mean(y**2, axis=0)):
         raise Unfitted("the scores do not vary beyond the model")
-    cov = s2 * (Vt.T / singular**2) @ Vt
-    return estimate / scale, cov / np.outer(scale, scale), float(df)
+    cov = (Vt.T / singular**2) @ Vt / np.outer(scale, scale)
+    return estimate.T / scale, s2[:, None, None] * cov, float(df)

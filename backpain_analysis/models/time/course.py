@@ -11,8 +11,8 @@ from backpain_analysis.effects import Effects
 from backpain_analysis.evidence.scales import LOWER_IS_BETTER
 from backpain_analysis.models.curves import Curve
 from backpain_analysis.models.dose_response import Options, fit_effects
-from backpain_analysis.models.mixed import RandomTerm, fit
 from backpain_analysis.models.time.curves import APPROACHES, time_curve
+from backpain_analysis.models.time.height import Heights
 from backpain_analysis.models.time.participants import effects_of_participants
 from backpain_analysis.models.time.profile import half_time
 from backpain_analysis.models.time.result import TimeCourseResult
@@ -84,7 +84,8 @@ def time_course(
     method = "CE" if effects.n_trials == 1 else method
     settled, found = asked, None
     if asked.name in APPROACHES and not asked.shape:
-        found = half_time(asked, lambda shape: _height(effects, shape, method), weeks, level)
+        heights = Heights(effects, between=method != "CE")
+        found = half_time(asked, heights.of, weeks, level)
         settled = found.limit or replace(asked, values=(found.estimate,))
     options = Options(settled, WEEKS, 1, method, None, test, level)
     return TimeCourseResult(
@@ -112,18 +113,3 @@ def _with_time(effects: Effects) -> Effects:
     if len(wrong):
         raise ValueError(f"weeks must be known and above zero: {', '.join(wrong.astype(str))}.")
     return replace(effects, table=effects.table.assign(dose=weeks, ref_dose=np.zeros(len(weeks))))
-
-
-def _height(effects: Effects, curve: Curve, method: str) -> float:
-    """Maximised log-likelihood of a curve of given shape."""
-    basis = curve.basis(effects.table["dose"].to_numpy(dtype=float))
-    model = fit(
-        effects.table["yi"].to_numpy(dtype=float),
-        basis,
-        effects.covariance,
-        blocks=effects.table["trial_id"].to_numpy(),
-        terms=[RandomTerm(basis, name="trial")],
-        method="CE" if method == "CE" else "ML",
-        names=curve.terms,
-    )
-    return model.llf

@@ -188,6 +188,20 @@ def test_imputed_data_are_pooled_within_each_trial(visits):
         assert_allclose(result.loc[trial, "df"], pooled.df[0], rtol=1e-9)
 
 
+@pytest.mark.parametrize("imputed_baseline", [False, True])
+def test_imputations_together_are_imputations_one_by_one(imputed_baseline):
+    visits = made_visits(missing=0.2)
+    if imputed_baseline:
+        visits.loc[(visits["week"] == 0) & (visits.index % 9 == 0), "value"] = np.nan
+    imputations = impute(visits, m=3)
+    together = ancova(imputations, week=12).trials
+    alone = [ancova(table, week=12).trials for table in imputations]
+    assert_allclose(together["estimate"], np.mean([one["estimate"] for one in alone], axis=0))
+    within = np.mean([one["se"] ** 2 for one in alone], axis=0)
+    between = np.var([one["estimate"] for one in alone], axis=0, ddof=1)
+    assert_allclose(together["se"] ** 2, within + 4 / 3 * between)
+
+
 def test_a_covariate_that_was_not_imputed_with_is_refused(visits):
     with pytest.raises(ValueError, match=r"impute with auxiliary=\('age',\)"):
         ancova(impute(visits, m=2), week=12, adjust=("baseline", "age"))

@@ -74,10 +74,13 @@ def verdict_on_equivalence(
 
     Supported: the whole interval is nearer to zero than the margin, at more than very low
     certainty. Partly: so is the estimate, or the certainty is very low. Not supported: the
-    interval leaves out zero on one side and the estimate passes the margin.
+    interval leaves out zero on one side and the estimate passes the margin. Not testable: the
+    interval passes the margin on both sides.
     """
     if certainty == NO_EVIDENCE or not math.isfinite(estimate):
         return NOT_TESTABLE, "no usable result"
+    if low <= -margin and high >= margin:
+        return NOT_TESTABLE, "differences that matter are in the interval both ways"
     if max(abs(low), abs(high)) < margin:
         if certainty == LEVELS[0]:
             return PARTLY, "no difference that matters, but of very low certainty"

@@ -49,7 +49,8 @@ def test_difference_needs_no_mcid():
 EQUIVALENCE = [
     ((-3, 4, 0.5, 15, "moderate"), SUPPORTED),
     ((-3, 4, 0.5, 15, "very low"), PARTLY),
-    ((-30, 25, -2, 15, "low"), PARTLY),
+    ((-30, 5, -2, 15, "low"), PARTLY),
+    ((-30, 25, -2, 15, "moderate"), NOT_TESTABLE),
     ((5, 30, 18, 15, "low"), NOT_SUPPORTED),
     ((5, 30, 18, 15, "no evidence"), NOT_TESTABLE),
 ]

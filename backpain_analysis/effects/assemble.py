@@ -32,6 +32,7 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.trial_results import Occasion, TrialResults
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.evidence.remembered import once_per_evidence
 from backpain_analysis.evidence.schema import vocabulary
 
 Analysis = Literal["final", "change", "best"]
@@ -224,10 +225,7 @@ def check(
     ValueError
         Every fault is named.
     """
-    known = sorted(
-        {*evidence.outcomes["outcome"].astype(str), *evidence.contrasts["outcome"].astype(str)}
-    )
-    faults = []
+    known, faults = _outcomes(evidence), []
     if outcome not in known:
         faults.append(f"outcome {outcome!r} is not in these data; they have {', '.join(known)}")
     if measure not in ("MD", "SMD"):
@@ -236,12 +234,18 @@ def check(
         faults.append(f"analysis {analysis!r} is none of {', '.join(SOURCES)}")
     if not -1 < correlation < 1:
         faults.append(f"correlation {correlation} is not between -1 and 1")
-    arms = set(zip(evidence.arms["trial_id"], evidence.arms["arm_id"], strict=True))
+    table = evidence.arms
     for trial, arm in reference.items():
-        if (trial, arm) not in arms:
+        if not ((table["trial_id"] == trial) & (table["arm_id"] == arm)).any():
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:
         raise ValueError("; ".join(faults) + ".")
+
+
+@once_per_evidence
+def _outcomes(evidence: Evidence) -> list[str]:
+    tables = (evidence.outcomes, evidence.contrasts)
+    return sorted({word for table in tables for word in table["outcome"].astype(str)})
 
 
 def _left_out(trial: dict, flags: Sequence[str], designs: Sequence[str]) -> str | None:

@@ -34,9 +34,10 @@ TOLD_EVERY = 0.2
 def main() -> None:
     """Import, then fork until nobody is there to ask."""
     server = socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()
     warm_up()
-    gc.collect()
     gc.freeze()
+    gc.enable()
     running: set[int] = set()
     while handles := socket.recv_fds(server, 1, 1)[1]:
         running = {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0] == 0}

@@ -165,13 +165,11 @@ class Effects:
         """
         if measure not in DOSE_MEASURES:
             raise ValueError(f"unknown dose {measure!r}: use one of {', '.join(DOSE_MEASURES)}.")
-        known = self.select(
-            lambda t: t[measure].notna() & t[f"ref_{measure}"].notna(),
-            f"{measure} not reported",
-        )
-        distinct = known.select(
-            lambda t: t[measure] != t[f"ref_{measure}"], f"both arms have the same {measure}"
-        )
+        columns = [measure, f"ref_{measure}"]
+        missing = np.isnan(self.table[columns].to_numpy(dtype=float)).any(axis=1)
+        known = self.select(~missing, f"{measure} not reported")
+        dose, reference = known.table[columns].to_numpy(dtype=float).T
+        distinct = known.select(dose != reference, f"both arms have the same {measure}")
         table = distinct.table.assign(
             dose=distinct.table[measure], ref_dose=distinct.table[f"ref_{measure}"]
         )

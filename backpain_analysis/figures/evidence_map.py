@@ -243,22 +243,25 @@ def _exercise_arms(evidence: Evidence) -> pd.DataFrame:
 
 def _draw_trials(ax: Axes, y: int, trials: pd.DataFrame, colour: str) -> None:
     """Circles of one row; trials of one year are spread over the height of the row."""
-    for year, same in trials.sort_values("n_randomised", ascending=False).groupby("year"):
-        known = same["n_randomised"].notna().to_numpy()
-        sizes = same["n_randomised"].astype(float).fillna(0).to_numpy()
-        spread = np.linspace(-0.33, 0.33, len(same)) if len(same) > 1 else np.zeros(1)
-        ax.scatter(
-            np.full(len(same), int(year)),
-            y + spread,
-            s=np.where(known, np.maximum(PARTICIPANT_AREA * sizes, 5), 12),
-            facecolors=[colour if is_known else "white" for is_known in known],
-            edgecolors=["white" if is_known else colour for is_known in known],
-            linewidths=[0.5 if is_known else 1.0 for is_known in known],
-            alpha=0.85,
-            zorder=2,
-            clip_on=False,
-            gid="trials",
-        )
+    large_first = trials.sort_values("n_randomised", ascending=False)
+    dated = large_first.sort_values("year", kind="stable")
+    years = dated.groupby("year")["trial_id"]
+    count, place = years.transform("size"), years.cumcount()
+    spread = np.where(count > 1, -0.33 + 0.66 * place / (count - 1).clip(lower=1), 0.0)
+    known = dated["n_randomised"].notna().to_numpy()
+    sizes = dated["n_randomised"].astype(float).fillna(0).to_numpy()
+    ax.scatter(
+        dated["year"].astype(int),
+        y + spread,
+        s=np.where(known, np.maximum(PARTICIPANT_AREA * sizes, 5), 12),
+        facecolors=[colour if is_known else "white" for is_known in known],
+        edgecolors=["white" if is_known else colour for is_known in known],
+        linewidths=[0.5 if is_known else 1.0 for is_known in known],
+        alpha=0.85,
+        zorder=2,
+        clip_on=False,
+        gid="trials",
+    )
 
 
 def _draw_weekly_minutes(ax: Axes, totals: Sequence[float]) -> None:

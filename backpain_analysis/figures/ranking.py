@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 
 from backpain_analysis.figures.columns import Cell, Column, draw_columns
 from backpain_analysis.figures.style import (
@@ -47,10 +48,10 @@ def ranking(
     with figure_style():
         ax = new_axes(WIDTH, 1.0 + ROW_HEIGHT * size) if ax is None else ax
         ax.set(xlim=(0.5, size + 0.5), ylim=(size - 0.4, -0.6), autoscale_on=False)
-        for y, row in enumerate(chances):
-            for rank, chance in enumerate(row, start=1):
-                ax.barh(y, 0.96, left=rank - 0.48, height=0.8, color=BAND, alpha=_shade(chance))
         spots = np.arange(size)
+        shades = [to_rgba(BAND, _shade(chance)) for chance in chances.ravel()]
+        left = np.tile(spots + 0.52, size)
+        ax.barh(np.repeat(spots, size), 0.96, left=left, height=0.8, color=shades)
         ax.hlines(spots, table["rank_low"], table["rank_high"], color=ACCENT, lw=1.4)
         ax.plot(table["mean_rank"], spots, "o", color=ACCENT, ms=5, gid="mean-rank")
         ax.set_xlabel("Rank (1 is best)")

@@ -61,7 +61,7 @@ class NetworkData:
         known = self.arm_sizes.groupby("treatment")["participants"].sum(min_count=1)
         return known.reindex(self.treatments)
 
-    @property
+    @cached_property
     def arms(self) -> pd.DataFrame:
         """Which treatments each trial compared: `trial_id, treatment` (code), a row an arm."""
         both = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -42,14 +43,14 @@ class DoseNetworkData:
     dose_name: str
     outcome: str
 
-    @property
+    @cached_property
     def arms(self) -> pd.DataFrame:
         """`trial_id, agent, dose`, a row an arm; arms of one node of a trial are one."""
         arms = self.network.arms
         own = self.nodes.iloc[arms["treatment"]].reset_index(drop=True)
         return pd.concat([arms[["trial_id"]], own], axis=1)
 
-    @property
+    @cached_property
     def studied(self) -> dict[str, np.ndarray]:
         """The doses above zero that each agent was studied at, rising."""
         positive = self.nodes[self.nodes["dose"] > 0]

@@ -299,12 +299,12 @@ class DoseNetworkResult(Coefficients):
             "excluded": self.excluded.to_dict(orient="records"),
         }
 
-    def _own(self, agent: str) -> np.ndarray:
+    def _own(self, agent: str) -> slice:
         """Positions of an agent's parameters."""
         self._check_agent(agent)
         sizes = {name: len(c.terms) + len(c.shape_terms) for name, c in self.curves.items()}
         first = sum(sizes[name] for name in self.agents[: self.agents.index(agent)])
-        return np.arange(first, first + sizes[agent])
+        return slice(first, first + sizes[agent])
 
     def _check_agent(self, agent: str) -> None:
         if agent not in self.curves:

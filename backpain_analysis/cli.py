@@ -5,6 +5,8 @@ Each command imports what it needs when it runs, so that help comes at once.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import shutil
 import subprocess
 import sys
@@ -343,6 +345,7 @@ def _warm_up() -> None:
 
     warm.start()
     warm.import_jsonschema()
+    atexit.register(gc.freeze)  # or Python looks through all of them for garbage when it ends
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from backpain_analysis.reporting.facts import EvidenceFacts, Facts
@@ -85,7 +85,12 @@ def fill(template: str, *, script: str = "", frames: bool = False, **values: Any
     """
     code = (TEMPLATES / script).read_text(encoding="utf-8") if script else ""
     policy = content_security_policy(code, frames)
-    return _environment().get_template(template).render(policy=policy, script=code, **values)
+    return template_of(template).render(policy=policy, script=code, **values)
+
+
+def template_of(name: str) -> Template:
+    """Read a template, once in a process."""
+    return _environment().get_template(name)
 
 
 def content_security_policy(script: str = "", frames: bool = False) -> str:

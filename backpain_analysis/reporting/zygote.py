@@ -78,9 +78,11 @@ def _fill_caches() -> None:
 
     from backpain_analysis.evidence import load_evidence
     from backpain_analysis.reporting import build, here  # noqa: F401
+    from backpain_analysis.reporting.page import template_of
     from backpain_analysis.reporting.render import render_body
 
     load_evidence()
+    template_of("page.html.j2")
     figure = Figure()
     figure.subplots().set_title("$x^2$")
     figure.savefig(io.BytesIO(), format="svg")

@@ -13,7 +13,7 @@ from backpain_analysis.evidence.participants import Participants
 from backpain_analysis.models.mixed import ConvergenceError
 from backpain_analysis.models.participants.ancova import TwoStageResult, ancova
 from backpain_analysis.models.participants.clda import clda
-from backpain_analysis.models.participants.imputation import impute
+from backpain_analysis.models.participants.imputation import Imputations
 from backpain_analysis.models.participants.interactions import dose_by_moderator
 from backpain_analysis.models.participants.longitudinal import longitudinal
 from backpain_analysis.models.participants.marginal import gee
@@ -39,9 +39,18 @@ def answer(result: TwoStageResult, dose: float, week: float, *, synthetic: bool)
 
 
 def side_by_side(
-    data: pd.DataFrame, dose: float, week: float, curve: str, *, imputations: int = 20
+    data: pd.DataFrame, dose: float, week: float, curve: str, *, imputed: Imputations
 ) -> pd.DataFrame:
     """The same effect by four models and with imputed data.
+
+    Parameters
+    ----------
+    data : DataFrame
+        From `Participants.visits`.
+    dose, week : float
+    curve : str
+    imputed : Imputations
+        Of these data.
 
     Returns
     -------
@@ -56,7 +65,7 @@ def side_by_side(
         ),
         "the same, imputed": (
             "missing at random",
-            lambda: ancova(impute(data, m=imputations), week=week, curve=curve).predict([dose]),
+            lambda: ancova(imputed, week=week, curve=curve).predict([dose]),
         ),
         "one mixed model, slopes": (
             "missing at random; a curve in time",

@@ -12,6 +12,7 @@ from backpain_analysis.datasets import data_dir, load_truth
 from backpain_analysis.evidence.participants import load_participants
 from backpain_analysis.models.participants import report
 from backpain_analysis.models.participants.ancova import ancova
+from backpain_analysis.models.participants.imputation import impute
 from backpain_analysis.models.participants.marginal import gee
 
 
@@ -35,7 +36,8 @@ def test_the_answer_names_synthetic_data_and_its_interval(visits):
 
 
 def test_models_stand_side_by_side(visits):
-    table = report.side_by_side(visits, 120.0, 12.0, "linear", imputations=2).set_index("model")
+    found = report.side_by_side(visits, 120.0, 12.0, "linear", imputed=impute(visits, m=2))
+    table = found.set_index("model")
     assert table["note"].eq("").all()
     expected = ancova(visits, week=12).predict([120.0]).iloc[0]
     assert table.loc["ANCOVA a trial, then pooled", "estimate"] == pytest.approx(
@@ -48,7 +50,7 @@ def test_models_stand_side_by_side(visits):
 
 def test_a_model_that_cannot_be_fitted_says_why(visits):
     few = visits[visits["dose"].isin([0.0, 120.0])]
-    table = report.side_by_side(few, 120.0, 12.0, "quadratic", imputations=2)
+    table = report.side_by_side(few, 120.0, 12.0, "quadratic", imputed=impute(few, m=2))
     assert table["estimate"].isna().all()
     assert table["note"].str.len().min() > 5
 

@@ -74,7 +74,7 @@ def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
         "get_ipython().__class__.__name__, __name__, In[-1][:3], Out",
         "%%capture out\nprint('held')",
         "!echo from a shell",
-        "import subprocess; subprocess.run(['echo', 'from a process']).returncode",
+        "import subprocess, time; subprocess.run(['echo', 'from a process']); time.sleep(0.5)",
         "import pandas as pd; pd.options.display.max_columns, pd.options.display.width",
         "input()",
     )

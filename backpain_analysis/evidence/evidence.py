@@ -16,7 +16,7 @@ from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence import overview
 from backpain_analysis.evidence.checking import check_tables
 from backpain_analysis.evidence.faults import EvidenceError
-from backpain_analysis.evidence.reading import raw_from_frame, read_label, read_tables
+from backpain_analysis.evidence.reading import raw_from_frames, read_label, read_tables
 from backpain_analysis.evidence.schema import TABLES, vocabulary
 
 if TYPE_CHECKING:
@@ -113,12 +113,7 @@ class Evidence:
         """
         frames = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
         faults: list = []
-        raw = {
-            table: raw_from_frame(table, table, frame, faults)
-            for table, frame in frames.items()
-            if frame is not None
-        }
-        tables, faults = check_tables(raw, faults)
+        tables, faults = check_tables(raw_from_frames(frames, faults), faults)
         if faults:
             raise EvidenceError(faults, name)
         return cls(tables, name)

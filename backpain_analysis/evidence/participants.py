@@ -16,7 +16,7 @@ from backpain_analysis.evidence.faults import EvidenceError, Fault
 from backpain_analysis.evidence.participants_checking import check_participant_tables
 from backpain_analysis.evidence.participants_writing import write_folder
 from backpain_analysis.evidence.reading import (
-    raw_from_frame,
+    raw_from_frames,
     read_descriptor,
     read_label,
     read_tables,
@@ -121,13 +121,7 @@ class Participants:
         """
         frames = dict(zip(PARTICIPANT_TABLES, (interventions, scores, people), strict=True))
         faults: list[Fault] = []
-        raw = {
-            table: raw_from_frame(table, table, frame, faults)
-            for table, frame in frames.items()
-            if frame is not None and len(frame.columns)
-        }
-        read = {table: found for table, found in raw.items() if found is not None}
-        tables, faults = check_participant_tables(read, faults)
+        tables, faults = check_participant_tables(raw_from_frames(frames, faults), faults)
         if faults:
             raise EvidenceError(faults, name)
         return cls(*tables.values(), name, version, synthetic=synthetic)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,17 @@ def raw_from_frame(name: str, file: str, frame: pd.DataFrame, faults: list[Fault
     rows = frame.astype(object).itertuples(index=False, name=None)
     header = [str(column) for column in frame.columns]
     return _to_raw(name, file, [header, *rows], faults)
+
+
+def raw_from_frames(
+    frames: Mapping[str, pd.DataFrame | None], faults: list[Fault]
+) -> dict[str, RawTable]:
+    """Tables in memory by name; an absent one, or one without a column, is left out."""
+    given = {
+        name: frame for name, frame in frames.items() if frame is not None and len(frame.columns)
+    }
+    raw = {name: raw_from_frame(name, name, frame, faults) for name, frame in given.items()}
+    return {name: table for name, table in raw.items() if table is not None}
 
 
 def read_descriptor(folder: Path) -> dict[str, Any]:

@@ -238,3 +238,9 @@ def test_shown_as_a_table_and_as_a_line(made_up):
     html = made_up._repr_html_()
     assert html.count("<table") == 1 and "mine" in html and made_up.content_hash[:12] in html
     assert html == made_up._repr_html_()
+
+
+def test_an_empty_frame_is_an_absent_table(made_up):
+    frames = [made_up.trials, made_up.arms, made_up.outcomes]
+    empty = type(made_up).from_frames(*frames, pd.DataFrame())
+    assert empty.content_hash == type(made_up).from_frames(*frames).content_hash

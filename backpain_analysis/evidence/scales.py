@@ -112,6 +112,11 @@ def to_percent_of_scale(table: pd.DataFrame, value: str, *, is_difference: pd.Se
     return (scaled * sign).where(is_difference, level)
 
 
+def as_benefit(size: float, lower_is_better: bool) -> float:
+    """An effect of this size with the sign of a benefit."""
+    return -abs(size) if lower_is_better else abs(size)
+
+
 @cache
 def mcid_table() -> pd.DataFrame:
     """Published minimal clinically important differences, on 0-100 where a scale is known.

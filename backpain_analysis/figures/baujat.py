@@ -19,8 +19,8 @@ from backpain_analysis.figures.style import (
     WIDTH,
     figure_style,
     new_axes,
+    plain_ticks,
     shortened,
-    tick_text,
 )
 from backpain_analysis.models.diagnostics import leave_one_out
 from backpain_analysis.models.pooling import PoolResult
@@ -82,8 +82,7 @@ def baujat(
             gid="study",
         )
         ax.set(xlim=_limits(x), ylim=_limits(y))
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
+        plain_ticks(ax)
         part = "contribution to Cochran's Q" if common else "squared Pearson residual"
         ax.set_xlabel(f"Heterogeneity: {part}")
         ax.set_ylabel("Influence on the pooled effect:\nsquared standardised change without it")

@@ -17,9 +17,10 @@ from backpain_analysis.figures.style import (
     MUTED,
     WIDTH,
     figure_style,
+    legend_below,
     new_axes,
+    plain_ticks,
     readable,
-    tick_text,
 )
 from backpain_analysis.models.meta_regression import MetaRegressionResult
 
@@ -73,8 +74,7 @@ def bubble(
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
         ax.margins(x=0.04)
         ax.set_ylim(_vertical_limits(result.table["yi"], fitted))
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
+        plain_ticks(ax)
         ax.set_xlabel(xlabel or readable(moderator))
         ax.set_ylabel(ylabel)
         _draw_legend(ax, result, held)
@@ -167,15 +167,8 @@ def _draw_legend(ax: Axes, result: MetaRegressionResult, held: dict[str, object]
         Line2D([], [], color=ACCENT, lw=0.8, ls=(0, (4, 3)), label=f"{level} prediction interval"),
     ]
     said = ", ".join(f"{readable(name).lower()} {_value(value)}" for name, value in held.items())
-    ax.legend(
-        handles=entries,
-        title=f"Held at: {said}" if said else None,
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        borderaxespad=4.6 + 1.4 * ax.get_xlabel().count("\n"),
-        ncols=2,
-    )
+    title = f"Held at: {said}" if said else None
+    legend_below(ax, entries, title=title, ncols=2, drop=4.6 + 1.4 * ax.get_xlabel().count("\n"))
 
 
 def _value(value: object) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.evidence.dose import DOSE_LABELS
+from backpain_analysis.evidence.scales import as_benefit
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -18,8 +18,11 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    dose_measure_label,
     figure_style,
+    legend_below,
     new_axes,
+    plain_ticks,
     readable,
     tick_text,
 )
@@ -81,19 +84,14 @@ def dose_effects(
         ax.plot(grid, fitted["estimate"], color=ACCENT, lw=1.9, zorder=3, gid="line")
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
         if mcid is not None:
-            threshold = -abs(mcid) if lower_is_better else abs(mcid)
+            threshold = as_benefit(mcid, lower_is_better)
             ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), gid="mcid")
         ax.set_xlim(grid[0], grid[-1])
-        _plain_ticks(ax)
-        ax.set_xlabel(dose_label or readable(DOSE_LABELS.get(name, name)))
+        plain_ticks(ax)
+        ax.set_xlabel(dose_label or dose_measure_label(name))
         ax.set_ylabel(effect_label)
         _draw_legend(ax, result.level, "pi_low" in fitted, mcid is not None)
     return ax
-
-
-def _plain_ticks(ax: Axes) -> None:
-    ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-    ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
 
 
 def _draw_legend(ax: Axes, level: float, prediction: bool, mcid: bool) -> None:
@@ -107,7 +105,7 @@ def _draw_legend(ax: Axes, level: float, prediction: bool, mcid: bool) -> None:
         entries.append(Line2D([], [], color=ACCENT, label=label, **dashes))
     if mcid:
         entries.append(Line2D([], [], color=TARGET, label="MCID", **dashes))
-    ax.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.6, ncols=2)
+    legend_below(ax, entries, ncols=2)
 
 
 def interactions(

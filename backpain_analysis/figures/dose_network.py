@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.evidence.dose import DOSE_LABELS
+from backpain_analysis.evidence.scales import as_benefit
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
     FAINT,
@@ -20,11 +20,12 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    dose_measure_label,
     exercise_label,
     figure_style,
     measured,
     new_axes,
-    readable,
+    plain_ticks,
     tick_text,
 )
 
@@ -86,7 +87,7 @@ def dose_network(
             _draw_curve(ax, result, agent, colours[agent], largest, band=band)
             _draw_points(ax, result, agent, colours[agent])
         _finish(ax, result, shown, largest, mcid)
-        ax.set_xlabel(dose_label or _dose_label(result))
+        ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
         entries = [
             Line2D([], [], color=colours[a], marker="o", ms=5, lw=1.9, label=exercise_label(a))
@@ -147,7 +148,7 @@ def dose_network_panels(
             _finish(ax, result, shown, largest, mcid)
             if place + columns >= len(shown):
                 ax.tick_params(labelbottom=True)
-                ax.set_xlabel(dose_label or _dose_label(result))
+                ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         figure.supylabel(effect_label or measured(result.outcome, result.measure), fontsize=8.5)
         keys = _keys(result, shown, mcid, prediction=True)
         figure.legend(handles=keys, loc="outside lower center", ncols=3)
@@ -263,14 +264,13 @@ def _finish(
     mcid: float | None,
 ) -> None:
     """Limits, the line of no effect, the MCID."""
-    threshold = None if mcid is None else (-1 if result.lower_is_better else 1) * abs(mcid)
+    threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
     ax.set_xlim(-0.02 * largest, 1.04 * largest)
     ax.set_ylim(*_heights(result, shown, threshold))
     ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
     if threshold is not None:
         ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
-    ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-    ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
+    plain_ticks(ax)
 
 
 def _heights(
@@ -287,10 +287,6 @@ def _heights(
     low, high = max(min([low, *limits]), low - reach), min(max([high, *limits]), high + reach)
     space = 0.05 * (high - low)
     return low - space, high + space
-
-
-def _dose_label(result: DoseNetworkResult) -> str:
-    return readable(DOSE_LABELS.get(result.dose_name, result.dose_name))
 
 
 def _keys(

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.evidence.scales import LOWER_IS_BETTER
 from backpain_analysis.figures.curve_marks import (
     circle,
@@ -26,13 +25,14 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    dose_measure_label,
     exercise_colour,
     exercise_label,
     figure_style,
+    legend_below,
     measured,
     new_axes,
-    readable,
-    tick_text,
+    plain_ticks,
 )
 from backpain_analysis.models.dose_result import DoseResponseResult
 from backpain_analysis.models.dose_search import DoseEstimate
@@ -101,9 +101,8 @@ def dose_response(
         for lane, (text, dose, colour) in enumerate(marks):
             place = (dose.estimate, dose.ci_low, dose.ci_high)
             draw_bracket(ax, text, place, (dose.low, dose.high), colour, lane)
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.set_xlabel(dose_label or readable(DOSE_LABELS.get(result.dose_name, result.dose_name)))
+        plain_ticks(ax)
+        ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
         _draw_legend(ax, result, reference)
     return ax
@@ -191,14 +190,5 @@ def _draw_legend(ax: Axes, result: DoseResponseResult, reference: float) -> None
     ]
     if (result.points["ref_dose"] != reference).any():
         entries.append(circle("Reference arm at another dose", MUTED, hollow=True))
-    ax.legend(
-        handles=entries,
-        title="Circles: contrasts of trials (how many), area by weight",
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        borderaxespad=4.6,
-        ncols=3,
-        columnspacing=1.6,
-        handletextpad=0.6,
-    )
+    title = "Circles: contrasts of trials (how many), area by weight"
+    legend_below(ax, entries, title=title, ncols=3, columnspacing=1.6, handletextpad=0.6)

@@ -21,6 +21,7 @@ from backpain_analysis.figures.style import (
     exercise_colour,
     exercise_label,
     figure_style,
+    legend_below,
     new_axes,
     outcome_label,
     readable,
@@ -362,16 +363,7 @@ def _area_legend(ax: Axes, values: Sequence[int], area: float, title: str) -> No
         ax.scatter([], [], s=area * value, color=MUTED, alpha=0.6, lw=0, label=str(value))
         for value in values
     ]
-    ax.legend(
-        handles=handles,
-        title=title,
-        ncols=len(values),
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        borderaxespad=4.6,
-        alignment="left",
-        columnspacing=2.0,
-    )
+    legend_below(ax, handles, title=title, ncols=len(values), columnspacing=2.0)
 
 
 def _unknown(count: int, of: str, what: str) -> str:

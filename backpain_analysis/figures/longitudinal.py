@@ -13,15 +13,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from backpain_analysis.evidence.dose import DOSE_LABELS
+from backpain_analysis.evidence.scales import as_benefit
 from backpain_analysis.figures.style import (
     FAINT,
     INK,
     MUTED,
     TARGET,
     WIDTH,
+    dose_measure_label,
     figure_style,
+    legend_below,
     new_axes,
+    plain_ticks,
     readable,
     tick_text,
 )
@@ -91,13 +94,13 @@ def longitudinal(
         entries.append(Patch(color=FAINT, label=f"{result.level:.0%} confidence interval"))
         if mcid is not None:
             dashes = {"color": TARGET, "lw": 0.9, "ls": (0, (4, 3))}
-            ax.axhline(-abs(mcid) if lower_is_better else abs(mcid), gid="mcid", **dashes)
+            ax.axhline(as_benefit(mcid, lower_is_better), gid="mcid", **dashes)
             entries.append(Line2D([], [], label="MCID", **dashes))
         ax.set_xlim(grid[0], grid[-1])
-        _plain_ticks(ax)
-        ax.set_xlabel(dose_label or _dose_text(result.dose_name))
+        plain_ticks(ax)
+        ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or f"Difference in {_outcome_text(result.outcome_name)}")
-        _legend_below(ax, entries)
+        _draw_legend(ax, entries)
     return ax
 
 
@@ -165,7 +168,7 @@ def profiles(
             line = {"color": palette[group], "zorder": 3}
             ax.vlines(week, own["ci_low"], own["ci_high"], lw=1.2, gid="interval", **line)
             ax.plot(week, own["mean"], lw=2.0, marker="o", ms=4, gid="mean", **line)
-        _plain_ticks(ax)
+        plain_ticks(ax)
         ax.set_xlabel("Week")
         ax.set_ylabel(outcome_label or readable(_outcome_text(columns.get("outcome", "value"))))
         counts = rows.groupby("group", observed=True)["person"].nunique()
@@ -173,7 +176,9 @@ def profiles(
             Line2D([], [], color=palette[group], lw=2.0, marker="o", ms=4, label=f"{group} ({n})")
             for group, n in counts.items()
         ]
-        _legend_below(ax, entries, f"{_dose_text(dose_name_of(data, columns))} (participants)")
+        _draw_legend(
+            ax, entries, f"{dose_measure_label(dose_name_of(data, columns))} (participants)"
+        )
     return ax
 
 
@@ -231,26 +236,9 @@ def _means(rows: pd.DataFrame, level: float) -> pd.DataFrame:
     return found.assign(**bounds).reset_index()
 
 
-def _dose_text(name: str) -> str:
-    return readable(DOSE_LABELS.get(name, name))
-
-
 def _outcome_text(name: str) -> str:
     return "score" if name == "value" else name.replace("_", " ")
 
 
-def _plain_ticks(ax: Axes) -> None:
-    ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-    ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
-
-
-def _legend_below(ax: Axes, entries: list, title: str | None = None) -> None:
-    ax.legend(
-        handles=entries,
-        title=title,
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        borderaxespad=4.6,
-        ncols=len(entries) if len(entries) <= 4 else 3,
-    )
+def _draw_legend(ax: Axes, entries: list, title: str | None = None) -> None:
+    legend_below(ax, entries, title=title, ncols=len(entries) if len(entries) <= 4 else 3)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from backpain_analysis.evidence.scales import as_benefit
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -78,7 +79,7 @@ def _draw_estimates(ax, fitted: pd.DataFrame, mcid, ylabel: str, lower_is_better
     ax.plot(x, fitted["estimate"], ".", color=ACCENT, ms=3.5, zorder=3, gid="estimates")
     ax.axhline(0, color=INK, lw=0.7)
     if mcid is not None:
-        threshold = -abs(mcid) if lower_is_better else abs(mcid)
+        threshold = as_benefit(mcid, lower_is_better)
         ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), gid="mcid")
         ax.annotate(
             "MCID",

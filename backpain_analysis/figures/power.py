@@ -12,6 +12,7 @@ from backpain_analysis.figures.style import (
     TARGET,
     WIDTH,
     figure_style,
+    legend_below,
     new_axes,
     number,
     tick_text,
@@ -101,4 +102,4 @@ def _draw_target(ax: Axes, result: PowerResult, target: float, needed: float) ->
         ax.axvline(needed, color=TARGET, lw=1.2, zorder=2, gid="needed")
         label = f"About {np.ceil(needed):.0f} per arm"
         entries.append(Line2D([], [], color=TARGET, lw=1.2, label=label))
-    ax.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.6, ncols=3)
+    legend_below(ax, entries, ncols=3)

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.figures.columns import Cell, Column, draw_columns
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -14,10 +13,11 @@ from backpain_analysis.figures.style import (
     INK,
     MUTED,
     WIDTH,
+    dose_measure_label,
     figure_style,
+    legend_below,
     new_axes,
     number,
-    readable,
     shortened,
 )
 from backpain_analysis.models.responders.participants import Responders
@@ -77,7 +77,7 @@ def responders(
         ax.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
         ax.set_ylim(0, min(1.28, 1.3 * shares["ci_high"].max() + 0.05))
         name = result.dose_name
-        ax.set_xlabel(dose_label or readable(DOSE_LABELS.get(name, name)))
+        ax.set_xlabel(dose_label or dose_measure_label(name))
         ax.set_ylabel(f"Improved by {result.response.text}\nat week {result.week:g}")
     return ax
 
@@ -123,16 +123,11 @@ def trial_responders(result: TrialResponders, *, ax: Axes | None = None) -> Axes
         ticks = np.linspace(0, 1, 6)
         ax.set_xticks(ticks, [f"{tick:.0%}" for tick in ticks])
         ax.set_xlabel(f"People who improved by {result.response.text}")
-        ax.legend(
-            handles=[
-                Line2D([], [], marker="o", ls="", mfc="white", mec=INK, label="Without exercise"),
-                Line2D([], [], marker="o", ls="", color=ACCENT, label="With exercise"),
-            ],
-            loc="upper left",
-            bbox_to_anchor=(0, 0),
-            borderaxespad=4.0,
-            ncols=2,
-        )
+        entries = [
+            Line2D([], [], marker="o", ls="", mfc="white", mec=INK, label="Without exercise"),
+            Line2D([], [], marker="o", ls="", color=ACCENT, label="With exercise"),
+        ]
+        legend_below(ax, entries, ncols=2, drop=4.0)
     return ax
 
 

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from backpain_analysis.evidence.dose import DOSE_LABELS
 from backpain_analysis.models import sentences
 
 INK = "#222222"
@@ -210,6 +211,39 @@ def number(value: float, digits: int = 1) -> str:
 def tick_text(value: float) -> str:
     """A number as short as it goes, with a true minus sign."""
     return f"{value:g}".replace("-", "−")
+
+
+def plain_ticks(ax: Axes) -> None:
+    """Numbers of both axes as `tick_text`."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda value, _: tick_text(value))
+
+
+def dose_measure_label(name: str) -> str:
+    """A measure of dose as a reader knows it; another name as it is."""
+    return readable(DOSE_LABELS.get(name, name))
+
+
+def legend_below(
+    ax: Axes,
+    entries: list,
+    *,
+    ncols: int,
+    title: str | None = None,
+    drop: float = 4.6,
+    **spacing: float,
+) -> None:
+    """A legend under the label of the horizontal axis; `drop` in heights of its text."""
+    ax.legend(
+        handles=entries,
+        title=title,
+        alignment="left",
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        borderaxespad=drop,
+        ncols=ncols,
+        **spacing,
+    )
 
 
 def measured(outcome: str, measure: str) -> str:

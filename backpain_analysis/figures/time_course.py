@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.evidence.scales import as_benefit
 from backpain_analysis.figures.curve_marks import (
     circle,
     draw_bracket,
@@ -25,9 +26,10 @@ from backpain_analysis.figures.style import (
     exercise_colour,
     exercise_label,
     figure_style,
+    legend_below,
     measured,
     new_axes,
-    tick_text,
+    plain_ticks,
 )
 from backpain_analysis.models.time.reaching import TimeEstimate
 from backpain_analysis.models.time.result import TimeCourseResult
@@ -69,9 +71,7 @@ def time_course(
     Axes
     """
     effects, last = result.effects, result.last_week
-    threshold = mcid
-    if mcid is not None:
-        threshold = -abs(mcid) if result.lower_is_better else abs(mcid)
+    threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
     grid = np.linspace(0, last, GRID)[1:]
     curve, prediction = result.effect(grid), result.fit.method != "CE"
     if not prediction:
@@ -90,8 +90,7 @@ def time_course(
         for lane, (text, time) in enumerate(marks):
             place = (time.estimate, time.ci_low or -np.inf, time.ci_high)
             draw_bracket(ax, text, place, (0.0, last), ACCENT, lane)
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
+        plain_ticks(ax)
         ax.set_xlabel("Weeks since randomisation")
         ax.set_ylabel(effect_label or measured(effects.outcome, effects.measure))
         _draw_legend(ax, result.level, colours, prediction)
@@ -167,14 +166,5 @@ def _draw_legend(ax: Axes, level: float, colours: dict[str, str], prediction: bo
         label = f"{level:.0%} prediction interval"
         entries.append(Line2D([], [], color=ACCENT, lw=0.8, ls=(0, (4, 3)), label=label))
     entries.extend(circle(label, colour) for label, colour in colours.items())
-    ax.legend(
-        handles=entries,
-        title="Circles: contrasts of trials, area by weight; lines join the times of one arm",
-        alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        borderaxespad=4.6,
-        ncols=3,
-        columnspacing=1.6,
-        handletextpad=0.6,
-    )
+    title = "Circles: contrasts of trials, area by weight; lines join the times of one arm"
+    legend_below(ax, entries, title=title, ncols=3, columnspacing=1.6, handletextpad=0.6)

@@ -15,9 +15,10 @@ from backpain_analysis.figures.style import (
     TARGET,
     WIDTH,
     figure_style,
+    legend_below,
     new_axes,
     number,
-    tick_text,
+    plain_ticks,
 )
 from backpain_analysis.models.participants.tipping_point import TippingPoint
 
@@ -67,8 +68,7 @@ def tipping_point(
         if np.isfinite(result.tipping):
             ax.axvline(result.tipping, color=TARGET, lw=1.3, zorder=2.5, gid="tipping")
         ax.set_xlim(delta.min(), delta.max())
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
-        ax.yaxis.set_major_formatter(lambda value, _: tick_text(value))
+        plain_ticks(ax)
         ax.set_xlabel("Delta: how much worse dropouts from exercise were than predicted (points)")
         ax.set_ylabel(effect_label or label)
         if table["mean_imputed"].notna().all():
@@ -102,4 +102,4 @@ def _draw_legend(ax: Axes, result: TippingPoint, mcid: bool) -> None:
     if mcid:
         dashes = {"lw": 0.9, "ls": (0, (4, 3))}
         entries.append(Line2D([], [], color=MUTED, label="MCID", **dashes))
-    ax.legend(handles=entries, loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=4.6, ncols=2)
+    legend_below(ax, entries, ncols=2)

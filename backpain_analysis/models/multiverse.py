@@ -12,7 +12,7 @@ import pandas as pd
 from backpain_analysis.effects import Effects, from_evidence
 from backpain_analysis.effects.choice import INACTIVE
 from backpain_analysis.evidence import Evidence
-from backpain_analysis.evidence.scales import LOWER_IS_BETTER
+from backpain_analysis.evidence.scales import LOWER_IS_BETTER, as_benefit
 from backpain_analysis.models.dose_response import dose_response
 from backpain_analysis.models.mixed import ConvergenceError
 
@@ -63,7 +63,7 @@ def multiverse(
         A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
         (`note` says why a combination could not be fitted), sorted by estimate.
     """
-    target = None if mcid is None else -abs(mcid) if outcome in LOWER_IS_BETTER else abs(mcid)
+    target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
     prepared: dict[tuple, tuple[Effects, Hashable]] = {}
     found: dict[tuple, dict[str, Any]] = {}
     rows = []

@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.figures import dose_network_tables, show
+from backpain_analysis.figures import show
 from backpain_analysis.figures.dose_network import (
     contrast_points,
     dose_network,
     dose_network_panels,
 )
+from backpain_analysis.figures.tables import dose_network as dose_tables
 from backpain_analysis.models.network import dose_answers
 from backpain_analysis.models.network.dose_network import dose_network as fit
 from tests.figures.drawn import artists, outside, overlaps
@@ -130,14 +131,14 @@ def test_ranks_at_an_equal_dose_are_drawn(result):
 
 
 def test_tables(result):
-    rows = dose_network_tables.agents(result, title="Agents").html
+    rows = dose_tables.agents(result, title="Agents").html
     assert "Climbing" in rows and "Usual care" in rows
-    equal = dose_network_tables.equal_dose(result.rank_at(200), title="Equal").html
+    equal = dose_tables.equal_dose(result.rank_at(200), title="Equal").html
     assert "−40.0" in equal and ">no<" in equal and ">yes<" in equal
-    doses = dose_network_tables.doses(result, 15, title="Doses").html
+    doses = dose_tables.doses(result, 15, title="Doses").html
     assert "none between the doses studied" in doses and "75 [" in doses and "150 [" in doses
-    assert "not reached" in dose_network_tables.doses(result, 90, title="Doses").html
-    fit_table = dose_network_tables.lack_of_fit(result.consistency(), title="Fit").html
+    assert "not reached" in dose_tables.doses(result, 90, title="Doses").html
+    fit_table = dose_tables.lack_of_fit(result.consistency(), title="Fit").html
     assert fit_table.count("<tr>") == 1 + 9
 
 
@@ -152,7 +153,7 @@ def test_tables_of_choices_and_of_published_figures():
             "ci_high": [-1.0, -1.0],
         }
     )
-    html = dose_network_tables.sharing(found, title="Sharing").html
+    html = dose_tables.sharing(found, title="Sharing").html
     assert "Each its own (4 trials): MD" in html and "All types together" in html
     lumped = pd.DataFrame(
         [
@@ -161,7 +162,7 @@ def test_tables_of_choices_and_of_published_figures():
             {"lumping": "broad"},
         ]
     )
-    html = dose_network_tables.lumpings(lumped, title="Lumpings").html
+    html = dose_tables.lumpings(lumped, title="Lumpings").html
     assert "Every type" in html and "no curve" in html
     published = pd.DataFrame(
         [
@@ -172,5 +173,5 @@ def test_tables_of_choices_and_of_published_figures():
             | {"published": -1.0, "published_low": -2.0, "published_high": 0.0},
         ]
     )
-    html = dose_network_tables.beside_published(published, title="Owen").html
+    html = dose_tables.beside_published(published, title="Owen").html
     assert ">yoga<" in html and "−0.40" in html and html.count("–") >= 3

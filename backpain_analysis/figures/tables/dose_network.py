@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.display import Table, table
-from backpain_analysis.evidence.dose import DOSE_LABELS
-from backpain_analysis.figures.style import exercise_label, readable
-from backpain_analysis.figures.tables import MISSING, interval_text
+from backpain_analysis.evidence.scales import as_benefit
+from backpain_analysis.figures.style import dose_measure_label, exercise_label, readable
+from backpain_analysis.figures.tables.effects import MISSING, interval_text
 from backpain_analysis.models.dose_search import DoseEstimate
 from backpain_analysis.models.network.dose_answers import TOGETHER
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
@@ -28,7 +28,7 @@ LUMPING_WORDS = {
 
 def agents(result: DoseNetworkResult, *, title: str) -> Table:
     """What the curve of each agent rests on."""
-    label = readable(DOSE_LABELS.get(result.dose_name, result.dose_name))
+    label = dose_measure_label(result.dose_name)
     largest = max(result.max_dose(agent) for agent in result.agents)
     rows = [
         {
@@ -61,7 +61,7 @@ def equal_dose(equal: EqualDose, *, measure: str = "MD", title: str) -> Table:
 
 def doses(result: DoseNetworkResult, mcid: float | None, *, title: str) -> Table:
     """Each agent at its largest dose, its best dose, and the one that reaches the MCID."""
-    target = None if not mcid else (-abs(mcid) if result.lower_is_better else abs(mcid))
+    target = as_benefit(mcid, result.lower_is_better) if mcid else None
     rows = []
     for agent in result.agents:
         largest = result.max_dose(agent)

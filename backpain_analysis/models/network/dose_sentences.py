@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.evidence.dose import DOSE_LABELS
+from backpain_analysis.evidence.scales import as_benefit
 from backpain_analysis.models.network.dose_answers import ByType
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
 from backpain_analysis.models.network.dose_network_result import DoseNetworkResult
@@ -157,7 +158,7 @@ def doses(result: DoseNetworkResult | None, mcid: float | None, names: Names = N
         return f"{NOTHING}: there is no dose to look for."
     if not mcid:
         return "No minimal important difference is set in these units, so none is looked for."
-    target = -abs(mcid) if result.lower_is_better else abs(mcid)
+    target = as_benefit(mcid, result.lower_is_better)
     found = {agent: result.dose_for(agent, target) for agent in result.agents}
     reached = [agent for agent, dose in found.items() if dose.reached]
     size = f"{number(abs(mcid), 1)} {unit_words(result.measure)}"

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from backpain_analysis.datasets import data_dir, load_reference, reference_names
+from backpain_analysis.datasets.bundled import data_dir, load_reference, reference_names
 from backpain_analysis.datasets.datapackage import read_datapackage
-from backpain_analysis.evidence import load_evidence
+from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.evidence.participants import load_participants
 
 FOLDERS = ("trials", "reference", "participants")

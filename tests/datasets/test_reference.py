@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpain_analysis.datasets import load_reference, reference_names
+from backpain_analysis.datasets.bundled import load_reference, reference_names
 
 
 def test_names():

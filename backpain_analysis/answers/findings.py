@@ -11,7 +11,7 @@ from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE, Body
 from backpain_analysis.answers.claim_parts import Context, Part
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
@@ -130,7 +130,7 @@ def assumption(context: Context, outcome: str) -> Assumed | None:
         return None
     try:
         shares = responders_from_means(context.evidence, outcome)
-    except (ValueError, ConvergenceError):
+    except CannotEstimate:
         return None
     return Assumed(shares.control_share, shares.n_trials, spread)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, trim_and_fill
 from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
 from backpain_analysis.models.pairwise.pooling import PoolResult
@@ -54,7 +54,7 @@ def adjusted_estimates(result: PoolResult) -> pd.DataFrame:
     for name, correct in corrections.items():
         try:
             rows.append((name, *correct()))
-        except (ValueError, ConvergenceError) as fault:
+        except CannotEstimate as fault:
             rows.append((name, float("nan"), float("nan"), float("nan"), str(fault)))
     return pd.DataFrame(rows, columns=["method", "estimate", "ci_low", "ci_high", "note"])
 
@@ -83,7 +83,7 @@ def robustness(result: PoolResult, measure: str = "MD") -> str:
     text += f" Influential by the usual rules: {', '.join(flagged) if flagged else 'none'}."
     try:
         egger = egger_test(result)
-    except ValueError as fault:
+    except CannotEstimate as fault:
         return f"{text} Funnel asymmetry cannot be tested: {fault}"
     text += f" Egger's test of funnel asymmetry gives {p_text(egger.p_value)}"
     if result.n_trials < POWERFUL:

@@ -28,6 +28,7 @@ from backpain_analysis.effects.choice import (
 from backpain_analysis.effects.gathering import Occasion, Row, TrialResults, gather, occasion_of
 from backpain_analysis.effects.sources import Estimate, from_source
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.schema import vocabulary
@@ -278,9 +279,12 @@ def check(
     ------
     ValueError
         Every fault is named.
+    CannotEstimate
+        If no trial measured the outcome.
     """
     known, faults = _outcomes(evidence), []
-    if outcome not in known:
+    measured = outcome in known or outcome in vocabulary("outcomes", "outcome")
+    if not measured:
         faults.append(f"outcome {outcome!r} is not in these data; they have {', '.join(known)}")
     if measure not in ("MD", "SMD"):
         faults.append(f"measure {measure!r} is neither 'MD' nor 'SMD'")
@@ -294,6 +298,8 @@ def check(
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:
         raise ValueError("; ".join(faults) + ".")
+    if outcome not in known:
+        raise CannotEstimate(f"no trial measured {outcome!r}", f"these have {', '.join(known)}")
 
 
 @once_per_evidence

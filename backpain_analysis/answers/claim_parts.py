@@ -32,7 +32,7 @@ from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import NetworkResult, network
 from backpain_analysis.models.pairwise.asymmetry import egger_test
 from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool
-from backpain_analysis.words import LOWER_IS_BETTER, number, outcome_words
+from backpain_analysis.words import benefit_sign, number, outcome_words
 
 HAZARD_RATIO = "hazard ratio"
 """Unit of estimates that are logarithms of hazard ratios; the text shows the ratio."""
@@ -112,7 +112,7 @@ def judged(
     benefit : {-1, 1}, optional
     """
     graded = certainty(body)
-    sign = benefit or (-1 if outcome in LOWER_IS_BETTER else 1)
+    sign = benefit or (benefit_sign(outcome))
     interval = (body.ci_low, body.ci_high, body.estimate)
     if rule == "benefit":
         verdict, reason = verdict_on_benefit(*interval, body.mcid, graded.level, sign)

@@ -38,7 +38,7 @@ from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.models.results import quantile
 from backpain_analysis.models.time.course import TimeCourseResult, time_course
-from backpain_analysis.words import LOWER_IS_BETTER, number, outcome_words, plural
+from backpain_analysis.words import benefit_sign, number, outcome_words, plural
 
 BOTH = ("pain_intensity", "disability")
 
@@ -365,7 +365,7 @@ def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
         indirect.append(f"no trial went beyond {curve.max_dose:.0f} minutes a week")
     threshold = mcid(outcome)
     if threshold and effects.measure == "MD":
-        sign = -1 if outcome in LOWER_IS_BETTER else 1
+        sign = benefit_sign(outcome)
         reach = curve.dose_for(sign * threshold)
         at = f"first at {number(reach.estimate, 0)} minutes" if reach.reached else "at no dose"
         what += f" (the MCID is reached {at})"

@@ -21,6 +21,7 @@ from backpain_analysis.words import (
     DOSE_LABELS,
     as_benefit,
     dose_text,
+    effect_digits,
     number,
     outcome_words,
     p_text,
@@ -227,7 +228,7 @@ def _label(result: DoseNetworkResult) -> str:
 
 
 def _digits(result: DoseNetworkResult) -> int:
-    return 1 if result.measure == "MD" else 2
+    return effect_digits(result.measure)
 
 
 def _name(agent: str, names: Names) -> str:

@@ -16,7 +16,7 @@ from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
 from backpain_analysis.models.results import Report
-from backpain_analysis.words import LOWER_IS_BETTER, number, outcome_words, plural
+from backpain_analysis.words import benefit_sign, number, outcome_words, plural
 
 MAIN = ("pain_intensity", "disability")
 
@@ -152,7 +152,7 @@ def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict:
     if body is None:
         return row
     threshold = mcid(outcome) if part.unit.startswith("points") else None
-    sign = -1 if outcome in LOWER_IS_BETTER else 1
+    sign = benefit_sign(outcome)
     needed = {}
     if threshold and assumed:
         nnt = _number_needed(body, sign, assumed)

@@ -9,7 +9,7 @@ from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, t
 from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.selection import selection_model
-from backpain_analysis.words import number, p_text
+from backpain_analysis.words import effect_digits, number, p_text
 
 FEWEST = 3
 
@@ -71,7 +71,7 @@ def robustness(result: PoolResult, measure: str = "MD") -> str:
     """
     if result.n_trials < FEWEST:
         return "Too few trials to ask how far the answer rests on any one of them."
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     left_out = leave_one_out(result)
     low, high = left_out["estimate"].min(), left_out["estimate"].max()
     text = (

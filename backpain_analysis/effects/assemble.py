@@ -32,6 +32,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.words import author_year
 
 
 def reasons(
@@ -395,8 +396,7 @@ def best_estimate(
 def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[str]) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
-    author = trial["first_author"] if pd.notna(trial["first_author"]) else trial["trial_id"]
-    year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
+    name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
     instrument, text, _ = estimate.occasion.key
     rows = []
     for position, arm in enumerate(estimate.arms):
@@ -407,7 +407,7 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[s
                 "trial_id": trial["trial_id"],
                 "arm_id": arm,
                 "ref_arm_id": estimate.reference,
-                "label": f"{author}{year}" + (f", {own['arm_label']}" if several else ""),
+                "label": name + (f", {own['arm_label']}" if several else ""),
                 "first_author": trial["first_author"],
                 "year": trial["year"],
                 "population": str(trial["population"]),

@@ -92,13 +92,6 @@ class Claims:
         """What a reader wants first: claim, estimate, certainty, verdict."""
         return self.table[["claim_id", "claim", "estimate", "certainty", "verdict", "reason"]]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {
-            "claims": self.table.to_dict(orient="records"),
-            "parts": self.parts.astype(object).where(self.parts.notna(), None).to_dict("records"),
-        }
-
     def plot(self, **options: Any) -> Axes:
         """Verdicts at a glance: see `figures.claims`."""
         from backpain_analysis import figures

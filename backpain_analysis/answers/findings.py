@@ -15,7 +15,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
-from backpain_analysis.models.results import Report
+from backpain_analysis.models.results import TableResult
 from backpain_analysis.words import benefit_sign, number, outcome_words, plural
 
 MAIN = ("pain_intensity", "disability")
@@ -52,7 +52,7 @@ class Assumed:
 
 
 @dataclass(frozen=True, repr=False)
-class Findings(Report):
+class Findings(TableResult):
     """A summary-of-findings table.
 
     Attributes

@@ -28,7 +28,7 @@ from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import network
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool_by
-from backpain_analysis.models.results import Report
+from backpain_analysis.models.results import TableResult
 from backpain_analysis.words import plural
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ POPULATIONS = {"acute_lbp": 1.0, "chronic_nslbp": 0.0}
 
 
 @dataclass(frozen=True, repr=False)
-class Moderation(Report):
+class Moderation(TableResult):
     """Moderators of an effect, one at a time.
 
     Attributes

@@ -187,16 +187,6 @@ class Effects:
 
         return figures.forest(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and dicts, as for JSON."""
-        return {
-            "outcome": self.outcome,
-            "measure": self.measure,
-            "table": self.table.to_dict(orient="records"),
-            "covariance": [matrix.tolist() for matrix in self.covariance],
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
     def _repr_html_(self) -> str:
         shown = self.table[["label", "exercise_type", "instrument", "timepoint_weeks", "yi", "vi"]]
         note = (

@@ -278,15 +278,6 @@ class Evidence:
 
         return effects.from_evidence(self, outcome, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Name, version, hash and the tables as lists of rows; a missing value is None."""
-        rows = {
-            name: table.astype(object).where(table.notna(), None).to_dict("records")
-            for name, table in self._tables.items()
-        }
-        head = {"name": self.name, "version": self.version, "content_hash": self.content_hash}
-        return {**head, **rows}
-
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in TABLES)
         version = f" {self.version}" if self.version else ""

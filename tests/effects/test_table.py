@@ -75,6 +75,5 @@ def test_reasons_are_counted(build):
     assert list(counts.columns) == ["reason", "trials", "arms"]
 
 
-def test_html_and_dict(effects):
+def test_html(effects):
     assert "2 contrasts of 1 trials, 86 participants" in effects._repr_html_()
-    assert effects.to_dict()["covariance"] == [[[22.25, 6.25], [6.25, 10.25]]]

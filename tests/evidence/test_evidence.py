@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from dataclasses import FrozenInstanceError
 
@@ -223,15 +222,6 @@ def test_describe(made_up):
         ("missing", "confidence interval"): 1,
     }
     assert {key: counts[key] for key in expected} == expected
-
-
-def test_to_dict_is_json(made_up):
-    content = json.loads(json.dumps(made_up.to_dict()))
-    assert content["content_hash"] == made_up.content_hash
-    assert [len(content[name]) for name in NAMES] == [2, 5, 6, 2]
-    assert content["arms"][2]["exercise_type"] == "none"
-    assert content["arms"][2]["sessions_per_week"] is None
-    assert content["trials"][0]["n_randomised"] == 60
 
 
 def test_shown_as_a_table_and_as_a_line(made_up):

@@ -69,10 +69,6 @@ class CurveComparison:
         columns = {"dose": doses, "estimate": mean, "se": se}
         return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return self.table.to_dict(orient="index")
-
     def _repr_html_(self) -> str:
         return html_table(self.table, title="Curves fitted to the same trials")
 

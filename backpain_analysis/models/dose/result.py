@@ -56,10 +56,6 @@ class DoseEstimate:
     at_edge: bool
     note: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return dict(vars(self))
-
 
 def dose_reaching(
     result: DoseResponseResult, effect: float, low: float, high: float, reference: float
@@ -475,20 +471,6 @@ class DoseResponseResult(Coefficients):
         from backpain_analysis import figures
 
         return figures.dose_response(self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        names = "llf aic bic method level stages n_trials n_participants unsized_arms"
-        return {
-            "curve": self.curve.name,
-            "dose": self.dose_name,
-            "params": self.params.to_dict(),
-            "cov_params": self.cov.to_numpy().tolist(),
-            "psi": self.psi.to_numpy().tolist(),
-            "df": np.broadcast_to(np.asarray(self.df, dtype=float), len(self.params)).tolist(),
-            **{name: getattr(self, name) for name in names.split()},
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
 
     def _title(self) -> str:
         return f"Dose-response: {self.curve.name} in {self.dose_name}"

@@ -12,7 +12,7 @@ from scipy import special
 from backpain_analysis.engine.mixed import MixedFit, times_precision
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.estimation import Estimated, at_tau2, estimate
-from backpain_analysis.models.results import Report, quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 if TYPE_CHECKING:
     from backpain_analysis.models.network.dose_network import DoseNetworkResult
@@ -22,7 +22,7 @@ RANK = 1e-9
 
 
 @dataclass(frozen=True, repr=False)
-class DoseConsistency(Report):
+class DoseConsistency(TableResult):
     """Curves against the split network.
 
     Attributes

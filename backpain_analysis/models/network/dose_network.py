@@ -306,18 +306,6 @@ class DoseNetworkResult(Coefficients):
 
         return dose_network(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        names = "reference dose_name measure shared method level llf aic bic tau2 q"
-        sizes = "n_trials n_arms n_participants"
-        return {
-            "params": self.params.to_dict(),
-            "cov_params": self.cov.to_numpy().tolist(),
-            **{name: getattr(self, name) for name in f"{names} {sizes}".split()},
-            "agents": self.counts().to_dict(orient="records"),
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
     def _own(self, agent: str) -> slice:
         """Positions of an agent's parameters."""
         self._check_agent(agent)

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from backpain_analysis.models.network.inconsistency import direct, pairwise
-from backpain_analysis.models.results import Report
+from backpain_analysis.models.results import TableResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class ComparisonAdjustedFunnel(Report):
+class ComparisonAdjustedFunnel(TableResult):
     """Comparisons of all trials around their own direct means.
 
     Attributes

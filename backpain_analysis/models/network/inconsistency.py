@@ -14,7 +14,7 @@ from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.models.network.data import NetworkData
 from backpain_analysis.models.network.estimation import at_tau2, estimate
-from backpain_analysis.models.results import Report, quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def design_columns(result: NetworkResult) -> tuple[np.ndarray, list[tuple[int, .
 
 
 @dataclass(frozen=True, repr=False)
-class DesignInconsistency(Report):
+class DesignInconsistency(TableResult):
     """Design-by-treatment interaction.
 
     Attributes
@@ -177,7 +177,7 @@ def _q(result: NetworkResult, X: np.ndarray) -> float:
 
 
 @dataclass(frozen=True, repr=False)
-class NetHeat(Report):
+class NetHeat(TableResult):
     """The net heat matrix.
 
     Attributes
@@ -321,7 +321,7 @@ def direct(result: NetworkResult) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, repr=False)
-class NodeSplit(Report):
+class NodeSplit(TableResult):
     """Direct and indirect evidence on every pair of treatments.
 
     Attributes

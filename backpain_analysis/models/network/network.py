@@ -225,21 +225,6 @@ class NetworkResult(Coefficients):
 
         return figures.network_graph(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {
-            "reference": self.reference,
-            "method": self.method,
-            "measure": self.data.measure,
-            "tau2": self.tau2,
-            "llf": self.llf,
-            "n_trials": self.n_trials,
-            "n_participants": self.n_participants,
-            "effects": self.effects().reset_index().to_dict(orient="records"),
-            "league": self.differences().to_dict(orient="records"),
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
     def summary(self) -> pd.DataFrame:
         """`effects` with the P-scores."""
         table = self.effects()

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import special
 
 from backpain_analysis.display import html_table
-from backpain_analysis.models.results import Report, quantile
+from backpain_analysis.models.results import TableResult, quantile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +104,7 @@ RELATIVE_JITTER = 1e-9
 
 
 @dataclass(frozen=True, repr=False)
-class EqualDose(Report):
+class EqualDose(TableResult):
     """The effects of all agents at one dose, the reference included.
 
     Attributes
@@ -210,10 +210,6 @@ class EqualDose(Report):
         """The same with a covariance that can be drawn from also where effects are tied."""
         jitter = RELATIVE_JITTER * np.diag(self.cov).max() * np.eye(len(self.cov))
         return EqualDose(**{**vars(self), "cov": self.cov + jitter})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {"dose": self.dose, "ranking": self.summary().reset_index().to_dict("records")}
 
     def _title(self) -> str:
         return f"Agents at a dose of {self.dose:g}"

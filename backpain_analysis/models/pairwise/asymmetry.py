@@ -16,13 +16,13 @@ from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.diagnostics import Studies, as_studies
 from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool, pooled_table
-from backpain_analysis.models.results import Report, quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 EXACT_UP_TO = 500
 
 
 @dataclass(frozen=True)
-class EggerTest(Report):
+class EggerTest(TableResult):
     """Regression test of funnel asymmetry.
 
     Attributes
@@ -54,7 +54,7 @@ class EggerTest(Report):
 
 
 @dataclass(frozen=True)
-class RankTest(Report):
+class RankTest(TableResult):
     """Rank correlation test of funnel asymmetry: Kendall's tau and its two-sided P value."""
 
     tau: float
@@ -67,7 +67,7 @@ class RankTest(Report):
 
 
 @dataclass(frozen=True)
-class PetPeese(Report):
+class PetPeese(TableResult):
     """Effects extrapolated to a study without sampling error.
 
     Attributes
@@ -274,7 +274,7 @@ def _with_intercept(column: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class TrimAndFill(Report):
+class TrimAndFill(TableResult):
     """The pooled effect before and after filling in mirror images of the outermost studies.
 
     Attributes

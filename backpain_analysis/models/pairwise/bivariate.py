@@ -11,14 +11,14 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.results import Report, quantile
+from backpain_analysis.models.results import TableResult, quantile
 from backpain_analysis.words import outcome_words, plural
 
 FEWEST_TRIALS = 5
 
 
 @dataclass(frozen=True, repr=False)
-class Bivariate(Report):
+class Bivariate(TableResult):
     """A bivariate meta-analysis.
 
     Attributes

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -119,18 +118,6 @@ class MetaRegressionResult(Coefficients):
         columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
         columns |= {"pi_low": estimate - reach, "pi_high": estimate + reach}
         return pd.DataFrame(columns, index=new_data.index)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        skipped = ("params", "cov", "omnibus", "dropped", "data", "table", "spec")
-        names = [item.name for item in fields(self) if item.name not in skipped]
-        return {
-            "coefficients": self.summary().to_dict(orient="index"),
-            "omnibus": self.omnibus.to_dict(),
-            **{name: getattr(self, name) for name in names},
-            "dropped": list(self.dropped),
-            "table": self.table.to_dict(orient="records"),
-        }
 
     def _title(self) -> str:
         return f"Meta-regression of {self.n_trials} trials: {self.formula}"

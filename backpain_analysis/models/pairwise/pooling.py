@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -199,12 +199,6 @@ class PoolResult:
         from backpain_analysis import figures
 
         return figures.forest(self.table, self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        plain = {item.name: getattr(self, item.name) for item in fields(self)}
-        plain.pop("columns")
-        return {**plain, "table": self.table.to_dict(orient="records")}
 
     def _repr_html_(self) -> str:
         title = f"Pooled effect of {self.n_trials} trials"

@@ -64,10 +64,6 @@ class NNT:
         """Such as "NNTB 10 (95% CI NNTB 4 to ∞ to NNTH 20)"."""
         return f"{_named(self.estimate)} ({self.level:.0%} CI {self.interval})"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {**vars(self), "text": self.text}
-
 
 def number_needed(difference: float, low: float, high: float, level: float = 0.95) -> NNT:
     """The number needed to treat for one more responder, by inverting a difference in risk.
@@ -229,18 +225,6 @@ class TrialResponders:
         from backpain_analysis.figures.responder_plots import trial_responders
 
         return trial_responders(self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {
-            "outcome": self.outcome,
-            "response": self.response.text,
-            "shares": self.shares.to_dict(orient="records"),
-            "difference": self.difference.to_dict(),
-            "control_share": self.control_share,
-            "nnt": self.nnt.to_dict(),
-            "excluded": self.effects.excluded.to_dict(orient="records"),
-        }
 
     def _repr_html_(self) -> str:
         title = f"Responders: improvement of {self.response.text}"

@@ -16,7 +16,7 @@ from backpain_analysis.engine.search import ConvergenceError, Maximum, maximise
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.diagnostics import as_studies
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool
-from backpain_analysis.models.results import Report, quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 ALTERNATIVES = ("less", "greater", "two.sided")
 
@@ -24,7 +24,7 @@ _LOG_WEIGHT_LIMIT = 30.0
 
 
 @dataclass(frozen=True)
-class SelectionModel(Report):
+class SelectionModel(TableResult):
     """A pooled effect corrected for selection by P value.
 
     Attributes

@@ -145,16 +145,6 @@ class TwoStageResult(CurveEffects):
         """
         return effects_of(self, doses, reference, list(self.curve.terms), self.psi.to_numpy())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return super().to_dict() | {
-            "week": self.week,
-            "adjust": list(self.adjust),
-            "psi": self.psi.to_numpy().tolist(),
-            "trials": self.trials.to_dict(orient="records"),
-            "left_out": self.left_out.to_dict(orient="records"),
-        }
-
     def _title(self) -> str:
         return f"Effect of {self.dose_name} at week {self.week:g}, {self.curve.name}, two stages"
 

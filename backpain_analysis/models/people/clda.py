@@ -140,14 +140,6 @@ class CldaResult(VisitCurves):
     means: pd.DataFrame = field(repr=False)
     engine: MixedFit = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return super().to_dict() | {
-            "residual": self.residual,
-            "residual_cov": self.residual_cov.to_numpy().tolist(),
-            "means": self.means.to_dict(orient="records"),
-        }
-
     def _title(self) -> str:
         return f"Effect of {self.dose_name} at every visit, {self.curve.name}, cLDA"
 

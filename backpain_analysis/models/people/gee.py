@@ -44,11 +44,6 @@ class GeeResult(VisitCurves):
     correlation: float
     naive_cov: pd.DataFrame = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        own = {"adjust": list(self.adjust), "correlation": self.correlation}
-        return super().to_dict() | own
-
     def _title(self) -> str:
         return f"Effect of {self.dose_name} at every visit, {self.curve.name}, GEE"
 

@@ -182,11 +182,6 @@ class Imputations:
         )
         return counts.rename(columns={"after": "after_dropout"}).reset_index()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        counts = self.summary().to_dict(orient="records")
-        return {"m": self.m, "seed": self.seed, "n_imputed": self.n_imputed, "counts": counts}
-
     def _repr_html_(self) -> str:
         note = f"{self.n_imputed} scores imputed {self.m} times; seed {self.seed}."
         return html_table(self.summary(), title="Multiple imputation", note=note)
@@ -432,16 +427,6 @@ class ImputedResult(Coefficients):
         from backpain_analysis.figures.people_plots import dose_effects
 
         return dose_effects(self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {
-            "m": self.m,
-            "level": self.level,
-            "params": self.params.to_dict(),
-            "cov_params": self.cov.to_numpy().tolist(),
-            **{name: getattr(self, name).to_dict() for name in ("df", "riv", "fmi")},
-        }
 
     def _title(self) -> str:
         return f"{self.results[0]._title()}, {self.m} imputations"

@@ -156,15 +156,6 @@ class ModeratorResult(CurveEffects):
 
         return interactions(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        names = "moderator unit week centre across_note"
-        return super().to_dict() | {
-            **{name: getattr(self, name) for name in names.split()},
-            "trials": self.trials.to_dict(orient="records"),
-            "left_out": self.left_out.to_dict(orient="records"),
-        }
-
     def _names(self, kind: str) -> list[str]:
         return [f"{term}:{self.unit} {kind}" for term in self.curve.terms]
 

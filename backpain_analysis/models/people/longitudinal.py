@@ -180,23 +180,6 @@ class LongitudinalResult(Coefficients):
 
         return longitudinal(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        names = (
-            "llf aic bic method level trial_effect trial_variance sigma2 outcome_name dose_name "
-            "max_dose max_week n_trials n_participants n_visits n_excluded n_iterations"
-        )
-        return {
-            "mean": self.mean.title,
-            "params": self.params.to_dict(),
-            "cov_params": self.cov.to_numpy().tolist(),
-            "df": float(self.df),
-            "random_cov": self.random_cov.to_numpy().tolist(),
-            **{name: getattr(self, name) for name in names.split()},
-            "left_out": self.left_out.to_dict(orient="records"),
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
     def _title(self) -> str:
         return f"Longitudinal mixed model of {self.outcome_name}: {self.mean.title}"
 

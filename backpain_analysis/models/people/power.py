@@ -15,7 +15,7 @@ from backpain_analysis.datasets.truth import Truth
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.visits import difference, prepared
-from backpain_analysis.models.results import Report, quantile
+from backpain_analysis.models.results import TableResult, quantile
 from backpain_analysis.words import number
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PowerResult(Report):
+class PowerResult(TableResult):
     """Power and precision of a design by size.
 
     Attributes
@@ -102,12 +102,6 @@ class PowerResult(Report):
     def summary(self) -> pd.DataFrame:
         """The table."""
         return self.table.copy()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        parameters = self.truth.table()[["parameter", "value"]]
-        truth = dict(parameters.itertuples(index=False, name=None))
-        return super().to_dict() | {"truth": truth}
 
     def plot(self, **options: Any) -> Axes:
         """The power curve: see `figures.power`."""

@@ -19,7 +19,7 @@ from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.responders import NNT, number_needed
 from backpain_analysis.models.people.ancova import at_week, scaled
 from backpain_analysis.models.people.visits import PERSON, as_visits
-from backpain_analysis.models.results import Report, quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ Missing = Literal["observed", "nonresponse"]
 
 
 @dataclass(frozen=True)
-class Responders(Report):
+class Responders(TableResult):
     """Shares of responders by dose, and their differences from the lowest dose.
 
     Attributes
@@ -201,10 +201,6 @@ class Responders(Report):
         from backpain_analysis.figures.responder_plots import responders as draw
 
         return draw(self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return {**super().to_dict(), "response": self.response.text}
 
     def _title(self) -> str:
         return f"Responders at week {self.week:g}: improvement of {self.response.text}"

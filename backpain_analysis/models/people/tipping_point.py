@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,10 +80,6 @@ class TippingPoint:
     def summary(self) -> pd.DataFrame:
         """The table."""
         return self.table.copy()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return asdict(self) | {"table": self.table.to_dict(orient="records")}
 
     def plot(self, **options: Any) -> Axes:
         """The effect over delta: see `figures.tipping_point`."""

@@ -211,18 +211,6 @@ class CurveEffects(Coefficients):
 
         return dose_effects(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        names = "method level dose_name max_dose n_trials n_participants"
-        return {
-            "curve": self.curve.name,
-            "params": self.params.to_dict(),
-            "cov_params": self.cov.to_numpy().tolist(),
-            "df": np.broadcast_to(np.asarray(self.df, dtype=float), len(self.params)).tolist(),
-            **{name: getattr(self, name) for name in names.split()},
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
     def _size(self) -> str:
         left = f", {len(self.excluded)} left out (see .excluded)" if len(self.excluded) else ""
         trials = "trial" if self.n_trials == 1 else "trials"
@@ -370,10 +358,6 @@ class VisitCurves(CurveEffects):
         contrasts = np.kron(np.diff(np.eye(visits), axis=0), np.eye(size))
         cov = contrasts @ self.cov.to_numpy() @ contrasts.T
         return wald_test(contrasts @ self.params.to_numpy(), cov, float(np.min(self.df)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return super().to_dict() | {"weeks": list(self.weeks), "n_scores": self.n_scores}
 
     def _note(self) -> str:
         return f"{self._size()} {self.n_scores} scores. {super()._note()}"

@@ -60,10 +60,6 @@ class TimeEstimate:
     ci_high: float
     note: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        return dict(vars(self))
-
 
 def weeks_to(result: TimeCourseResult, fraction: float, *, seed: int = 1) -> TimeEstimate:
     """Weeks until `fraction` of the maximal effect is there.
@@ -308,13 +304,6 @@ class TimeCourseResult:
         from backpain_analysis.figures.time_plot import time_course
 
         return time_course(self, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        shares = [self.weeks_to(fraction).to_dict() for fraction in (0.5, 0.9)]
-        fitted = self.fit.to_dict()
-        fitted.pop("dose")
-        return {**fitted, "asked": self.asked, "note": self.note, "weeks_to": shares}
 
     def _repr_html_(self) -> str:
         table = self.summary().rename_axis("coefficient").reset_index()

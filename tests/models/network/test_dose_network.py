@@ -311,12 +311,10 @@ def test_smd_and_knots_of_ones_own(table):
     assert [b - a for a, b in pairwise(knots)] == [75, 120]
 
 
-def test_html_and_dict(table):
+def test_html(table):
     result = dose_network(table, curve="quadratic", shared="exchangeable")
     assert "Dose network: quadratic in dose, exchangeable" in result._repr_html_()
     assert "30 trials, 95 arms" in result._repr_html_()
-    plain = result.to_dict()
-    assert plain["params"]["yoga: dose^2"] == result.params["yoga: dose^2"]
     assert "Agents at a dose of 200" in result.rank_at(200)._repr_html_()
     assert "resistance" in result.rank_at(200)._repr_html_()
     assert "wald" in result.consistency()._repr_html_()

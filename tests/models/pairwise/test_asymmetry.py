@@ -207,8 +207,6 @@ def test_results_can_be_shown(trials):
         (trim_and_fill(*trials, labels=labels), "L0: 2 studies filled on the right."),
     ):
         assert words.replace("'", "&#x27;") in result._repr_html_()
-        assert result.to_dict()
-    assert len(trim_and_fill(*trials).to_dict()["table"]) == 30
     assert egger_test(*trials).summary().loc[0, "n_trials"] == 28
 
 

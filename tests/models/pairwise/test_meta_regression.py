@@ -215,13 +215,6 @@ def test_equal_index_labels_are_rows_of_their_own(trials):
     assert_allclose(meta_regression(FORMULA, twice).params, meta_regression(FORMULA, trials).params)
 
 
-def test_plain_values(trials):
-    plain = meta_regression(FORMULA, trials).to_dict()
-    assert plain["coefficients"]["weeks"]["estimate"] == pytest.approx(-0.2525944)
-    assert plain["omnibus"]["df_num"] == 4
-    assert len(plain["table"]) == plain["n_trials"] == 28
-
-
 @few
 @given(seed=st.integers(0, 999), shift=st.floats(-50, 50), method=st.sampled_from(METHODS))
 def test_order_and_shift(seed, shift, method):

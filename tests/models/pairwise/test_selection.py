@@ -160,7 +160,6 @@ def test_it_can_be_shown(trials):
     assert "1 for P up to 0.025; 0.943 for P up to 1. Against none: P = 0.938." in (
         result._repr_html_()
     )
-    assert result.to_dict()["delta"][1]["n_trials"] == result.delta["n_trials"][1]
 
 
 @few

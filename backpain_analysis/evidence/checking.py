@@ -96,8 +96,11 @@ def check_tables(
         else:
             tables[name] = (checked or {}).get(name, empty_table(name))
     faults += _without_rows(raw)
+    told = {(fault.table, fault.row, fault.column) for fault in faults}
     for rule in rules:
-        faults += [replace(fault, file=raw[fault.table].file) for fault in rule(tables)]
+        for fault in rule(tables):
+            if (fault.table, fault.row, fault.column) not in told:
+                faults.append(replace(fault, file=raw[fault.table].file))
     if not faults:
         return {name: typed(frame, name) for name, frame in tables.items()}, []
     order = {name: place for place, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The evidence: four validated tables, held together and never changed."""
+"""The evidence: validated tables, held together and never changed."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def load_evidence(path: str | Path | None = None) -> Evidence:
     ----------
     path
         None for the bundled trials; else a folder with the tables ``trials``, ``arms``,
-        ``outcomes`` and ``contrasts`` as ``.csv`` (UTF-8) or ``.parquet``, or one ``.xlsx``
-        workbook with sheets of these names. Trials, arms and one of outcomes and contrasts are
-        needed. Columns are those of ``data/README.md``: the required ones must be there, the
-        others may be absent (all missing), further ones are kept as text. Nothing is written.
+        ``outcomes``, ``contrasts`` and ``appraisals`` as ``.csv`` (UTF-8) or ``.parquet``, or
+        one ``.xlsx`` workbook with sheets of these names. Trials, arms and one of outcomes and
+        contrasts are needed. Columns are those of ``data/README.md``: the required ones must be
+        there, the others may be absent (all missing), further ones are kept as text. Nothing is
+        written.
 
     Returns
     -------
@@ -74,11 +75,11 @@ def _read(folder: Path) -> Evidence:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
-    """Trials, arms and their results, validated.
+    """Trials, arms, their results and their appraisals, validated.
 
     Made by :func:`load_evidence` or :meth:`from_frames`. The attributes ``trials``, ``arms``,
-    ``outcomes`` and ``contrasts`` are DataFrames whose columns ``data/README.md`` explains. Each
-    access gives a copy-on-write view: changing it never changes the evidence.
+    ``outcomes``, ``contrasts`` and ``appraisals`` are DataFrames whose columns ``data/README.md``
+    explains. Each access gives a copy-on-write view: changing it never changes the evidence.
 
     Attributes
     ----------
@@ -99,6 +100,7 @@ class Evidence:
         arms: pd.DataFrame,
         outcomes: pd.DataFrame | None = None,
         contrasts: pd.DataFrame | None = None,
+        appraisals: pd.DataFrame | None = None,
         *,
         name: str = "frames",
     ) -> Evidence:
@@ -111,7 +113,8 @@ class Evidence:
         EvidenceError
             If anything is wrong; it holds all faults at once.
         """
-        frames = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
+        given = (trials, arms, outcomes, contrasts, appraisals)
+        frames = dict(zip(TABLES, given, strict=True))
         faults: list = []
         tables, faults = check_tables(raw_from_frames(frames, faults), faults)
         if faults:
@@ -138,9 +141,14 @@ class Evidence:
         """One row a difference between two arms as reported."""
         return self._tables["contrasts"].copy(deep=False)
 
+    @property
+    def appraisals(self) -> pd.DataFrame:
+        """One row a judgement of a trial's risk of bias; an absent domain is unknown, not low."""
+        return self._tables["appraisals"].copy(deep=False)
+
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the four tables as canonical CSV.
+        """SHA-256 (hex) of the tables as canonical CSV.
 
         The same facts in the same order give the same hash, whatever file format they came from.
         """
@@ -263,7 +271,8 @@ class Evidence:
         return {**head, **rows}
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in TABLES)
+        there = [name for name in TABLES if name != "appraisals" or len(self._tables[name])]
+        sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in there)
         version = f" {self.version}" if self.version else ""
         return f"<Evidence {self.name}{version}: {sizes}>"
 
@@ -302,5 +311,7 @@ def _consistent(
         kept = pd.concat([outcomes["trial_id"], contrasts["trial_id"]])
     trials = trials[trials["trial_id"].isin(kept)]
     arms = arms[arms["trial_id"].isin(kept)]
-    parts = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
+    appraisals = tables["appraisals"]
+    appraisals = appraisals[appraisals["trial_id"].isin(trials["trial_id"])]
+    parts = dict(zip(TABLES, (trials, arms, outcomes, contrasts, appraisals), strict=True))
     return {name: frame.reset_index(drop=True) for name, frame in parts.items()}

@@ -18,7 +18,7 @@ class Fault:
     Attributes
     ----------
     table
-        ``trials``, ``arms``, ``outcomes`` or ``contrasts``; None for the input as a whole.
+        Name of the table, such as ``arms``; None for the input as a whole.
     file
         Name of the file.
     row

@@ -1,6 +1,6 @@
 """What must hold between the cells of a row, between rows and between tables: one function a rule.
 
-A rule takes the four tables (typed, index = spreadsheet row) and yields its faults. Types, ranges,
+A rule takes the tables (typed, index = spreadsheet row) and yields its faults. Types, ranges,
 vocabularies and duplicates are the schema's business (``evidence/schema.py``).
 """
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.faults import Fault
-from backpain_analysis.evidence.schema import table_spec
+from backpain_analysis.evidence.schema import table_spec, vocabulary
 
 Tables = Mapping[str, pd.DataFrame]
 Rule = Callable[[Tables], Iterator[Fault]]
@@ -81,6 +81,43 @@ def mean_on_scale(tables: Tables) -> Iterator[Fault]:
     yield from broken_rows("outcomes", frame, broken, "mean", "mean outside its scale", hint)
 
 
+def mean_or_events(tables: Tables) -> Iterator[Fault]:
+    """A row holds a mean, or, where its value type is events, a count of participants of n."""
+    frame = tables["outcomes"]
+    counted, events, n = frame["value_type"] == "events", frame["events"], frame["n"]
+    if len(frame) and not counted.any() and frame["mean"].isna().all():
+        hint = "Give the means; counts of participants stand in events, with value_type events."
+        yield Fault("outcomes", None, None, "mean", None, "no row has a value", hint)
+        return
+    for column, kept, hint in (
+        ("mean", ~counted, "A count of participants needs value_type events."),
+        ("events", counted, "Give the number of participants, of n."),
+        ("n", counted, "Give the participants among whom the events were counted."),
+    ):
+        broken = frame["value_type"].notna() & kept & frame[column].isna()
+        yield from broken_rows("outcomes", frame, broken, column, "required value is missing", hint)
+    hint = "Where value_type is events, mean is empty; elsewhere events is."
+    for column, kept in (("mean", counted), ("events", ~counted & frame["value_type"].notna())):
+        broken = kept & frame[column].notna()
+        yield from broken_rows("outcomes", frame, broken, column, "mean beside events", hint)
+    broken = (events > n).fillna(False).astype(bool)
+    yield from broken_rows(
+        "outcomes", frame, broken, "events", "more events than participants", "n is {n}."
+    )
+
+
+def judgement_of_tool(tables: Tables) -> Iterator[Fault]:
+    """Each tool has domains and judgements of its own."""
+    frame = tables["appraisals"]
+    for column, words in (("domain", _DOMAINS), ("judgement", _JUDGEMENTS)):
+        for tool, own in words.items():
+            known = vocabulary("appraisals", column)
+            broken = (frame["tool"] == tool) & frame[column].isin(set(known) - set(own))
+            hint = f"{tool} has {', '.join(own)}."
+            rule = f"not a {column} of its tool"
+            yield from broken_rows("appraisals", frame, broken, column, rule, hint)
+
+
 def spread_complete(tables: Tables) -> Iterator[Fault]:
     """A dispersion type and its values come together."""
     frame = tables["outcomes"]
@@ -141,6 +178,25 @@ def arms_not_above_trial(tables: Tables) -> Iterator[Fault]:
     yield from broken_rows("trials", frame, broken, "n_randomised", rule, hint)
 
 
+_ROB1 = (
+    "sequence_generation",
+    "allocation_concealment",
+    "blinding_participants",
+    "blinding_personnel",
+    "blinding_assessors",
+    "incomplete_outcome_data",
+    "selective_reporting",
+    "analysed_as_allocated",
+    "other_bias",
+)
+_DOMAINS = {"RoB1": _ROB1, "PEDro": ("total",), "JBI": ("overall",), "AHRQ": ("overall",)}
+_JUDGEMENTS = {
+    "RoB1": ("low", "unclear", "high"),
+    "PEDro": tuple(str(score) for score in range(11)),
+    "JBI": ("good", "fair", "poor"),
+    "AHRQ": ("good", "fair", "poor"),
+}
+
 _INTERVALS = (
     ("outcomes", "mean", "lower", "upper"),
     ("contrasts", "estimate", "ci_low", "ci_high"),
@@ -152,11 +208,13 @@ RULES: tuple[Rule, ...] = (
     comparator_of_exercise,
     scale_order,
     mean_on_scale,
+    mean_or_events,
     spread_complete,
     limits_in_order,
     value_in_limits,
     analysed_not_above_randomised,
     arms_not_above_trial,
+    judgement_of_tool,
 )
 
 

@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.datapackage import Field, Table, read_datapackage
 
-TABLES = ("trials", "arms", "outcomes", "contrasts")
+TABLES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
 PARTICIPANT_TABLES = ("interventions", "scores", "participants")
 
 UNKNOWN_WORD = "unknown word"

@@ -224,3 +224,79 @@ def test_error_travels_between_processes(tables):
 def test_nothing_at_the_path(tmp_path):
     with pytest.raises(FileNotFoundError, match="give a folder of CSV or Parquet tables"):
         check_evidence(tmp_path / "nowhere")
+
+
+def with_events(tables, **cells):
+    """The tables with a row of events, 5 of 20 unless `cells` say otherwise; its row number."""
+    rows = tables.rows("outcomes")
+    header = [*rows[0], "events"]
+    row = dict.fromkeys(header, "") | {
+        "trial_id": "doe2020",
+        "arm_id": "a1",
+        "outcome": "adverse_events",
+        "instrument": "other",
+        "timepoint_label": "post",
+        "value_type": "events",
+        "n": "20",
+        "events": "5",
+    }
+    row |= cells
+    tables.write("outcomes", [header, *([*old, ""] for old in rows[1:]), list(row.values())])
+    return len(rows) + 1
+
+
+@pytest.mark.parametrize("outcome", ["recurrence", "responders", "adverse_events", "dropout"])
+def test_events_have_a_total_and_no_mean(tables, outcome):
+    with_events(tables, outcome=outcome)
+    assert tables.faults() == []
+    found = load_evidence(tables.folder).outcomes
+    assert found["events"].dropna().tolist() == [5] and found["mean"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "rule"),
+    [
+        ({"events": ""}, "events", "required value is missing"),
+        ({"n": ""}, "n", "required value is missing"),
+        ({"mean": "25"}, "mean", "mean beside events"),
+        ({"events": "21", "n": "20"}, "events", "more events than participants"),
+        ({"events": "-1"}, "events", "below the smallest possible value"),
+        ({"events": "2.5"}, "events", "not a whole number"),
+        ({"value_type": "level", "mean": "25"}, "events", "mean beside events"),
+    ],
+)
+def test_events_that_cannot_be(tables, cells, column, rule):
+    row = with_events(tables, **cells)
+    fault = tables.only_fault()
+    assert (fault.table, fault.row, fault.column) == ("outcomes", row, column)
+    assert fault.rule == rule
+
+
+def test_a_table_without_any_value_is_one_fault(tables):
+    rows = tables.rows("outcomes")
+    at = rows[0].index("mean")
+    tables.write("outcomes", [row[:at] + row[at + 1 :] for row in rows])
+    fault = tables.only_fault()
+    assert where(fault) == ("outcomes", None, "mean", None)
+    assert fault.rule == "no row has a value"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "hint"),
+    [
+        (2, "judgement", "7", "RoB1 has low, unclear, high."),
+        (3, "judgement", "low", "PEDro has 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10."),
+        (3, "domain", "sequence_generation", "PEDro has total."),
+        (4, "domain", "overall", "RoB1 has sequence_generation, "),
+    ],
+)
+def test_appraisal_not_of_its_tool(broken, row, column, value, hint):
+    fault = broken("appraisals", row, column, value)
+    assert where(fault) == ("appraisals", row, column, value)
+    assert fault.rule == f"not a {column} of its tool" and fault.hint.startswith(hint)
+
+
+def test_appraisal_of_an_unknown_trial(broken):
+    fault = broken("appraisals", 3, "trial_id", "doe202")
+    assert where(fault) == ("appraisals", 3, "trial_id", "doe202")
+    assert fault.rule == "not in table trials"

@@ -12,7 +12,7 @@ import pytest
 
 from backpain_analysis.evidence import EvidenceError, check_evidence, load_evidence
 
-NAMES = ("trials", "arms", "outcomes", "contrasts")
+NAMES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
 
 
 def told(folder):

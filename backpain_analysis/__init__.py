@@ -6,166 +6,170 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
+from backpain_analysis import _moved
+
 if TYPE_CHECKING:
-    from backpain_analysis import figures
-    from backpain_analysis.datasets import load_reference
-    from backpain_analysis.datasets.participants import simulate_participants
+    from backpain_analysis import datasets, figures
+    from backpain_analysis.answers import sentences
+    from backpain_analysis.answers.certainty import certainty
+    from backpain_analysis.answers.claims import Claims, claims
+    from backpain_analysis.answers.dose import by_type, spread_over_week
+    from backpain_analysis.answers.findings import Findings, summary_of_findings
+    from backpain_analysis.answers.moderation import Moderation, moderation
+    from backpain_analysis.answers.robustness import adjusted_estimates, robustness
+    from backpain_analysis.datasets.bundled import load_reference
     from backpain_analysis.datasets.truth import Truth
     from backpain_analysis.display import table
-    from backpain_analysis.effects import Effects, effect_size
-    from backpain_analysis.effects.lumping import LUMPINGS, lumping
+    from backpain_analysis.effects.measures import effect_size
     from backpain_analysis.effects.over_time import effects_over_time
     from backpain_analysis.effects.sensitivity import sensitivity_changes
-    from backpain_analysis.effects.table import count_reasons
-    from backpain_analysis.evidence import BACK_PAIN, Evidence, EvidenceError, load_evidence
-    from backpain_analysis.evidence.dose import DOSE_LABELS, DOSE_MEASURES
-    from backpain_analysis.evidence.participants import Participants, load_participants
-    from backpain_analysis.evidence.scales import LOWER_IS_BETTER, mcid
+    from backpain_analysis.effects.table import Effects, count_reasons
+    from backpain_analysis.effects.treatments import LUMPINGS, lumping
+    from backpain_analysis.engine.sampling import sampling_covariance
+    from backpain_analysis.engine.search import ConvergenceError
+    from backpain_analysis.evidence.dose import DOSE_MEASURES
+    from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
+    from backpain_analysis.evidence.faults import EvidenceError
+    from backpain_analysis.evidence.participants import (
+        Participants,
+        load_participants,
+        simulate_participants,
+    )
+    from backpain_analysis.evidence.scales import mcid
     from backpain_analysis.evidence.streaming import visits_in_chunks
     from backpain_analysis.evidence.wide import reshape_wide
-    from backpain_analysis.models import (
-        ConvergenceError,
-        DoseResponseResult,
-        MetaRegressionResult,
-        MultilevelResult,
-        PoolResult,
-        adjusted_estimates,
-        by_type,
+    from backpain_analysis.models.dose.comparison import (
         compare_curves,
-        cumulative,
-        dose_response,
-        egger_test,
-        influence,
-        leave_one_out,
-        meta_regression,
-        multilevel,
         multiverse,
-        pet_peese,
-        piecewise,
-        pool,
-        pool_by,
-        pooled_table,
-        rank_test,
-        rcs,
-        robustness,
-        sampling_covariance,
         select_fractional_polynomial,
-        selection_model,
-        sentences,
-        spread_over_week,
+    )
+    from backpain_analysis.models.dose.curves import piecewise, rcs
+    from backpain_analysis.models.dose.fit import dose_response
+    from backpain_analysis.models.dose.result import DoseResponseResult
+    from backpain_analysis.models.network.data import connected_part, network_components
+    from backpain_analysis.models.network.dose_data import connected_agents
+    from backpain_analysis.models.network.dose_network import DoseNetworkResult, dose_network
+    from backpain_analysis.models.network.network import NetworkResult, network
+    from backpain_analysis.models.pairwise.asymmetry import (
+        egger_test,
+        pet_peese,
+        rank_test,
         trim_and_fill,
     )
-    from backpain_analysis.models.bivariate import bivariate
-    from backpain_analysis.models.certainty import certainty
-    from backpain_analysis.models.claims.claims import Claims, claims
-    from backpain_analysis.models.findings import Findings, summary_of_findings
-    from backpain_analysis.models.moderation import Moderation, moderation
-    from backpain_analysis.models.network.connected import connected_part, network_components
-    from backpain_analysis.models.network.dose_effects import connected_agents
-    from backpain_analysis.models.network.dose_network import dose_network
-    from backpain_analysis.models.network.dose_network_result import DoseNetworkResult
-    from backpain_analysis.models.network.network import network
-    from backpain_analysis.models.network.result import NetworkResult
-    from backpain_analysis.models.participants.ancova import ancova
-    from backpain_analysis.models.participants.clda import clda
-    from backpain_analysis.models.participants.imputation import impute
-    from backpain_analysis.models.participants.imputed_result import with_imputations
-    from backpain_analysis.models.participants.interactions import dose_by_moderator
-    from backpain_analysis.models.participants.longitudinal import longitudinal
-    from backpain_analysis.models.participants.marginal import gee
-    from backpain_analysis.models.participants.power import power_of_design
-    from backpain_analysis.models.participants.rubin import pool_imputations
-    from backpain_analysis.models.participants.tipping_point import tipping_point
-    from backpain_analysis.models.responders.participants import responders
-    from backpain_analysis.models.responders.trials import responders_from_means
+    from backpain_analysis.models.pairwise.bivariate import bivariate
+    from backpain_analysis.models.pairwise.diagnostics import cumulative, influence, leave_one_out
+    from backpain_analysis.models.pairwise.meta_regression import (
+        MetaRegressionResult,
+        meta_regression,
+    )
+    from backpain_analysis.models.pairwise.multilevel import MultilevelResult, multilevel
+    from backpain_analysis.models.pairwise.pooling import PoolResult, pool, pool_by, pooled_table
+    from backpain_analysis.models.pairwise.responders import responders_from_means
+    from backpain_analysis.models.pairwise.selection import selection_model
+    from backpain_analysis.models.people.ancova import ancova
+    from backpain_analysis.models.people.clda import clda
+    from backpain_analysis.models.people.gee import gee
+    from backpain_analysis.models.people.imputation import (
+        impute,
+        pool_imputations,
+        with_imputations,
+    )
+    from backpain_analysis.models.people.interactions import dose_by_moderator
+    from backpain_analysis.models.people.longitudinal import longitudinal
+    from backpain_analysis.models.people.power import power_of_design
+    from backpain_analysis.models.people.responders import responders
+    from backpain_analysis.models.people.tipping_point import tipping_point
     from backpain_analysis.models.time.course import time_course
+    from backpain_analysis.words import DOSE_LABELS, LOWER_IS_BETTER
 
 __version__ = _version("backpain-analysis")
 
+_moved.install()
+
 _HOME = {
-    "BACK_PAIN": "evidence",
-    "Claims": "models.claims.claims",
-    "ConvergenceError": "models",
-    "DOSE_LABELS": "evidence.dose",
+    "BACK_PAIN": "evidence.evidence",
+    "Claims": "answers.claims",
+    "ConvergenceError": "engine.search",
+    "DOSE_LABELS": "words",
     "DOSE_MEASURES": "evidence.dose",
-    "DoseNetworkResult": "models.network.dose_network_result",
-    "DoseResponseResult": "models",
-    "Effects": "effects",
-    "Evidence": "evidence",
-    "EvidenceError": "evidence",
-    "Findings": "models.findings",
-    "LOWER_IS_BETTER": "evidence.scales",
-    "LUMPINGS": "effects.lumping",
-    "MetaRegressionResult": "models",
-    "Moderation": "models.moderation",
-    "MultilevelResult": "models",
-    "NetworkResult": "models.network.result",
+    "DoseNetworkResult": "models.network.dose_network",
+    "DoseResponseResult": "models.dose.result",
+    "Effects": "effects.table",
+    "Evidence": "evidence.evidence",
+    "EvidenceError": "evidence.faults",
+    "Findings": "answers.findings",
+    "LOWER_IS_BETTER": "words",
+    "LUMPINGS": "effects.treatments",
+    "MetaRegressionResult": "models.pairwise.meta_regression",
+    "Moderation": "answers.moderation",
+    "MultilevelResult": "models.pairwise.multilevel",
+    "NetworkResult": "models.network.network",
     "Participants": "evidence.participants",
-    "PoolResult": "models",
+    "PoolResult": "models.pairwise.pooling",
     "Truth": "datasets.truth",
-    "adjusted_estimates": "models",
-    "ancova": "models.participants.ancova",
-    "bivariate": "models.bivariate",
-    "by_type": "models",
-    "certainty": "models.certainty",
-    "claims": "models.claims.claims",
-    "clda": "models.participants.clda",
-    "compare_curves": "models",
-    "connected_agents": "models.network.dose_effects",
-    "connected_part": "models.network.connected",
+    "adjusted_estimates": "answers.robustness",
+    "ancova": "models.people.ancova",
+    "bivariate": "models.pairwise.bivariate",
+    "by_type": "answers.dose",
+    "certainty": "answers.certainty",
+    "claims": "answers.claims",
+    "clda": "models.people.clda",
+    "compare_curves": "models.dose.comparison",
+    "connected_agents": "models.network.dose_data",
+    "connected_part": "models.network.data",
     "count_reasons": "effects.table",
-    "cumulative": "models",
-    "dose_by_moderator": "models.participants.interactions",
+    "cumulative": "models.pairwise.diagnostics",
+    "dose_by_moderator": "models.people.interactions",
     "dose_network": "models.network.dose_network",
-    "dose_response": "models",
-    "effect_size": "effects",
+    "dose_response": "models.dose.fit",
+    "effect_size": "effects.measures",
     "effects_over_time": "effects.over_time",
-    "egger_test": "models",
-    "gee": "models.participants.marginal",
-    "impute": "models.participants.imputation",
-    "influence": "models",
-    "leave_one_out": "models",
-    "load_evidence": "evidence",
+    "egger_test": "models.pairwise.asymmetry",
+    "gee": "models.people.gee",
+    "impute": "models.people.imputation",
+    "influence": "models.pairwise.diagnostics",
+    "leave_one_out": "models.pairwise.diagnostics",
+    "load_evidence": "evidence.evidence",
     "load_participants": "evidence.participants",
-    "load_reference": "datasets",
-    "longitudinal": "models.participants.longitudinal",
-    "lumping": "effects.lumping",
+    "load_reference": "datasets.bundled",
+    "longitudinal": "models.people.longitudinal",
+    "lumping": "effects.treatments",
     "mcid": "evidence.scales",
-    "meta_regression": "models",
-    "moderation": "models.moderation",
-    "multilevel": "models",
-    "multiverse": "models",
+    "meta_regression": "models.pairwise.meta_regression",
+    "moderation": "answers.moderation",
+    "multilevel": "models.pairwise.multilevel",
+    "multiverse": "models.dose.comparison",
     "network": "models.network.network",
-    "network_components": "models.network.connected",
-    "pet_peese": "models",
-    "piecewise": "models",
-    "pool": "models",
-    "pool_by": "models",
-    "pool_imputations": "models.participants.rubin",
-    "pooled_table": "models",
-    "power_of_design": "models.participants.power",
-    "rank_test": "models",
-    "rcs": "models",
+    "network_components": "models.network.data",
+    "pet_peese": "models.pairwise.asymmetry",
+    "piecewise": "models.dose.curves",
+    "pool": "models.pairwise.pooling",
+    "pool_by": "models.pairwise.pooling",
+    "pool_imputations": "models.people.imputation",
+    "pooled_table": "models.pairwise.pooling",
+    "power_of_design": "models.people.power",
+    "rank_test": "models.pairwise.asymmetry",
+    "rcs": "models.dose.curves",
     "reshape_wide": "evidence.wide",
-    "responders": "models.responders.participants",
-    "responders_from_means": "models.responders.trials",
-    "robustness": "models",
-    "sampling_covariance": "models",
-    "select_fractional_polynomial": "models",
-    "selection_model": "models",
+    "responders": "models.people.responders",
+    "responders_from_means": "models.pairwise.responders",
+    "robustness": "answers.robustness",
+    "sampling_covariance": "engine.sampling",
+    "select_fractional_polynomial": "models.dose.comparison",
+    "selection_model": "models.pairwise.selection",
     "sensitivity_changes": "effects.sensitivity",
-    "simulate_participants": "datasets.participants",
-    "spread_over_week": "models",
-    "summary_of_findings": "models.findings",
+    "simulate_participants": "evidence.participants",
+    "spread_over_week": "answers.dose",
+    "summary_of_findings": "answers.findings",
     "table": "display",
     "time_course": "models.time.course",
-    "tipping_point": "models.participants.tipping_point",
-    "trim_and_fill": "models",
+    "tipping_point": "models.people.tipping_point",
+    "trim_and_fill": "models.pairwise.asymmetry",
     "visits_in_chunks": "evidence.streaming",
-    "with_imputations": "models.participants.imputed_result",
+    "with_imputations": "models.people.imputation",
 }
 
-_MODULES = {"datasets": "datasets", "figures": "figures", "sentences": "models.sentences"}
+_MODULES = {"datasets": "datasets", "figures": "figures", "sentences": "answers.sentences"}
 
 __all__ = [
     "BACK_PAIN",

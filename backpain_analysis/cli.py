@@ -23,8 +23,9 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from backpain_analysis.reporting import Notebook, Suite
     from backpain_analysis.reporting.events import Listen
+    from backpain_analysis.reporting.notebooks import Notebook
+    from backpain_analysis.reporting.suite import Suite
 
 SITE = Path("reports/site")
 
@@ -123,8 +124,9 @@ def run(
     with _one_message():
         if warm and not scheduler:
             _warm_up()
-        from backpain_analysis.reporting import run_suite, with_parameters
         from backpain_analysis.reporting.cluster import Scheduler
+        from backpain_analysis.reporting.run import run_suite
+        from backpain_analysis.reporting.suite import with_parameters
 
         suite = with_parameters(_suite(what), dict(_pair(text) for text in parameter or []))
         cluster = Scheduler(scheduler, tls_ca, tls_cert, tls_key) if scheduler else None
@@ -157,7 +159,7 @@ def verify(
     """
     with _one_message():
         _warm_up()
-        from backpain_analysis.reporting import verify_site
+        from backpain_analysis.reporting.verify import verify_site
 
         with _listener() as listen:
             verdict = verify_site(site, evidence=evidence, listen=listen)
@@ -222,7 +224,7 @@ def list_(
     * `backpain report list 03_dose_response`
     """
     with _one_message():
-        from backpain_analysis.reporting import find_notebook, list_notebooks
+        from backpain_analysis.reporting.notebooks import find_notebook, list_notebooks
 
         table = _parameters(find_notebook(notebook)) if notebook else _notebooks(list_notebooks())
     Console().print(table)
@@ -267,7 +269,7 @@ def describe(
     * `backpain data describe my-trials/`
     """
     with _one_message():
-        from backpain_analysis.evidence import load_evidence
+        from backpain_analysis.evidence.evidence import load_evidence
 
         evidence = load_evidence(path)
     print(f"{evidence.name}, version {evidence.version or 'not given'}")
@@ -293,7 +295,8 @@ def lab() -> None:
 
 def _suite(what: str | None) -> Suite:
     from backpain_analysis.datasets.bundled import reports_dir
-    from backpain_analysis.reporting import notebook_suite, read_suite
+    from backpain_analysis.reporting.suite import notebook_suite
+    from backpain_analysis.reporting.suite_file import read_suite
 
     if what is None:
         return read_suite(reports_dir() / "default.yml")

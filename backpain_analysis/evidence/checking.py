@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backpain_analysis.datasets.datapackage import Field
-from backpain_analysis.datasets.words import did_you_mean, nearest
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.reading import NEEDED, RawTable, read_tables
 from backpain_analysis.evidence.rules import RULES, Rule
@@ -29,6 +28,7 @@ from backpain_analysis.evidence.schema import (
     table_spec,
     typed,
 )
+from backpain_analysis.words import did_you_mean, nearest
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _PLAIN = r"\A-?\d{1,15}(\.\d{1,15})?\z"

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence import overview
 from backpain_analysis.evidence.checking import check_tables
 from backpain_analysis.evidence.faults import EvidenceError
 from backpain_analysis.evidence.reading import raw_from_frames, read_label, read_tables
 from backpain_analysis.evidence.schema import TABLES, vocabulary
+from backpain_analysis.words import did_you_mean
 
 if TYPE_CHECKING:
-    from backpain_analysis.effects import Effects
+    from backpain_analysis.effects.table import Effects
+
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def once_per_evidence(
+    work: Callable[Concatenate[Evidence, P], R],
+) -> Callable[Concatenate[Evidence, P], R]:
+    """Make a function remember what it returned for an evidence, as long as that lives.
+
+    Its further arguments must be hashable, and nobody may change what it returns.
+    """
+    known: WeakKeyDictionary[Evidence, dict[Any, R]] = WeakKeyDictionary()
+
+    @wraps(work)
+    def remembered(evidence: Evidence, *args: P.args, **kwargs: P.kwargs) -> R:
+        answers = known.setdefault(evidence, {})
+        asked = (args, tuple(sorted(kwargs.items())))
+        if asked not in answers:
+            answers[asked] = work(evidence, *args, **kwargs)
+        return answers[asked]
+
+    return remembered
+
 
 BACK_PAIN = ("acute_lbp", "subacute_lbp", "chronic_nslbp", "recurrent_lbp", "mixed_lbp")
 """The words of ``population`` that are back pain."""

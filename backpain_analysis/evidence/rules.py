@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.schema import table_spec, vocabulary
+from backpain_analysis.words import did_you_mean
 
 Tables = Mapping[str, pd.DataFrame]
 Rule = Callable[[Tables], Iterator[Fault]]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.checking import as_number, number
 from backpain_analysis.evidence.faults import EvidenceError, Fault
 from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.words import did_you_mean
 
 PATTERNS = (
     "week_{week}_{score}",

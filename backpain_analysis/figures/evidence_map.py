@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from backpain_analysis.evidence import Evidence
-from backpain_analysis.evidence.dose import DOSE_LABELS, DOSE_MEASURES, with_doses
+from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
+from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.figures.style import (
     ACCENT,
     FAINT,
@@ -19,14 +19,11 @@ from backpain_analysis.figures.style import (
     MUTED,
     WIDTH,
     exercise_colour,
-    exercise_label,
     figure_style,
     legend_below,
     new_axes,
-    outcome_label,
-    readable,
-    tick_text,
 )
+from backpain_analysis.words import DOSE_LABELS, exercise_label, outcome_label, readable, tick_text
 
 ROW_HEIGHT = 0.27
 """Inches."""

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from backpain_analysis.datasets import data_dir, load_reference, reference_names
+from backpain_analysis.datasets.bundled import data_dir, load_reference, reference_names
 from backpain_analysis.datasets.datapackage import read_datapackage
 from backpain_analysis.evidence.participants import load_participants
 

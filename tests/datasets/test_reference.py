@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from backpain_analysis.datasets import data_dir, load_reference, reference_names
+from backpain_analysis.datasets.bundled import data_dir, load_reference, reference_names
 
 
 def test_names():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.models import pool
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.effects.conftest import arm, result
 
 ARMS = [

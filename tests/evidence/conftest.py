@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from backpain_analysis.evidence import Fault, check_evidence
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.participants_checking import check_participants
 
 TABLES = {

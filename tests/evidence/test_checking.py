@@ -6,7 +6,9 @@ import pickle
 
 import pytest
 
-from backpain_analysis.evidence import EvidenceError, Fault, check_evidence, load_evidence
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence.faults import EvidenceError, Fault
 
 
 def where(fault):

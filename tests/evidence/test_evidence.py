@@ -10,8 +10,9 @@ from dataclasses import FrozenInstanceError
 import pandas as pd
 import pytest
 
-from backpain_analysis.datasets import data_dir
-from backpain_analysis.evidence import BACK_PAIN, check_evidence, load_evidence
+from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
 from backpain_analysis.evidence.schema import vocabulary
 
 NAMES = ("trials", "arms", "outcomes", "contrasts", "appraisals")

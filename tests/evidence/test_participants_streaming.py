@@ -6,7 +6,7 @@ import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from backpain_analysis.evidence import score_batches
+from backpain_analysis.evidence import streaming as score_batches
 from backpain_analysis.evidence.faults import EvidenceError
 from backpain_analysis.evidence.participants import Participants, load_participants
 from backpain_analysis.evidence.streaming import visits_in_chunks

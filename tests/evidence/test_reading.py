@@ -10,7 +10,9 @@ import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from backpain_analysis.evidence import EvidenceError, check_evidence, load_evidence
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence.faults import EvidenceError
 
 NAMES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.models.dose_response import dose_response
+from backpain_analysis.models.dose.fit import dose_response
 from tests.figures.drawn import artists, make_effects, outside, overlaps, texts
 
 DOSES = (30.0, 60.0, 90.0, 120.0)

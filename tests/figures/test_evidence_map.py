@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import Evidence, load_evidence
+from backpain_analysis.evidence.evidence import Evidence, load_evidence
 from tests.effects.conftest import arm, difference, result, trial
 from tests.figures.drawn import artists, outside, overlaps, texts
 

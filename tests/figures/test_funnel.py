@@ -6,8 +6,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import BACK_PAIN, load_evidence
-from backpain_analysis.models import egger_test, pool, trim_and_fill
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.models.pairwise.asymmetry import egger_test, trim_and_fill
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.figures.drawn import artists, make_effects, outside, overlaps
 
 Z = 1.959963984540054

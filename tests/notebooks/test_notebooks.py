@@ -7,9 +7,10 @@ import json
 import pytest
 from bs4 import BeautifulSoup
 
-from backpain_analysis import load_evidence
-from backpain_analysis.datasets import notebooks_dir, reports_dir
-from backpain_analysis.reporting import read_suite, run_suite
+from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.reporting.run import run_suite
+from backpain_analysis.reporting.suite_file import read_suite
 from tests.reporting.audit import audit
 
 SUITE = """

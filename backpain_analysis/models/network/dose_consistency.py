@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.models.information import times_precision
-from backpain_analysis.models.mixed import ConvergenceError, MixedFit
+from backpain_analysis.engine.mixed import MixedFit, times_precision
+from backpain_analysis.engine.search import ConvergenceError
 from backpain_analysis.models.network.estimation import Estimated, at_tau2, estimate
-from backpain_analysis.models.report import Report
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.models.results import Report, quantile, two_sided_p
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.network.dose_network_result import DoseNetworkResult
+    from backpain_analysis.models.network.dose_network import DoseNetworkResult
 
 RANK = 1e-9
 """Share of the largest singular value (or variance) below which there is nothing."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
-from backpain_analysis.models.report import Report
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.mixed import MixedFit, fit
+from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.models.results import Report, quantile, two_sided_p
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
 GRACE = 1.0

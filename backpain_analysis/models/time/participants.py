@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.models.curves import Curve
-from backpain_analysis.models.participants.clda import CldaResult, clda
-from backpain_analysis.models.participants.curve_effects import difference
-from backpain_analysis.models.participants.residual import Structure
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.people.clda import CldaResult, Structure, clda
+from backpain_analysis.models.people.visits import as_visits, difference
 
 Weeks = float | Mapping[str, float] | None
 

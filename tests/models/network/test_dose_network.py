@@ -10,10 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from backpain_analysis.models.curve_names import rcs
-from backpain_analysis.models.dose_response import dose_response
+from backpain_analysis.models.dose.curves import Hill, rcs
+from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.network.dose_network import dose_network
-from backpain_analysis.models.shaped_curves import Hill
 from tests.models.network.dose_tables import arms_on, dense, reml_or_ml
 
 CURVES = ("linear", "quadratic", "log")

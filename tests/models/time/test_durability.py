@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from backpain_analysis.models.time import sentences
+from backpain_analysis.answers import sentences
 from backpain_analysis.models.time.durability import WEEKS_A_MONTH, durability, fieller
 from tests.models.time.test_time_course import effects
 

@@ -8,10 +8,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.models.curve_names import CURVES
-from backpain_analysis.models.dose_response import dose_response
-from backpain_analysis.models.time import sentences
+from backpain_analysis.answers import sentences
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.models.dose.curves import CURVES
+from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.time.course import time_course
 from backpain_analysis.models.time.curves import Exponential
 

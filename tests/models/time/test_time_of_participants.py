@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.models.time.course import time_course
 from backpain_analysis.models.time.participants import effects_of_participants
-from tests.models.participants.made_visits import at, made_visits
+from tests.models.people.made_visits import at, made_visits
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""From estimates to statements: sentences, certainty, verdicts, findings, claims, tables."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.evidence import overview
-from backpain_analysis.evidence.checking import check_tables
+from backpain_analysis.evidence.checking import check_tables, words_of
 from backpain_analysis.evidence.faults import EvidenceError
 from backpain_analysis.evidence.reading import raw_from_frames, read_label, read_tables
 from backpain_analysis.evidence.schema import TABLES, vocabulary
@@ -53,7 +53,7 @@ BACK_PAIN = ("acute_lbp", "subacute_lbp", "chronic_nslbp", "recurrent_lbp", "mix
 Words = str | Iterable[str] | None
 
 
-def load_evidence(path: str | Path | None = None) -> Evidence:
+def load_evidence(path: str | Path | None = None, *, missing: str | Iterable[str] = ()) -> Evidence:
     """Read, check and hold the evidence of a folder or workbook.
 
     Parameters
@@ -64,7 +64,10 @@ def load_evidence(path: str | Path | None = None) -> Evidence:
         one ``.xlsx`` workbook with sheets of these names. Trials, arms and one of outcomes and
         contrasts are needed. Columns are those of ``data/README.md``: the required ones must be
         there, the others may be absent (all missing), further ones are kept as text. Nothing is
-        written.
+        written. Case, blanks and underscores in the names of files, sheets and columns do not
+        matter; ``NA``, ``N/A``, ``n/a`` and ``.`` are missing values.
+    missing
+        Further words that stand for a missing value, such as ``"NR"``.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def load_evidence(path: str | Path | None = None) -> Evidence:
         folder = data_dir() / "trials"
         states = (file.stat() for file in sorted(folder.iterdir()))
         return _bundled(folder, tuple((state.st_mtime_ns, state.st_size) for state in states))
-    return _read(Path(path))
+    return _read(Path(path), words_of(missing))
 
 
 @lru_cache(maxsize=1)
@@ -90,8 +93,8 @@ def _bundled(folder: Path, states: tuple[tuple[int, int], ...]) -> Evidence:
     return _read(folder)
 
 
-def _read(folder: Path) -> Evidence:
-    tables, faults = check_tables(*read_tables(folder))
+def _read(folder: Path, missing: Collection[str] = ()) -> Evidence:
+    tables, faults = check_tables(*read_tables(folder, missing=missing))
     if faults:
         raise EvidenceError(faults, folder)
     name, version = read_label(folder)

@@ -7,12 +7,16 @@ vocabularies and duplicates are the schema's business (``evidence/schema.py``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from string import Formatter
 
 import pandas as pd
 
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.schema import table_spec, vocabulary
 from backpain_analysis.words import did_you_mean
+
+_ADVISED = 50
+"""Unknown keys of a table for which the nearest known one is looked up."""
 
 Tables = Mapping[str, pd.DataFrame]
 Rule = Callable[[Tables], Iterator[Fault]]
@@ -23,19 +27,25 @@ def known_keys(tables: Tables) -> Iterator[Fault]:
     for name, frame in tables.items():
         for key in table_spec(name).foreign_keys:
             target = tables[key.table]
-            known = set(target[list(key.reference)].itertuples(index=False, name=None))
-            if not known:
+            known = pd.MultiIndex.from_frame(target[list(key.reference)].dropna())
+            if target.empty:
                 continue
-            for row, *cells in frame[list(key.fields)].dropna().itertuples(name=None):
-                if tuple(cells) not in known:
-                    rule, hint = f"not in table {key.table}", _near_key(cells, target)
-                    yield Fault(name, None, row, key.fields[-1], cells[-1], rule, hint)
+            cells = frame[list(key.fields)].dropna()
+            strange = cells[~pd.MultiIndex.from_frame(cells).isin(known)]
+            counts = strange.groupby(list(key.fields), sort=False)
+            first = strange.drop_duplicates().assign(rows=counts.size().to_numpy())
+            for number, (row, *own, rows) in enumerate(first.itertuples(name=None)):
+                rule = f"not in table {key.table}" + (f" ({rows} rows)" if rows > 1 else "")
+                hint = _near_key(own, target, advise=number < _ADVISED)
+                yield Fault(name, None, row, key.fields[-1], own[-1], rule, hint)
 
 
-def _near_key(cells: list[str], target: pd.DataFrame) -> str:
+def _near_key(cells: list[str], target: pd.DataFrame, *, advise: bool) -> str:
     trial, *arm = cells
+    if not advise:
+        return f"There is no {'arm ' if arm else 'trial '}{' '.join(arm) or trial!r}."
     trials = target["trial_id"].dropna()
-    if not arm or trial not in set(trials):
+    if not arm or not (trials == trial).any():
         return f"There is no trial {trial!r}. {did_you_mean(trial, trials.unique())}"
     arms = target.loc[target["trial_id"] == trial, "arm_id"].dropna()
     return f"The arms of {trial} are {', '.join(arms)}."
@@ -222,9 +232,13 @@ def broken_rows(
     table: str, frame: pd.DataFrame, broken: pd.Series, column: str, rule: str, hint: str
 ) -> Iterator[Fault]:
     """A fault for every broken row; `hint` may name columns of the row in braces."""
-    for row, cells in frame[broken].iterrows():
-        texts = {name: _shown(cell) for name, cell in cells.items()}
-        value = None if pd.isna(cells[column]) else texts[column]
+    broken = frame[broken]
+    named = [field for _, field, _, _ in Formatter().parse(hint) if field]
+    shown = {name: [_shown(cell) for cell in broken[name]] for name in {column, *named}}
+    there = broken[column].notna()
+    for place, row in enumerate(broken.index):
+        texts = {name: cells[place] for name, cells in shown.items()}
+        value = texts[column] if there.iat[place] else None
         yield Fault(table, None, row, column, value, rule, hint.format_map(texts))
 
 

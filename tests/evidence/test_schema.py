@@ -43,8 +43,8 @@ def test_unknown_word_names_the_nearest_known_one(broken, table, column, word, m
     [
         ("12,5", "Write 12.5."),
         ("−3.2", "Write -3.2."),
-        ("n/a", "Leave the cell empty where the value is missing."),
-        ("NR", "Leave the cell empty where the value is missing."),
+        ("NR", "Leave the cell empty where the value is missing, or name the word"),
+        ("2026-04-03", "A spreadsheet took it for a date."),
         ("about 3", "Give one number"),
         ("nan", "Leave the cell empty"),
         ("inf", "Give one number"),
@@ -61,7 +61,7 @@ def test_text_where_a_number_belongs(broken, value, hint):
 
 
 def test_bad_number_in_a_required_column_is_one_fault(broken):
-    assert broken("outcomes", 5, "mean", "n/a").rule == "not a number"
+    assert broken("outcomes", 5, "mean", "NR").rule == "not a number"
 
 
 def test_fraction_where_a_count_belongs(broken):

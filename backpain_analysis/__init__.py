@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from backpain_analysis.effects.table import Effects, count_reasons
     from backpain_analysis.effects.treatments import LUMPINGS, lumping
     from backpain_analysis.engine.sampling import sampling_covariance
-    from backpain_analysis.engine.search import ConvergenceError
+    from backpain_analysis.errors import ConvergenceError
     from backpain_analysis.evidence.dose import DOSE_MEASURES
     from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
     from backpain_analysis.evidence.faults import EvidenceError

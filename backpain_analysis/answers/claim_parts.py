@@ -25,14 +25,14 @@ from backpain_analysis.answers.verdicts import (
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import NetworkResult, network
 from backpain_analysis.models.pairwise.asymmetry import egger_test
 from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool
-from backpain_analysis.words import LOWER_IS_BETTER, number, outcome_words
+from backpain_analysis.words import benefit_sign, number, outcome_words
 
 HAZARD_RATIO = "hazard ratio"
 """Unit of estimates that are logarithms of hazard ratios; the text shows the ratio."""
@@ -112,7 +112,7 @@ def judged(
     benefit : {-1, 1}, optional
     """
     graded = certainty(body)
-    sign = benefit or (-1 if outcome in LOWER_IS_BETTER else 1)
+    sign = benefit or (benefit_sign(outcome))
     interval = (body.ci_low, body.ci_high, body.estimate)
     if rule == "benefit":
         verdict, reason = verdict_on_benefit(*interval, body.mcid, graded.level, sign)
@@ -168,13 +168,13 @@ class Context:
         options = {"treatment": treatment, "lump": lumping(lump)}
         try:
             part = connected_part(effects, "inactive", **options)
-        except ValueError as fault:
-            return _first_line(fault)
+        except CannotEstimate as fault:
+            return fault.reason
         for method in ("REML", "CE"):
             try:
                 return network(part, reference="inactive", method=method, **options)
-            except (ValueError, ConvergenceError) as fault:
-                why = _first_line(fault)
+            except CannotEstimate as fault:
+                why = fault.reason
         return why
 
     def compared(
@@ -266,14 +266,10 @@ def _i2(found: NetworkResult) -> float:
     return float(table["i2"].iloc[0]) if table["df"].iloc[0] else math.nan
 
 
-def _first_line(fault: Exception) -> str:
-    return str(fault).splitlines()[0].rstrip(".:")
-
-
 def _asymmetry(effects: Effects) -> float:
     if effects.n_trials < 10:
         return math.nan
     try:
         return float(egger_test(effects).p_value)
-    except (ValueError, ConvergenceError):
+    except CannotEstimate:
         return math.nan

@@ -29,7 +29,7 @@ from backpain_analysis.effects.treatments import (
     with_intensity,
     with_supervision,
 )
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import BACK_PAIN
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.dose.fit import dose_response
@@ -38,7 +38,7 @@ from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.models.results import quantile
 from backpain_analysis.models.time.course import TimeCourseResult, time_course
-from backpain_analysis.words import LOWER_IS_BETTER, number, outcome_words, plural
+from backpain_analysis.words import benefit_sign, number, outcome_words, plural
 
 BOTH = ("pain_intensity", "disability")
 
@@ -177,8 +177,8 @@ def _more_minutes(context: Context) -> Part:
         return untestable(what, "no usable result")
     try:
         line = dose_response(effects, dose="minutes_per_week", curve="linear")
-    except (ValueError, ConvergenceError) as fault:
-        return untestable(what, str(fault).split(":")[0])
+    except CannotEstimate as fault:
+        return untestable(what, fault.reason)
     slope = MORE_MINUTES * line.params.iloc[0]
     low, high = MORE_MINUTES * line.conf_int().iloc[0]
     entered = set(line.points["trial_id"])
@@ -352,8 +352,8 @@ def _fitted(
         return untestable(what, "no usable result")
     try:
         return ask(context, outcome, what, effects)
-    except (ValueError, ConvergenceError) as fault:
-        return untestable(what, str(fault).split(":")[0])
+    except CannotEstimate as fault:
+        return untestable(what, fault.reason)
 
 
 def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
@@ -365,7 +365,7 @@ def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
         indirect.append(f"no trial went beyond {curve.max_dose:.0f} minutes a week")
     threshold = mcid(outcome)
     if threshold and effects.measure == "MD":
-        sign = -1 if outcome in LOWER_IS_BETTER else 1
+        sign = benefit_sign(outcome)
         reach = curve.dose_for(sign * threshold)
         at = f"first at {number(reach.estimate, 0)} minutes" if reach.reached else "at no dose"
         what += f" (the MCID is reached {at})"
@@ -418,8 +418,8 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
     after = f"change in the {HALF_YEAR} months after the programme, {words}"
     try:
         course = time_course(effects_over_time(context.evidence, outcome))
-    except (ValueError, ConvergenceError) as fault:
-        why = str(fault).split(":")[0]
+    except CannotEstimate as fault:
+        why = fault.reason
         return [untestable(wait, why), untestable(after, why)]
     trials = set(course.effects.table["trial_id"])
     size = {
@@ -446,8 +446,8 @@ def _change(course: TimeCourseResult, what: str, outcome: str, size: dict) -> Pa
     """Small change is what "it lasts" means: equivalence with the MCID as margin."""
     try:
         month = course.durability().change.loc["all trials"]
-    except (ValueError, ConvergenceError) as fault:
-        return untestable(what, str(fault).split(":")[0])
+    except CannotEstimate as fault:
+        return untestable(what, fault.reason)
     numbers = (HALF_YEAR * month[["estimate", "ci_low", "ci_high"]]).to_numpy(dtype=float)
     body = Body(*numbers, **size, mcid=mcid(outcome))
     unit = UNITS[course.effects.measure]
@@ -524,8 +524,8 @@ def _regression(
 ) -> Part:
     try:
         fitted = meta_regression(f"yi ~ {column}", table)
-    except (ValueError, ConvergenceError) as fault:
-        return untestable(what, str(fault).split(":")[0])
+    except CannotEstimate as fault:
+        return untestable(what, fault.reason)
     name = fitted.params.index[-1]
     low, high = fitted.conf_int().loc[name]
     names = set(table["trial_id"])

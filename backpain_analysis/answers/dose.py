@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.words import DOSE_LABELS, dose_text, number, p_text
 
@@ -56,7 +56,7 @@ def by_type(
     at = float(kept.table["dose"].median()) if at is None else at
     try:
         result = dose_response(kept, curve="linear", moderators=column)
-    except (ValueError, ConvergenceError) as fault:
+    except CannotEstimate as fault:
         return _none(f"The trials do not carry a line for each group: {fault}")
     rows = [
         {"group": name, "trials": int(counts[name])}
@@ -101,7 +101,7 @@ def spread_over_week(effects: Effects, *, minutes: float | None = None) -> Answe
     minutes = float(known.table["dose"].median()) if minutes is None else minutes
     try:
         result = dose_response(known, curve="linear", moderators="sessions_per_week")
-    except (ValueError, ConvergenceError) as fault:
+    except CannotEstimate as fault:
         return _none(f"The trials do not carry this question: {fault}")
     sessions = np.unique(known.table["sessions_per_week"])
     rows = [

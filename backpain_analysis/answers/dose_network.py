@@ -13,7 +13,7 @@ from backpain_analysis.answers.sentences import CURVE_WORDS
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
 from backpain_analysis.models.network.dose_data import connected_agents
 from backpain_analysis.models.network.dose_network import DoseNetworkResult, dose_network
@@ -21,6 +21,7 @@ from backpain_analysis.words import (
     DOSE_LABELS,
     as_benefit,
     dose_text,
+    effect_digits,
     number,
     outcome_words,
     p_text,
@@ -227,7 +228,7 @@ def _label(result: DoseNetworkResult) -> str:
 
 
 def _digits(result: DoseNetworkResult) -> int:
-    return 1 if result.measure == "MD" else 2
+    return effect_digits(result.measure)
 
 
 def _name(agent: str, names: Names) -> str:
@@ -295,7 +296,7 @@ def curves_by_type(
     own = {"dose": dose, "lump": lump, "reference": reference}
     try:
         part = connected_agents(effects, **own)
-    except ValueError as fault:
+    except CannotEstimate as fault:
         return ByType(None, _sentence(fault))
     tries = [(curve, shared), (curve, None), ("linear", shared), ("linear", None)]
     tries.append(("linear", "exchangeable"))
@@ -303,16 +304,15 @@ def curves_by_type(
     for shape, tied in dict.fromkeys(tries):
         try:
             result = dose_network(part, curve=shape, shared=tied, **own, **options)
-        except (ValueError, ConvergenceError) as fault:
+        except CannotEstimate as fault:
             refused = refused or _sentence(fault)
             continue
         return ByType(result, refused)
     return ByType(None, refused)
 
 
-def _sentence(fault: Exception) -> str:
-    text = " ".join(str(fault).split())
-    return text[:1].upper() + text[1:]
+def _sentence(fault: CannotEstimate) -> str:
+    return f"{fault.reason[:1].upper()}{fault.reason[1:]}."
 
 
 def by_sharing(

@@ -11,12 +11,12 @@ from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE, Body
 from backpain_analysis.answers.claim_parts import Context, Part
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
 from backpain_analysis.models.results import Report
-from backpain_analysis.words import LOWER_IS_BETTER, number, outcome_words, plural
+from backpain_analysis.words import benefit_sign, number, outcome_words, plural
 
 MAIN = ("pain_intensity", "disability")
 
@@ -130,7 +130,7 @@ def assumption(context: Context, outcome: str) -> Assumed | None:
         return None
     try:
         shares = responders_from_means(context.evidence, outcome)
-    except (ValueError, ConvergenceError):
+    except CannotEstimate:
         return None
     return Assumed(shares.control_share, shares.n_trials, spread)
 
@@ -152,7 +152,7 @@ def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict:
     if body is None:
         return row
     threshold = mcid(outcome) if part.unit.startswith("points") else None
-    sign = -1 if outcome in LOWER_IS_BETTER else 1
+    sign = benefit_sign(outcome)
     needed = {}
     if threshold and assumed:
         nnt = _number_needed(body, sign, assumed)

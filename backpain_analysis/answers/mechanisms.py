@@ -14,7 +14,7 @@ from backpain_analysis.effects.sensitivity import (
     sensitivity_changes,
 )
 from backpain_analysis.effects.table import Effects, count_reasons
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.pairwise.bivariate import Bivariate, bivariate
@@ -94,8 +94,8 @@ def go_together(evidence: Evidence) -> dict[str, Bivariate | str]:
             continue
         try:
             found[outcome] = bivariate(gain, pain)
-        except (ValueError, ConvergenceError) as fault:
-            found[outcome] = str(fault).rstrip(".")
+        except CannotEstimate as fault:
+            found[outcome] = fault.reason
     return found
 
 

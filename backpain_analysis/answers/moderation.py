@@ -22,7 +22,7 @@ from backpain_analysis.effects.treatments import (
     with_intensity,
     with_supervision,
 )
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import network
@@ -168,8 +168,8 @@ def slope(table: pd.DataFrame) -> dict[str, Any]:
         return size | {"note": "the same in all trials"}
     try:
         fitted = meta_regression("yi ~ x", known)
-    except (ValueError, ConvergenceError) as fault:
-        return size | {"note": str(fault).split(":")[0]}
+    except CannotEstimate as fault:
+        return size | {"note": fault.reason}
     low, high = fitted.conf_int().loc["x"]
     found = {"estimate": fitted.params["x"], "ci_low": low, "ci_high": high}
     return size | found | {"p_value": fitted.pvalues["x"], "note": ""}
@@ -228,8 +228,8 @@ def _between(
     try:
         part = connected_part(effects, first, treatment=column, lump=lump)
         result = network(part, treatment=column, reference=second, lump=lump)
-    except (ValueError, ConvergenceError) as fault:
-        return {"trials": 0, "note": str(fault).splitlines()[0].split(":")[0]}
+    except CannotEstimate as fault:
+        return {"trials": 0, "note": fault.reason}
     row = result.predict(first)
     found = {name: row[name] for name in ("estimate", "ci_low", "ci_high", "p_value")}
     trials = int(row["trials"])

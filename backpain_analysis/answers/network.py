@@ -10,7 +10,7 @@ import pandas as pd
 from backpain_analysis.answers.dose import Answer
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import LUMPINGS, lumping, with_supervision
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import NetworkResult, network
 from backpain_analysis.words import number, outcome_words, p_text, plural, unit_words
@@ -63,8 +63,8 @@ def fitted(
     try:
         part = connected_part(effects, reference, treatment=treatment, lump=lump)
         return network(part, treatment=treatment, reference=reference, lump=lump, **options)
-    except (ValueError, ConvergenceError) as fault:
-        return str(fault).rstrip(".")
+    except CannotEstimate as fault:
+        return fault.reason
 
 
 def _between(result: NetworkResult, first: str, second: str, outcome: str) -> Answer:

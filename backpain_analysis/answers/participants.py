@@ -9,7 +9,7 @@ import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.truth import load_truth
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.participants import Participants
 from backpain_analysis.models.people.ancova import TwoStageResult, ancova
 from backpain_analysis.models.people.clda import clda
@@ -87,8 +87,8 @@ def side_by_side(
         try:
             found = run().iloc[0]
             row |= {key: found[key] for key in ("estimate", "se", "ci_low", "ci_high")}
-        except (ValueError, ConvergenceError) as fault:
-            row["note"] = str(fault).split(":")[0]
+        except CannotEstimate as fault:
+            row["note"] = fault.reason
         rows.append(row)
     columns = ["model", "assumes", "estimate", "se", "ci_low", "ci_high", "note"]
     return pd.DataFrame(rows, columns=columns)
@@ -114,8 +114,8 @@ def moderators(visits: pd.DataFrame, dose: float, week: float, curve: str) -> pd
         usable = visits.dropna(subset=[name])
         try:
             found = dose_by_moderator(usable, name, week=week, curve=curve)
-        except (ValueError, ConvergenceError) as fault:
-            rows.append({"moderator": name, "note": str(fault).split(":")[0]})
+        except CannotEstimate as fault:
+            rows.append({"moderator": name, "note": fault.reason})
             continue
         table = found.table(dose, per=per)
         rows += [

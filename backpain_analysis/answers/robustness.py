@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, trim_and_fill
 from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.selection import selection_model
-from backpain_analysis.words import number, p_text
+from backpain_analysis.words import effect_digits, number, p_text
 
 FEWEST = 3
 
@@ -54,7 +54,7 @@ def adjusted_estimates(result: PoolResult) -> pd.DataFrame:
     for name, correct in corrections.items():
         try:
             rows.append((name, *correct()))
-        except (ValueError, ConvergenceError) as fault:
+        except CannotEstimate as fault:
             rows.append((name, float("nan"), float("nan"), float("nan"), str(fault)))
     return pd.DataFrame(rows, columns=["method", "estimate", "ci_low", "ci_high", "note"])
 
@@ -71,7 +71,7 @@ def robustness(result: PoolResult, measure: str = "MD") -> str:
     """
     if result.n_trials < FEWEST:
         return "Too few trials to ask how far the answer rests on any one of them."
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     left_out = leave_one_out(result)
     low, high = left_out["estimate"].min(), left_out["estimate"].max()
     text = (
@@ -83,7 +83,7 @@ def robustness(result: PoolResult, measure: str = "MD") -> str:
     text += f" Influential by the usual rules: {', '.join(flagged) if flagged else 'none'}."
     try:
         egger = egger_test(result)
-    except ValueError as fault:
+    except CannotEstimate as fault:
         return f"{text} Funnel asymmetry cannot be tested: {fault}"
     text += f" Egger's test of funnel asymmetry gives {p_text(egger.p_value)}"
     if result.n_trials < POWERFUL:

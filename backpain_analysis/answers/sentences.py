@@ -17,7 +17,9 @@ from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import (
     DOSE_LABELS,
     LOWER_IS_BETTER,
+    benefit_sign,
     dose_text,
+    effect_digits,
     number,
     outcome_words,
     p_text,
@@ -80,7 +82,7 @@ def pooled(
         In points of 0-100; not used for SMDs.
     """
     word, unit = outcome_words(outcome), unit_words(measure)
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     size = size_words(result)
     clear = result.ci_low > 0 or result.ci_high < 0
     direction = "lower" if result.estimate < 0 else "higher"
@@ -126,7 +128,7 @@ def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure:
 def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str:
     """Where the best mean effect lies, or that the data show no turning point."""
     label = DOSE_LABELS.get(dose_name, dose_name)
-    effect = number(dose.effect, 1 if measure == "MD" else 2)
+    effect = number(dose.effect, effect_digits(measure))
     at, low, high, _ = _doses(dose)
     text = (
         f"The best mean effect, {effect} {unit_words(measure)}, is at {at} {label} "
@@ -152,7 +154,7 @@ def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
         f"{p_text(test['p_value'])})."
     ]
     if mcid:
-        sign = -1 if result.outcome in LOWER_IS_BETTER else 1
+        sign = benefit_sign(result.outcome)
         reach = result.dose_for(sign * mcid)
         text.append(dose_to_reach(reach, result.dose_name, mcid, measure=result.measure))
     best = result.optimum(best="lowest" if result.outcome in LOWER_IS_BETTER else "highest")
@@ -185,7 +187,7 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
         Such as "pain_intensity".
     """
     weeks = [w for w in SHOWN if result.first_week <= w <= result.last_week] or [result.last_week]
-    digits = 1 if result.effects.measure == "MD" else 2
+    digits = effect_digits(result.effects.measure)
     parts = [
         f"{number(row.estimate, digits)} at week {row.weeks:g} ({result.level:.0%} CI "
         f"{number(row.ci_low, digits)} to {number(row.ci_high, digits)})"
@@ -216,7 +218,7 @@ def speed(result: TimeCourseResult) -> str:
 
 def durability(found: Durability, measure: str = "MD") -> str:
     """What became of the effect after the programme."""
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     kind = "within trials" if "within trials" in found.change.index else "all trials"
     row, level = found.change.loc[kind], f"{found.level:.0%}"
     growth = row["estimate"] * found.at_end["estimate"].iloc[0]
@@ -294,7 +296,7 @@ def network(result: NetworkResult | str, outcome: str, names: dict[str, str] | N
     if best == result.reference:
         return f"{text} None ranks above {called[best].lower()}."
     row, rank = effects.loc[best], ranks.loc[best]
-    digits = 1 if result.data.measure == "MD" else 2
+    digits = effect_digits(result.data.measure)
     text += (
         f" {called[best]} ranks first (P-score {number(rank['p_score'], 2)}; "
         f"{number(row['estimate'], digits)} {unit_words(result.data.measure)}, "
@@ -318,7 +320,7 @@ def inconsistency(result: NetworkResult) -> str:
     found = result.design_inconsistency()
     spread = result.heterogeneity().loc["total"]
     unit = unit_words(result.data.measure)
-    digits = 1 if result.data.measure == "MD" else 2
+    digits = effect_digits(result.data.measure)
     text = (
         f"Between trials of the same comparison effects vary with a standard deviation of "
         f"{number(result.tau, digits)} {unit} (I² {number(spread['i2'], 0)}%). "

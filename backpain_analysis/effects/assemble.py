@@ -28,9 +28,11 @@ from backpain_analysis.effects.choice import (
 from backpain_analysis.effects.gathering import Occasion, Row, TrialResults, gather, occasion_of
 from backpain_analysis.effects.sources import Estimate, from_source
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.words import author_year
 
 
 def reasons(
@@ -278,9 +280,12 @@ def check(
     ------
     ValueError
         Every fault is named.
+    CannotEstimate
+        If no trial measured the outcome.
     """
     known, faults = _outcomes(evidence), []
-    if outcome not in known:
+    measured = outcome in known or outcome in vocabulary("outcomes", "outcome")
+    if not measured:
         faults.append(f"outcome {outcome!r} is not in these data; they have {', '.join(known)}")
     if measure not in ("MD", "SMD"):
         faults.append(f"measure {measure!r} is neither 'MD' nor 'SMD'")
@@ -294,6 +299,8 @@ def check(
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:
         raise ValueError("; ".join(faults) + ".")
+    if outcome not in known:
+        raise CannotEstimate(f"no trial measured {outcome!r}", f"these have {', '.join(known)}")
 
 
 @once_per_evidence
@@ -389,8 +396,7 @@ def best_estimate(
 def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[str]) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
-    author = trial["first_author"] if pd.notna(trial["first_author"]) else trial["trial_id"]
-    year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
+    name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
     instrument, text, _ = estimate.occasion.key
     rows = []
     for position, arm in enumerate(estimate.arms):
@@ -401,7 +407,7 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[s
                 "trial_id": trial["trial_id"],
                 "arm_id": arm,
                 "ref_arm_id": estimate.reference,
-                "label": f"{author}{year}" + (f", {own['arm_label']}" if several else ""),
+                "label": name + (f", {own['arm_label']}" if several else ""),
                 "first_author": trial["first_author"],
                 "year": trial["year"],
                 "population": str(trial["population"]),

@@ -30,11 +30,14 @@ from backpain_analysis.engine.likelihood import (
 )
 from backpain_analysis.engine.search import maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+from backpain_analysis.errors import CannotEstimate
 
 Method = Literal["REML", "ML", "CE"]
 
 METHODS = ("REML", "ML", "CE")
 
+TINY = 1e-14
+"""Smallest eigenvalue of an invertible covariance, over its largest."""
 STARTS = (0.3, 1.5)
 """Standard deviations of the random effects, over the typical sampling error."""
 
@@ -175,13 +178,8 @@ def fit(
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     batches = batches_of(y / spread, orthonormal, stacks, spread, grouped, scaled)
     reml = method == "REML"
-    try:
-        theta, point, n_iterations = _search(batches, scaled, reml)
-    except np.linalg.LinAlgError:
-        raise ValueError(
-            "the sampling covariance of at least one trial is not positive definite: a variance "
-            "is zero or negative, or two rows of a trial repeat each other."
-        ) from None
+    _check_definite(batches, grouped)
+    theta, point, n_iterations = _search(batches, scaled, reml)
     back = np.linalg.inv(triangle)
     psi = components_of(scaled, theta)[0]
     n_effective = len(y) - X.shape[1] * reml
@@ -220,22 +218,43 @@ def _check(
     if not (np.isfinite(y).all() and np.isfinite(X).all()):
         raise ValueError("y or X holds missing or infinite values: drop those rows first.")
     if len(y) < X.shape[1] or (method == "REML" and len(y) == X.shape[1] and terms):
-        raise ValueError(
+        raise CannotEstimate(
             f"{len(y)} effect sizes cannot estimate {X.shape[1]} coefficients and the "
-            "heterogeneity: use a simpler model or method='CE'."
+            "heterogeneity",
+            "use a simpler model or method='CE'",
         )
     norms = np.linalg.norm(X, axis=0)
     if np.any(norms == 0):
-        raise ValueError(f"column {names[int(np.argmin(norms))]!r} of X is all zero: drop it.")
+        raise CannotEstimate(f"column {names[int(np.argmin(norms))]!r} of X is all zero", "drop it")
     if X.shape[1] == 1:
         return
     _, triangle, order = scipy.linalg.qr(X / norms, mode="economic", pivoting=True)
     diagonal = np.abs(np.diag(triangle))
     if diagonal.min() <= 1e-10 * diagonal.max():
         column = names[order[int(np.argmin(diagonal))]]
-        raise ValueError(
-            f"column {column!r} of X is a combination of the others (or too close to one): "
-            "drop it, or collect data in which they differ."
+        raise CannotEstimate(
+            f"column {column!r} of X is a combination of the others (or too close to one)",
+            "drop it, or collect data in which they differ",
+        )
+
+
+def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
+    """Every trial's sampling covariance must have an inverse.
+
+    Raises
+    ------
+    CannotEstimate
+        Names the first trial whose covariance has none.
+    """
+    for batch, members in zip(batches, blocks.members, strict=True):
+        values = np.linalg.eigvalsh(batch.S)
+        definite = values[:, 0] > TINY * values[:, -1]
+        if definite.all():
+            continue
+        label = blocks.labels[members[int(np.argmin(definite))]]
+        raise CannotEstimate(
+            f"the sampling covariance of trial '{label}' is not positive definite",
+            "a variance is zero or negative, or two of its rows repeat each other",
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from backpain_analysis.engine.likelihood import Blocks, group
 from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.errors import CannotEstimate
 
 Kind = Literal["CR0", "CR1", "CR1S", "CR2"]
 
@@ -94,7 +95,7 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
     clusters = group(cluster)
     m, (n, p) = len(clusters.labels), model.X.shape
     if m <= p:
-        raise ValueError(f"{m} clusters cannot give a robust covariance of {p} coefficients.")
+        raise CannotEstimate(f"{m} clusters cannot give a robust covariance of {p} coefficients")
     C = model.cov_beta
     residual = model.y - model.X @ model.beta
     meat, scale = np.zeros((p, p)), _scale(kind, m, n, p)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backpain_analysis.errors import ConvergenceError
+
 PATIENCE, STANDSTILL = 20, 1e-8
 """A search that gains less than this in so many steps is on a flat ridge, at its height."""
-
-
-class ConvergenceError(RuntimeError):
-    """The likelihood could not be maximised; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,9 @@ def maximise(
             if promised < 1e-7:
                 return Maximum(theta, value, iteration)
             raise ConvergenceError(
-                "the likelihood could not be increased any further although its slope is not "
-                "zero: check for trials with extreme effects or near-zero variances, or use "
-                "fewer random effects."
+                "the likelihood could not be increased any further although its slope is not zero",
+                "check for trials with extreme effects or near-zero variances, or use "
+                "fewer random effects",
             )
         theta = theta + step
         value, gradient, hessian = new
@@ -78,9 +76,10 @@ def maximise(
                 return Maximum(theta, value, iteration)
             earlier = value
     raise ConvergenceError(
-        f"no maximum of the likelihood after {max_iterations} steps: the data may not identify "
+        f"no maximum of the likelihood after {max_iterations} steps",
+        "the data may not identify "
         "all variance parameters. Use fewer random effects (a simpler curve), method='CE', or "
-        "more trials."
+        "more trials",
     )
 
 

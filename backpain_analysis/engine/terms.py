@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.engine.likelihood import Blocks
+from backpain_analysis.errors import CannotEstimate
 
 Structure = Literal["unstructured", "diagonal", "identity"]
 
@@ -54,9 +55,9 @@ class ScaledTerm:
             orthogonal, triangle = np.linalg.qr(design)
             smallest = np.abs(np.diag(triangle)).min()
             if smallest <= 1e-10 * np.abs(np.diag(triangle)).max():
-                raise ValueError(
-                    f"the columns of random term {term.name!r} are collinear: "
-                    "use fewer random effects."
+                raise CannotEstimate(
+                    f"the columns of random term {term.name!r} are collinear",
+                    "use fewer random effects",
                 )
             self.design = orthogonal * np.sqrt(n_rows)
             self.back = np.linalg.inv(triangle / np.sqrt(n_rows))
@@ -65,7 +66,7 @@ class ScaledTerm:
             if term.structure == "identity":
                 scale = np.full(self.q, np.sqrt(np.mean(scale**2)))
             if np.any(scale == 0):
-                raise ValueError(f"random term {term.name!r} has a column of zeros: drop it.")
+                raise CannotEstimate(f"random term {term.name!r} has a column of zeros", "drop it")
             self.design = design / scale
             self.back = np.diag(1 / scale)
         if term.structure == "unstructured":

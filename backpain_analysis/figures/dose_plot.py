@@ -26,7 +26,7 @@ from backpain_analysis.figures.style import (
 )
 from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
 from backpain_analysis.words import (
-    LOWER_IS_BETTER,
+    benefit_sign,
     dose_measure_label,
     exercise_label,
     measured,
@@ -197,7 +197,7 @@ def dose_response(
     Axes
     """
     points = result.points
-    benefit = -1 if result.outcome in LOWER_IS_BETTER else 1
+    benefit = benefit_sign(result.outcome)
     threshold = None if mcid is None else benefit * abs(mcid)
     studied = np.concatenate([points["dose"], points["ref_dose"]]).astype(float)
     grid = np.linspace(min(reference, studied.min()), max(reference, studied.max()), GRID)

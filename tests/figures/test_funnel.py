@@ -125,7 +125,7 @@ def test_effects_and_tables_are_pooled_first():
     effects = make_effects([{"yi": -10.0, "vi": 4.0}, {"yi": -4.0, "vi": 4.0}])
     axes = figures.funnel(effects)
     assert_allclose(artists(axes, "estimate")[0].get_xdata(), -7)
-    assert axes.get_xlabel().startswith("Difference in pain intensity")
+    assert axes.get_xlabel().startswith("Difference in pain")
     axes = figures.funnel(pd.DataFrame({"yi": [-10, -4], "vi": [4, 4]}), xlabel="Pain")
     assert_allclose(artists(axes, "estimate")[0].get_xdata(), -7)
     assert axes.get_xlabel() == "Pain"

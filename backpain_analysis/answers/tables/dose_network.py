@@ -18,6 +18,7 @@ from backpain_analysis.words import (
     as_benefit,
     dose_measure_label,
     dose_text,
+    effect_digits,
     exercise_label,
     number,
     p_text,
@@ -87,7 +88,7 @@ def doses(result: DoseNetworkResult, mcid: float | None, *, title: str) -> Table
 
 def lack_of_fit(found: DoseConsistency, *, measure: str = "MD", title: str) -> Table:
     """Each dose of each agent: its curve against its own estimate."""
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     largest = found.table["dose"].max()
     rows = [
         {
@@ -134,7 +135,7 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Lumping": LUMPING_WORDS.get(row["lumping"], readable(row["lumping"])),
                 "Types": int(row["agents"]) if fitted else MISSING,
                 "Trials": int(row["trials"]) if fitted else MISSING,
-                "τ": number(row["tau"], 1 if measure == "MD" else 2) if fitted else MISSING,
+                "τ": number(row["tau"], effect_digits(measure)) if fitted else MISSING,
                 "First at this dose": exercise_label(row["best"]) if fitted else "no curve",
                 f"{measure} [95% CI]": _interval(row, measure) if fitted else MISSING,
             }
@@ -160,7 +161,7 @@ def beside_published(found: pd.DataFrame, *, title: str) -> Table:
 
 
 def _interval(row: pd.Series, measure: str) -> str:
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     return interval_text(row["estimate"], row["ci_low"], row["ci_high"], digits)
 
 

@@ -19,6 +19,7 @@ from backpain_analysis.words import (
     DOSE_LABELS,
     EXERCISE_LABELS,
     dose_text,
+    effect_digits,
     exercise_label,
     number,
     outcome_label,
@@ -47,7 +48,7 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
         "MD" or "SMD": heads the column of effects and sets the digits.
     title : str
     """
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     rows = [
         {
             "": EXERCISE_LABELS.get(name, name),
@@ -68,7 +69,7 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:
     """The curve at some round doses, with its intervals."""
-    digits = 1 if result.measure == "MD" else 2
+    digits = effect_digits(result.measure)
     label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
     rows = [
         {
@@ -86,7 +87,7 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
 
 def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> Table:
     """What `compare_curves` found, a row a curve."""
-    digits, found = 1 if measure == "MD" else 2, comparison.table
+    digits, found = effect_digits(measure), comparison.table
     rows = []
     for name, row in found.iterrows():
         cells = {
@@ -109,7 +110,7 @@ def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> T
 
 def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
     """What `robustness.adjusted_estimates` found, a row a correction."""
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     rows = [
         {
             "": row.method,
@@ -125,7 +126,7 @@ def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
     """The numbers of a `dose_questions.Answer`; nothing where there are none."""
     if found.table.empty:
         return None
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     rows = []
     for row in found.table.to_dict("records"):
         interval = interval_text(row.pop("estimate"), row.pop("ci_low"), row.pop("ci_high"), digits)
@@ -152,7 +153,7 @@ def inconsistency(result: NetworkResult, *, title: str) -> Table:
 
 def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
     """What `network.questions.lumpings` found, a row a grouping."""
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     rows = []
     for row in found.to_dict("records"):
         known = math.isfinite(row["estimate"])

@@ -12,7 +12,7 @@ from backpain_analysis.models.pairwise.responders import TrialResponders
 from backpain_analysis.models.people.responders import Responders
 from backpain_analysis.models.time.course import TimeCourseResult
 from backpain_analysis.models.time.durability import Durability
-from backpain_analysis.words import number, readable
+from backpain_analysis.words import effect_digits, number, readable
 
 
 def models(found: pd.DataFrame, *, title: str) -> Table:
@@ -67,7 +67,7 @@ def truth(found: pd.DataFrame | None, *, title: str) -> Table | None:
 def time_effects(result: TimeCourseResult, *, title: str) -> Table:
     """The effect at usual follow-ups, with its intervals."""
     measure = result.effects.measure
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     rows = [
         {
             "Weeks": row.weeks,
@@ -83,7 +83,7 @@ def time_effects(result: TimeCourseResult, *, title: str) -> Table:
 
 def courses(found: pd.DataFrame, *, at: float, measure: str = "MD", title: str) -> Table:
     """What `time.compare.compare_courses` found, a row a choice."""
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     rows = [
         {
             "Choice": row.choice[:1].upper() + row.choice[1:],
@@ -104,7 +104,7 @@ def courses(found: pd.DataFrame, *, at: float, measure: str = "MD", title: str) 
 
 def lasting(found: Durability, *, measure: str = "MD", title: str) -> Table:
     """The effect at the end of the programme and later, and its change a month."""
-    digits = 1 if measure == "MD" else 2
+    digits = effect_digits(measure)
     heading = f"{measure} [{found.level:.0%} CI]"
     end = found.at_end.iloc[0]
     rows = [{"": "At the end of the programme", heading: _cell(end, digits), "Retained": "100%"}]

@@ -18,7 +18,15 @@ from backpain_analysis.answers.tables.effects import (
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.display import Table, table
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.words import exercise_label, number, outcome_words, plural, population_label
+from backpain_analysis.words import (
+    author_year,
+    effect_digits,
+    exercise_label,
+    number,
+    outcome_words,
+    plural,
+    population_label,
+)
 
 SIGNS = dict(zip(VERDICTS, "●◆✕–", strict=True))
 """As in the figure of all claims."""
@@ -26,7 +34,7 @@ SIGNS = dict(zip(VERDICTS, "●◆✕–", strict=True))
 
 def moderators(found: Moderation, *, title: str) -> Table:
     """Every moderator with its coefficient, or why it has none."""
-    digits = 1 if found.measure == "MD" else 2
+    digits = effect_digits(found.measure)
     rows = [
         {
             "Moderator": row.moderator,
@@ -57,19 +65,12 @@ def adverse_events(evidence: Evidence, *, title: str) -> Table:
     rows = []
     for (trial, text), part in known.groupby(["trial_id", "adverse_events_text"], sort=False):
         kinds = dict.fromkeys(exercise_label(str(kind)) for kind in part["exercise_type"])
-        rows.append({"Trial": _name(trials.loc[trial]), "Arms": ", ".join(kinds), "Printed": text})
+        name = author_year(*trials.loc[trial, ["first_author", "year"]], trial)
+        rows.append({"Trial": name, "Arms": ", ".join(kinds), "Printed": text})
     told = known["trial_id"].nunique()
     note = f"{told} of {plural(len(trials), 'trial')} say{'s' * (told == 1)} anything."
     columns = ["Trial", "Arms", "Printed"]
     return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
-
-
-def _name(trial: pd.Series) -> str:
-    """First author and year, else the trial's identifier."""
-    if pd.isna(trial["first_author"]):
-        return str(trial.name)
-    year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
-    return f"{trial['first_author']}{year}"
 
 
 def findings(found: Findings, *, title: str) -> Table:

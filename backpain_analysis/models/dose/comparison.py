@@ -16,7 +16,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.assemble import from_evidence
 from backpain_analysis.effects.choice import INACTIVE
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import Curve, FractionalPolynomial, named
 from backpain_analysis.models.dose.fit import dose_response
@@ -114,10 +114,10 @@ def compare_curves(
     for curve in map(named, curves):
         try:
             results[curve.name] = dose_response(data, curve=curve, method="ML", **options)
-        except (ValueError, ConvergenceError) as fault:
+        except CannotEstimate as fault:
             notes[curve.name] = str(fault)
     if not results:
-        raise ValueError("no curve can be fitted: " + next(iter(notes.values()), "none was given."))
+        raise CannotEstimate("no curve can be fitted", next(iter(notes.values()), "none was given"))
     order = [named(curve).name for curve in curves]
     rows = [
         _row(results[name], results.get("linear"), mcid)
@@ -324,7 +324,7 @@ def _fitted(
     row |= {"mcid_dose": np.nan, "note": ""}
     try:
         result = dose_response(effects, curve=curve, dose=dose)
-    except (ValueError, ConvergenceError) as fault:
+    except CannotEstimate as fault:
         return row | {"note": str(fault)}
     row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
     row["n_trials"] = result.n_trials

@@ -14,6 +14,8 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from scipy import optimize
 
+from backpain_analysis.errors import CannotEstimate
+
 QUANTILES = {
     3: (0.10, 0.50, 0.90),
     4: (0.05, 0.35, 0.65, 0.95),
@@ -201,9 +203,10 @@ class RestrictedCubicSpline(LinearInParameters):
             knots = np.array(sorted(self.knots), dtype=float)
             cure = "give at least three different knots"
         if len(knots) < 3 or np.any(np.diff(knots) <= 0):
-            raise ValueError(
+            raise CannotEstimate(
                 f"knots at {', '.join(f'{knot:g}' for knot in knots)} are fewer than three or "
-                f"coincide: {cure}."
+                f"coincide",
+                cure,
             )
         if knots[0] < doses.min() or knots[-1] > doses.max():
             raise ValueError(
@@ -332,7 +335,7 @@ class FractionalPolynomial(LinearInParameters):
         """Take shift and scale from the doses."""
         distinct = np.unique(np.asarray(doses, dtype=float))
         if len(distinct) < 2:
-            raise ValueError("all doses are equal.")
+            raise CannotEstimate("all doses are equal")
         return replace(self, shift=float(np.diff(distinct).min()), scale=float(distinct[-1]))
 
     def settle(
@@ -414,7 +417,7 @@ class Shaped:
         def depth(free: np.ndarray) -> float:
             try:
                 return -height(replace(self, values=self.from_free(np.atleast_1d(free))))
-            except ValueError:
+            except CannotEstimate:
                 return np.inf
 
         grid = self.starts(doses)
@@ -423,10 +426,10 @@ class Shaped:
         best = points[int(np.argmin(depths))]
         for place, axis in enumerate(grid):
             if best[place] in (axis[0], axis[-1]):
-                raise ValueError(
-                    f"the data do not bound {self.shape_terms[place]!r} of a {self.name} curve: "
+                raise CannotEstimate(
+                    f"the data do not bound {self.shape_terms[place]!r} of a {self.name} curve",
                     "its likelihood is highest at the edge of the doses. Use a simpler curve "
-                    "(linear, log or quadratic)."
+                    "(linear, log or quadratic)",
                 )
         if len(grid) == 1:
             step = grid[0][1] - grid[0][0]
@@ -445,7 +448,7 @@ class Shaped:
 def _positive_range(doses: np.ndarray) -> tuple[float, float]:
     positive = doses[doses > 0]
     if not len(positive):
-        raise ValueError("no dose is above zero.")
+        raise CannotEstimate("no dose is above zero")
     return float(positive.min()), float(positive.max())
 
 

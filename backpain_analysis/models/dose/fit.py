@@ -15,6 +15,7 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
 from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.result import DoseResponseResult
@@ -202,10 +203,10 @@ def _check_size(
     distinct = len(np.unique(np.concatenate([dose, reference]), axis=0))
     units = len(effects) if options.method == "CE" else effects.n_trials
     if units <= wanted or distinct <= wanted:
-        raise ValueError(
+        raise CannotEstimate(
             f"{effects.n_trials} trials with {distinct} distinct doses of {options.dose_name} "
-            f"cannot carry a {curve.name} curve of {wanted} term(s): use a simpler curve, another "
-            "dose measure, or fewer filters."
+            f"cannot carry a {curve.name} curve of {wanted} term(s)",
+            "use a simpler curve, another dose measure, or fewer filters",
         )
 
 
@@ -248,9 +249,9 @@ def _two_stage(
         weighted = np.linalg.solve(V, basis[own])
         information = basis[own].T @ weighted
         if np.linalg.cond(information) > 1e14:
-            raise ValueError(
-                f"trial {trial!r} has too few distinct doses for a {curve.name} curve of its "
-                "own: use one stage, or leave it out."
+            raise CannotEstimate(
+                f"trial {trial!r} has too few distinct doses for a {curve.name} curve of its own",
+                "use one stage, or leave it out",
             )
         covariances.append(np.linalg.inv(information))
         estimates.append(covariances[-1] @ (weighted.T @ yi[own]))

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 
 
 def network_components(
@@ -70,10 +71,10 @@ def check_connected(data: NetworkData) -> None:
         return
     parts = table.groupby("component")["treatment"].agg(", ".join)
     listed = "\n".join(f"  {number}. {names}" for number, names in parts.items())
-    raise ValueError(
-        f"the network falls into {len(parts)} parts that no trial connects:\n{listed}\n"
-        "Analyse one part (`connected_part`), lump treatments, or, if treatments share "
-        "components, use components='+'."
+    raise CannotEstimate(
+        f"the network falls into {len(parts)} parts that no trial connects",
+        f"\n{listed}\nAnalyse one part (`connected_part`), lump treatments, or, if "
+        "treatments share components, use components='+'",
     )
 
 
@@ -104,8 +105,8 @@ def connected_part(
     if around is not None:
         found = parts.loc[parts["treatment"] == around, "component"]
         if found.empty:
-            raise ValueError(
-                f"no treatment {around!r} in the network: it has {', '.join(parts['treatment'])}."
+            raise CannotEstimate(
+                f"no treatment {around!r} in the network", f"it has {', '.join(parts['treatment'])}"
             )
         number = found.iloc[0]
     members = set(parts.loc[parts["component"] == number, "treatment"])
@@ -381,7 +382,7 @@ def _combined(
             parts.append((np.full(len(effect), label, dtype=object), given, against, effect))
             matrices.append(V)
     if not matrices:
-        raise ValueError("no trial compares two different treatments.")
+        raise CannotEstimate("no trial compares two different treatments")
     rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
     used = np.unique(np.concatenate([rows[1], rows[2]]))
     recode = np.full(len(names), -1)

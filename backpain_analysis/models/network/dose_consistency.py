@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import special
 
 from backpain_analysis.engine.mixed import MixedFit, times_precision
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.estimation import Estimated, at_tau2, estimate
 from backpain_analysis.models.results import Report, quantile, two_sided_p
 
@@ -99,7 +99,7 @@ def _estimated(result: DoseNetworkResult, X: np.ndarray, method: str) -> Estimat
     network = result.data.network
     try:
         return estimate(network, X, method if len(network.y) > X.shape[1] else "CE")
-    except ConvergenceError:
+    except CannotEstimate:
         return estimate(network, X, "CE")
 
 

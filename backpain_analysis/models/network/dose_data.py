@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.network.data import ONE_TREATMENT, NetworkData, network_data
@@ -122,7 +123,7 @@ def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> 
         pairs += kept
         matrices.append(T @ np.asarray(V, dtype=float) @ T.T)
     if not pairs:
-        raise ValueError("no trial compares two arms of known agent and dose.")
+        raise CannotEstimate("no trial compares two arms of known agent and dose")
     variances = np.concatenate([np.diag(V) for V in matrices])
     excluded = pd.DataFrame(gone, columns=["trial_id", "arm_id", "reason"])
     return replace(
@@ -203,9 +204,9 @@ def connected_agents(
             break
         inside = found
     if len(inside) == 1:
-        raise ValueError(
-            f"no trial compares {reference!r} with an agent of known {dose}: lump other controls "
-            "with the reference, or use another dose."
+        raise CannotEstimate(
+            f"no trial compares {reference!r} with an agent of known {dose}",
+            "lump other controls with the reference, or use another dose",
         )
     return prepared.select(table["trial_id"].isin(trials), f"no trial connects it with {reference}")
 
@@ -430,8 +431,9 @@ def check_connected(data: DoseNetworkData) -> None:
     if len(parts) == 1:
         return
     listed = "\n".join(f"  {number}. {', '.join(names)}" for number, names in enumerate(parts, 1))
-    raise ValueError(
+    raise CannotEstimate(
         f"no trial connects all agents with {data.reference!r}; the network falls into "
-        f"{len(parts)} parts:\n{listed}\n"
-        "Leave out what is not connected (`connected_agents`), or lump agents or references."
+        f"{len(parts)} parts",
+        f"\n{listed}\nLeave out what is not connected (`connected_agents`), or lump "
+        "agents or references",
     )

@@ -14,6 +14,7 @@ from scipy import special
 
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, Emax, named
 from backpain_analysis.models.dose.result import (
     DoseEstimate,
@@ -493,10 +494,10 @@ def _check_options(curve: Curve, shared: Shared, method: str, level: float) -> N
 def _check_doses(data: DoseNetworkData, curve: Curve, shared: Shared) -> None:
     """Refuse curves that the distinct doses of an agent cannot carry."""
     if shared == "exchangeable" and len(data.agents) <= len(curve.terms):
-        raise ValueError(
+        raise CannotEstimate(
             f"how the coefficients of a {curve.name} curve vary between agents takes more than "
             f"{len(curve.terms)}; the network has {', '.join(data.agents)}. Use shared=None, or a "
-            "simpler curve."
+            "simpler curve"
         )
     if shared is not None:
         return
@@ -506,10 +507,10 @@ def _check_doses(data: DoseNetworkData, curve: Curve, shared: Shared) -> None:
         listed = "; ".join(
             f"{name} ({', '.join(f'{dose:g}' for dose in doses)})" for name, doses in few.items()
         )
-        raise ValueError(
+        raise CannotEstimate(
             f"a {curve.name} curve needs {wanted} different doses above 0 of every agent; fewer "
             f"have {listed}. Use a simpler curve, shared='common' or 'exchangeable', or lump "
-            "agents."
+            "agents"
         )
 
 

@@ -11,7 +11,7 @@ import scipy.linalg
 from scipy import optimize
 
 from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, Emax
 from backpain_analysis.models.network.dose_data import DoseNetworkData
 from backpain_analysis.models.network.estimation import Method, estimate
@@ -182,9 +182,10 @@ class EmaxShape:
         ]
         if loose:
             names = "any agent" if len(loose) == len(self.data.agents) else ", ".join(loose)
-            raise ValueError(
-                f"the data do not bound the ED50 of {names}: the likelihood is highest at the "
-                "edge of the doses. Use shared='common' or a simpler curve (linear, log)."
+            raise CannotEstimate(
+                f"the data do not bound the ED50 of {names}",
+                "the likelihood is highest at the "
+                "edge of the doses. Use shared='common' or a simpler curve (linear, log)",
             )
 
 
@@ -288,7 +289,7 @@ def with_shape(shape: Shape, method: Method) -> AgentCurves:
         X = shape.design(free)
         try:
             model = fit(network.y, X, network.covariance, **options)
-        except (ValueError, ConvergenceError):
+        except CannotEstimate:
             return np.inf, np.zeros(len(free))
         residual = times_precision(model, (network.y - X @ model.beta)[:, None])[:, 0]
         return -model.llf, -shape.slope(free, model.beta).T @ residual

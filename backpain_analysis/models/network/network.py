@@ -13,6 +13,7 @@ import pandas as pd
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network import contribution, funnel, inconsistency, ranking
 from backpain_analysis.models.network.data import NetworkData, check_connected, network_data
 from backpain_analysis.models.network.estimation import (
@@ -328,9 +329,9 @@ def network(
     columns = {"trial": trial, "treatment": treatment, "mean": mean, "sd": sd, "n": n}
     contrasts = network_data(data, **columns, measure=measure or "MD", lump=lump)
     if reference not in contrasts.treatments:
-        raise ValueError(
-            f"reference {reference!r} is not in the network: use one of "
-            f"{', '.join(contrasts.treatments)}."
+        raise CannotEstimate(
+            f"reference {reference!r} is not in the network",
+            f"use one of {', '.join(contrasts.treatments)}",
         )
     if components is None:
         check_connected(contrasts)

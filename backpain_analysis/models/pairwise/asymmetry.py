@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.heterogeneity import WeightedFit
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.diagnostics import Studies, as_studies
 from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool, pooled_table
@@ -258,8 +258,9 @@ def check_spread(studies: Studies) -> None:
     ValueError
     """
     if np.ptp(studies.v) <= 1e-10 * studies.v.max():
-        raise ValueError(
-            "all studies have the same standard error: whether effects depend on it cannot be told."
+        raise CannotEstimate(
+            "all studies have the same standard error",
+            "whether effects depend on it cannot be told",
         )
 
 
@@ -382,7 +383,7 @@ def _trim(y: np.ndarray, v: np.ndarray, estimator: str, studies: Studies) -> tup
             return k0, centre
         k0 = found
     raise ConvergenceError(
-        "trim and fill does not settle on a number of missing studies: use another estimator."
+        "trim and fill does not settle on a number of missing studies", "use another estimator"
     )
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit
-from backpain_analysis.engine.search import ConvergenceError
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.results import Report, quantile
 from backpain_analysis.words import outcome_words, plural
 
@@ -85,10 +85,10 @@ def bivariate(
         raise ValueError(f"correlation {correlation} is not between -1 and 1.")
     both = _paired(first, second)
     if len(both) < FEWEST_TRIALS:
-        raise ValueError(
+        raise CannotEstimate(
             f"{plural(len(both), 'trial')} with both {outcome_words(first.outcome)} and "
             f"{outcome_words(second.outcome)}; {FEWEST_TRIALS} are needed to see whether they go "
-            "together."
+            "together"
         )
     model = _fit(both, correlation)
     psi = model.psi[0]
@@ -144,7 +144,7 @@ def _jackknife(both: pd.DataFrame, r: float, slope: float, level: float) -> tupl
     k = len(both)
     try:
         others = np.array([_slope(_fit(both.drop(index=trial), r)) for trial in both.index])
-    except (ValueError, ConvergenceError):
+    except CannotEstimate:
         return np.nan, np.nan
     pseudo = k * slope - (k - 1) * others
     half = quantile(level, float(k - 1)) * pseudo.std(ddof=1) / np.sqrt(k)

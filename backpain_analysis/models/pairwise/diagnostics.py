@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.pooling import PoolResult, checked_studies, study_names
 from backpain_analysis.models.pairwise.subsets import pool_subsets
 
@@ -94,7 +95,7 @@ def as_studies(
     labels = labels or study_names(len(y))
     if len(y) < least:
         size = f"{len(y)} {'study' if len(y) == 1 else 'studies'}"
-        raise ValueError(f"{size} given, but this diagnostic needs at least {least}.")
+        raise CannotEstimate(f"{size} given, but this diagnostic needs at least {least}")
     return Studies(y, v, labels, **given)
 
 

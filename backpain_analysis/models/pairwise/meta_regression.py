@@ -19,6 +19,7 @@ from backpain_analysis.engine.heterogeneity import (
 )
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.formulas import new_rows
 from backpain_analysis.models.pairwise.pooling import check_options
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
@@ -192,9 +193,9 @@ def meta_regression(
     X, names = parts.rhs.to_numpy(dtype=float), list(parts.rhs.columns)
     k, p = X.shape
     if k <= p and (method != "CE" or test == "knapp-hartung" or k < p):
-        raise ValueError(
-            f"{k} trials cannot estimate {p} coefficients ({', '.join(names)}) and what is left: "
-            "use fewer moderators."
+        raise CannotEstimate(
+            f"{k} trials cannot estimate {p} coefficients ({', '.join(names)}) and what is left",
+            "use fewer moderators",
         )
     common = fit(y, X, v, method="CE", names=names)
     tau2, llf = _heterogeneity(y, v, X, method)
@@ -261,7 +262,7 @@ def _complete(formula: str, data: pd.DataFrame, vi: str) -> tuple[pd.DataFrame, 
     _need_columns(used, data)
     kept = data[used].notna().all(axis=1)
     if not kept.any():
-        raise ValueError(f"no row of the data has all of {', '.join(used)}.")
+        raise CannotEstimate(f"no row of the data has all of {', '.join(used)}")
     return data[kept], tuple(data.index[~kept])
 
 

@@ -13,6 +13,7 @@ from scipy import special, stats
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.responders import Response, arm_shares, responder_effects
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid as published_mcid
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool
@@ -289,9 +290,10 @@ def responders_from_means(
     effects = responder_effects(evidence, outcome, mcid=mcid, percent=percent, **options)
     effects = effects.against_inactive()
     if not len(effects):
-        raise ValueError(
+        raise CannotEstimate(
             f"no trial of {outcome} gives the mean change and its SD of both an exercise arm and "
-            "an inactive arm: choose another time, or a response in points."
+            "an inactive arm",
+            "choose another time, or a response in points",
         )
     share, se = effects.table.drop_duplicates("trial_id")[
         ["ref_share", "ref_share_se"]

@@ -13,6 +13,7 @@ from scipy import special
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.search import ConvergenceError, Maximum, maximise
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.diagnostics import as_studies
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool
 from backpain_analysis.models.results import Report, quantile, two_sided_p
@@ -258,14 +259,14 @@ def _search(model: _Steps, mean: float, tau2: float) -> Maximum:
         start = np.concatenate([[mean * shift, size], np.full(others, log_delta)])
         try:
             found = maximise(model.at, start)
-        except (ConvergenceError, np.linalg.LinAlgError) as failure:
+        except (CannotEstimate, np.linalg.LinAlgError) as failure:
             fault = failure
             continue
         if best is None or found.value > best.value:
             best = found
     if best is None:
         raise ConvergenceError(
-            "the selection model has no maximum of the likelihood: use fewer steps."
+            "the selection model has no maximum of the likelihood", "use fewer steps"
         ) from fault
     return best
 
@@ -282,7 +283,8 @@ def _standard_errors(model: _Steps, mean: float, tau2: float, delta: np.ndarray)
 def _check_counts(counts: np.ndarray, bounds: np.ndarray) -> None:
     empty = [f"{bounds[i]:g} < P <= {bounds[i + 1]:g}" for i in np.flatnonzero(counts == 0)]
     if empty:
-        raise ValueError(
-            f"no study has {' or '.join(empty)}: its chance of publication cannot be estimated. "
-            "Use other steps (or the other alternative)."
+        raise CannotEstimate(
+            f"no study has {' or '.join(empty)}",
+            "its chance of publication cannot be estimated. "
+            "Use other steps (or the other alternative)",
         )

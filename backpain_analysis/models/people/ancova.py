@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.imputation import Imputations, pool_imputations
 from backpain_analysis.models.people.visits import (
@@ -221,7 +222,9 @@ def ancova(
     left_out = [*_without_visit(tables[0], rows, week), *left_out]
     if not curves:
         reasons = "; ".join(f"{trial}: {reason}" for trial, reason in left_out)
-        raise ValueError(f"no trial can estimate a {curve.name} curve at week {week:g}: {reasons}.")
+        raise CannotEstimate(
+            f"no trial can estimate a {curve.name} curve at week {week:g}", reasons
+        )
     method = "CE" if len(curves) == 1 else method
     model = pool_curves(curves, curve.terms, method=method)
     kept = rows["trial_id"].isin([found.trial for found in curves])
@@ -274,7 +277,9 @@ def at_week(
     if now.empty or week <= 0:
         weeks = visits.loc[visits["value"].notna() & (visits["week"] > 0), "week"].unique()
         known = ", ".join(f"{number:g}" for number in sorted(weeks))
-        raise ValueError(f"no scores at week {week:g} after baseline; there are some at {known}.")
+        raise CannotEstimate(
+            f"no scores at week {week:g} after baseline; there are some at {known}"
+        )
     everyone = visits[PERSON].drop_duplicates()
     rows = everyone.merge(now, how="left", on=PERSON)
     tests = {f"no score at week {week:g}": rows["value"].isna()}

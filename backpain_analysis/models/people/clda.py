@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.engine.mixed import MixedFit, fit
-from backpain_analysis.engine.search import ConvergenceError
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.visits import (
     PERSON,
@@ -88,8 +88,8 @@ def fit_residual(
             break
     else:
         raise ConvergenceError(
-            "scores of some visits are (nearly) a combination of those of others: leave one of "
-            "these visits out."
+            "scores of some visits are (nearly) a combination of those of others",
+            "leave one of these visits out",
         )
     if free:
         return ResidualFit(model, model.psi[0] + known * np.eye(len(weeks)))
@@ -105,9 +105,10 @@ def _free(week: np.ndarray, weeks: np.ndarray, people: np.ndarray) -> list[Rando
     few = np.argwhere(np.triu(seen.T @ seen <= len(weeks), 1))
     if len(few):
         pairs = ", ".join(f"{weeks[a]:g} and {weeks[b]:g}" for a, b in few[:5])
-        raise ValueError(
+        raise CannotEstimate(
             f"too few participants have scores at both weeks {pairs} for a free covariance "
-            "between visits: use residual='random_slope', or fewer visits."
+            "between visits",
+            "use residual='random_slope', or fewer visits",
         )
     return [RandomTerm(np.eye(len(weeks))[place], name="visit")]
 
@@ -256,7 +257,7 @@ def with_baseline(visits: pd.DataFrame) -> pd.DataFrame:
     first = first.rename(columns={"baseline": "value"}).assign(week=0.0)
     rows = pd.concat([first, after], ignore_index=True).dropna(subset=["value", "dose"])
     if not (rows["week"] > 0).any():
-        raise ValueError("there are no scores after baseline.")
+        raise CannotEstimate("there are no scores after baseline")
     order = rows.groupby(PERSON, sort=False).ngroup()
     return rows.assign(order=order).sort_values(["order", "week"]).drop(columns="order")
 

@@ -12,7 +12,7 @@ import pandas as pd
 import statsmodels.api as sm
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, IterationLimitWarning
 
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.ancova import scaled
 from backpain_analysis.models.people.visits import (
@@ -102,7 +102,9 @@ def gee(
     visits = as_visits(data, covariates=covariates, **columns)
     rows = visits[visits["week"] > 0].dropna(subset=["value", "dose", *adjust])
     if rows.empty:
-        raise ValueError(f"nobody has a score after baseline with {', '.join(adjust) or 'a dose'}.")
+        raise CannotEstimate(
+            f"nobody has a score after baseline with {', '.join(adjust) or 'a dose'}"
+        )
     curve = prepared(curve, rows["dose"].to_numpy())
     design = visit_design(rows, curve)
     nuisance = scaled(rows, adjust)[:, 1:]
@@ -137,9 +139,10 @@ def gee(
 
 def _check_rank(X: np.ndarray, scale: np.ndarray, names: list[str]) -> None:
     if np.any(scale[: len(names)] == 0) or np.linalg.matrix_rank(X, tol=1e-8 * len(X)) < len(scale):
-        raise ValueError(
+        raise CannotEstimate(
             "the data cannot tell the effects of dose at all visits apart from the means of the "
-            "trials and the covariates: use a simpler curve, or fewer covariates."
+            "trials and the covariates",
+            "use a simpler curve, or fewer covariates",
         )
 
 
@@ -153,6 +156,6 @@ def _solve(y: np.ndarray, X: np.ndarray, people: np.ndarray) -> Any:
             return model.fit(cov_type="robust")
         except (ConvergenceWarning, IterationLimitWarning):
             raise ConvergenceError(
-                "the estimating equations did not converge: use a simpler curve, or fewer "
-                "covariates."
+                "the estimating equations did not converge",
+                "use a simpler curve, or fewer covariates",
             ) from None

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from statsmodels.imputation.bayes_mi import BayesGaussMI
 
 from backpain_analysis.display import html_table
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.people.visits import PERSON, as_visits, dose_name_of
 from backpain_analysis.models.results import Coefficients, quantile
 
@@ -270,9 +271,10 @@ class _Trial:
                     chain.update()
                 completed[number][:, varies] = chain.data * sd[varies] + mean[varies]
         except np.linalg.LinAlgError:
-            raise ValueError(
+            raise CannotEstimate(
                 f"trial {self.people['trial_id'].iloc[0]!r}: its variables repeat each other or "
-                "are too many for its participants: use fewer auxiliary variables."
+                "are too many for its participants",
+                "use fewer auxiliary variables",
             ) from None
         drawn = completed[:, :, : self.scores.shape[1]]
         return np.where(np.isnan(self.scores), drawn, self.scores)
@@ -327,7 +329,7 @@ def _scheduled(visits: pd.DataFrame, auxiliary: list[str]) -> list[_Trial]:
         weeks = wide.columns.to_numpy(dtype=float)
         trials.append(_Trial(people, scores, weeks, fixed, bool((rows["week"] <= 0).any())))
     if faults:
-        raise ValueError("; ".join(faults) + ".")
+        raise CannotEstimate("; ".join(faults))
     return trials
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.ancova import (
     TrialCurve,
@@ -251,7 +252,7 @@ def dose_by_moderator(
     within, without = trial_curves(tables, curve, needed, by="centred")
     if not within:
         reasons = "; ".join(f"{trial}: {reason}" for trial, reason in without)
-        raise ValueError(f"no trial can tell {moderator} by dose apart: {reasons}.")
+        raise CannotEstimate(f"no trial can tell {moderator} by dose apart", reasons)
     size = len(curve.terms)
     slopes = [_last(found, size) for found in within]
     main, unfitted = trial_curves(tables, curve, needed)

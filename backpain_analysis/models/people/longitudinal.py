@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from backpain_analysis.display import html_table
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.dose.result import round_doses
 from backpain_analysis.models.people.longitudinal_likelihood import TrialEffect, fit_sums
@@ -327,7 +328,7 @@ def longitudinal(
             tally = Tally(random, trial_effect, mean.names)
         tally.add(rows, mean.columns(rows), people)
     if tally is None:
-        raise ValueError(f"no visit is complete: {intake.reasons()}.")
+        raise CannotEstimate("no visit is complete", intake.reasons())
     return _result(
         tally,
         intake,

@@ -25,6 +25,7 @@ import numpy as np
 from backpain_analysis.engine.mixed import components_of
 from backpain_analysis.engine.search import ConvergenceError, Derivatives, maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+from backpain_analysis.errors import CannotEstimate
 
 CELLS = {1: [(0, 0)], 2: [(0, 0), (1, 0), (1, 1)]}
 """Distinct cells of a symmetric matrix of size q."""
@@ -338,14 +339,15 @@ def fit_sums(sums: Sums, *, reml: bool) -> SumsFit:
     try:
         found = maximise(at, max(starts, key=lambda start: at(start)[0]))
     except np.linalg.LinAlgError:
-        raise ValueError(
-            "the scores do not vary beyond the model: nothing is left to fit."
+        raise CannotEstimate(
+            "the scores do not vary beyond the model", "nothing is left to fit"
         ) from None
     except ConvergenceError:
         raise ConvergenceError(
-            "the likelihood has no maximum that could be found: the visits may not tell the "
-            "variances apart. Use random='intercept', trial_effect='fixed' (or None), or fewer "
-            "terms in the fixed part; or look for scores that repeat without any variation."
+            "the likelihood has no maximum that could be found",
+            "the visits may not tell the variances apart. Use "
+            "random='intercept', trial_effect='fixed' (or None), or fewer "
+            "terms in the fixed part; or look for scores that repeat without any variation",
         ) from None
     theta = _without_negligible(at, found.theta)
     values = components_of(terms, theta)[0]

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.linalg
 from formulaic import Formula, model_matrix
 
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.pairwise.formulas import new_rows
 from backpain_analysis.models.people.longitudinal_likelihood import CELLS, Sums, TrialEffect
@@ -415,22 +416,25 @@ class Tally:
 
     def _refuse_unidentified(self, sums: Sums) -> None:
         if self.most_visits < 2:
-            raise ValueError(
-                "no participant has two complete visits: a longitudinal model needs repeated "
-                "scores. For a single visit use ancova."
+            raise CannotEstimate(
+                "no participant has two complete visits",
+                "a longitudinal model needs repeated scores. For a single visit use ancova",
             )
         if self.random == "slope" and len(self.weeks) < 3:
             weeks = " and ".join(f"{week:g}" for week in sorted(self.weeks))
-            raise ValueError(
+            raise CannotEstimate(
                 f"complete visits at week {weeks} only cannot tell the slopes of participants "
-                "from the residual: use random='intercept'."
+                "from the residual",
+                "use random='intercept'",
             )
         if self.trial_effect == "random" and len(self.trials) < 2:
-            raise ValueError("one trial has no variance between trials: use trial_effect=None.")
+            raise CannotEstimate(
+                "one trial has no variance between trials", "use trial_effect=None"
+            )
         if sums.residual_df(reml=True) < 1:
-            raise ValueError(
-                f"{self.n_visits} complete visits are too few for {len(self.names)} coefficients: "
-                "use a simpler model."
+            raise CannotEstimate(
+                f"{self.n_visits} complete visits are too few for {len(self.names)} coefficients",
+                "use a simpler model",
             )
 
     def _refuse_collinear(self, sums: Sums) -> None:
@@ -446,17 +450,18 @@ class Tally:
             name = self.names[int(np.argmax(lost))]
             why = "does not vary" if before[int(np.argmax(lost))] > 0 else "is zero throughout"
             within = " within any trial" * (self.trial_effect == "fixed")
-            raise ValueError(
-                f"column {name!r} of the model {why}{within}: drop it, or use data in which it "
-                "varies."
+            raise CannotEstimate(
+                f"column {name!r} of the model {why}{within}",
+                "drop it, or use data in which it varies",
             )
         unit = np.sqrt(size)
         _, triangle, order = scipy.linalg.qr(gram / np.outer(unit, unit), pivoting=True)
         diagonal = np.abs(np.diag(triangle))
         if diagonal[-1] <= 1e-10 * diagonal[0]:
-            raise ValueError(
+            raise CannotEstimate(
                 f"column {self.names[order[-1]]!r} of the model is a combination of the others "
-                "(or too close to one): drop it, or use data in which they differ."
+                "(or too close to one)",
+                "drop it, or use data in which they differ",
             )
 
 

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from backpain_analysis.datasets.participants import People, draw_people, draw_scores
 from backpain_analysis.datasets.truth import Truth
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.visits import difference, prepared
 from backpain_analysis.models.results import Report, quantile
@@ -140,9 +140,10 @@ def replicates_summary(found: np.ndarray, effect: float) -> dict[str, float]:
     """
     there = np.isfinite(found[:, :3]).all(axis=1)
     if not there.any():
-        raise ValueError(
-            "no replicate could be analysed: with these participants, dropout and curve the model "
-            "cannot be fitted, or it returns no estimate, ci_low and ci_high."
+        raise CannotEstimate(
+            "no replicate could be analysed",
+            "with these participants, dropout and curve the model "
+            "cannot be fitted, or it returns no estimate, ci_low and ci_high",
         )
     total, (estimate, low, high, _) = len(found), found[there].T
     shown = int(np.sum((low > 0) | (high < 0)))
@@ -423,7 +424,7 @@ def _judged(model: Analysis, visits: pd.DataFrame) -> tuple[float, float, float]
     """What a model says of one replicate; NaN where it says that it cannot be fitted."""
     try:
         row = pd.DataFrame(model(visits)).iloc[0]
-    except (ValueError, ConvergenceError):
+    except CannotEstimate:
         return np.nan, np.nan, np.nan
     return row["estimate"], row["ci_low"], row["ci_high"]
 

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
 from backpain_analysis.effects.responders import Response
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.responders import NNT, number_needed
 from backpain_analysis.models.people.ancova import at_week, scaled
 from backpain_analysis.models.people.visits import PERSON, as_visits
@@ -55,7 +55,9 @@ def mantel_haenszel(rows: pd.DataFrame) -> pd.DataFrame:
     for group in others:
         both = (n[group] > 0) & (n[first] > 0)
         if not both.any():
-            raise ValueError(f"no trial has both groups {group} and {first}: regroup the doses.")
+            raise CannotEstimate(
+                f"no trial has both groups {group} and {first}", "regroup the doses"
+            )
         a, n1, c, n0 = (
             part[both].to_numpy(dtype=float)
             for part in (yes[group], n[group], yes[first], n[first])
@@ -279,7 +281,9 @@ def responders(
     rows = rows.assign(group=_grouped(rows["dose"], groups))
     rows["group"] = rows["group"].cat.remove_unused_categories()
     if len(rows["group"].cat.categories) < 2:
-        raise ValueError("all participants are in one group of dose: there is nothing to compare.")
+        raise CannotEstimate(
+            "all participants are in one group of dose", "there is nothing to compare"
+        )
     shares = _shares(rows, level)
     found = standardised_differences(rows, adjust) if adjust else mantel_haenszel(rows)
     return Responders(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.display import html_table
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.ancova import ancova
 from backpain_analysis.models.people.imputation import Imputations, impute
@@ -164,7 +165,7 @@ def tipping_point(
     visits = data.visits
     exercised = visits[(visits["week"] == week) & (visits["dose"] > 0)]
     if exercised.empty or week <= 0:
-        raise ValueError(f"nobody with exercise has a visit at week {week:g} after baseline.")
+        raise CannotEstimate(f"nobody with exercise has a visit at week {week:g} after baseline")
     at_dose = float(visits["dose"].max()) if at_dose is None else float(at_dose)
     rows = []
     for delta in steps:

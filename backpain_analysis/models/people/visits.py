@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.result import round_doses
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
@@ -364,7 +365,7 @@ class VisitCurves(CurveEffects):
             With a single visit.
         """
         if len(self.weeks) == 1:
-            raise ValueError("there is one visit after baseline: nothing to compare.")
+            raise CannotEstimate("there is one visit after baseline", "nothing to compare")
         size, visits = len(self.curve.terms), len(self.weeks)
         contrasts = np.kron(np.diff(np.eye(visits), axis=0), np.eye(size))
         cov = contrasts @ self.cov.to_numpy() @ contrasts.T

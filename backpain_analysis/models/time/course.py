@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.over_time import effects_over_time
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.dose.fit import Options, fit_effects
@@ -492,7 +492,7 @@ def compare_courses(
             aic = (
                 time_course(effects, curve=name, method="ML").aic if chosen == as_asked else np.nan
             )
-        except (ValueError, ConvergenceError) as fault:
+        except CannotEstimate as fault:
             rows.append({"choice": label, "note": str(fault)})
             continue
         rows.append({"choice": label, "aic": aic, **_row(fitted, at)})

@@ -12,6 +12,7 @@ import pandas as pd
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.results import Report, quantile, two_sided_p
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
@@ -124,10 +125,10 @@ def durability(
     method = "CE" if after.n_trials == 1 else method
     since = np.maximum(after.table["weeks_after_programme"].to_numpy(dtype=float), 0.0)
     if len(np.unique(since)) < 2 or (after.n_trials < 3 and method != "CE"):
-        raise ValueError(
+        raise CannotEstimate(
             f"{after.n_trials} trials with {len(np.unique(since))} different times after the end "
-            "of the programme cannot tell whether the effect lasts: at least three trials and two "
-            "times are needed."
+            "of the programme cannot tell whether the effect lasts",
+            "at least three trials and two times are needed",
         )
     months = since / WEEKS_A_MONTH
     model = _fitted(after, np.column_stack([np.ones(len(months)), months]), method)

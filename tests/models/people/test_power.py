@@ -14,6 +14,7 @@ from statsmodels.stats.power import TTestIndPower
 
 from backpain_analysis.datasets.truth import Truth
 from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Quadratic
 from backpain_analysis.models.people import power
 from backpain_analysis.models.people.ancova import ancova
@@ -178,9 +179,9 @@ def test_replicates_that_fail_do_not_show_the_effect():
     assert row["power"] == 0.5 and row["failed"] == 0.5 and row["width"] == 6
 
     def never(_: pd.DataFrame) -> pd.DataFrame:
-        raise ValueError("too few")
+        raise CannotEstimate("too few")
 
-    with pytest.raises(ValueError, match="no replicate could be analysed"):
+    with pytest.raises(CannotEstimate, match="no replicate could be analysed"):
         power_of_design(5, effect=-8, replicates=2, model=never)
 
 

@@ -16,6 +16,7 @@ from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.participants import simulate_tables
 from backpain_analysis.datasets.truth import Truth
 from backpain_analysis.display import html_table
+from backpain_analysis.evidence.checking import words_of
 from backpain_analysis.evidence.exposure import PERSON, Exposure, exercise_types, participant_doses
 from backpain_analysis.evidence.faults import EvidenceError, Fault
 from backpain_analysis.evidence.participants_checking import check_participant_tables
@@ -203,7 +204,9 @@ def _descriptor(data: Participants, tables: list[str]) -> dict:
     return {**head, "synthetic": data.synthetic, "resources": resources}
 
 
-def load_participants(path: str | Path | None = None) -> Participants:
+def load_participants(
+    path: str | Path | None = None, *, missing: str | Iterable[str] = ()
+) -> Participants:
     """Read, check and hold the participants of a folder or workbook.
 
     Parameters
@@ -219,6 +222,8 @@ def load_participants(path: str | Path | None = None) -> Participants:
         ``interventions``, ``date`` in ``scores``. Week 0 of a participant is ``start_date`` in
         ``participants`` where given, else the earliest in ``interventions``. ``trial_id`` may
         be absent from ``scores`` and ``participants`` if no id occurs in two trials.
+    missing
+        Further words that stand for a missing value; ``NA``, ``N/A``, ``n/a`` and ``.`` do.
 
     Returns
     -------
@@ -232,7 +237,9 @@ def load_participants(path: str | Path | None = None) -> Participants:
         If there is nothing at `path`.
     """
     folder = data_dir() / "participants" if path is None else Path(path)
-    tables, faults = check_participant_tables(*read_tables(folder, PARTICIPANT_TABLES))
+    tables, faults = check_participant_tables(
+        *read_tables(folder, PARTICIPANT_TABLES, words_of(missing))
+    )
     if faults:
         raise EvidenceError(faults, folder)
     synthetic = read_descriptor(folder).get("synthetic") is True

@@ -6,26 +6,29 @@ Rules take the three tables (typed, index = spreadsheet row) and yield faults, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from backpain_analysis.evidence.checking import check_tables
+from backpain_analysis.evidence.checking import check_tables, words_of
 from backpain_analysis.evidence.dates import DateError, read_date
 from backpain_analysis.evidence.exposure import PERSON
 from backpain_analysis.evidence.faults import Fault
-from backpain_analysis.evidence.reading import RawTable, open_workbook, read_tables
+from backpain_analysis.evidence.reading import RawTable, canonical, read_tables
 from backpain_analysis.evidence.rules import Rule, Tables, broken_rows
 from backpain_analysis.evidence.scales import WIDEST_LIMITS, with_limits
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES
+from backpain_analysis.evidence.workbooks import UnreadableWorkbook, Workbook
 from backpain_analysis.words import nearest
 
 MOST_MINUTES_PER_WEEK = 16 * 60 * 7
 """The waking hours of a week."""
 
 _MANY = 5000
+_ADVISED = 50
+"""Strangers of a table for whom it is said what may be meant."""
 
 
 def participants_with_interventions(tables: Tables) -> Iterator[Fault]:
@@ -166,18 +169,24 @@ def _strangers(tables: Tables, name: str, target: str, rule: str, advice: str) -
     capital = advice[0].upper() + advice[1:]
     known = pd.MultiIndex.from_frame(others)
     strange = frame[~pd.MultiIndex.from_frame(frame).isin(known)]
-    for (trial, person), rows in strange.groupby(PERSON, sort=False):
-        places = others.loc[others["participant_id"] == person, "trial_id"].unique()
-        if len(places):
-            hint = f"{target} has a participant {person!r} in trial {', '.join(places[:5])}."
+    elsewhere = others[others["participant_id"].isin(strange["participant_id"])].drop_duplicates()
+    elsewhere = elsewhere.groupby("participant_id")["trial_id"].agg(list).to_dict()
+    counts = strange.groupby(PERSON, sort=False).size().to_numpy()
+    first = strange.drop_duplicates().assign(rows=counts)
+    for number, (row, trial, person, rows) in enumerate(first.itertuples(name=None)):
+        if person in elsewhere:
+            hint = f"{target} has a participant {person!r} in trial "
+            hint += f"{', '.join(elsewhere[person][:5])}."
         else:
-            near = others if trial == UNKNOWN_TRIAL else others[others["trial_id"] == trial]
-            meant = nearest(person, near["participant_id"]) if len(near) <= _MANY else None
+            meant = None
+            if number < _ADVISED:
+                near = others if trial == UNKNOWN_TRIAL else others[others["trial_id"] == trial]
+                meant = nearest(person, near["participant_id"]) if len(near) <= _MANY else None
             hint = f"Did you mean {meant!r}? Otherwise {advice}" if meant else capital
         told = f"participant {rule}" if rule.startswith("without") else rule
-        if len(rows) > 1:
-            told = f"{told} ({len(rows)} rows)"
-        yield Fault(name, None, rows.index[0], "participant_id", person, told, hint)
+        if rows > 1:
+            told = f"{told} ({rows} rows)"
+        yield Fault(name, None, row, "participant_id", person, told, hint)
 
 
 DATES = {
@@ -336,12 +345,12 @@ def _days(texts: pd.Series) -> tuple[pd.Series, dict[int, DateError]]:
     return series, {row: errors[text] for row, text in broken.items()}
 
 
-def check_participants(path: str | Path) -> list[Fault]:
+def check_participants(path: str | Path, missing: str | Iterable[str] = ()) -> list[Fault]:
     """Everything that is wrong with a folder or workbook of participant-level tables.
 
     Parameters
     ----------
-    path
+    path, missing
         As in :func:`load_participants`. Only read, never written.
 
     Returns
@@ -354,7 +363,7 @@ def check_participants(path: str | Path) -> list[Fault]:
     FileNotFoundError
         If there is nothing at `path`.
     """
-    raw, faults = read_tables(Path(path), PARTICIPANT_TABLES)
+    raw, faults = read_tables(Path(path), PARTICIPANT_TABLES, words_of(missing))
     return check_participant_tables(raw, faults)[1]
 
 
@@ -365,11 +374,14 @@ def holds_participants(path: str | Path) -> bool:
     """
     path, wanted = Path(path), set(PARTICIPANT_TABLES[:2])
     if path.is_dir():
-        return any(file.stem in wanted for file in path.iterdir())
+        return any(canonical(file.stem) in wanted for file in path.iterdir())
     if path.suffix.lower() != ".xlsx" or not path.is_file():
         return False
-    book = open_workbook(path, [])
-    return book is not None and bool(wanted & set(book.sheetnames))
+    try:
+        with Workbook(path) as book:
+            return bool(wanted & {canonical(title) for title in book.titles})
+    except UnreadableWorkbook:
+        return False
 
 
 def check_participant_tables(

@@ -206,7 +206,7 @@ def outcomes_by_type(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
 
 
 def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
-    """Trials by the risk of bias or PEDro score their reports give; most give none.
+    """Trials by the PEDro score or the appraisal that is known of them; most have none.
 
     Parameters
     ----------
@@ -219,6 +219,7 @@ def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
         A bar a score, best PEDro score first, other scales next, trials without any last.
     """
     words = evidence.trials["rob_or_pedro"].astype(object)
+    words = words.replace(r"^(?=.{40})([^:;]*)[:;].*", r"\1", regex=True)
     counts = words.where(words.notna(), NOT_REPORTED).value_counts(sort=False)
     score = pd.Series(counts.index, counts.index).str.extract(r"^PEDro (\d+)")[0].astype(float)
     order = score.mask(counts.index == NOT_REPORTED, -2.0).fillna(-1.0)

@@ -61,7 +61,7 @@ def test_each_names_a_notebook_that_asks_it():
 
 def test_columns_are_those_of_the_codebook():
     text = (data_dir() / "README.md").read_text(encoding="utf-8")
-    section = text.split("claims.csv`\n", 1)[1]
+    section = text.split(": `claims.csv`\n", 1)[1]
     documented = re.findall(r"^\| `(\w+)` \|", section.split("\n## ")[0], re.MULTILINE)
     assert documented == list(claims_table().columns)
 

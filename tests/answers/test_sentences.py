@@ -90,5 +90,5 @@ def test_p_values():
 
 def test_the_evidence_in_a_sentence():
     text = sentences.evidence(load_evidence())
-    assert text.startswith("149 trials from 1988 to 2026, with ")
-    assert "risk of bias is known for 17 trials." in text
+    assert text.startswith("180 trials from 1988 to 2026, with ")
+    assert "risk of bias is known for 56 trials." in text

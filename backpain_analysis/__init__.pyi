@@ -9,6 +9,7 @@ from .answers.findings import Findings, summary_of_findings
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, robustness
 from .datasets.bundled import load_reference
+from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
 from .display import table
 from .effects.measures import effect_size
@@ -19,7 +20,7 @@ from .effects.treatments import LUMPINGS, lumping
 from .engine.sampling import sampling_covariance
 from .errors import CannotEstimate, ConvergenceError
 from .evidence.dose import DOSE_MEASURES
-from .evidence.evidence import BACK_PAIN, Evidence, load_evidence
+from .evidence.evidence import BACK_PAIN, Evidence, load_evidence, simulate_trials
 from .evidence.faults import EvidenceError
 from .evidence.participants import Participants, load_participants, simulate_participants
 from .evidence.scales import mcid
@@ -76,6 +77,7 @@ __all__ = [
     "NetworkResult",
     "Participants",
     "PoolResult",
+    "TrialTruth",
     "Truth",
     "adjusted_estimates",
     "ancova",
@@ -132,6 +134,7 @@ __all__ = [
     "sensitivity_changes",
     "sentences",
     "simulate_participants",
+    "simulate_trials",
     "spread_over_week",
     "summary_of_findings",
     "table",

@@ -9,9 +9,18 @@ from backpain_analysis.datasets.bundled import (
     reference_names,
     reports_dir,
 )
+from backpain_analysis.datasets.trials import (
+    AS_REPORTED,
+    TRIAL_TRUTHS,
+    TrialTruth,
+    write_synthetic_trials,
+)
 from backpain_analysis.datasets.truth import Truth, load_truth
 
 __all__ = [
+    "AS_REPORTED",
+    "TRIAL_TRUTHS",
+    "TrialTruth",
     "Truth",
     "data_dir",
     "load_reference",
@@ -20,13 +29,15 @@ __all__ = [
     "reference_names",
     "reports_dir",
     "simulate_participants",
+    "simulate_trials",
+    "write_synthetic_trials",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Hand out the simulator, which gives checked `Participants` and so lives above."""
-    if name != "simulate_participants":
+    """Hand out the simulators, which give checked data and so live above."""
+    if name not in ("simulate_participants", "simulate_trials"):
         raise AttributeError(f"module 'backpain_analysis.datasets' has no attribute {name!r}")
     import backpain_analysis
 
-    return backpain_analysis.simulate_participants
+    return getattr(backpain_analysis, name)

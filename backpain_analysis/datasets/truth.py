@@ -16,6 +16,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.words import did_you_mean
 
 DOSE_CURVES: dict[str, tuple[int, Callable[..., np.ndarray]]] = {
+    "constant": (1, lambda d, b: b * (d > 0)),
     "linear": (1, lambda d, b: b * d),
     "quadratic": (2, lambda d, b, c: b * d + c * d**2),
     "log": (1, lambda d, b: b * np.log1p(d)),
@@ -69,16 +70,49 @@ SMOKING = {"never": 0.5, "former": 0.27, "current": 0.23}
 """What `Truth` takes by default, that of the bundled set."""
 
 
-def _told(unit: str, meaning: str) -> dict[str, str]:
+def told(unit: str, meaning: str) -> dict[str, str]:
+    """What a parameter of a truth carries: its unit and its meaning."""
     return {"unit": unit, "meaning": meaning}
 
 
-def _of(default: Any, unit: str, meaning: str) -> Any:
-    return field(default=default, metadata=_told(unit, meaning))
+def of(default: Any, unit: str, meaning: str) -> Any:
+    """A parameter of a truth with its default, its unit and its meaning."""
+    return field(default=default, metadata=told(unit, meaning))
 
 
 @dataclass(frozen=True)
-class Truth:
+class Parameters:
+    """Named numbers that data are drawn from, each with its unit and its meaning."""
+
+    name: str
+
+    def table(self) -> pd.DataFrame:
+        """Every parameter: `parameter, value, unit, meaning`."""
+        rows = [
+            (entry.name, _words(getattr(self, entry.name)), *entry.metadata.values())
+            for entry in fields(self)
+        ]
+        return pd.DataFrame(rows, columns=["parameter", "value", "unit", "meaning"])
+
+    def content(self, seed: int) -> dict[str, Any]:
+        """Name, seed and every parameter, as it is written beside the data."""
+        values = asdict(self)
+        return {
+            "name": self.name,
+            "synthetic": True,
+            "seed": seed,
+            "parameters": {
+                entry.name: {"value": values[entry.name], **entry.metadata}
+                for entry in fields(self)
+            },
+        }
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table(), title=f"Truth of {self.name}")
+
+
+@dataclass(frozen=True)
+class Truth(Parameters):
     """How trials are made up: `table` lists every parameter with value, unit and meaning.
 
     The score of participant i of trial j at week t is, before it is recorded,
@@ -94,56 +128,56 @@ class Truth:
         For parameters that cannot be; names all of them.
     """
 
-    name: str = _of("synthetic trials of exercise for back pain", "", "what the data are called")
-    trial_sizes: tuple[int, ...] = _of(
+    name: str = of("synthetic trials of exercise for back pain", "", "what the data are called")
+    trial_sizes: tuple[int, ...] = of(
         (80, 88, 96, 104, 112, 120), "participants", "randomised, a number a trial"
     )
-    prescriptions: tuple[tuple[float, float], ...] = _of(
+    prescriptions: tuple[tuple[float, float], ...] = of(
         ((0.0, 0.0), (2.0, 30.0), (3.0, 40.0), (4.0, 60.0)),
         "sessions/week, minutes/session",
         "the arms of every trial; their product is the dose",
     )
-    programme_weeks: float = _of(12.0, "weeks", "length of the programmes")
-    visits: tuple[float, ...] = _of((0.0, 4.0, 8.0, 12.0, 26.0), "weeks", "when pain is scored")
-    baseline_mean: float = _of(58.0, "points of 0-100", "mean pain at week 0")
-    trial_sd: float = _of(3.0, "points of 0-100", "SD of the trials' levels of pain")
-    intercept_sd: float = _of(10.0, "points of 0-100", "SD of participants' levels")
-    slope_sd: float = _of(0.15, "points/week", "SD of participants' slopes over time")
-    intercept_slope_correlation: float = _of(0.0, "", "between a participant's level and slope")
-    residual_sd: float = _of(8.0, "points of 0-100", "SD of a score around its participant's line")
-    natural_change: float = _of(-6.0, "points of 0-100", "change without exercise, in the end")
-    time_curve: str = _of("exponential", "", "how effect and natural change come")
-    half_time_weeks: float = _of(3.0, "weeks", "until half of them has come")
-    dose_curve: str = _of("quadratic", "", "shape of the lasting effect over minutes per week")
-    dose_coefficients: tuple[float, ...] = _of(
+    programme_weeks: float = of(12.0, "weeks", "length of the programmes")
+    visits: tuple[float, ...] = of((0.0, 4.0, 8.0, 12.0, 26.0), "weeks", "when pain is scored")
+    baseline_mean: float = of(58.0, "points of 0-100", "mean pain at week 0")
+    trial_sd: float = of(3.0, "points of 0-100", "SD of the trials' levels of pain")
+    intercept_sd: float = of(10.0, "points of 0-100", "SD of participants' levels")
+    slope_sd: float = of(0.15, "points/week", "SD of participants' slopes over time")
+    intercept_slope_correlation: float = of(0.0, "", "between a participant's level and slope")
+    residual_sd: float = of(8.0, "points of 0-100", "SD of a score around its participant's line")
+    natural_change: float = of(-6.0, "points of 0-100", "change without exercise, in the end")
+    time_curve: str = of("exponential", "", "how effect and natural change come")
+    half_time_weeks: float = of(3.0, "weeks", "until half of them has come")
+    dose_curve: str = of("quadratic", "", "shape of the lasting effect over minutes per week")
+    dose_coefficients: tuple[float, ...] = of(
         (-0.11, 0.0002), "points a minute/week, points a (minute/week)^2", "of the dose curve"
     )
-    effect_trial_sd: float = _of(0.0, "share of the effect", "SD of the trials' own effects")
+    effect_trial_sd: float = of(0.0, "share of the effect", "SD of the trials' own effects")
     modification: dict[str, float] = field(
         default_factory=MODIFICATION.copy,
-        metadata=_told("share of the effect a unit above the mean", "how much stronger it is"),
+        metadata=told("share of the effect a unit above the mean", "how much stronger it is"),
     )
     prognosis: dict[str, float] = field(
         default_factory=PROGNOSIS.copy,
-        metadata=_told("points of 0-100 a unit above the mean", "how much more pain there is"),
+        metadata=told("points of 0-100 a unit above the mean", "how much more pain there is"),
     )
-    people: tuple[Measure, ...] = _of(PEOPLE, "", "distributions of participants' measures")
-    female_share: float = _of(0.56, "share", "women")
+    people: tuple[Measure, ...] = of(PEOPLE, "", "distributions of participants' measures")
+    female_share: float = of(0.56, "share", "women")
     smoking: dict[str, float] = field(
-        default_factory=SMOKING.copy, metadata=_told("share", "smoking at baseline")
+        default_factory=SMOKING.copy, metadata=told("share", "smoking at baseline")
     )
     attendance: Measure = field(
-        default=ATTENDANCE, metadata=_told("", "share of prescribed sessions that is attended")
+        default=ATTENDANCE, metadata=told("", "share of prescribed sessions that is attended")
     )
-    dropout: Literal["MAR", "MNAR"] = _of(
+    dropout: Literal["MAR", "MNAR"] = of(
         "MAR", "", "by the last score (MAR) or by the one that is then missing (MNAR)"
     )
-    dropout_per_visit: float = _of(0.08, "share", "lost before each visit, at mean baseline pain")
-    dropout_odds_ratio: float = _of(1.5, "a 10 points more pain", "of being lost")
-    limits: tuple[float, float] | None = _of(
+    dropout_per_visit: float = of(0.08, "share", "lost before each visit, at mean baseline pain")
+    dropout_odds_ratio: float = of(1.5, "a 10 points more pain", "of being lost")
+    limits: tuple[float, float] | None = of(
         (0.0, 100.0), "points", "ends of the scale, where scores are cut off; none: not cut off"
     )
-    decimals: int | None = _of(0, "digits", "to which scores are rounded; none: not rounded")
+    decimals: int | None = of(0, "digits", "to which scores are rounded; none: not rounded")
 
     def __post_init__(self) -> None:
         if faults := list(_faults(self)):
@@ -223,14 +257,6 @@ class Truth:
         fixed = sum(points**2 * variance[name] for name, points in self.prognosis.items())
         return random + fixed + self.residual_sd**2 * np.eye(len(weeks))
 
-    def table(self) -> pd.DataFrame:
-        """Every parameter: `parameter, value, unit, meaning`."""
-        rows = [
-            (entry.name, _words(getattr(self, entry.name)), *entry.metadata.values())
-            for entry in fields(self)
-        ]
-        return pd.DataFrame(rows, columns=["parameter", "value", "unit", "meaning"])
-
     def effects(self) -> pd.DataFrame:
         """True effects of the arms' doses: a row a dose, a column a week after baseline."""
         doses, weeks = np.unique(self.doses), self.visits[1:]
@@ -244,16 +270,10 @@ class Truth:
     def to_json(self, seed: int) -> str:
         """The truth and the seed that drew data from it, as text; `from_json` reads it."""
         effects = self.effects().stack().rename("effect").round(6).reset_index()
-        values = asdict(self)
-        content = {
-            "name": self.name,
-            "synthetic": True,
-            "seed": seed,
-            "parameters": {
-                entry.name: {"value": values[entry.name], **entry.metadata}
-                for entry in fields(self)
-            },
-            "effects": {"unit": "points of 0-100", "rows": effects.to_dict(orient="records")},
+        content = self.content(seed)
+        content["effects"] = {
+            "unit": "points of 0-100",
+            "rows": effects.to_dict(orient="records"),
         }
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
@@ -264,10 +284,7 @@ class Truth:
         values = {name: entry["value"] for name, entry in content["parameters"].items()}
         values["people"] = [Measure(**measure) for measure in values["people"]]
         values["attendance"] = Measure(**values["attendance"])
-        return cls(**{name: _frozen(value) for name, value in values.items()}), content["seed"]
-
-    def _repr_html_(self) -> str:
-        return html_table(self.table(), title=f"Truth of {self.name}")
+        return cls(**{name: frozen(value) for name, value in values.items()}), content["seed"]
 
 
 def load_truth(folder: str | Path) -> tuple[Truth, int]:
@@ -275,8 +292,9 @@ def load_truth(folder: str | Path) -> tuple[Truth, int]:
     return Truth.from_json((Path(folder) / "truth.json").read_text(encoding="utf-8"))
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """A value read from JSON with tuples where it has lists."""
+    return tuple(frozen(entry) for entry in value) if isinstance(value, list) else value
 
 
 def _words(value: Any) -> str:

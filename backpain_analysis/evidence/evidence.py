@@ -13,11 +13,17 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.datasets.trials import TrialTruth, simulate_trial_tables
 from backpain_analysis.evidence import overview
 from backpain_analysis.evidence.checking import check_tables, words_of
 from backpain_analysis.evidence.faults import EvidenceError
-from backpain_analysis.evidence.reading import raw_from_frames, read_label, read_tables
-from backpain_analysis.evidence.schema import TABLES, vocabulary
+from backpain_analysis.evidence.reading import (
+    raw_from_frames,
+    read_descriptor,
+    read_label,
+    read_tables,
+)
+from backpain_analysis.evidence.schema import TABLES, typed, vocabulary
 from backpain_analysis.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -98,7 +104,36 @@ def _read(folder: Path, missing: Collection[str] = ()) -> Evidence:
     if faults:
         raise EvidenceError(faults, folder)
     name, version = read_label(folder)
-    return Evidence(tables, name, version)
+    return Evidence(tables, name, version, read_descriptor(folder).get("synthetic") is True)
+
+
+def simulate_trials(truth: TrialTruth | None = None, seed: int = 1) -> Evidence:
+    """Make up trials of exercise whose true effects are known.
+
+    Parameters
+    ----------
+    truth : TrialTruth, optional
+        By default `TrialTruth()`; `datasets.TRIAL_TRUTHS` holds others by name.
+        ``truth.effect(dose, exercise_type)`` is what an analysis should find.
+    seed : int
+        The same truth and seed give the same trials.
+
+    Returns
+    -------
+    Evidence
+        With ``synthetic`` true. Its tables pass the checks of :func:`load_evidence`; they are
+        made so, and are not checked again here (a set takes milliseconds).
+
+    Examples
+    --------
+    >>> trials = simulate_trials(TrialTruth(trials=8), seed=3)
+    >>> trials.synthetic, len(trials.trials)
+    (True, 8)
+    """
+    truth = TrialTruth() if truth is None else truth
+    tables = simulate_trial_tables(truth, seed)._asdict()
+    made = {name: typed(tables[name], name) for name in TABLES}
+    return Evidence(made, f"{truth.name} (seed {seed})", synthetic=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,11 +150,14 @@ class Evidence:
         Name of the data set: from its ``datapackage.json``, else of its folder or file.
     version : str or None
         Version from its ``datapackage.json``.
+    synthetic : bool
+        True if the trials are made up: so its ``datapackage.json`` says.
     """
 
     _tables: Mapping[str, pd.DataFrame]
     name: str
     version: str | None = None
+    synthetic: bool = False
 
     @classmethod
     def from_frames(
@@ -131,6 +169,7 @@ class Evidence:
         appraisals: pd.DataFrame | None = None,
         *,
         name: str = "frames",
+        synthetic: bool = False,
     ) -> Evidence:
         """Evidence from tables in memory, checked as :func:`load_evidence` checks files.
 
@@ -147,7 +186,7 @@ class Evidence:
         tables, faults = check_tables(raw_from_frames(frames, faults), faults)
         if faults:
             raise EvidenceError(faults, name)
-        return cls(tables, name)
+        return cls(tables, name, synthetic=synthetic)
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -293,7 +332,8 @@ class Evidence:
         there = [name for name in TABLES if name != "appraisals" or len(self._tables[name])]
         sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in there)
         version = f" {self.version}" if self.version else ""
-        return f"<Evidence {self.name}{version}: {sizes}>"
+        made_up = ", synthetic" if self.synthetic else ""
+        return f"<Evidence {self.name}{version}: {sizes}{made_up}>"
 
     def _repr_html_(self) -> str:
         return overview.as_html(self)

@@ -111,6 +111,8 @@ def describe(evidence: Evidence) -> pd.DataFrame:
 def as_html(evidence: Evidence) -> str:
     """The counts of `describe` as a table, headed by the data set and its hash."""
     title = f"{evidence.name} {evidence.version or ''}".strip()
+    if evidence.synthetic:
+        title += " (synthetic: these trials are made up)"
     note = f"Content hash {evidence.content_hash[:12]}"
     counts = describe(evidence)
     counts["topic"] = counts["topic"].mask(counts["topic"].duplicated(), "")

@@ -16,6 +16,7 @@ from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.evidence import overview
 from backpain_analysis.evidence.checking import check_tables, words_of
 from backpain_analysis.evidence.faults import EvidenceError
+from backpain_analysis.evidence.plausibility import plausibility
 from backpain_analysis.evidence.reading import raw_from_frames, read_label, read_tables
 from backpain_analysis.evidence.schema import TABLES, vocabulary
 from backpain_analysis.words import did_you_mean
@@ -282,6 +283,24 @@ class Evidence:
         :func:`backpain_analysis.evidence.overview.describe`.
         """
         return overview.describe(self)
+
+    def plausibility(self, *, checked: bool = False) -> pd.DataFrame:
+        """What looks wrong and may be right: a warning a row, with its arithmetic.
+
+        See :mod:`backpain_analysis.evidence.plausibility` for the questions that are asked.
+
+        Parameters
+        ----------
+        checked
+            Also warnings whose kind stands in ``checked`` of their trial.
+
+        Returns
+        -------
+        DataFrame
+            ``trial_id``, ``kind``, ``table``, ``rows`` (of the tables held here, the first is
+            row 2), ``arithmetic``, ``look``.
+        """
+        return plausibility(self._tables, 2, checked=checked)
 
     def effects(self, outcome: str, **options: Any) -> Effects:
         """Effect sizes of one outcome: see :func:`backpain_analysis.effects.from_evidence`."""

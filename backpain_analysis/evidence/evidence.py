@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -237,7 +238,7 @@ class Evidence:
         keep = pd.Series(True, trials.index)
         for column, words in conditions.items():
             if words is not None:
-                known = vocabulary("trials", column) or tuple(trials[column].dropna().unique())
+                known = (*vocabulary("trials", column), *trials[column].dropna().unique())
                 keep &= trials[column].isin(_known_words(column, words, known))
         if year is not None:
             first, last = year
@@ -253,7 +254,9 @@ class Evidence:
             having = arms["trial_id"].isin(arms.loc[wanted, "trial_id"])
             tables["arms"] = arms[wanted | (having & (arms["exercise_type"] == "none"))]
         if outcome is not None:
-            words = _known_words("outcome", outcome, vocabulary("outcomes", "outcome"))
+            there = (tables[name]["outcome"].unique() for name in ("outcomes", "contrasts"))
+            known = (*vocabulary("outcomes", "outcome"), *chain.from_iterable(there))
+            words = _known_words("outcome", outcome, known)
             for name in ("outcomes", "contrasts"):
                 tables[name] = tables[name][tables[name]["outcome"].isin(words)]
         return self._with(_consistent(tables, needs_result=outcome is not None))
@@ -333,7 +336,7 @@ class Evidence:
 def _known_words(what: str, words: Words, known: Iterable[str]) -> list[str]:
     """The words as a list, all of them known."""
     chosen = [words] if isinstance(words, str) else list(words or ())
-    known = list(known)
+    known = list(dict.fromkeys(known))
     for word in chosen:
         if word not in known:
             raise ValueError(f"{what}: no {word!r}. {did_you_mean(word, known)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -92,13 +92,19 @@ def plausibility(tables: Tables, first_row: int = 0, *, checked: bool = False) -
         known = tables["trials"].set_index("trial_id")["checked"].dropna()
         kinds = {trial: re.split(r"\s*;\s*", text.strip()) for trial, text in known.items()}
         found = [doubt for doubt in found if doubt.kind not in kinds.get(doubt.trial_id, ())]
-    columns = [field.name for field in fields(Doubt)]
-    frame = pd.DataFrame([asdict(warning) for warning in found], columns=columns)
+    if not found:
+        return no_doubts()
+    frame = pd.DataFrame([asdict(doubt) for doubt in found])
     frame["rows"] = [", ".join(str(row + first_row) for row in rows) for rows in frame["rows"]]
     order = {trial: place for place, trial in enumerate(tables["trials"]["trial_id"])}
     frame = frame.sort_values("trial_id", key=lambda ids: ids.map(order), kind="stable")
-    frame = frame[["trial_id", "kind", "table", "rows", "arithmetic", "look"]]
-    return frame.reset_index(drop=True)
+    return frame[list(no_doubts())].reset_index(drop=True)
+
+
+def no_doubts() -> pd.DataFrame:
+    """The table of `plausibility` without a row."""
+    columns = ["trial_id", "kind", "table", "rows", "arithmetic", "look"]
+    return pd.DataFrame(columns=columns, dtype="str")
 
 
 def scale_of_instrument(tables: Tables) -> Iterator[Doubt]:

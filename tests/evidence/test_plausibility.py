@@ -334,9 +334,8 @@ def twice(change=(), rows=()):
     """Two trials of the same results, the second changed."""
     trials = pd.DataFrame([TRIAL | {"doi": "10.1000/x"}, TRIAL | {"trial_id": "t2"} | dict(change)])
     arms = pd.DataFrame([{"trial_id": t, **arm} for t in ("t1", "t2") for arm in ARMS])
-    results = [
-        value(arm, mean) for arm, mean in zip(("a1", "a1", "a2", "a2"), (30.5, 40.2, 31, 42))
-    ]
+    results = [value("a1", mean) for mean in (30.5, 40.2)]
+    results += [value("a2", mean) for mean in (31.0, 42.0)]
     weeks = (4, 8, 4, 8)
     outcomes = pd.DataFrame(
         [

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand
+
+from backpain_analysis.cli_data import data
+from backpain_analysis.console import one_message, terminal_table
 
 if TYPE_CHECKING:
     from backpain_analysis.reporting.events import Listen
@@ -38,7 +40,6 @@ app = typer.Typer(
     "shareable reports.",
 )
 report = typer.Typer(no_args_is_help=True, help="Run notebooks and render them as HTML reports.")
-data = typer.Typer(no_args_is_help=True, help="Look at evidence tables and check your own.")
 app.add_typer(report, name="report")
 app.add_typer(data, name="data")
 
@@ -121,7 +122,7 @@ def run(
     * `backpain report run 03_dose_response -p dose sessions_per_week -p mcid 10`
     * `backpain report run my-suite.yml --scheduler tcp://scheduler:8786`
     """
-    with _one_message():
+    with one_message():
         if warm and not scheduler:
             _warm_up()
         from backpain_analysis.reporting.cluster import Scheduler
@@ -157,7 +158,7 @@ def verify(
     * `backpain report verify`
     * `backpain report verify my-site --evidence my-trials/`
     """
-    with _one_message():
+    with one_message():
         _warm_up()
         from backpain_analysis.reporting.verify import verify_site
 
@@ -184,7 +185,7 @@ def serve(
     * `backpain report serve`
     * `backpain report serve my-site --port 8080`
     """
-    with _one_message():
+    with one_message():
         from backpain_analysis.reporting.serve import serve
 
         server = serve(site, port)
@@ -205,7 +206,7 @@ def pdf(
     * `backpain report pdf`
     * `backpain report pdf my-site/pooled-pain.html --out .`
     """
-    with _one_message():
+    with one_message():
         from backpain_analysis.reporting.pdf import make_pdf
 
         for path in make_pdf(source, out):
@@ -223,59 +224,11 @@ def list_(
     * `backpain report list`
     * `backpain report list 03_dose_response`
     """
-    with _one_message():
+    with one_message():
         from backpain_analysis.reporting.notebooks import find_notebook, list_notebooks
 
         table = _parameters(find_notebook(notebook)) if notebook else _notebooks(list_notebooks())
     Console().print(table)
-
-
-@data.command("check")
-def check(
-    path: Annotated[Path, typer.Argument(help="A folder of CSV or Parquet tables, or an XLSX.")],
-) -> None:
-    """Check your own tables of trials, or of participants, and say everything that is wrong.
-
-    For example:
-
-    * `backpain data check my-trials/`
-
-    * `backpain data check my-participants/`
-    """
-    with _one_message():
-        from backpain_analysis import evidence
-
-        people = evidence.holds_participants(path)
-        checked = evidence.check_participants if people else evidence.check_evidence
-        faults = checked(path)
-    if not faults:
-        print(f"{path}: no faults")
-        return
-    columns = ["file", "row", "column", "value", "rule", "hint"]
-    rows = ([getattr(fault, column) for column in columns] for fault in faults)
-    Console().print(_table(f"Faults in {path}: {len(faults)}", columns, rows))
-    raise typer.Exit(1)
-
-
-@data.command("describe")
-def describe(
-    path: Annotated[Path | None, typer.Argument(help="By default the bundled evidence.")] = None,
-) -> None:
-    """Count what the evidence holds.
-
-    For example:
-
-    * `backpain data describe`
-    * `backpain data describe my-trials/`
-    """
-    with _one_message():
-        from backpain_analysis.evidence.evidence import load_evidence
-
-        evidence = load_evidence(path)
-    print(f"{evidence.name}, version {evidence.version or 'not given'}")
-    print(f"content {evidence.content_hash}\n")
-    counts = evidence.describe()
-    Console().print(_table("Counts", list(counts), counts.itertuples(index=False)))
 
 
 @app.command("lab")
@@ -286,7 +239,7 @@ def lab() -> None:
 
     * `backpain lab`
     """
-    with _one_message():
+    with one_message():
         folder = _own_notebooks()
     raise typer.Exit(
         subprocess.run([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"]).returncode
@@ -327,19 +280,12 @@ def _own_notebooks() -> Path:
 
 def _notebooks(notebooks: list[Notebook]) -> Table:
     rows = ([notebook.name, notebook.title] for notebook in notebooks)
-    return _table("Notebooks", ["notebook", "title"], rows)
+    return terminal_table("Notebooks", ["notebook", "title"], rows)
 
 
 def _parameters(notebook: Notebook) -> Table:
     rows = ([p.name, p.type, repr(p.default), p.help] for p in notebook.parameters.values())
-    return _table(notebook.title, ["parameter", "type", "default", "help"], rows)
-
-
-def _table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> Table:
-    table = Table(*columns, title=escape(title), title_justify="left")
-    for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    return table
+    return terminal_table(notebook.title, ["parameter", "type", "default", "help"], rows)
 
 
 def _warm_up() -> None:
@@ -361,16 +307,3 @@ def _listener(as_json: bool = False) -> Iterator[Listen]:
 
     with show_progress(Console()) as listen:
         yield listen
-
-
-@contextmanager
-def _one_message() -> Iterator[None]:
-    """Turn an error a user can put right into its message and exit code 2."""
-    try:
-        yield
-    except Exception as error:
-        ours = type(error).__module__.startswith("backpain_analysis.")
-        if not (ours or isinstance(error, OSError)):
-            raise
-        print(error, file=sys.stderr)
-        raise typer.Exit(2) from error

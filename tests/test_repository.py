@@ -20,7 +20,16 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "backpain_analysis"
 ROOMS = [
-    *("words", "display", "datasets", "evidence", "effects", "engine", "models.results"),
+    *(
+        "words",
+        "display",
+        "datasets",
+        "evidence",
+        "importing",
+        "effects",
+        "engine",
+        "models.results",
+    ),
     *("models.pairwise", "models.dose", "models.network", "models.people", "models.time"),
     *("answers", "figures"),
 ]

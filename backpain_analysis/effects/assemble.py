@@ -25,7 +25,14 @@ from backpain_analysis.effects.choice import (
     time_rank,
     treatment_of,
 )
-from backpain_analysis.effects.gathering import Occasion, Row, TrialResults, gather, occasion_of
+from backpain_analysis.effects.gathering import (
+    CONTRADICTED,
+    Occasion,
+    Row,
+    TrialResults,
+    gather,
+    occasion_of,
+)
 from backpain_analysis.effects.sources import Estimate, from_source
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
@@ -82,7 +89,7 @@ def _reason(
     problems = [row.problem for row in timely if row.problem is not None]
     if len(problems) < len(timely):
         return "no usable result of the reference arm to compare with"
-    return problems[0]
+    return min(problems, key=lambda problem: CONTRADICTED not in problem)
 
 
 def _is_timely(row: Row, programme: float, request: Request) -> bool:
@@ -133,6 +140,10 @@ def from_evidence(
     - "best": the reported difference (most are adjusted for baseline), else reported or computed
       changes, else final values. MDs of all three estimate the same quantity in a randomised
       trial (Cochrane Handbook 10.5.2).
+
+    A reported difference that contradicts the values of its own arms (more than two standard
+    errors away: a wrong sign, unit or arm) is not used; `source` says so where the arms' values
+    take its place.
 
     **SMDs** are Hedges' g standardised by the SD of levels: the final one, for changes and
     reported differences the baseline or final one where known, else the change SD over
@@ -235,7 +246,7 @@ def assembled(
         if estimates:
             matrices.append(covariance(estimates))
         for estimate in estimates:
-            rows.extend(_rows(trial, own, estimate, request.inactive))
+            rows.extend(_rows(trial, own, found.results[name], estimate, request.inactive))
         used = {arm for e in estimates for arm in (*e.arms, e.reference)}
         excluded.extend(reasons(own, used, left_out, found.results[name], request))
     extra = rows[0].keys() - set(_columns()) if rows else set()
@@ -393,7 +404,13 @@ def best_estimate(
     return min(ranked)[2] if ranked else None
 
 
-def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[str]) -> list[dict]:
+def _rows(
+    trial: dict,
+    arms: list[Arm],
+    results: TrialResults,
+    estimate: Estimate,
+    inactive: Sequence[str],
+) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
     name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
@@ -402,6 +419,8 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[s
     for position, arm in enumerate(estimate.arms):
         own = by_arm[arm]
         several = len(estimate.arms) > 1
+        against = results.contradicts(estimate.occasion, arm, estimate.reference)
+        source = estimate.source + ("; the reported difference contradicts them" if against else "")
         rows.append(
             {
                 "trial_id": trial["trial_id"],
@@ -419,7 +438,7 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[s
                 "reference_kind": reference_kind(own, reference, inactive),
                 "instrument": text if instrument == "other" else instrument,
                 "timepoint_weeks": estimate.occasion.weeks,
-                "source": estimate.source,
+                "source": source,
                 "yi": estimate.yi[position],
                 "vi": estimate.covariance[position, position],
                 "n_arm": estimate.n_arms[position],

@@ -15,8 +15,11 @@ from backpain_analysis.effects.choice import Arm
 from backpain_analysis.effects.measures import pooled_sd
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
+from backpain_analysis.evidence.plausibility import contradicted
 from backpain_analysis.evidence.scales import orientation, to_percent_of_scale, with_limits
 from backpain_analysis.evidence.spread import with_sd
+
+CONTRADICTED = "contradicts its arms"
 
 KEY = ["instrument", "instrument_text", "site"]
 
@@ -52,7 +55,9 @@ def contrast_results(evidence: Evidence, outcome: str, measure: str) -> pd.DataF
     """Reported between-arm differences of an outcome, with standard errors from their intervals.
 
     Standard errors are half the interval's width over the t quantile on `n_arm + n_ref - 2`
-    degrees of freedom for MDs of known size, else the normal one (Cochrane Handbook 6.3.1).
+    degrees of freedom for MDs of known size, else the normal one (Cochrane Handbook 6.3.1). A
+    difference that contradicts the values of its arms is not used (see
+    `evidence.plausibility.contradicted`).
 
     Returns
     -------
@@ -79,6 +84,9 @@ def contrast_results(evidence: Evidence, outcome: str, measure: str) -> pd.DataF
     table["se"] = scaled["se"].where(is_md, table["se"])
     usable = table["effect_measure"].astype(str).isin(["md", "smd"])
     problem = pd.Series(pd.NA, table.index, dtype="string")
+    own = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
+    against = contradicted(own, rows).reindex(table.index)
+    problem = problem.mask(against.notna(), against)
     problem = problem.mask(table["se"].isna(), "difference reported without an interval")
     problem = problem.mask(table["estimate"].isna(), _scale_problem(measure))
     problem = problem.mask(rows["estimate"].isna(), "no estimate reported")
@@ -173,6 +181,14 @@ class TrialResults:
         """Every occasion after baseline, in the order of the tables."""
         found = dict.fromkeys([*self.levels, *self.changes, *self.differences])
         return [occasion for occasion in found if occasion.label != "baseline"]
+
+    def contradicts(self, occasion: Occasion, arm: str, reference: str) -> bool:
+        """Whether a difference reported of two arms is one that their own values contradict."""
+        return any(
+            {row.arm_id, row.ref_arm_id} == {arm, reference} and occasion_of(row) == occasion
+            for row in self.difference_rows
+            if row.problem is not None and CONTRADICTED in row.problem
+        )
 
     def baseline(self, key: tuple[str, str, str]) -> dict[str, Row]:
         """Usable baseline levels on one instrument, by arm."""

@@ -55,8 +55,20 @@ def check_evidence(path: str | Path, missing: str | Iterable[str] = ()) -> list[
     FileNotFoundError
         If there is nothing at `path`.
     """
+    return checked_tables(path, missing)[1]
+
+
+def checked_tables(
+    path: str | Path, missing: str | Iterable[str] = ()
+) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
+    """The tables of `path`, index = spreadsheet row; none at all if there are faults."""
     raw, faults = read_tables(Path(path), missing=words_of(missing))
-    return check_tables(raw, faults)[1]
+    rows = {name: table.cells.index for name, table in raw.items()}
+    tables, faults = check_tables(raw, faults)
+    return {
+        name: frame.set_axis(rows[name]) if name in rows else frame
+        for name, frame in tables.items()
+    }, faults
 
 
 def words_of(words: str | Iterable[str]) -> tuple[str, ...]:
@@ -106,9 +118,11 @@ def check_tables(
             tables[name] = (checked or {}).get(name, empty_table(name))
     faults += _without_rows(raw)
     told = {(fault.table, fault.row, fault.column) for fault in faults}
+    columns = {(table, column) for table, _, column in told}
     for rule in rules:
         for fault in rule(tables):
-            if (fault.table, fault.row, fault.column) not in told:
+            of_column = fault.row is None and (fault.table, fault.column) in columns
+            if not of_column and (fault.table, fault.row, fault.column) not in told:
                 own = raw[fault.table]
                 faults.append(replace(fault, file=own.file, sheet=own.sheet))
     if not faults:

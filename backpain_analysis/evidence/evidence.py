@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ from backpain_analysis.datasets.trials import TrialTruth, simulate_trial_tables
 from backpain_analysis.evidence import overview
 from backpain_analysis.evidence.checking import check_tables, words_of
 from backpain_analysis.evidence.faults import EvidenceError
+from backpain_analysis.evidence.plausibility import plausibility
 from backpain_analysis.evidence.reading import (
     raw_from_frames,
     read_descriptor,
@@ -275,7 +277,7 @@ class Evidence:
         keep = pd.Series(True, trials.index)
         for column, words in conditions.items():
             if words is not None:
-                known = vocabulary("trials", column) or tuple(trials[column].dropna().unique())
+                known = (*vocabulary("trials", column), *trials[column].dropna().unique())
                 keep &= trials[column].isin(_known_words(column, words, known))
         if year is not None:
             first, last = year
@@ -291,7 +293,9 @@ class Evidence:
             having = arms["trial_id"].isin(arms.loc[wanted, "trial_id"])
             tables["arms"] = arms[wanted | (having & (arms["exercise_type"] == "none"))]
         if outcome is not None:
-            words = _known_words("outcome", outcome, vocabulary("outcomes", "outcome"))
+            there = (tables[name]["outcome"].unique() for name in ("outcomes", "contrasts"))
+            known = (*vocabulary("outcomes", "outcome"), *chain.from_iterable(there))
+            words = _known_words("outcome", outcome, known)
             for name in ("outcomes", "contrasts"):
                 tables[name] = tables[name][tables[name]["outcome"].isin(words)]
         return self._with(_consistent(tables, needs_result=outcome is not None))
@@ -322,6 +326,24 @@ class Evidence:
         """
         return overview.describe(self)
 
+    def plausibility(self, *, checked: bool = False) -> pd.DataFrame:
+        """What looks wrong and may be right: a warning a row, with its arithmetic.
+
+        See :mod:`backpain_analysis.evidence.plausibility` for the questions that are asked.
+
+        Parameters
+        ----------
+        checked
+            Also warnings whose kind stands in ``checked`` of their trial.
+
+        Returns
+        -------
+        DataFrame
+            ``trial_id``, ``kind``, ``table``, ``rows`` (of the tables held here, the first is
+            row 2), ``arithmetic``, ``look``.
+        """
+        return plausibility(self._tables, 2, checked=checked)
+
     def effects(self, outcome: str, **options: Any) -> Effects:
         """Effect sizes of one outcome: see :func:`backpain_analysis.effects.from_evidence`."""
         from backpain_analysis import effects
@@ -345,7 +367,7 @@ class Evidence:
 def _known_words(what: str, words: Words, known: Iterable[str]) -> list[str]:
     """The words as a list, all of them known."""
     chosen = [words] if isinstance(words, str) else list(words or ())
-    known = list(known)
+    known = list(dict.fromkeys(known))
     for word in chosen:
         if word not in known:
             raise ValueError(f"{what}: no {word!r}. {did_you_mean(word, known)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 _SHOWN = 100
+_NUMBER = re.compile(r"[+-]?[\d.,]+")
 _COUNT = re.compile(r" \(\d+ (rows|in this table)\)")
 _ROWS_SHOWN = 3
 
@@ -98,6 +99,25 @@ def faults_frame(faults: Iterable[Fault]) -> pd.DataFrame:
     columns = [field.name for field in fields(Fault)]
     frame = pd.DataFrame([asdict(fault) for fault in faults], columns=columns)
     return frame.astype({"row": "Int64"})
+
+
+def findings(faults: Iterable[Fault], doubts: pd.DataFrame) -> pd.DataFrame:
+    """Faults and warnings of `plausibility` in one table, ready for a spreadsheet program.
+
+    Text that such a program would run as a formula starts with an apostrophe.
+    """
+    wrong = faults_frame(faults).assign(level="fault")
+    wrong["rows"] = wrong["row"].astype("str")
+    told = doubts.rename(columns={"look": "hint", "trial_id": "value"}).assign(level="warning")
+    told["rule"] = doubts["kind"] + ": " + doubts["arithmetic"]
+    columns = ["level", "table", "file", "sheet", "rows", "column", "value", "rule", "hint"]
+    table = pd.concat([wrong.reindex(columns=columns), told.reindex(columns=columns)])
+    return table.astype("str").map(_safe, na_action="ignore").reset_index(drop=True)
+
+
+def _safe(text: str) -> str:
+    runs = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if runs else text
 
 
 def by_kind(faults: Iterable[Fault]) -> list[list[Fault]]:

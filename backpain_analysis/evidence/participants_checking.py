@@ -17,7 +17,7 @@ from backpain_analysis.evidence.dates import DateError, read_date
 from backpain_analysis.evidence.exposure import PERSON
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.reading import RawTable, canonical, read_tables
-from backpain_analysis.evidence.rules import Rule, Tables, broken_rows
+from backpain_analysis.evidence.rules import Rule, Tables, broken_rows, example_is_gone
 from backpain_analysis.evidence.scales import WIDEST_LIMITS, with_limits
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES
 from backpain_analysis.evidence.workbooks import UnreadableWorkbook, Workbook
@@ -148,6 +148,7 @@ def score_on_its_scale(tables: Tables) -> Iterator[Fault]:
 
 
 PARTICIPANT_RULES: tuple[Rule, ...] = (
+    example_is_gone,
     participants_with_interventions,
     participants_in_their_table,
     exercise_has_a_dose,

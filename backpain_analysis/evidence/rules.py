@@ -15,6 +15,9 @@ from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.schema import table_spec, vocabulary
 from backpain_analysis.words import did_you_mean
 
+EXAMPLE_TRIAL = "example2020"
+"""The made-up trial of the template."""
+
 _ADVISED = 50
 """Unknown keys of a table for which the nearest known one is looked up."""
 
@@ -49,6 +52,15 @@ def _near_key(cells: list[str], target: pd.DataFrame, *, advise: bool) -> str:
         return f"There is no trial {trial!r}. {did_you_mean(trial, trials.unique())}"
     arms = target.loc[target["trial_id"] == trial, "arm_id"].dropna()
     return f"The arms of {trial} are {', '.join(arms)}."
+
+
+def example_is_gone(tables: Tables) -> Iterator[Fault]:
+    """The made-up trial of the template is deleted."""
+    for name in ("trials", "interventions"):
+        if name in tables:
+            broken = tables[name]["trial_id"] == EXAMPLE_TRIAL
+            rule, hint = "made-up example of the template", "Delete its rows in every table."
+            yield from broken_rows(name, tables[name], broken, "trial_id", rule, hint)
 
 
 def arm_against_itself(tables: Tables) -> Iterator[Fault]:
@@ -214,6 +226,7 @@ _INTERVALS = (
 
 RULES: tuple[Rule, ...] = (
     known_keys,
+    example_is_gone,
     arm_against_itself,
     comparator_of_exercise,
     scale_order,

@@ -34,6 +34,16 @@ def vocabulary(table: str, column: str) -> tuple[str, ...]:
     return table_spec(table).field(column).vocabulary
 
 
+def vocabularies() -> dict[str, tuple[str, ...]]:
+    """The words of every column that has some, by the column's name."""
+    return {
+        field.name: field.vocabulary
+        for name in (*TABLES, *PARTICIPANT_TABLES)
+        for field in table_spec(name).fields
+        if field.vocabulary
+    }
+
+
 @cache
 def table_schema(name: str) -> pa.DataFrameSchema:
     """The pandera schema of one of the tables: types, ranges, words, patterns, keys.

@@ -1,0 +1,35 @@
+"""What the commands share: one message for an error, and tables for a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+
+@contextmanager
+def one_message(*expected: type[Exception]) -> Iterator[None]:
+    """Turn an error a user can put right into its message and exit code 2.
+
+    Those are the errors of our own classes, of files, and `expected`.
+    """
+    try:
+        yield
+    except Exception as error:
+        ours = type(error).__module__.startswith("backpain_analysis.")
+        if not (ours or isinstance(error, (OSError, *expected))):
+            raise
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def terminal_table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> Table:
+    """A table for rich, its cells shown and not interpreted."""
+    table = Table(*columns, title=escape(title), title_justify="left")
+    for row in rows:
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    return table

@@ -433,7 +433,7 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    names = [_name(design) for design in heat.heat.index]
+    names = [" : ".join(map(exercise_label, design)) for design in heat.designs]
     size = len(names)
     bound = max(float(heat.heat.abs().to_numpy().max()), 1e-9)
     with figure_style():
@@ -451,7 +451,3 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
         bar.set_label("Fall in inconsistency (Q)")
         bar.outline.set_visible(False)
     return ax
-
-
-def _name(design: str) -> str:
-    return " : ".join(exercise_label(part) for part in design.split(":"))

@@ -15,7 +15,8 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve
-from backpain_analysis.models.network.data import ONE_TREATMENT, NetworkData, network_data
+from backpain_analysis.models.network.contrasts import ONE_TREATMENT, NetworkData
+from backpain_analysis.models.network.data import Columns, network_data
 
 NO_DOSE = "no dose, and not a reference arm"
 
@@ -349,8 +350,7 @@ def dose_network_data(
         node = _nodes(names, doses.fillna(0.0), reference)
         source, outcome = data.assign(node=node.to_numpy()), "outcome"
         _raise_all(source, faults, trial, mean, sd, n, measure)
-    columns = {"trial": trial, "treatment": "node", "mean": mean, "sd": sd, "n": n}
-    network = network_data(source, **columns, measure=measure, lump=None)
+    network = network_data(source, Columns(trial, "node", mean, sd, n), measure=measure)
     excluded = network.excluded.replace({"reason": {ONE_TREATMENT: ONE_NODE}})
     known = pd.DataFrame({"agent": names, "dose": doses}).groupby(node.to_numpy()).first()
     nodes = known.reindex(list(network.treatments))
@@ -409,9 +409,8 @@ def _raise_all(
     """Raise the faults together with those of means, SDs and sizes."""
     if not faults:
         return
-    columns = {"trial": trial, "treatment": "node", "mean": mean, "sd": sd, "n": n}
     try:
-        network_data(data, **columns, measure=measure, lump=None)
+        network_data(data, Columns(trial, "node", mean, sd, n), measure=measure)
     except ValueError as others:
         faults = [*faults, *str(others).splitlines()]
     raise ValueError("\n".join(faults))

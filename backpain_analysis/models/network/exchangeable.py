@@ -26,7 +26,7 @@ from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import STARTS, components_of, typical_sd
 from backpain_analysis.engine.search import maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
-from backpain_analysis.models.network.data import NetworkData
+from backpain_analysis.models.network.contrasts import NetworkData
 
 TINY = 1e-5
 

@@ -13,7 +13,7 @@ REFERENCE = Path(__file__).parent / "reference"
 
 @pytest.fixture(scope="session")
 def reference() -> dict:
-    """The numbers of metafor, mixmeta and others; see tests/reference/README.md."""
+    """The first set of numbers of R packages; see tests/reference/README.md."""
     return json.loads((REFERENCE / "reference.json").read_text())
 
 
@@ -21,3 +21,9 @@ def reference() -> dict:
 def reference_table():
     """A function from a name to its input table."""
     return lambda name: pd.read_csv(REFERENCE / f"{name}.csv")
+
+
+@pytest.fixture(scope="session")
+def reference2() -> dict:
+    """The second set of numbers; see tests/reference/README.md."""
+    return json.loads((REFERENCE / "reference2.json").read_text())

@@ -15,7 +15,7 @@ report: $(READY) ## Build the default suite into reports/site
 	@$(BIN)/backpain report run
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	@$(BIN)/backpain lab

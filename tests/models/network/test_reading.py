@@ -90,7 +90,7 @@ def test_intervals_stand_for_standard_errors(reference_table):
 
 
 def test_standard_errors_and_intervals_stand_for_the_sd_of_an_arm(reference_table):
-    """t on 40 degrees of freedom: 2.021075 standard errors (printed tables)."""
+    """Student's t on 40 degrees of freedom: 2.021075 standard errors (printed tables)."""
     arms = reference_table("network")
     se = arms["sd"] / np.sqrt(arms["n"])
     half = se.where(arms["n"] != 41, 2.021075 * se)
@@ -126,7 +126,7 @@ def test_all_faulty_trials_at_once():
     first, second = (
         table.assign(trial_id=k) for k, table in enumerate(t for t, _ in IMPOSSIBLE[:2])
     )
-    with pytest.raises(ValueError, match="trial 0: .*\ntrial 1: "):
+    with pytest.raises(ValueError, match=r"trial 0: .*\ntrial 1: "):
         of(pd.concat([first, second]))
 
 
@@ -153,7 +153,7 @@ def test_events_as_netmeta(events, known, key):
 
 @pytest.mark.parametrize("method", ["DL", "REML"])
 def test_risk_ratios_as_netmeta_from_its_contrasts(known, method):
-    """netmeta adds 1/2 once to the size of an arm; we add 1/2 to both cells, as metafor does."""
+    """Netmeta adds 1/2 once to the size of an arm; we add 1/2 to both cells, as metafor does."""
     inputs = pd.DataFrame(known["binary inverse variance RR DL"]["contrasts"])
     numbers = known[f"binary inverse variance RR {method}"]
     result = network(inputs, **PRINTED, yi="TE", se="seTE", measure="RR", method=method)
@@ -234,7 +234,7 @@ def test_events_of_one_treatment_are_added_up():
     assert result.excluded["trial_id"].tolist() == ["u"]
     assert result.effects(exponentiate=True).loc["b", "estimate"] == pytest.approx(315 / 215)
     assert result.league(2).loc["b", "a"].startswith("0.68 (")
-    with pytest.raises(ValueError, match="row 1.*events is 90; it must be from 0 to n"):
+    with pytest.raises(ValueError, match=r"row 1.*events is 90; it must be from 0 to n"):
         network(table.assign(events=[5, 90, 4, 0, 0]), events="events", reference="a")
     with pytest.raises(ValueError, match="'OR', 'RR', 'RD'"):
         network(table, events="events", measure="HR")
@@ -319,12 +319,12 @@ def test_numbers_are_names():
     wrong = table.assign(sd=[2.0, 0.0, 2.0, 2.0])
     with pytest.raises(ValueError, match="row 1, trial 1: sd is 0"):
         network(wrong, reference=1)
-    with pytest.raises(ValueError, match="^trial 7 has one arm"):
+    with pytest.raises(ValueError, match=r"^trial 7 has one arm"):
         network(pd.concat([table, table.iloc[:1].assign(trial_id=7)]), reference=1)
 
 
 def test_names_with_colons_stay_apart():
-    """ "a:b" against "c" and "a" against "b:c" are two comparisons."""
+    """Comparing "a:b" with "c" and "a" with "b:c" are two comparisons."""
     names = ["a", "a:b", "b:c", "c"]
     rows = [
         (f"{one} {two}", name, mean, 2.0, 20)

@@ -292,7 +292,6 @@ CHARACTERISTICS = {
     "timepoint_weeks": "Weeks to measurement",
     "minutes_per_week": "Minutes a week",
     "duration_weeks": "Weeks of programme",
-    "year": "Year",
 }
 """What may modify effects, and so should be alike between comparisons."""
 
@@ -320,7 +319,7 @@ def transitivity(
     known = pd.DataFrame({"comparison": pairs, "trial_id": table["trial_id"]})
     for name in ("timepoint_weeks", "minutes_per_week", "duration_weeks"):
         known[name] = table[name].astype(float).where(table[name].astype(float) > 0)
-    for name in ("mean_age", "pct_female", "year"):
+    for name in ("mean_age", "pct_female"):
         known[name] = trials[name].reindex(known["trial_id"]).astype(float).to_numpy()
     known["baseline"] = baselines(evidence, effects.outcome).reindex(known["trial_id"]).to_numpy()
     known = known[of.to_numpy() != against.to_numpy()]

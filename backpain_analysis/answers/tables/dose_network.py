@@ -65,6 +65,20 @@ def equal_dose(equal: EqualDose, *, measure: str = "MD", title: str) -> Table:
     return table(pd.DataFrame(rows), title=title)
 
 
+def comparators(result: DoseNetworkResult, *, measure: str = "MD", title: str) -> Table:
+    """Treatments without a dose against the reference."""
+    trials = result.counts().set_index("agent")["trials"]
+    rows = [
+        {
+            "Treatment": exercise_label(str(name)),
+            "Trials": int(trials[name]),
+            f"{measure} [{result.level:.0%} CI]": _interval(row, measure),
+        }
+        for name, row in result.comparators_table().iterrows()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
 def doses(result: DoseNetworkResult, mcid: float | None, *, title: str) -> Table:
     """Each agent at its largest dose, its best dose, and the one that reaches the MCID."""
     target = as_benefit(mcid, result.lower_is_better) if mcid else None

@@ -377,7 +377,8 @@ class DoseNetworkResult(Coefficients):
         """Among those who exercise, does the dose matter?
 
         Joint Wald test that all coefficients but the steps are zero; the curves must have a step
-        (`any_exercise`). The agents' own where they differ, else the shared ones.
+        (`any_exercise`). The agents' own where they differ, of exchangeable agents their mean,
+        else the shared ones.
 
         Returns
         -------
@@ -395,10 +396,13 @@ class DoseNetworkResult(Coefficients):
                 "curves through zero do not tell the dose from exercising at all",
                 "fit them with any_exercise=True",
             )
-        agents = self.agents[:1] if self.shared == "step" else self.agents
-        places = [k for a in agents for k in range(self._own(a).start + 1, self._own(a).stop)]
-        estimate = self.params.to_numpy()[places]
-        found = wald_test(estimate, self.cov.to_numpy()[np.ix_(places, places)], np.inf)
+        if self.between is not None and self.shared == "exchangeable":
+            found = wald_test(self.between.mean[1:], self.between.mean_cov[1:, 1:], np.inf)
+        else:
+            agents = self.agents[:1] if self.shared == "step" else self.agents
+            places = [k for a in agents for k in range(self._own(a).start + 1, self._own(a).stop)]
+            estimate = self.params.to_numpy()[places]
+            found = wald_test(estimate, self.cov.to_numpy()[np.ix_(places, places)], np.inf)
         arms = self.data.arms[self.data.arms["dose"] > 0]
         varied = arms.groupby(["trial_id", "agent"])["dose"].nunique()
         found["trials"] = int((varied > 1).groupby("trial_id").any().sum())
@@ -586,7 +590,7 @@ def dose_network(
     by_agent = curve if isinstance(curve, Mapping) else {"*": curve}
     shapes = {a: named(own, any_exercise=any_exercise) for a, own in by_agent.items()}
     level = checked_level(level)
-    _check_options(shapes, shared, method)
+    _check_options(shapes, isinstance(curve, Mapping), shared, method)
     reference = name_of(reference)
     columns = {"trial": trial, "agent": agent, "dose": dose, "mean": mean, "sd": sd, "n": n}
     contrasts = dose_network_data(
@@ -690,7 +694,9 @@ def _result(
     )
 
 
-def _check_options(shapes: Mapping[str, Curve], shared: Shared, method: str) -> None:
+def _check_options(
+    shapes: Mapping[str, Curve], by_agent: bool, shared: Shared, method: str
+) -> None:
     faults = []
     if shared not in TIED:
         faults.append(f"shared {shared!r} must be None, 'common', 'exchangeable' or 'step'")
@@ -698,10 +704,10 @@ def _check_options(shapes: Mapping[str, Curve], shared: Shared, method: str) -> 
         faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
     if shared in ("exchangeable", "step") and method == "CE":
         faults.append(f"shared={shared!r} estimates variances: use method='REML' or 'ML'")
-    if list(shapes) != ["*"] and shared is not None:
+    if by_agent and shared is not None:
         faults.append("curves by agent have nothing to share: use shared=None")
     for curve in shapes.values():
-        alone = list(shapes) == ["*"] and isinstance(curve, (Emax, Hill))
+        alone = not by_agent and isinstance(curve, (Emax, Hill))
         if curve.shape_terms and not alone and not curve.shape:
             faults.append(f"a {curve.name} curve is not for such networks: use 'emax' or 'hill'")
         if shared == "step" and not (has_step(curve) and not curve.shape_terms):
@@ -792,6 +798,8 @@ def _exchangeable_steps(data: DoseNetworkData, curve: Curve, method: Method) -> 
     place = np.concatenate([np.concatenate([[agent], shared]) for agent in range(count)])
     place = np.append(place, np.arange(count + size - 1, len(found.effects)))
     p = len(found.mean)
+    omega = np.zeros((size, size))
+    omega[0, 0] = found.omega[0, 0]
     return AgentCurves(
         curves=(curve,) * count,
         params=found.effects[place],
@@ -801,7 +809,7 @@ def _exchangeable_steps(data: DoseNetworkData, curve: Curve, method: Method) -> 
         q=_q(data, curve),
         n_estimated=p + found.n_variance_parameters + curve.n_estimated,
         bic_rows=len(data.network.y) - p * (method == "REML"),
-        between=Between(found.mean[:size], found.mean_cov[:size, :size], found.omega),
+        between=Between(found.mean[:size], found.mean_cov[:size, :size], omega),
     )
 
 

@@ -82,7 +82,7 @@ def separate(data: DoseNetworkData, curves: Sequence[Curve], method: Method) -> 
         llf=found.model.llf,
         tau2=found.tau2,
         q=found.common.rss,
-        n_estimated=found.model.n_parameters,
+        n_estimated=found.model.n_parameters + max(curve.n_estimated for curve in curves),
         bic_rows=bic_rows(found.model),
     )
 
@@ -106,6 +106,10 @@ class Shape(Protocol):
     """A mean `X(free) b` whose free parameters are to be found."""
 
     data: DoseNetworkData
+
+    @property
+    def powers(self) -> int:
+        """How many powers of the curve were found by likelihood before."""
 
     @property
     def bounds(self) -> Sequence[tuple[float | None, float | None]]:
@@ -144,6 +148,10 @@ class SaturatingShape:
     data: DoseNetworkData
     curve: Emax | Hill
     of: np.ndarray
+
+    @property
+    def powers(self) -> int:
+        return 0
 
     @property
     def width(self) -> int:
@@ -258,6 +266,10 @@ class ProportionalShape:
         Z = data.design([curve] * len(data.agents)).reshape(len(data.network.y), -1, size)
         triangle = np.linalg.qr(Z.reshape(-1, size), mode="r")
         return cls(data, curve, np.eye(size)[0], Z, np.linalg.inv(triangle))
+
+    @property
+    def powers(self) -> int:
+        return self.curve.n_estimated
 
     @property
     def null(self) -> np.ndarray:
@@ -391,6 +403,6 @@ def with_shape(shape: Shape, method: Method) -> AgentCurves:
         llf=model.model.llf,
         tau2=model.tau2,
         q=model.common.rss,
-        n_estimated=model.model.n_parameters + len(free),
+        n_estimated=model.model.n_parameters + len(free) + shape.powers,
         bic_rows=bic_rows(model.model),
     )

@@ -97,7 +97,7 @@ def test_common_shape_has_the_highest_likelihood_of_all_shapes(table, curve):
         X = Z @ [np.cos(turn), np.sin(turn)]
         return reml_or_ml(result.data.network, X, reml=False).best
 
-    grid = max(height(turn) for turn in np.linspace(0, np.pi, 40, endpoint=False))
+    grid = max(height(turn) for turn in np.linspace(0, np.pi, 24, endpoint=False))
     assert grid - 1e-7 <= result.llf <= separate.llf
     assert result.aic == pytest.approx(-2 * result.llf + 2 * (size + 1 + 1))
     slopes = result.params.to_numpy().reshape(-1, 2)
@@ -185,9 +185,10 @@ def test_doses_not_studied_are_refused_and_marked(table):
     beyond = result.predict("resistance", [0, 180, 181], extrapolate=True)
     assert beyond["extrapolated"].tolist() == [0, 0, 1]
     assert result.predict("resistance")["dose"].max() <= 180
-    for dose in (44, 181):
-        ranked = result.rank_at(dose)
-        assert "resistance" in ranked.left_out and "resistance" not in ranked.summary().index
+    ranked = result.rank_at(181)
+    assert ranked.left_out == ("resistance",) and "resistance" not in ranked.summary().index
+    with pytest.raises(CannotEstimate, match="no type was studied at 44"):
+        result.rank_at(44)
     assert result.rank_at(45).left_out == result.rank_at(180).left_out == ()
     assert result.rank_at(200, extrapolate=True).extrapolated == ("resistance",)
     with pytest.raises(CannotEstimate, match="no type was studied at 9000"):
@@ -361,17 +362,25 @@ def test_comparators_without_a_dose_are_nodes(table):
     assert_allclose(again.params, result.params)
 
 
-@pytest.mark.parametrize("shared", [None, "common", "exchangeable"])
-@pytest.mark.parametrize("curve", ["quadratic", "emax"])
-def test_comparators_that_compare_with_nothing_else_change_nothing(table, curve, shared):
+@pytest.mark.parametrize(
+    ("curve", "shared", "method"),
+    [
+        ("quadratic", None, "REML"),
+        ("quadratic", "common", "CE"),
+        ("quadratic", "exchangeable", "REML"),
+        ("emax", "common", "CE"),
+    ],
+)
+def test_comparators_that_compare_with_nothing_else_change_nothing(table, curve, shared, method):
+    """Restricted likelihood does not see a contrast that has a parameter of its own."""
     alone = pd.DataFrame(
         [("x", "usual_care", 0, 50, 10, 50), ("x", "massage", 0, 45, 10, 50)], columns=table.columns
     )
     both = pd.concat([table, alone], ignore_index=True)
-    options = {"curve": curve, "shared": shared, "method": "ML"}
+    options = {"curve": curve, "shared": shared, "method": method}
     one, other = dose_network(table, **options), dose_network(both, comparators="all", **options)
     assert other.params["massage"] == pytest.approx(-5, abs=1e-6)
-    assert_allclose(other.params.drop("massage"), one.params, rtol=2e-3)
+    assert_allclose(other.params.drop("massage"), one.params, rtol=1e-4)
 
 
 STEPS = {
@@ -392,7 +401,7 @@ def test_steps_and_slopes_are_told_apart(shared):
         assert_allclose(result.params.filter(like="any"), [f(typical) for f in STEPS.values()])
     found = result.test_dose()
     assert found["trials"] == 3
-    assert found["df_num"] == (1 if shared == "step" else 3)
+    assert found["df_num"] == (3 if shared is None else 1)
     if shared == "step":
         z = slopes.iloc[0] / result.bse[slopes.index[0]]
         assert_allclose(found["statistic"], z**2, rtol=1e-9)
@@ -403,7 +412,7 @@ def test_a_constant_effect_has_no_dose_to_it():
     result = dose_network(flat, any_exercise=True, shared="step")
     assert abs(result.test_dose()["statistic"]) < 1e-12
     through_zero = dose_network(flat)
-    assert (through_zero.pvalues < 0.05).all()
+    assert (through_zero.pvalues < 0.05).sum() == 2
     with pytest.raises(CannotEstimate, match="do not tell the dose from exercising at all"):
         through_zero.test_dose()
     with pytest.raises(ValueError, match="use any_exercise=True"):

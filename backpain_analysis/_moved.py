@@ -25,7 +25,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "models.network.dose_answers": ("answers.dose_network",),
     "models.network.dose_sentences": ("answers.dose_network",),
     "models.network.questions": ("answers.network",),
-    "models.network.sentences": ("answers.sentences",),
+    "models.network.sentences": ("answers.network",),
     "models.participants": (),
     "models.participants.report": ("answers.participants",),
     "models.responders": (),
@@ -38,6 +38,8 @@ MOVED: dict[str, tuple[str, ...]] = {
 """Old module to where its names are now, below `backpain_analysis`."""
 
 RENAMED = {
+    ("models.network.sentences", "network"): "answer",
+    ("models.network.sentences", "inconsistency"): "agreement",
     ("models.network.dose_sentences", "beside_published"): "published_in_words",
     ("models.network.dose_sentences", "beside_published_doses"): "published_doses_in_words",
 }

@@ -14,8 +14,9 @@ from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.curves import has_step
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
-from backpain_analysis.models.network.dose_data import connected_agents
+from backpain_analysis.models.network.dose_data import Comparators, connected_agents
 from backpain_analysis.models.network.dose_network import DoseNetworkResult, dose_network
 from backpain_analysis.words import (
     DOSE_LABELS,
@@ -50,11 +51,15 @@ def by_type(found: ByType, at: float | None = None, names: Names = None) -> str:
         return f"{NOTHING}: {found.note}"
     at = found.middle if at is None else at
     text = [_what_was_fitted(result)]
-    if _spread(result, at) < 0.5 * 10 ** -_digits(result):
+    if not result.studied_at(at):
+        text.append(
+            f"No type was studied at {dose_text(at, at)} {_label(result)}, so none is ranked there."
+        )
+    elif _spread(result, at) < 0.5 * 10 ** -_digits(result):
         text.append(_all_alike(result, at))
     else:
         text += [_at_equal_dose(result, at, names), _between(result, at)]
-    text.append(_thin(result))
+    text += [_does_dose_matter(result), _thin(result)]
     if found.note:
         text.append(f"Simplified, because the model asked for does not fit: {found.note}")
     return " ".join(part for part in text if part)
@@ -76,25 +81,54 @@ def _at_equal_dose(result: DoseNetworkResult, at: float, names: Names) -> str:
     table = equal.summary()
     best = table.index.drop(result.reference)[0]
     row = table.loc[best]
-    single = len(result.agents) == 1
-    text = (
-        f"At {dose_text(at, at)} {_label(result)}, the {'effect' if single else 'best effect'} on "
-        f"{outcome_words(result.outcome)} is that of {_name(best, names)}, {_effect(result, row)}"
-    )
-    if row["extrapolated"]:
-        text += ", beyond the doses it was studied at"
-    if single:
-        return f"{text}."
-    others = [agent for agent in result.agents if agent != best]
+    place = f"At {dose_text(at, at)} {_label(result)}"
+    outcome = outcome_words(result.outcome)
+    if len(equal.params) == 1:
+        return (
+            f"{place} only {_name(best, names)} was studied: its effect on {outcome} is "
+            f"{_effect(result, row)}."
+        )
+    others = [agent for agent in equal.params.index if agent != best]
     versus = equal.differences().set_index(["agent", "versus"])
     gaps = versus.loc[[(best, other) for other in others]]
     clear = int((gaps["ci_low"] * gaps["ci_high"] > 0).sum())
     verdict = f"is clearly better than {clear} of the other {len(others)}"
     if clear == 0:
         verdict = f"is not clearly better than any of the other {len(others)}"
+    left = ""
+    if equal.left_out:
+        left = f" The other {plural(len(equal.left_out), 'type')} had no trial around this dose."
     return (
-        f"{text}; it {verdict}, and its rank among {len(table)} may be anything from "
-        f"{int(row['rank_low'])} to {int(row['rank_high'])} (P-score {number(row['p_score'], 2)})."
+        f"{place}, where {plural(len(equal.params), 'type')} were studied, the best estimate for "
+        f"{outcome} is that of {_name(best, names)}, {_effect(result, row)}; it {verdict}, and its "
+        f"rank among {len(table)} may be anything from {int(row['rank_low'])} to "
+        f"{int(row['rank_high'])} (P-score {number(row['p_score'], 2)}).{left}"
+    )
+
+
+def _does_dose_matter(result: DoseNetworkResult) -> str:
+    """Among those who exercise; empty for curves through zero."""
+    if not all(has_step(curve) for curve in result.curves.values()):
+        return ""
+    test = result.test_dose()
+    direct = int(test["trials"])
+    basis = (
+        f"{plural(direct, 'trial')} compared different doses of one type"
+        if direct
+        else "no trial compared different doses of one type"
+    )
+    verdict = "matters" if test["p_value"] < 1 - result.level else "is not shown to matter"
+    text = f"Among those who exercise the dose {verdict} ({p_text(test['p_value'])}; {basis})"
+    if result.shared != "step" or test["df_num"] != 1:
+        return f"{text}."
+    slope = result.summary().iloc[1]
+    unit = 60.0 if result.max_dose(result.agents[0]) > 60 else 1.0
+    low, high = sorted((unit * slope["ci_low"], unit * slope["ci_high"]))
+    digits = _digits(result)
+    return (
+        f"{text}: {number(unit * slope['estimate'], digits)} {unit_words(result.measure)} for "
+        f"{unit:g} {_label(result)} more ({result.level:.0%} CI {number(low, digits)} to "
+        f"{number(high, digits)})."
     )
 
 
@@ -118,10 +152,10 @@ def _between(result: DoseNetworkResult, at: float) -> str:
 
 
 def _all_alike(result: DoseNetworkResult, at: float) -> str:
-    row = result.predict(result.agents[0], [at]).iloc[0]
+    row = result.predict(result.studied_at(at)[0], [at]).iloc[0]
     return (
         "The types vary no more than chance would have it, so that one curve is estimated for all "
-        f"and their ranking says nothing: at {dose_text(at, at)} {_label(result)} the effect on "
+        f"and no type is first: at {dose_text(at, at)} {_label(result)} the effect on "
         f"{outcome_words(result.outcome)} is {_effect(result, row)}."
     )
 
@@ -133,7 +167,7 @@ def _effect(result: DoseNetworkResult, row: pd.Series) -> str:
 
 
 def _thin(result: DoseNetworkResult) -> str:
-    counts = result.counts().set_index("agent")["trials"].drop(result.reference, errors="ignore")
+    counts = result.counts().set_index("agent")["trials"].reindex(result.agents)
     single = int((counts == 1).sum())
     if not single:
         return ""
@@ -205,21 +239,26 @@ def published_doses_in_words(table: pd.DataFrame) -> str:
     """How our figures compare with the doses of Liang 2024."""
     if table.empty:
         return "Liang 2024 gives no dose for this outcome."
-    if table["estimate"].isna().all():
+    if table["curve"].isna().all():
         return "Our trials carry no curve in MET-minutes to set beside Liang 2024."
     parts = []
-    for row in table.dropna(subset=["estimate"]).itertuples():
-        beyond = ", beyond the doses studied" if row.extrapolated else ""
+    for row in table.dropna(subset=["curve"]).itertuples():
+        place = f"at its {row.what}, {number(row.dose, 0)}"
+        if row.extrapolated:
+            parts.append(
+                f"no estimate {place}, as none was studied beyond {number(row.largest, 0)}"
+            )
+            continue
         parts.append(
             f"{number(row.estimate, 2)} (95% CI {number(row.ci_low, 2)} to "
-            f"{number(row.ci_high, 2)}{beyond}) at its {row.what}, {number(row.dose, 0)}"
+            f"{number(row.ci_high, 2)}) {place}"
         )
     first, curve = table.iloc[0], table["curve"].dropna().iloc[0]
     return (
         f"Liang 2024 estimates {number(first['published'], 2)} standard deviations (95% CI "
         f"{number(first['published_low'], 2)} to {number(first['published_high'], 2)}) for all "
         f"exercise. All types together, on a {CURVE_WORDS.get(curve, f'{curve} curve')} in "
-        f"MET-minutes per week, our trials give {' and '.join(parts)} MET-minutes per week."
+        f"MET-minutes per week, our trials give {' and '.join(parts)}."
     )
 
 
@@ -263,11 +302,17 @@ class ByType:
 
     @property
     def middle(self) -> float:
-        """The median dose above zero of the arms; NaN without a result."""
+        """The dose at which most types were studied, nearest the arms' median; NaN without any."""
         if self.result is None:
             return np.nan
         doses = self.result.data.arms["dose"]
-        return float(doses[doses > 0].median())
+        doses = doses[doses > 0]
+        median = float(doses.median())
+        ranked = [
+            (-len(self.result.studied_at(dose)), abs(dose - median), dose)
+            for dose in sorted({*doses, median})
+        ]
+        return float(min(ranked)[2])
 
 
 def curves_by_type(
@@ -278,6 +323,7 @@ def curves_by_type(
     curve: str = "linear",
     shared: str | None = "exchangeable",
     reference: str = "inactive",
+    comparators: Comparators = "all",
     **options: Any,
 ) -> ByType:
     """The curves asked for, or the nearest that the trials carry.
@@ -288,22 +334,27 @@ def curves_by_type(
     Parameters
     ----------
     effects : Effects
-    dose, lump, curve, shared, reference
+    dose, lump, curve, shared, reference, comparators
         As for `dose_network`.
     **options
-        `method, lower_is_better, level` of `dose_network`.
+        `any_exercise, method, lower_is_better, level` of `dose_network`.
     """
-    own = {"dose": dose, "lump": lump, "reference": reference}
+    own = {"dose": dose, "lump": lump, "reference": reference, "comparators": comparators}
     try:
         part = connected_agents(effects, **own)
     except CannotEstimate as fault:
         return ByType(None, _sentence(fault))
-    tries = [(curve, shared), (curve, None), ("linear", shared), ("linear", None)]
-    tries.append(("linear", "exchangeable"))
+    step = bool(options.pop("any_exercise", False))
+    loose = "exchangeable" if shared == "step" else shared
+    tries = [(curve, shared, step), (curve, None, step), ("linear", shared, step)]
+    tries += [("constant", loose, False)] * step
+    tries += [("linear", loose, False), ("linear", None, False), ("linear", "exchangeable", False)]
     refused = ""
-    for shape, tied in dict.fromkeys(tries):
+    for shape, tied, stepped in dict.fromkeys(tries):
         try:
-            result = dose_network(part, curve=shape, shared=tied, **own, **options)
+            result = dose_network(
+                part, curve=shape, shared=tied, any_exercise=stepped, **own, **options
+            )
         except CannotEstimate as fault:
             refused = refused or _sentence(fault)
             continue
@@ -342,12 +393,13 @@ def by_sharing(
             continue
         every = dict(lump) | {agent: TOGETHER for agent in found.result.agents}
         every |= {name: TOGETHER for name, new in lump.items() if new in found.result.agents}
-        if not found.note:
-            table = found.result.rank_at(found.middle if at is None else at).summary()
+        dose_at = found.middle if at is None else at
+        if not found.note and found.result.studied_at(dose_at):
+            table = found.result.rank_at(dose_at).summary()
             table = table.drop(index=found.result.reference).reset_index()
             frames.append(table.assign(sharing=words, trials=found.result.n_trials))
     one = curves_by_type(effects, dose, lump=every, shared=None, **options)
-    if one.result is not None and every:
+    if one.result is not None and every and one.result.studied_at(one.middle if at is None else at):
         row = one.result.predict(TOGETHER, [one.middle if at is None else at])
         frames.append(row.assign(agent=TOGETHER, sharing="one curve", trials=one.result.n_trials))
     columns = ["sharing", "agent", "trials", "estimate", "ci_low", "ci_high"]
@@ -375,33 +427,35 @@ def by_lumping(
     Returns
     -------
     DataFrame
-        A row a lumping: `lumping, agents, trials, tau, best, estimate, ci_low, ci_high` of the
-        type ranked first at this dose.
+        A row a lumping: `lumping, agents, studied, trials, tau, best, estimate, ci_low, ci_high`
+        of the type ranked first among those `studied` at this dose; "no type" where they do not
+        differ.
     """
     extra = options.pop("extra", None)
     rows = []
     for name in names:
         found = curves_by_type(effects, dose, lump=lumping(name, extra), **options)
-        if found.result is None:
+        dose_at = found.middle if at is None else at
+        if found.result is None or not found.result.studied_at(dose_at):
             rows.append({"lumping": name})
             continue
-        ranked = (
-            found.result.rank_at(found.middle if at is None else at)
-            .summary()
-            .drop(index=found.result.reference)
-        )
+        equal = found.result.rank_at(dose_at)
+        ranked = equal.summary().drop(index=found.result.reference)
         best = ranked.iloc[0]
+        alike = _spread(found.result, dose_at) < 0.5 * 10 ** -_digits(found.result)
         rows.append(
             {
                 "lumping": name,
                 "agents": len(found.result.agents),
                 "trials": found.result.n_trials,
                 "tau": found.result.tau,
-                "best": best.name,
+                "studied": len(ranked),
+                "best": "no type" if alike else best.name,
                 **best[["estimate", "ci_low", "ci_high"]],
             }
         )
-    columns = ["lumping", "agents", "trials", "tau", "best", "estimate", "ci_low", "ci_high"]
+    columns = ["lumping", "agents", "studied", "trials", "tau", "best", "estimate"]
+    columns += ["ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -423,7 +477,7 @@ def beside_published(
     -------
     DataFrame
         `review, comparison, published, published_low, published_high, agent, trials, estimate,
-        ci_low, ci_high, extrapolated`; ours is missing where no trial has the type.
+        ci_low, ci_high`; ours is missing where no trial has the type around this dose.
     """
     extra = options.pop("extra", None)
     families = lumping("families", extra)
@@ -449,17 +503,18 @@ def beside_published(
         }
         lines.append(line | (ours[agents.pop()] if len(agents) == 1 else {}))
     columns = "review comparison published published_low published_high agent trials estimate"
-    table = pd.DataFrame(lines, columns=[*columns.split(), "ci_low", "ci_high", "extrapolated"])
+    table = pd.DataFrame(lines, columns=[*columns.split(), "ci_low", "ci_high"])
     return table.sort_values("published", ignore_index=True)
 
 
 def _ours(result: DoseNetworkResult, at: float) -> dict[str, dict[str, Any]]:
+    if not result.studied_at(at):
+        return {}
     trials = result.counts().set_index("agent")["trials"]
-    table = result.rank_at(at).summary()
-    kept = table[["estimate", "ci_low", "ci_high", "extrapolated"]]
+    kept = result.rank_at(at).summary()[["estimate", "ci_low", "ci_high"]]
     return {
         agent: {"agent": agent, "trials": int(trials[agent]), **kept.loc[agent]}
-        for agent in result.agents
+        for agent in result.studied_at(at)
     }
 
 
@@ -478,7 +533,8 @@ def beside_published_doses(effects: Effects, **options: Any) -> pd.DataFrame:
     -------
     DataFrame
         `what, dose, published, published_low, published_high, curve, estimate, ci_low, ci_high,
-        extrapolated`; the published effect is that of all exercise, at no stated dose.
+        largest, extrapolated`; the published effect is that of all exercise, at no stated dose.
+        Ours is missing beyond the `largest` dose that our trials studied.
     """
     lump = lumping("exercise", options.pop("extra", None))
     found = curves_by_type(
@@ -497,9 +553,12 @@ def beside_published_doses(effects: Effects, **options: Any) -> pd.DataFrame:
             line = {"what": what, "dose": dose, "published": row.estimate}
             line |= {"published_low": row.ci_low, "published_high": row.ci_high}
             if found.result is not None and np.isfinite(dose):
-                own = found.result.predict(TOGETHER, [dose]).iloc[0]
+                own = found.result.predict(TOGETHER, [dose], extrapolate=True).iloc[0]
                 line["curve"] = found.result.curves[TOGETHER].name
-                line |= own[["estimate", "ci_low", "ci_high", "extrapolated"]].to_dict()
+                line["largest"] = found.result.max_dose(TOGETHER)
+                line["extrapolated"] = bool(own["extrapolated"])
+                if not own["extrapolated"]:
+                    line |= own[["estimate", "ci_low", "ci_high"]].to_dict()
             lines.append(line)
     columns = "what dose published published_low published_high curve estimate ci_low ci_high"
-    return pd.DataFrame(lines, columns=[*columns.split(), "extrapolated"])
+    return pd.DataFrame(lines, columns=[*columns.split(), "largest", "extrapolated"])

@@ -21,6 +21,7 @@ from backpain_analysis.figures.funnel_plot import funnel
 from backpain_analysis.figures.gosh_plot import gosh
 from backpain_analysis.figures.multiverse_plot import multiverse
 from backpain_analysis.figures.network_plots import (
+    comparison_forest,
     league,
     net_heat,
     network_forest,
@@ -28,6 +29,7 @@ from backpain_analysis.figures.network_plots import (
     network_graph,
     node_split,
     ranking,
+    transitivity,
 )
 from backpain_analysis.figures.people_plots import (
     dose_effects,
@@ -57,6 +59,7 @@ __all__ = [
     "baujat",
     "bubble",
     "claims",
+    "comparison_forest",
     "cumulative",
     "dose_effects",
     "dose_fields_known",
@@ -93,6 +96,7 @@ __all__ = [
     "summary_forest",
     "time_course",
     "tipping_point",
+    "transitivity",
     "trial_responders",
     "trial_sizes",
     "trials_by_type_and_year",

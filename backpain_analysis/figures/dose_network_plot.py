@@ -53,14 +53,16 @@ def dose_network(
     mcid: float | None = None,
     dose_label: str | None = None,
     effect_label: str | None = None,
+    extrapolate: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the curves of several agents on one pair of axes.
 
     Lines: mean effects against the reference; bands: their confidence intervals (of up to four
-    agents); dots: beyond the largest dose the agent was studied at. Circles: contrasts of trials
-    at the dose of the arm, their area proportional to `1/vi`; hollow where the other arm had a
-    dose too, at the contrast plus that arm's curve, so that such a contrast stands at both doses.
+    agents); dots, where asked for: beyond the largest dose the agent was studied at. Circles:
+    contrasts of trials at the dose of the arm, their area proportional to `1/vi`; hollow where the
+    other arm was another treatment, at the contrast plus the mean effect of that one, so that a
+    contrast of two doses stands at both.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def dose_network(
         Minimal clinically important difference (its size): a line on the side of benefit.
     dose_label, effect_label : str, optional
         Of the axes.
+    extrapolate : bool
+        Draw every curve, dotted, up to the largest dose of any agent.
     ax : Axes, optional
         By default on a new figure.
 
@@ -90,7 +94,8 @@ def dose_network(
         ax = new_axes(WIDTH, 4.7) if ax is None else ax
         for agent in shown:
             band = len(shown) <= MOST_BANDS
-            _draw_curve(ax, result, agent, colours[agent], largest, band=band)
+            end = largest if extrapolate else result.max_dose(agent)
+            _draw_curve(ax, result, agent, colours[agent], end, band=band)
             _draw_points(ax, result, agent, colours[agent])
         _finish(ax, result, shown, largest, mcid)
         ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
@@ -100,7 +105,7 @@ def dose_network(
             for a in shown
         ]
         ax.legend(
-            handles=[*entries, *_keys(result, shown, mcid)],
+            handles=[*entries, *_keys(result, shown, mcid, extrapolate=extrapolate)],
             loc="upper left",
             bbox_to_anchor=(0, -0.14),
             ncols=3,
@@ -120,7 +125,7 @@ def dose_network_panels(
 ) -> Figure:
     """Draw one panel an agent, as `dose_network`, with the other curves in grey behind it.
 
-    Dashes: the prediction interval of a new trial.
+    Dashes: the prediction interval of a new trial, at the doses that the agent was studied at.
 
     Parameters
     ----------
@@ -144,7 +149,7 @@ def dose_network_panels(
                 if other != agent:
                     curve = result.predict(other, np.linspace(0, result.max_dose(other), GRID))
                     ax.plot(curve["dose"], curve["estimate"], color=FAINT, lw=1.2, gid="other")
-            _draw_curve(ax, result, agent, colours[agent], largest, prediction=True)
+            _draw_curve(ax, result, agent, colours[agent], result.max_dose(agent), prediction=True)
             _draw_points(ax, result, agent, colours[agent])
             ax.set_title(exercise_label(agent))
         for place, ax in enumerate(grid.flat):
@@ -167,18 +172,13 @@ def contrast_points(result: DoseNetworkResult, agent: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `trial_id, dose, effect, variance, hollow`: hollow where the other arm had a dose too, to
-        whose mean effect the contrast is added.
+        `trial_id, dose, effect, variance, hollow`: hollow where the other arm was no reference,
+        to whose mean effect the contrast is added.
     """
     network, nodes = result.data.network, result.data.nodes
-    effect = np.array(
-        [
-            result.mean(name, [dose])[0] if dose > 0 else 0.0
-            for name, dose in nodes.itertuples(index=False)
-        ]
-    )
+    effect = result.effects_of_nodes()
     mine = (nodes["agent"] == agent).to_numpy() & (nodes["dose"] > 0).to_numpy()
-    dosed = (nodes["dose"] > 0).to_numpy()
+    dosed = ~(nodes["dose"] == 0).to_numpy()
     doses = nodes["dose"].to_numpy()
     variance = _variances(result)
     sides = []
@@ -233,14 +233,18 @@ def _draw_curve(
     if band:
         limits = curve["dose"], curve["ci_low"], curve["ci_high"]
         ax.fill_between(*limits, color=colour, alpha=0.16, lw=0, gid="band")
-    if prediction and np.isfinite(curve["pi_low"]).any():
+    there = result.predict(agent, [own])
+    if prediction and np.isfinite(there["pi_low"]).any():
         for limit in ("pi_low", "pi_high"):
-            ax.plot(
-                curve["dose"][1:], curve[limit][1:], color=colour, lw=0.8, ls=(0, (4, 3)), gid="pi"
-            )
+            ends = [result.min_dose(agent), own]
+            if ends[0] == own:
+                ax.plot(ends, list(there[limit]) * 2, marker="_", color=colour, ms=8, gid="pi")
+                continue
+            inside = curve[curve["dose"] >= ends[0]]
+            ax.plot(inside["dose"], inside[limit], color=colour, lw=0.8, ls=(0, (4, 3)), gid="pi")
     ax.plot(curve["dose"], curve["estimate"], color=colour, lw=1.9, zorder=3, gid="curve")
     if largest > own:
-        beyond = result.predict(agent, np.linspace(own, largest, GRID))
+        beyond = result.predict(agent, np.linspace(own, largest, GRID), extrapolate=True)
         style = {"color": colour, "lw": 1.4, "ls": (0, (1, 2)), "alpha": 0.8}
         ax.plot(beyond["dose"], beyond["estimate"], zorder=2.5, gid="extrapolated", **style)
 
@@ -258,6 +262,7 @@ def _draw_points(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -
             linewidths=1.2 if hollow else 0.6,
             alpha=0.85,
             zorder=4,
+            clip_on=False,
             gid="contrast-hollow" if hollow else "contrast",
         )
 
@@ -283,7 +288,8 @@ def _heights(
     result: DoseNetworkResult, shown: list[str], threshold: float | None
 ) -> tuple[float, float]:
     """Limits that hold all points and curves, and half as much again of the intervals."""
-    values, limits = [0.0, *([] if threshold is None else [threshold])], []
+    values: list[float] = [0.0, *([] if threshold is None else [threshold])]
+    limits: list[float] = []
     for agent in shown:
         curve = result.predict(agent, np.linspace(0, result.max_dose(agent), 21))
         values += [*curve["estimate"], *contrast_points(result, agent)["effect"]]
@@ -296,7 +302,11 @@ def _heights(
 
 
 def _keys(
-    result: DoseNetworkResult, shown: list[str], mcid: float | None, prediction: bool = False
+    result: DoseNetworkResult,
+    shown: list[str],
+    mcid: float | None,
+    prediction: bool = False,
+    extrapolate: bool = False,
 ) -> list[Line2D | Patch]:
     """What lines and circles mean, whatever the agent; only what is drawn."""
     level, largest = f"{result.level:.0%}", max(result.max_dose(agent) for agent in shown)
@@ -307,12 +317,12 @@ def _keys(
         keys.append(Patch(color=FAINT, label=f"{level} confidence interval"))
     if prediction and np.isfinite(result.predict(shown[0])["pi_low"]).any():
         keys.append(_line(f"{level} prediction interval", MUTED, 0.8, (4, 3)))
-    if any(result.max_dose(agent) < largest for agent in shown):
+    if extrapolate and any(result.max_dose(agent) < largest for agent in shown):
         keys.append(_line("Beyond the doses studied", MUTED, 1.4, (1, 2)))
     if not hollow.all():
         keys.append(Line2D([], [], label="Trial, against no dose", **circle))
     if hollow.any():
-        keys.append(Line2D([], [], label="Trial, against another dose", mfc="none", **circle))
+        keys.append(Line2D([], [], label="Trial, against another treatment", mfc="none", **circle))
     if mcid is not None:
         keys.append(_line(f"MCID, {tick_text(abs(mcid))}", TARGET, 0.9, (4, 3)))
     return keys

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy import special
 
@@ -26,7 +29,14 @@ from backpain_analysis.figures.style import (
     new_axes,
 )
 from backpain_analysis.models.results import quantile
-from backpain_analysis.words import exercise_label, shortened, tick_text
+from backpain_analysis.words import (
+    effect_digits,
+    exercise_label,
+    number,
+    p_text,
+    shortened,
+    tick_text,
+)
 
 if TYPE_CHECKING:
     from backpain_analysis.models.network.funnel import ComparisonAdjustedFunnel
@@ -223,24 +233,35 @@ BETTER_WORSE = LinearSegmentedColormap.from_list("better", ["#0072b2", "#ffffff"
 PALEST = 0.6
 """How strong the strongest colour is: the text must stay readable."""
 
-LONGEST = 18
+LONGEST = 24
 
-CELL, FONT = 0.84, 6.4
-"""Width of a cell in inches, and size of its text in points."""
+CELL, FONT, MANY = 0.84, 6.4, 9
+"""Width of a cell in inches, size of its text in points; from so many treatments on cells hold the
+estimate alone."""
 
 
-def league(result: NetworkResult, *, digits: int = 1, ax: Axes | None = None) -> Axes:
+def league(
+    result: NetworkResult,
+    *,
+    digits: int | None = None,
+    mcid: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """League table: the better-ranked treatment minus the other, the best-ranked first.
 
     Below the diagonal the whole network (column minus row), above it the direct evidence alone
-    (row minus column). Cells are coloured where the interval leaves out zero: blue where the
-    better-ranked one is better, orange where direct evidence says the opposite.
+    (row minus column), blank where there is none. Colour: the estimate against the smallest
+    difference that matters, blue where the better-ranked one is better, orange where direct
+    evidence says the opposite; bold: the interval leaves out no difference. Tables of ten
+    treatments or more show estimates without their intervals, in one triangle.
 
     Parameters
     ----------
     result : NetworkResult
-    digits : int
-        Decimals.
+    digits : int, optional
+        Decimals; by default one for points, two for other measures.
+    mcid : float, optional
+        Its size has the strongest colour; by default the largest estimate has.
     ax : Axes, optional
         By default on a new figure.
 
@@ -248,49 +269,217 @@ def league(result: NetworkResult, *, digits: int = 1, ax: Axes | None = None) ->
     -------
     Axes
     """
+    digits = effect_digits(result.measure) if digits is None else digits
     order = list(result.p_scores().index)
-    size = len(order)
+    size, many = len(order), len(order) > MANY
     whole = result.differences().set_index(["treatment", "versus"])
     direct = result.direct().set_index(["treatment", "versus"])
-    strongest = float(whole["estimate"].abs().max())
-    benefit = -1.0 if result.lower_is_better else 1.0
-    font = FONT if size > 7 else 1.2 * FONT
+    strongest = float(whole["estimate"].abs().max()) if mcid is None else abs(mcid)
+    height = 0.36 * size + 1.5 if many else 0.5 * CELL * size + 0.6
+    font = 7.2 if many else FONT if size > 7 else 1.2 * FONT
     with figure_style():
-        ax = new_axes(max(WIDTH, CELL * size), 0.5 * CELL * size + 0.6) if ax is None else ax
+        ax = new_axes(WIDTH if many else max(WIDTH, CELL * size), height) if ax is None else ax
         for i, row in enumerate(order):
             for j, column in enumerate(order):
-                if i == j:
-                    _draw_name(ax, row, i, font)
+                if i == j or (many and j > i):
                     continue
                 source, pair = (whole, (column, row)) if i > j else (direct, (row, column))
                 if pair not in source.index:
                     continue
                 cell = source.loc[pair]
-                clear = cell["ci_low"] * cell["ci_high"] > 0
-                shade = PALEST * benefit * cell["estimate"] / strongest if clear else 0.0
-                colour = BETTER_WORSE(0.5 - 0.5 * float(np.clip(shade, -1, 1)))
+                shade = PALEST * result.benefit * cell["estimate"] / strongest
+                colour = BETTER_WORSE(0.5 - 0.5 * float(np.clip(shade, -PALEST, PALEST)))
                 ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fc=colour, ec="white", lw=1.2))
-                _draw_cell(ax, i, j, cell, digits, font)
+                _draw_cell(ax, i, j, cell, digits, font, many, result.data.is_ratio)
+            if not many:
+                _draw_name(ax, row, i, font)
         ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-        ax.set_xlabel("Below the diagonal: whole network · above: direct evidence alone")
-        ax.tick_params(length=0, labelbottom=False, labelleft=False)
+        if many:
+            _name_axes(ax, order)
+        else:
+            ax.set_xlabel("Below the diagonal: whole network · above: direct evidence alone")
+            ax.tick_params(length=0, labelbottom=False, labelleft=False)
         ax.spines[:].set_visible(False)
     return ax
+
+
+def _name_axes(ax: Axes, order: list[str]) -> None:
+    """Rows named on the left, columns at the foot of their cells, slanted."""
+    names = [_wrapped(name) for name in order]
+    last = len(order) - 1
+    ax.set_yticks(range(1, last + 1), names[1:], fontsize=7)
+    ax.set_xticks(range(last), names[:-1], fontsize=7, rotation=40, ha="right")
+    ax.tick_params(length=0, pad=2)
+    ax.set_ylim(last + 0.5, 0.5)
+    ax.set_xlim(-0.5, last - 0.5)
+    ax.text(
+        0.99,
+        0.98,
+        "Column minus row, whole network\n"
+        "bold: the interval leaves out no difference\nblue: the column is better",
+        transform=ax.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color=MUTED,
+    )
+
+
+def _wrapped(name: str) -> str:
+    return "\n".join(textwrap.wrap(shortened(exercise_label(name), LONGEST), 13))
 
 
 def _draw_name(ax: Axes, name: str, place: int, font: float) -> None:
     box = Rectangle((place - 0.5, place - 0.5), 1, 1, fc="#ececec", ec="white", lw=1.2)
     ax.add_patch(box)
-    words = shortened(exercise_label(name), LONGEST).replace(" / ", " /\n")
-    text = words.replace(" ", "\n", 1) if len(words) > 9 and "\n" not in words else words
+    text = _wrapped(name)
     ax.text(place, place, text, ha="center", va="center", fontsize=font, fontweight="bold")
 
 
-def _draw_cell(ax: Axes, row: int, column: int, cell: pd.Series, digits: int, font: float) -> None:
-    centre = f"{cell['estimate']:.{digits}f}".replace("-", "−")
-    interval = f"{cell['ci_low']:.{digits}f} to {cell['ci_high']:.{digits}f}".replace("-", "−")
-    ax.text(column, row - 0.13, centre, ha="center", va="center", fontsize=font, color=INK)
-    ax.text(column, row + 0.22, interval, ha="center", va="center", fontsize=0.86 * font, color=INK)
+def _draw_cell(
+    ax: Axes,
+    row: int,
+    column: int,
+    cell: pd.Series,
+    digits: int,
+    font: float,
+    alone: bool,
+    ratio: bool,
+) -> None:
+    values = cell[["estimate", "ci_low", "ci_high"]].to_numpy(dtype=float)
+    clear = values[1] * values[2] > 0
+    middle, low, high = (number(value, digits) for value in (np.exp(values) if ratio else values))
+    weight = "bold" if clear else "normal"
+    style = {"ha": "center", "va": "center", "color": INK}
+    shift = 0.0 if alone else 0.13
+    ax.text(column, row - shift, middle, fontsize=font, fontweight=weight, **style)
+    if not alone:
+        ax.text(column, row + 0.22, f"{low} to {high}", fontsize=0.86 * font, **style)
+
+
+def comparison_forest(
+    result: NetworkResult,
+    *,
+    reference: str | None = None,
+    mcid: float | None = None,
+    xlabel: str = "Difference",
+    ax: Axes | None = None,
+) -> Axes:
+    """Each treatment against one: direct, indirect and network estimate, with prediction interval.
+
+    Parameters
+    ----------
+    result : NetworkResult
+    reference : str, optional
+        By default the reference of the fit.
+    mcid : float, optional
+        Minimal clinically important difference (its size): a line on the side of benefit.
+    xlabel : str
+    ax : Axes, optional
+        With room for text on both sides; by default on a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    against = result.reference if reference is None else reference
+    effects = result.effects(against)
+    split = result.node_split().table
+    critical = quantile(result.level, np.inf)
+    rows: list[tuple[str, str, float, float, str, float]] = []
+    for name, row in effects.iterrows():
+        pair = split[split[["treatment", "versus"]].isin([name, against]).all(axis=1)].iloc[0]
+        sign = 1.0 if pair["treatment"] == name else -1.0
+        own = []
+        for kind in ("direct", "indirect"):
+            if np.isfinite(pair[kind]) and np.isfinite(pair[f"{kind}_se"]):
+                words = f"direct ({int(pair['trials'])})" if kind == "direct" else "indirect"
+                half = critical * pair[f"{kind}_se"]
+                own.append((str(name), words, sign * pair[kind], half, kind, pair["p_value"]))
+        half = (row["ci_high"] - row["ci_low"]) / 2
+        both = own if len(own) == 2 else []
+        only = "network" if len(own) == 2 else f"{own[0][1]} = network"
+        rows += [*both, (str(name), only, row["estimate"], half, "network", np.nan)]
+    lines = len(rows)
+    names: list[Cell | None] = [None] * lines
+    kinds, values = [], []
+    with figure_style():
+        ax = new_axes(WIDTH, 1.1 + LINE_HEIGHT * lines) if ax is None else ax
+        ax.axvline(0, color=INK, lw=0.7)
+        if mcid is not None:
+            at = result.benefit * abs(mcid)
+            ax.axvline(at, color=TARGET, lw=0.9, ls=(0, (4, 3)), gid="mcid")
+        before = ""
+        for line, (name, words, estimate, half, kind, p) in enumerate(rows):
+            if name != before:
+                names[line] = Cell(shortened(exercise_label(name), 26), bold=True)
+            elif np.isfinite(p):
+                names[line] = Cell(p_text(p), muted=True)
+            before = name
+            if kind == "network" and np.isfinite(effects.loc[name, "pi_low"]):
+                limits = effects.loc[name, ["pi_low", "pi_high"]]
+                ax.plot(limits, [line, line], color=BAND, lw=4, solid_capstyle="butt", gid="pi")
+            colour = KINDS[kind]
+            ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
+            ax.plot(estimate, line, "D" if kind == "network" else "o", color=colour, ms=4.5)
+            kinds.append(Cell(words, muted=kind != "network"))
+            values.append(Cell(_interval(estimate, half), muted=kind != "network"))
+        ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel)
+        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        left = [Column("", names, "left"), Column("Evidence", kinds, "left")]
+        draw_columns(ax, left, [Column(f"Estimate [{result.level:.0%} CI]", values)], -0.75)
+    return ax
+
+
+MOST_COMPARISONS = 12
+
+
+def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """What may modify effects: a point a trial, a row a comparison, a panel a characteristic.
+
+    Parameters
+    ----------
+    found : DataFrame
+        `comparison` ("a : b"), `trial_id` and a column a characteristic.
+    labels : mapping
+        Of these columns to what a reader calls them; those without any value are left out.
+
+    Returns
+    -------
+    Figure
+    """
+    shown = [name for name in labels if found[name].notna().any()]
+    counts = found["comparison"].value_counts()
+    order = list(counts.index[:MOST_COMPARISONS])
+    columns = min(3, len(shown))
+    lines = -(-len(shown) // columns)
+    with figure_style():
+        size = (WIDTH, lines * (0.9 + 0.2 * len(order)))
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for place, ax in enumerate(grid.flat):
+            if place >= len(shown):
+                ax.remove()
+                continue
+            name = shown[place]
+            for row, comparison in enumerate(order):
+                values = found.loc[found["comparison"] == comparison, name].dropna()
+                ax.plot(values, np.full(len(values), row), "o", color=ACCENT, ms=4, alpha=0.6)
+                if len(values):
+                    ax.plot(values.median(), row, "|", color=INK, ms=11, gid="median")
+            middle = found[name].median()
+            ax.axvline(middle, color=FAINT, lw=1, zorder=0)
+            ax.set_title(labels[name], fontsize=8)
+            ax.set_ylim(len(order) - 0.5, -0.5)
+            names = [
+                " – ".join(shortened(exercise_label(part), 18) for part in pair.split(" : "))
+                for pair in order
+            ]
+            ax.set_yticks(range(len(order)), names, fontsize=6.5)
+            ax.tick_params(axis="x", labelsize=7)
+    return figure
 
 
 ROW_HEIGHT = 0.26
@@ -385,11 +574,11 @@ def node_split(
     with figure_style():
         ax = new_axes(WIDTH, 0.9 + LINE_HEIGHT * lines) if ax is None else ax
         ax.axvline(0, color=INK, lw=0.7)
-        for number, row in table.iterrows():
+        for place, row in table.iterrows():
             first, second = exercise_label(row["treatment"]), exercise_label(row["versus"])
-            names[4 * number] = Cell(f"{first} – {second}", bold=True)
-            names[4 * number + 1] = Cell(f"P = {row['p_value']:.2g}", muted=True)
-            for line, (kind, colour) in enumerate(KINDS.items(), start=4 * number):
+            names[4 * place] = Cell(f"{first} – {second}", bold=True)
+            names[4 * place + 1] = Cell(p_text(row["p_value"]), muted=True)
+            for line, (kind, colour) in enumerate(KINDS.items(), start=4 * place):
                 estimate, half = row[kind], critical * row[f"{kind}_se"]
                 ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
                 ax.plot(estimate, line, "o" if kind != "network" else "D", color=colour, ms=4.5)
@@ -409,8 +598,8 @@ def _words(kind: str, row: pd.Series) -> str:
 
 
 def _interval(estimate: float, half: float) -> str:
-    text = f"{estimate:.1f} [{estimate - half:.1f} to {estimate + half:.1f}]"
-    return text.replace("-", "−")
+    low, high = number(estimate - half), number(estimate + half)
+    return f"{number(estimate)} [{low} to {high}]"
 
 
 GREY = "#9a9a9a"
@@ -433,7 +622,7 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
     """
-    names = [_name(design) for design in heat.heat.index]
+    names = [" : ".join(map(exercise_label, design)) for design in heat.designs]
     size = len(names)
     bound = max(float(heat.heat.abs().to_numpy().max()), 1e-9)
     with figure_style():
@@ -451,7 +640,3 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
         bar.set_label("Fall in inconsistency (Q)")
         bar.outline.set_visible(False)
     return ax
-
-
-def _name(design: str) -> str:
-    return " : ".join(exercise_label(part) for part in design.split(":"))

@@ -42,9 +42,9 @@ def agents(result: DoseNetworkResult, *, title: str) -> Table:
             "Type": exercise_label(row.agent),
             "Trials": row.trials,
             "Arms": row.arms,
-            "Participants": row.participants,
-            f"{label}, lowest": dose_text(row.lowest, largest),
-            "highest": dose_text(row.highest, largest),
+            "Participants": number(row.participants, 0) if row.participants else MISSING,
+            f"{label}, lowest": _bound(row.lowest, largest),
+            "highest": _bound(row.highest, largest),
         }
         for row in result.counts().itertuples()
     ]
@@ -59,9 +59,22 @@ def equal_dose(equal: EqualDose, *, measure: str = "MD", title: str) -> Table:
             f"{measure} [{equal.level:.0%} CI]": _interval(row, measure),
             "P-score": number(row["p_score"], 2),
             "Ranks first": f"{row['best']:.0%}",
-            "Studied up to this dose": "no" if row["extrapolated"] else "yes",
         }
         for agent, row in equal.summary().drop(index=equal.reference).iterrows()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def comparators(result: DoseNetworkResult, *, measure: str = "MD", title: str) -> Table:
+    """Treatments without a dose against the reference."""
+    trials = result.counts().set_index("agent")["trials"]
+    rows = [
+        {
+            "Treatment": exercise_label(str(name)),
+            "Trials": int(trials[name]),
+            f"{measure} [{result.level:.0%} CI]": _interval(row, measure),
+        }
+        for name, row in result.comparators_table().iterrows()
     ]
     return table(pd.DataFrame(rows), title=title)
 
@@ -136,7 +149,10 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Types": int(row["agents"]) if fitted else MISSING,
                 "Trials": int(row["trials"]) if fitted else MISSING,
                 "τ": number(row["tau"], effect_digits(measure)) if fitted else MISSING,
-                "First at this dose": exercise_label(row["best"]) if fitted else "no curve",
+                "Best estimate at this dose": exercise_label(row["best"])
+                if fitted
+                else "not studied",
+                "among": f"{int(row['studied'])} types" if fitted else MISSING,
                 f"{measure} [95% CI]": _interval(row, measure) if fitted else MISSING,
             }
         )
@@ -172,3 +188,7 @@ def _dose(dose: DoseEstimate) -> str:
     low = "0" if dose.ci_low == 0 else dose_text(dose.ci_low, dose.high)
     high = dose_text(dose.ci_high, dose.high) if np.isfinite(dose.ci_high) else "no limit"
     return f"{dose_text(dose.estimate, dose.high)} [{low} to {high}]"
+
+
+def _bound(dose: float, largest: float) -> str:
+    return dose_text(dose, largest) if math.isfinite(dose) else "none"

@@ -1,7 +1,8 @@
 """Dose-response curves: how a dose becomes columns of the model matrix.
 
 A curve is fitted to differences from a reference dose, so no curve has an intercept; the columns
-of a contrast are `basis(dose) - basis(reference dose)`.
+of a contrast are `basis(dose) - basis(reference dose)`. Curves with a step tell exercising at all
+apart from the dose: see `AnyExercise`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations_with_replacement
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from scipy import optimize
 
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.shaped import Emax, EstimatedBreak, Hill
 
 QUANTILES = {
     3: (0.10, 0.50, 0.90),
@@ -24,10 +25,16 @@ QUANTILES = {
 """Knot positions of Harrell 2015 (Regression Modeling Strategies, 2nd ed., table 2.3)."""
 
 
+Height = Callable[[Any], float]
+"""Log-likelihood of the model with a given curve."""
+
+
 class Curve(Protocol):
     """What the dose-response model asks of a curve."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the curve is called."""
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -48,7 +55,7 @@ class Curve(Protocol):
     def n_estimated(self) -> int:
         """How many parameters besides the linear coefficients were found by likelihood."""
 
-    def settle(self, height: Callable[[Curve], float], doses: np.ndarray) -> Curve:
+    def settle(self, height: Height, doses: np.ndarray) -> Curve:
         """The curve with its shape found: that of the highest `height` (log-likelihood)."""
 
     def basis(self, doses: np.ndarray) -> np.ndarray:
@@ -63,15 +70,23 @@ class LinearInParameters:
 
     shape_terms: ClassVar[tuple[str, ...]] = ()
     shape: ClassVar[tuple[float, ...]] = ()
-    n_estimated: ClassVar[int] = 0
+
+    @property
+    def n_estimated(self) -> int:
+        """None of the parameters is found by likelihood but the linear coefficients."""
+        return 0
 
     def prepare(self, doses: np.ndarray) -> Self:
         """These curves take nothing from the data."""
         return self
 
-    def settle(self, height: Callable[[Self], float], doses: np.ndarray) -> Self:
+    def settle(self, height: Height, doses: np.ndarray) -> Self:
         """There is nothing to settle."""
         return self
+
+    def basis(self, doses: np.ndarray) -> np.ndarray:
+        """Columns at `doses`, shape (n, number of terms)."""
+        raise NotImplementedError
 
     def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """The basis itself."""
@@ -90,6 +105,129 @@ class Linear(LinearInParameters):
 
     def basis(self, doses: np.ndarray) -> np.ndarray:
         return np.asarray(doses, dtype=float)[:, None]
+
+
+ANY = "any exercise"
+"""Name of the coefficient of exercising at all."""
+
+
+@dataclass(frozen=True)
+class Constant(LinearInParameters):
+    """The same effect at every dose above zero: exercise against none, whatever the dose."""
+
+    name: str = "constant"
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        return (ANY,)
+
+    def prepare(self, doses: np.ndarray) -> Constant:
+        """Check that some arm had no dose.
+
+        Raises
+        ------
+        CannotEstimate
+            If none had.
+        """
+        _check_step(doses)
+        return self
+
+    def basis(self, doses: np.ndarray) -> np.ndarray:
+        return (np.asarray(doses, dtype=float) > 0).astype(float)[:, None]
+
+
+def _check_step(doses: np.ndarray) -> None:
+    doses = np.asarray(doses, dtype=float)
+    if doses.ndim > 1:
+        raise ValueError("a step is for one dose: a surface has two.")
+    if not (doses == 0).any() or not (doses > 0).any():
+        raise CannotEstimate(
+            "no arm without a dose is compared with one that has a dose, so the effect of any "
+            "exercise is not to be had"
+        )
+
+
+@dataclass(frozen=True)
+class AnyExercise:
+    """A step at the first dose above zero, and a curve of what dose adds around a typical dose.
+
+    `1(d > 0) [b0 + g(d) - g(typical)]`: b0 is the effect of the typical dose against none, g what
+    dose adds or takes away among those who exercise. A curve without the step must pass through
+    zero at no dose, so that its slope mixes the effect of exercising at all with that of dose.
+
+    Attributes
+    ----------
+    among : Curve
+        The curve g.
+    typical : float, optional
+        None takes the median dose of the arms with a dose above zero.
+    """
+
+    among: Curve
+    typical: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"step + {self.among.name}"
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        return (ANY, *self.among.terms)
+
+    @property
+    def shape_terms(self) -> tuple[str, ...]:
+        return self.among.shape_terms
+
+    @property
+    def shape(self) -> tuple[float, ...]:
+        return self.among.shape
+
+    @property
+    def n_estimated(self) -> int:
+        return self.among.n_estimated
+
+    def prepare(self, doses: np.ndarray) -> AnyExercise:
+        """Take the typical dose, and what the inner curve needs, from the doses above zero.
+
+        Raises
+        ------
+        CannotEstimate
+            If no arm, or every arm, has dose zero, or those above zero are all equal.
+        """
+        _check_step(doses)
+        above = doses[doses > 0]
+        if len(np.unique(above)) < 2:
+            raise CannotEstimate(
+                f"all arms with a dose above zero had the same, {above[0]:g}",
+                "curve='constant' gives its effect",
+            )
+        typical = float(np.median(above)) if self.typical is None else self.typical
+        return replace(self, among=self.among.prepare(above), typical=typical)
+
+    def settle(self, height: Height, doses: np.ndarray) -> AnyExercise:
+        """The curve with the shape of its inner curve found."""
+
+        def inner(among: Curve) -> float:
+            return height(replace(self, among=among))
+
+        return replace(self, among=self.among.settle(inner, doses[doses > 0]))
+
+    def basis(self, doses: np.ndarray) -> np.ndarray:
+        return self._around(self.among.basis, doses)
+
+    def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        return self._around(
+            lambda d: self.among.gradient(d, np.asarray(coefficients)[1:]),
+            doses,
+        )
+
+    def _around(self, columns: Callable[[np.ndarray], np.ndarray], doses: np.ndarray) -> np.ndarray:
+        """The step, then the columns minus those of the typical dose, all zero at dose zero."""
+        d = np.asarray(doses, dtype=float)
+        on = d > 0
+        middle = np.array([self.typical], dtype=float)
+        inner = columns(np.where(on, d, middle)) - columns(middle)
+        return np.column_stack([on.astype(float), inner])
 
 
 @dataclass(frozen=True)
@@ -190,24 +328,28 @@ class RestrictedCubicSpline(LinearInParameters):
 
         Raises
         ------
+        CannotEstimate
+            If the quantiles of the doses coincide.
         ValueError
-            If knots coincide, are fewer than three, or lie outside the doses.
+            If given knots coincide, are fewer than three, or lie outside the doses.
         """
         doses = np.asarray(doses, dtype=float)
         if self.knots is None:
             if self.n_knots not in QUANTILES:
                 raise ValueError(f"{self.n_knots} knots: give 3, 4 or 5, or the knots themselves.")
             knots = np.quantile(doses, QUANTILES[self.n_knots])
-            cure = "give knots yourself, or use a simpler curve"
+            if np.any(np.diff(knots) <= 0):
+                raise CannotEstimate(
+                    f"the knots of a spline, at {_listed(knots)}, coincide",
+                    "give knots yourself, or use a simpler curve",
+                )
         else:
             knots = np.array(sorted(self.knots), dtype=float)
-            cure = "give at least three different knots"
-        if len(knots) < 3 or np.any(np.diff(knots) <= 0):
-            raise CannotEstimate(
-                f"knots at {', '.join(f'{knot:g}' for knot in knots)} are fewer than three or "
-                f"coincide",
-                cure,
-            )
+            if len(knots) < 3 or np.any(np.diff(knots) <= 0):
+                raise ValueError(
+                    f"knots at {_listed(knots)} are fewer than three or coincide: give at least "
+                    "three different knots."
+                )
         if knots[0] < doses.min() or knots[-1] > doses.max():
             raise ValueError(
                 f"knots from {knots[0]:g} to {knots[-1]:g} lie outside the doses, which run from "
@@ -229,6 +371,10 @@ class RestrictedCubicSpline(LinearInParameters):
             + cube(d - last) * (before - inner) / (last - before)
         )
         return np.column_stack([d, spline / (last - t[0]) ** 2])
+
+
+def _listed(knots: np.ndarray) -> str:
+    return ", ".join(f"{knot:g}" for knot in knots)
 
 
 @dataclass(frozen=True)
@@ -307,7 +453,7 @@ class FractionalPolynomial(LinearInParameters):
     degree : {1, 2}
     shift, scale : float
         Taken from the data.
-    n_estimated : int
+    n_found : int
         How many powers were found by likelihood.
     """
 
@@ -315,7 +461,11 @@ class FractionalPolynomial(LinearInParameters):
     degree: int = 2
     shift: float = 0.0
     scale: float = 1.0
-    n_estimated: int = 0
+    n_found: int = 0
+
+    @property
+    def n_estimated(self) -> int:
+        return self.n_found
 
     @property
     def name(self) -> str:
@@ -338,14 +488,12 @@ class FractionalPolynomial(LinearInParameters):
             raise CannotEstimate("all doses are equal")
         return replace(self, shift=float(np.diff(distinct).min()), scale=float(distinct[-1]))
 
-    def settle(
-        self, height: Callable[[FractionalPolynomial], float], doses: np.ndarray
-    ) -> FractionalPolynomial:
+    def settle(self, height: Height, doses: np.ndarray) -> FractionalPolynomial:
         """The powers with the highest likelihood, unless they were given."""
         if self.powers is not None:
             return self
         candidates = [
-            replace(self, powers=powers, n_estimated=self.degree)
+            replace(self, powers=powers, n_found=self.degree)
             for powers in combinations_with_replacement(POWERS, self.degree)
         ]
         return max(candidates, key=height)
@@ -359,187 +507,6 @@ class FractionalPolynomial(LinearInParameters):
         return np.column_stack(columns)
 
 
-GRID = 25
-
-
-@dataclass(frozen=True)
-class Shaped:
-    """Base of curves whose shape is found by profile likelihood.
-
-    Attributes
-    ----------
-    values : tuple of float
-        The shape parameters; empty until estimated.
-    """
-
-    values: tuple[float, ...] = ()
-
-    @property
-    def shape(self) -> tuple[float, ...]:
-        return self.values
-
-    @property
-    def n_estimated(self) -> int:
-        return len(self.values)
-
-    def prepare(self, doses: np.ndarray) -> Self:
-        """Nothing is taken from the data but the shape, which `settle` finds."""
-        return self
-
-    def starts(self, doses: np.ndarray) -> list[np.ndarray]:
-        """Grid of the transformed shape parameters, one array a parameter."""
-        raise NotImplementedError
-
-    def from_free(self, free: np.ndarray) -> tuple[float, ...]:
-        """Shape parameters from unconstrained ones."""
-        raise NotImplementedError
-
-    def settle(self, height: Callable[[Self], float], doses: np.ndarray) -> Self:
-        """The curve whose shape has the highest profile likelihood.
-
-        A grid over the range of the doses, then Nelder & Mead (Brent for one parameter) from its
-        best point.
-
-        Parameters
-        ----------
-        height : callable
-            Log-likelihood of the model with a curve of given shape.
-        doses : ndarray
-
-        Raises
-        ------
-        ValueError
-            If the likelihood still rises at the edge of what the doses can show.
-        """
-        if self.values:
-            return self
-
-        def depth(free: np.ndarray) -> float:
-            try:
-                return -height(replace(self, values=self.from_free(np.atleast_1d(free))))
-            except CannotEstimate:
-                return np.inf
-
-        grid = self.starts(doses)
-        points = np.stack([axis.ravel() for axis in np.meshgrid(*grid)], axis=1)
-        depths = np.array([depth(point) for point in points])
-        best = points[int(np.argmin(depths))]
-        for place, axis in enumerate(grid):
-            if best[place] in (axis[0], axis[-1]):
-                raise CannotEstimate(
-                    f"the data do not bound {self.shape_terms[place]!r} of a {self.name} curve",
-                    "its likelihood is highest at the edge of the doses. Use a simpler curve "
-                    "(linear, log or quadratic)",
-                )
-        if len(grid) == 1:
-            step = grid[0][1] - grid[0][0]
-            found = optimize.minimize_scalar(
-                depth,
-                bounds=(best[0] - step, best[0] + step),
-                method="bounded",
-                options={"xatol": 1e-9},
-            )
-            return replace(self, values=self.from_free(np.array([found.x])))
-        options = {"xatol": 1e-8, "fatol": 1e-11, "maxiter": 2000}
-        found = optimize.minimize(depth, best, method="Nelder-Mead", options=options)
-        return replace(self, values=self.from_free(found.x))
-
-
-def _positive_range(doses: np.ndarray) -> tuple[float, float]:
-    positive = doses[doses > 0]
-    if not len(positive):
-        raise CannotEstimate("no dose is above zero")
-    return float(positive.min()), float(positive.max())
-
-
-@dataclass(frozen=True)
-class Emax(Shaped):
-    """`E d / (ED50 + d)`: rises to the asymptote E, half of it at ED50.
-
-    Source: Holford & Sheiner 1981 (doi 10.2165/00003088-198106060-00002); in meta-analysis
-    Mawdsley et al. 2016 (doi 10.1002/psp4.12091).
-    """
-
-    name: str = "emax"
-    terms: ClassVar[tuple[str, ...]] = ("Emax",)
-    shape_terms: ClassVar[tuple[str, ...]] = ("ED50",)
-
-    def starts(self, doses: np.ndarray) -> list[np.ndarray]:
-        low, high = _positive_range(doses)
-        return [np.linspace(np.log(low / 100), np.log(high * 100), GRID)]
-
-    def from_free(self, free: np.ndarray) -> tuple[float, ...]:
-        return (float(np.exp(free[0])),)
-
-    def basis(self, doses: np.ndarray) -> np.ndarray:
-        d = np.asarray(doses, dtype=float)
-        return (d / (self.values[0] + d))[:, None]
-
-    def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        d = np.asarray(doses, dtype=float)
-        half = self.values[0]
-        return np.column_stack([self.basis(d)[:, 0], -coefficients[0] * d / (half + d) ** 2])
-
-
-@dataclass(frozen=True)
-class Hill(Shaped):
-    """`E d^h / (ED50^h + d^h)`: the sigmoid Emax curve of steepness h (Hill 1910)."""
-
-    name: str = "hill"
-    terms: ClassVar[tuple[str, ...]] = ("Emax",)
-    shape_terms: ClassVar[tuple[str, ...]] = ("ED50", "Hill")
-
-    def starts(self, doses: np.ndarray) -> list[np.ndarray]:
-        low, high = _positive_range(doses)
-        return [
-            np.linspace(np.log(low / 10), np.log(high * 10), 13),
-            np.linspace(np.log(0.2), np.log(12), 9),
-        ]
-
-    def from_free(self, free: np.ndarray) -> tuple[float, ...]:
-        return tuple(float(value) for value in np.exp(free))
-
-    def basis(self, doses: np.ndarray) -> np.ndarray:
-        half, steep = self.values
-        ratio = (np.asarray(doses, dtype=float) / half) ** steep
-        return (ratio / (1 + ratio))[:, None]
-
-    def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        d, (half, steep) = np.asarray(doses, dtype=float), self.values
-        share = self.basis(d)[:, 0]
-        spread = coefficients[0] * share * (1 - share)
-        log_ratio = np.log(np.where(d > 0, d, half) / half)
-        return np.column_stack([share, -spread * steep / half, spread * log_ratio])
-
-
-@dataclass(frozen=True)
-class EstimatedBreak(Shaped):
-    """Two straight lines that meet at an estimated dose.
-
-    Source: Muggeo 2003 (doi 10.1002/sim.1545). The interval of the break is approximate: the
-    curve has a corner there.
-    """
-
-    name: str = "piecewise"
-    terms: ClassVar[tuple[str, ...]] = ("dose", "dose beyond the break")
-    shape_terms: ClassVar[tuple[str, ...]] = ("break",)
-
-    def starts(self, doses: np.ndarray) -> list[np.ndarray]:
-        low, high = float(doses.min()), float(doses.max())
-        return [np.linspace(low, high, GRID + 2)[1:-1]]
-
-    def from_free(self, free: np.ndarray) -> tuple[float, ...]:
-        return (float(free[0]),)
-
-    def basis(self, doses: np.ndarray) -> np.ndarray:
-        d = np.asarray(doses, dtype=float)
-        return np.column_stack([d, np.maximum(d - self.values[0], 0)])
-
-    def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        beyond = np.asarray(doses, dtype=float) > self.values[0]
-        return np.column_stack([self.basis(doses), -coefficients[1] * beyond])
-
-
 CURVES: dict[str, Curve] = {
     "linear": Linear(),
     "quadratic": Quadratic(),
@@ -551,22 +518,45 @@ CURVES: dict[str, Curve] = {
     "emax": Emax(),
     "hill": Hill(),
     "surface": Surface(),
+    "constant": Constant(),
 }
 
 
-def named(curve: str | Curve) -> Curve:
-    """A curve by its name, or the curve itself.
+STEP = "step + "
+
+
+def named(curve: str | Curve, *, any_exercise: bool = False) -> Curve:
+    """A curve by its name, or the curve itself; with a step where that is asked for.
+
+    Parameters
+    ----------
+    curve : str or Curve
+        A name of `CURVES`, "step + " and such a name, or a curve.
+    any_exercise : bool
+        Add the step; "constant" has it already.
 
     Raises
     ------
     ValueError
         For an unknown name.
+
+    Examples
+    --------
+    >>> named("linear", any_exercise=True).terms
+    ('any exercise', 'dose')
     """
-    if not isinstance(curve, str):
-        return curve
-    if curve not in CURVES:
-        raise ValueError(f"unknown curve {curve!r}: use one of {', '.join(CURVES)}.")
-    return CURVES[curve]
+    if isinstance(curve, str):
+        name = curve.removeprefix(STEP)
+        if name not in CURVES:
+            raise ValueError(f"unknown curve {curve!r}: use one of {', '.join(CURVES)}.")
+        any_exercise |= curve.startswith(STEP)
+        curve = CURVES[name]
+    return AnyExercise(curve) if any_exercise and not has_step(curve) else curve
+
+
+def has_step(curve: Curve) -> bool:
+    """Whether the curve tells exercising at all apart from the dose."""
+    return isinstance(curve, (Constant, AnyExercise))
 
 
 def rcs(knots: Sequence[float] | int = 3) -> RestrictedCubicSpline:

@@ -17,7 +17,7 @@ NO_FLOW = 1e-10
 
 
 def contribution(result: NetworkResult) -> pd.DataFrame:
-    """Contributions by streams of evidence along shortest paths.
+    """How much of each estimate rests on each direct comparison.
 
     The network is read as an electrical one, conductances the weights of direct comparisons: the
     evidence on `a` against `b` is a unit current from `a` to `b`. It is taken apart into streams,
@@ -25,23 +25,32 @@ def contribution(result: NetworkResult) -> pd.DataFrame:
     comparisons. Source: Papakonstantinou et al. 2018 (doi 10.12688/f1000research.14770.3); the
     analogy: Rücker 2012 (doi 10.1002/jrsm.1058).
 
+    In an additive model evidence on a component comes from every comparison that it tells apart,
+    not only along paths; there the share of a comparison is that of its weight in the estimate,
+    in absolute value (the row of the hat matrix; König, Krahn & Binder 2013,
+    doi 10.1002/sim.6001).
+
     Returns
     -------
     DataFrame
         A row an estimate "a:b", a column a direct comparison "a:b", in per cent; rows sum to 100.
+        Where a name holds a colon, another separator is used.
     """
     laplacian = _laplacian(result)
     weights = -np.triu(laplacian, 1)
-    edges = [tuple(edge) for edge in np.argwhere(np.abs(weights) > NO_FLOW * weights.max())]
-    names = result.treatments
-    potentials = np.linalg.pinv(laplacian, hermitian=True)
+    edges = [(int(i), int(j)) for i, j in np.argwhere(np.abs(weights) > NO_FLOW * weights.max())]
+    size = len(result.treatments)
+    loadings = result.loadings.to_numpy() if result.is_additive else np.eye(size)
+    inner = loadings.T @ laplacian @ loadings
+    levels = loadings @ np.linalg.pinv(inner, hermitian=True) @ loadings.T
     rows = {}
-    for a, b in combinations(range(len(names)), 2):
-        level = potentials[a] - potentials[b]
+    for a, b in combinations(range(size), 2):
+        level = levels[a] - levels[b]
         current = {(i, j): weights[i, j] * (level[i] - level[j]) for i, j in edges}
-        rows[f"{names[a]}:{names[b]}"] = _streams(current, a, b, len(names))
+        share = _shares(current) if result.is_additive else _streams(current, a, b, size)
+        rows[result.data.joined((a, b))] = share
     table = pd.DataFrame.from_dict(rows, orient="index", columns=edges, dtype=float)
-    table.columns = [f"{names[i]}:{names[j]}" for i, j in edges]
+    table.columns = [result.data.joined(edge) for edge in edges]
     return 100 * table.fillna(0.0)
 
 
@@ -53,6 +62,12 @@ def _laplacian(result: NetworkResult) -> np.ndarray:
         B = incidence[rows]
         total += np.einsum("bnt,bnm,bmu->tu", B, W, B, optimize=True)
     return total
+
+
+def _shares(current: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+    size = {edge: abs(amount) for edge, amount in current.items()}
+    total = sum(size.values())
+    return {edge: amount / total if total > NO_FLOW else np.nan for edge, amount in size.items()}
 
 
 def _streams(

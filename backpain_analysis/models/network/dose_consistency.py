@@ -103,24 +103,80 @@ def _estimated(result: DoseNetworkResult, X: np.ndarray, method: str) -> Estimat
         return estimate(network, X, "CE")
 
 
+@dataclass(frozen=True, repr=False)
+class DoseNodeSplit(TableResult):
+    """Direct evidence on pairs of agents, set free from the curves.
+
+    Attributes
+    ----------
+    table : DataFrame
+        `agent, versus, trials, difference, se, ci_low, ci_high, p_value`: by how much trials that
+        compare the two (or an agent with the reference) differ from what the curves and all other
+        evidence say of their doses.
+    level : float
+    """
+
+    table: pd.DataFrame
+    level: float
+
+    def summary(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    def _title(self) -> str:
+        return "Direct evidence against the curves"
+
+
+def node_split(result: DoseNetworkResult) -> DoseNodeSplit:
+    """Split every pair of agents that trials compare.
+
+    In the trials that have both, the effect of the first against the second is set free by a
+    constant, whatever the doses; the Wald test is that of this constant, with heterogeneity
+    estimated in the freed model. Pairs without other evidence cannot be split and are left out.
+    In a trial with further arms the first agent is set free from all of them. Source: Dias et al.
+    2010 (doi 10.1002/sim.3767); for doses Pedder et al. 2021 (doi 10.1177/0272989X20983315).
+    """
+    data, network = result.data, result.data.network
+    tangent = _independent(network.incidence() @ _tangent(result))
+    trial, _ = pd.factorize(network.trial)
+    names = data.nodes["agent"].to_numpy()
+    arms = data.arms
+    members = arms.groupby("trial_id")["agent"].agg(set).reindex(pd.unique(network.trial))
+    rows = []
+    order = [*data.agents, *data.comparators, data.reference]
+    for place, first in enumerate(order):
+        for second in order[place + 1 :]:
+            both = np.array([{first, second} <= own for own in members])
+            if not both.any():
+                continue
+            inside = both[trial].astype(float)
+            free = (
+                (names == first)[network.treatment].astype(float) - (names == first)[network.versus]
+            ) * inside
+            X = np.column_stack([tangent, free])
+            if np.linalg.matrix_rank(X / np.linalg.norm(X, axis=0), tol=1e-7) < X.shape[1]:
+                continue
+            found = _estimated(result, X, result.method).model
+            value, se = float(found.beta[-1]), float(np.sqrt(found.cov_beta[-1, -1]))
+            half = quantile(result.level, np.inf) * se
+            line = {"agent": first, "versus": second, "trials": int(both.sum())}
+            line |= {"difference": value, "se": se, "ci_low": value - half, "ci_high": value + half}
+            rows.append(line | {"p_value": float(two_sided_p(value / se, np.inf))})
+    columns = ["agent", "versus", "trials", "difference", "se", "ci_low", "ci_high", "p_value"]
+    return DoseNodeSplit(pd.DataFrame(rows, columns=columns), result.level)
+
+
 def _tangent(result: DoseNetworkResult) -> np.ndarray:
     """The nodes' effects by the free parameters of the curves, shape (n_nodes, k).
 
     Its span holds the curves, and to first order those of nearby shapes.
     """
-    rows = np.vstack([result.rows(agent, [dose]) for agent, dose in _places(result)])
-    if result.shared != "common":
+    rows = result.rows_of_nodes()
+    if result.shared not in ("common", "step"):
         return rows
     scale = np.sqrt(np.diag(result.cov))
     values, vectors = np.linalg.eigh(result.cov.to_numpy() / np.outer(scale, scale))
     return rows @ (scale[:, None] * vectors[:, values > 1e-8 * values.max()])
-
-
-def _places(result: DoseNetworkResult) -> list[tuple[str, float]]:
-    """Agent and dose of each node; the reference as any agent at dose zero."""
-    nodes = result.data.nodes
-    names = nodes["agent"].where(nodes["dose"] > 0, result.agents[0])
-    return list(zip(names, nodes["dose"], strict=True))
 
 
 def _independent(X: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,15 +16,25 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve
-from backpain_analysis.models.network.data import ONE_TREATMENT, NetworkData, network_data
+from backpain_analysis.models.network.contrasts import ONE_TREATMENT, NetworkData
+from backpain_analysis.models.network.data import Columns, network_data
 
 NO_DOSE = "no dose, and not a reference arm"
+
+Comparators = Sequence[str] | Literal["all"] | None
+"""Treatments without a dose that stand as nodes of their own; "all" of them, or none."""
 
 ALONE = "no other arm of the trial is left to compare with"
 
 
 def known_arms(
-    effects: Effects, *, agent: str, dose: str, reference: str, lump: Mapping[str, str] | None
+    effects: Effects,
+    *,
+    agent: str,
+    dose: str,
+    reference: str,
+    lump: Mapping[str, str] | None,
+    comparators: Comparators = None,
 ) -> Effects:
     """Effects between arms whose agent and dose are known.
 
@@ -40,11 +51,13 @@ def known_arms(
     reference : str
         After lumping; its arms have dose zero.
     lump : mapping, optional
+    comparators : sequence of str, or "all", optional
+        Treatments without a dose to keep; "all" that are known to have none.
 
     Returns
     -------
     Effects
-        With `agent, ref_agent, dose, ref_dose`.
+        With `agent, ref_agent, dose, ref_dose`; the dose of comparators is missing.
 
     Raises
     ------
@@ -73,17 +86,27 @@ def known_arms(
     )
     dosed = highest.groupby(level=0).max()
     exercising = set(dosed.index[dosed > 0]) - {reference}
+    others = set(dosed.index[dosed == 0]) - {reference}
+    kept = others if comparators == "all" else set(comparators or ()) - exercising - {reference}
     reasons = {
-        prefix: _reasons(table, prefix, dose, reference, exercising) for prefix in ("", "ref_")
+        prefix: _reasons(table, prefix, dose, reference, exercising, kept)
+        for prefix in ("", "ref_")
     }
     for name in ("agent", "ref_agent"):
-        zero = (table[name.replace("agent", "dose")] == 0) & table[name].isin(exercising)
+        own = name.replace("agent", "dose")
+        zero = (table[own] == 0) & table[name].isin(exercising)
+        table[own] = table[own].mask(table[name].isin(kept))
         table[name] = table[name].mask(zero, reference)
     return _without(replace(effects, table=table), reasons[""], reasons["ref_"])
 
 
 def _reasons(
-    table: pd.DataFrame, prefix: str, dose: str, reference: str, exercising: set[str]
+    table: pd.DataFrame,
+    prefix: str,
+    dose: str,
+    reference: str,
+    exercising: set[str],
+    comparators: set[str],
 ) -> pd.Series:
     """Why an arm cannot enter; missing where it can."""
     agents, doses = table[f"{prefix}agent"], table[f"{prefix}dose"]
@@ -93,7 +116,7 @@ def _reasons(
     reason[known & ~placed] = NO_DOSE
     reason[known & (agents == reference) & (doses > 0)] = "a reference arm with a dose"
     reason[~known] = f"{dose} not reported"
-    return reason
+    return reason.mask(agents.isin(comparators), None)
 
 
 def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> Effects:
@@ -174,12 +197,13 @@ def connected_agents(
     dose: str,
     reference: str = "usual_care",
     lump: Mapping[str, str] | None = None,
+    comparators: Comparators = None,
 ) -> Effects:
     """The effects of the agents that trials connect with the reference.
 
     Parameters
     ----------
-    effects, agent, dose, reference, lump
+    effects, agent, dose, reference, lump, comparators
         As for `dose_network`, which takes what is returned with the same arguments.
 
     Returns
@@ -192,7 +216,8 @@ def connected_agents(
     ValueError
         If no trial has an arm of the reference and one of known dose.
     """
-    prepared = known_arms(effects, agent=agent, dose=dose, reference=reference, lump=lump)
+    options = {"reference": reference, "lump": lump, "comparators": comparators}
+    prepared = known_arms(effects, agent=agent, dose=dose, **options)
     table = prepared.table
     inside = {reference}
     while True:
@@ -225,9 +250,11 @@ class DoseNetworkData:
     nodes : DataFrame
         `agent, dose` of each treatment of `network`, in their order; the reference has dose 0.
     agents : tuple of str
-        In alphabetical order, without the reference.
+        In alphabetical order, without the reference and comparators.
     reference : str
         What stands at dose zero.
+    comparators : tuple of str
+        Treatments without a dose, each with an effect of its own; their dose is missing.
     dose_name, outcome : str
     """
 
@@ -237,6 +264,7 @@ class DoseNetworkData:
     reference: str
     dose_name: str
     outcome: str
+    comparators: tuple[str, ...] = ()
 
     @cached_property
     def arms(self) -> pd.DataFrame:
@@ -271,6 +299,13 @@ class DoseNetworkData:
         """
         return self.spread([curve.basis for curve in curves])
 
+    def beside(self) -> np.ndarray:
+        """A column a comparator: 1 where the contrast's arm is it, -1 where the other one is."""
+        names = self.nodes["agent"].to_numpy()[:, None]
+        at = (names == np.array(self.comparators, dtype=object)[None, :]).astype(float)
+        at = at.reshape(len(self.nodes), len(self.comparators))
+        return at[self.network.treatment] - at[self.network.versus]
+
     def spread(self, columns: Sequence) -> np.ndarray:
         """`columns[a](doses)` of every agent `a`, arm minus arm, side by side."""
         parts = []
@@ -287,7 +322,7 @@ class DoseNetworkData:
         arms = self.arms
         people = self.nodes.assign(n=self.network.participants.to_numpy())
         rows = []
-        for agent in (*self.agents, self.reference):
+        for agent in (*self.agents, *self.comparators, self.reference):
             own = arms[arms["agent"] == agent]
             if len(own):
                 rows.append(
@@ -304,7 +339,7 @@ class DoseNetworkData:
 
     def parts(self) -> list[tuple[str, ...]]:
         """Agents (and the reference) that trials connect, the part of the reference first."""
-        names = (self.reference, *self.agents)
+        names = (self.reference, *self.agents, *self.comparators)
         code = self.nodes["agent"].map({name: number for number, name in enumerate(names)})
         code = code.to_numpy()
         links = (code[self.network.treatment], code[self.network.versus])
@@ -326,6 +361,7 @@ def dose_network_data(
     measure: str,
     reference: str,
     lump: Mapping[str, str] | None,
+    comparators: Comparators = None,
 ) -> DoseNetworkData:
     """The contrasts of an arms table or of `Effects`.
 
@@ -336,7 +372,8 @@ def dose_network_data(
         without one, and all that `network_data` refuses: together.
     """
     if isinstance(data, Effects):
-        prepared = known_arms(data, agent=agent, dose=dose, reference=reference, lump=lump)
+        options = {"reference": reference, "lump": lump, "comparators": comparators}
+        prepared = known_arms(data, agent=agent, dose=dose, **options)
         frame = prepared.table
         names = pd.concat([frame["agent"], frame["ref_agent"]], ignore_index=True)
         doses = pd.concat([frame["dose"], frame["ref_dose"]], ignore_index=True)
@@ -345,35 +382,44 @@ def dose_network_data(
         table = frame.assign(node=node[:size].to_numpy(), ref_node=node[size:].to_numpy())
         source, outcome = replace(prepared, table=table), data.outcome
     else:
-        faults, names, doses = _checked(data, trial, agent, dose, reference, dict(lump or {}))
-        node = _nodes(names, doses.fillna(0.0), reference)
+        faults, names, doses = _checked(
+            data, trial, agent, dose, reference, dict(lump or {}), comparators
+        )
+        node = _nodes(names, doses, reference)
         source, outcome = data.assign(node=node.to_numpy()), "outcome"
         _raise_all(source, faults, trial, mean, sd, n, measure)
-    columns = {"trial": trial, "treatment": "node", "mean": mean, "sd": sd, "n": n}
-    network = network_data(source, **columns, measure=measure, lump=None)
+    network = network_data(source, Columns(trial, "node", mean, sd, n), measure=measure)
     excluded = network.excluded.replace({"reason": {ONE_TREATMENT: ONE_NODE}})
     known = pd.DataFrame({"agent": names, "dose": doses}).groupby(node.to_numpy()).first()
     nodes = known.reindex(list(network.treatments))
     zero = (nodes["dose"] == 0).to_numpy()
     nodes = nodes.assign(agent=nodes["agent"].mask(zero, reference)).reset_index(drop=True)
+    dosed = (nodes["dose"] > 0).to_numpy()
     return DoseNetworkData(
         network=replace(network, excluded=excluded),
         nodes=nodes,
-        agents=tuple(sorted(set(nodes.loc[~zero, "agent"]))),
+        agents=tuple(sorted(set(nodes.loc[dosed, "agent"]))),
         reference=reference,
         dose_name=dose,
         outcome=outcome,
+        comparators=tuple(sorted(set(nodes.loc[~zero & ~dosed, "agent"]))),
     )
 
 
 def _nodes(agents: pd.Series, doses: pd.Series, reference: str) -> pd.Series:
     """A name for each agent at each dose; at dose zero all are the reference."""
     named = agents.astype(str) + " " + doses.map(lambda value: repr(float(value)))
-    return named.where(doses > 0, reference)
+    return named.where(doses > 0, reference).where(doses.notna(), agents.astype(str))
 
 
 def _checked(
-    data: pd.DataFrame, trial: str, agent: str, dose: str, reference: str, lump: dict[str, str]
+    data: pd.DataFrame,
+    trial: str,
+    agent: str,
+    dose: str,
+    reference: str,
+    lump: dict[str, str],
+    comparators: Comparators,
 ) -> tuple[list[str], pd.Series, pd.Series]:
     """Faults of agents and doses, and both as columns."""
     missing = [column for column in (trial, agent, dose) if column not in data]
@@ -384,7 +430,12 @@ def _checked(
     names = data[agent].astype(object).replace(lump).reset_index(drop=True)
     doses = pd.to_numeric(data[dose], errors="coerce").astype(float).reset_index(drop=True)
     where = [f"row {row}, trial {name!r}" for row, name in enumerate(data[trial])]
-    wrong = np.flatnonzero(~(doses >= 0) | ~np.isfinite(doses))
+    highest = doses.fillna(0.0).groupby(names).max()
+    others = set(highest.index[highest == 0]) - {reference}
+    kept = others if comparators == "all" else set(comparators or ())
+    beside = names.isin(kept)
+    doses = doses.mask(beside & (doses == 0))
+    wrong = np.flatnonzero((~(doses >= 0) | ~np.isfinite(doses)) & ~(beside & doses.isna()))
     given = data[dose].to_numpy()
     faults = [f"{where[row]}: {dose} is {given[row]}; it must be 0 or more" for row in wrong]
     faults += [f"{where[row]}: no {agent}" for row in np.flatnonzero(names.isna())]
@@ -393,12 +444,14 @@ def _checked(
         f"{where[row]}: {reference!r} is the reference, at dose 0, but has {doses[row]:g}"
         for row in dosed
     ]
-    highest = doses.groupby(names).max()
+    faults += [
+        f"{where[row]}: {names[row]!r} is a comparator without a dose, but has {doses[row]:g}"
+        for row in np.flatnonzero(beside & (doses > 0))
+    ]
     faults += [
         f"{agent} {name!r} has no dose above 0: lump it with the reference "
-        f"(lump={{{name!r}: {reference!r}}}) or leave its arms out"
-        for name in highest.index[highest == 0]
-        if name != reference
+        f"(lump={{{name!r}: {reference!r}}}), name it in comparators, or leave its arms out"
+        for name in sorted(set(doses.groupby(names).max()[lambda x: x == 0].index) - {reference})
     ]
     return faults, names.fillna("missing"), doses
 
@@ -409,9 +462,8 @@ def _raise_all(
     """Raise the faults together with those of means, SDs and sizes."""
     if not faults:
         return
-    columns = {"trial": trial, "treatment": "node", "mean": mean, "sd": sd, "n": n}
     try:
-        network_data(data, **columns, measure=measure, lump=None)
+        network_data(data, Columns(trial, "node", mean, sd, n), measure=measure)
     except ValueError as others:
         faults = [*faults, *str(others).splitlines()]
     raise ValueError("\n".join(faults))

@@ -15,15 +15,29 @@ from scipy import special
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import Curve, Emax, named
+from backpain_analysis.models.dose.curves import (
+    Curve,
+    Emax,
+    FractionalPolynomial,
+    Hill,
+    has_step,
+    named,
+)
 from backpain_analysis.models.dose.result import (
     DoseEstimate,
     dose_of_optimum,
     dose_reaching,
     round_doses,
 )
-from backpain_analysis.models.network.dose_consistency import DoseConsistency, consistency
+from backpain_analysis.models.network.data import name_of
+from backpain_analysis.models.network.dose_consistency import (
+    DoseConsistency,
+    DoseNodeSplit,
+    consistency,
+    node_split,
+)
 from backpain_analysis.models.network.dose_data import (
+    Comparators,
     DoseNetworkData,
     check_connected,
     dose_network_data,
@@ -31,15 +45,16 @@ from backpain_analysis.models.network.dose_data import (
 from backpain_analysis.models.network.dose_shapes import (
     AgentCurves,
     Between,
-    EmaxShape,
     ProportionalShape,
+    SaturatingShape,
     separate,
     with_shape,
 )
 from backpain_analysis.models.network.estimation import Method, at_tau2
 from backpain_analysis.models.network.exchangeable import ExchangeableFit, fit_exchangeable
 from backpain_analysis.models.network.ranking import EqualDose
-from backpain_analysis.models.results import Coefficients, quantile
+from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
+from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,13 +101,14 @@ class DoseNetworkResult(Coefficients):
     Attributes
     ----------
     params, cov
-        Linear coefficients and shape of each agent in turn, named "agent: term". Agents that
-        share a parameter repeat it, so the covariance may be singular; exchangeable agents have
+        Linear coefficients and shape of each agent in turn, named "agent: term", then the effects
+        of comparators without a dose, by their names. Agents that share a parameter repeat it, so
+        the covariance may be singular; exchangeable agents have
         their best linear unbiased predictions and the covariance of their errors, at the
         estimated variances.
     data : DoseNetworkData
     curves : mapping of str to Curve
-    shared : {None, "common", "exchangeable"}
+    shared : {None, "common", "exchangeable", "step"}
     lower_is_better : bool
     tau2 : float
         Heterogeneity of contrasts between trials.
@@ -113,6 +129,16 @@ class DoseNetworkResult(Coefficients):
     @property
     def agents(self) -> list[str]:
         return list(self.data.agents)
+
+    @property
+    def comparators(self) -> list[str]:
+        """Treatments without a dose, each with an effect of its own."""
+        return list(self.data.comparators)
+
+    @property
+    def benefit(self) -> int:
+        """The sign of a benefit, -1 or 1."""
+        return -1 if self.lower_is_better else 1
 
     @property
     def reference(self) -> str:
@@ -166,6 +192,20 @@ class DoseNetworkResult(Coefficients):
         self._check_agent(agent)
         return float(self.data.studied[agent][-1])
 
+    def min_dose(self, agent: str) -> float:
+        """The smallest dose above zero the agent was studied at."""
+        self._check_agent(agent)
+        return float(self.data.studied[agent][0])
+
+    def studied_at(self, dose: float) -> list[str]:
+        """The agents whose studied doses reach from below to above a dose."""
+        near = 1e-9 * abs(dose)
+        return [
+            agent
+            for agent in self.agents
+            if self.min_dose(agent) - near <= dose <= self.max_dose(agent) + near
+        ]
+
     def curve_of(self, agent: str) -> AgentCurve:
         """An agent's curve with its own parameters.
 
@@ -197,11 +237,13 @@ class DoseNetworkResult(Coefficients):
         doses: ArrayLike | None = None,
         reference_dose: float = 0.0,
         reference_agent: str | None = None,
+        *,
+        extrapolate: bool = False,
     ) -> pd.DataFrame:
         """Mean effects of an agent's doses, against a dose of the same or another agent.
 
-        The prediction interval, of a new trial, adds tau2 to the variance and is t on `contrasts
-        - parameters - 1` degrees of freedom (Higgins, Thompson & Spiegelhalter 2009,
+        The prediction interval, of a new trial, adds tau2 to the variance and is t on the degrees
+        of freedom of Q (Higgins, Thompson & Spiegelhalter 2009,
         doi 10.1111/j.1467-985X.2008.00552.x); missing for "CE" and without such degrees.
 
         Parameters
@@ -212,6 +254,9 @@ class DoseNetworkResult(Coefficients):
         reference_dose : float
         reference_agent : str, optional
             By default the agent itself; at dose zero all are the reference.
+        extrapolate : bool
+            Allow doses beyond the largest that their agent was studied at, where the estimate is
+            the shape we chose.
 
         Returns
         -------
@@ -223,6 +268,8 @@ class DoseNetworkResult(Coefficients):
         ------
         ValueError
             For an unknown agent or a negative dose.
+        CannotEstimate
+            For a dose beyond those studied, unless `extrapolate`.
         """
         doses = round_doses(self.max_dose(agent)) if doses is None else doses
         doses = np.atleast_1d(np.asarray(doses, dtype=float))
@@ -236,7 +283,13 @@ class DoseNetworkResult(Coefficients):
         same = (doses == reference_dose) & ((agent == versus) | (doses == 0))
         half = quantile(self.level, self.df) * se
         reach = self._prediction_quantile() * np.sqrt(se**2 + np.where(same, 0.0, self.tau2))
-        beyond = (doses > self.max_dose(agent)) | (reference_dose > self.max_dose(versus))
+        beyond = self._beyond(agent, doses) | self._beyond(versus, np.array([reference_dose]))
+        if beyond.any() and not extrapolate:
+            far = agent if self._beyond(agent, doses).any() else versus
+            raise CannotEstimate(
+                f"{far} was studied up to {self.max_dose(far):g} {self.dose_name}",
+                "ask for a smaller dose; extrapolate=True goes beyond, and marks it",
+            )
         return pd.DataFrame(
             {
                 "dose": doses,
@@ -265,25 +318,39 @@ class DoseNetworkResult(Coefficients):
         high = self.max_dose(agent) if high is None else high
         return dose_reaching(self.curve_of(agent), effect, low, high, 0.0)
 
-    def rank_at(self, dose: float) -> EqualDose:
+    def rank_at(self, dose: float, *, extrapolate: bool = False) -> EqualDose:
         """Agents (and the reference) ranked at an equal dose: P-scores and rank probabilities.
 
-        Agents not studied up to this dose are marked as extrapolated.
+        Parameters
+        ----------
+        dose : float
+        extrapolate : bool
+            Rank also the agents that were not studied at this dose, and mark them; else only
+            those whose studied doses reach from below it to above it.
 
         Raises
         ------
         ValueError
             If the dose is not above zero.
+        CannotEstimate
+            If no agent was studied at it.
         """
         if not dose > 0:
             raise ValueError(f"dose {dose:g}: at zero all agents are the reference.")
-        rows = np.vstack([self.rows(agent, [dose]) for agent in self.agents])
+        studied = self.studied_at(dose)
+        ranked = self.agents if extrapolate else studied
+        if not ranked:
+            raise CannotEstimate(
+                f"no type was studied at {dose:g} {self.dose_name}", "see counts() for the doses"
+            )
+        rows = np.vstack([self.rows(agent, [dose]) for agent in ranked])
         return EqualDose(
             dose=float(dose),
-            params=pd.Series([float(self.mean(a, [dose])[0]) for a in self.agents], self.agents),
-            cov=pd.DataFrame(rows @ self.cov.to_numpy() @ rows.T, self.agents, self.agents),
+            params=pd.Series([float(self.mean(a, [dose])[0]) for a in ranked], ranked),
+            cov=pd.DataFrame(rows @ self.cov.to_numpy() @ rows.T, ranked, ranked),
             reference=self.reference,
-            extrapolated=tuple(a for a in self.agents if dose > self.max_dose(a)),
+            extrapolated=tuple(a for a in ranked if a not in studied),
+            left_out=tuple(a for a in self.agents if a not in ranked),
             lower_is_better=self.lower_is_better,
             level=self.level,
         )
@@ -292,10 +359,59 @@ class DoseNetworkResult(Coefficients):
         """The curves against the network of separate doses: see `dose_consistency.consistency`."""
         return consistency(self)
 
+    def node_split(self) -> DoseNodeSplit:
+        """Direct evidence on pairs of agents against the curves: see `dose_consistency`."""
+        return node_split(self)
+
+    def comparators_table(self) -> pd.DataFrame:
+        """Effects of the comparators without a dose against the reference.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by comparator: `estimate, se, ci_low, ci_high, p_value`.
+        """
+        return pd.DataFrame(self.summary()).loc[self.comparators]
+
+    def test_dose(self) -> pd.Series:
+        """Among those who exercise, does the dose matter?
+
+        Joint Wald test that all coefficients but the steps are zero; the curves must have a step
+        (`any_exercise`). The agents' own where they differ, of exchangeable agents their mean,
+        else the shared ones.
+
+        Returns
+        -------
+        Series
+            `statistic, df_num, df_denom, p_value, trials`: trials that compared different doses
+            of one agent, the direct evidence.
+
+        Raises
+        ------
+        CannotEstimate
+            If the curves have no step, so that dose cannot be told from exercising at all.
+        """
+        if not all(has_step(curve) for curve in self.curves.values()):
+            raise CannotEstimate(
+                "curves through zero do not tell the dose from exercising at all",
+                "fit them with any_exercise=True",
+            )
+        if self.between is not None and self.shared == "exchangeable":
+            found = wald_test(self.between.mean[1:], self.between.mean_cov[1:, 1:], np.inf)
+        else:
+            agents = self.agents[:1] if self.shared == "step" else self.agents
+            places = [k for a in agents for k in range(self._own(a).start + 1, self._own(a).stop)]
+            estimate = self.params.to_numpy()[places]
+            found = wald_test(estimate, self.cov.to_numpy()[np.ix_(places, places)], np.inf)
+        arms = self.data.arms[self.data.arms["dose"] > 0]
+        varied = arms.groupby(["trial_id", "agent"])["dose"].nunique()
+        found["trials"] = int((varied > 1).groupby("trial_id").any().sum())
+        return found
+
     def heterogeneity(self) -> pd.Series:
         """`tau2, tau, q, df, p_value, i2`: the last is `(Q - df) / Q` in per cent."""
         df = len(self.data.network.y) - self._linear_rank()
-        i2 = 100 * max(0.0, (self.q - df) / self.q) if self.q > 0 else 0.0
+        i2 = 100 * max(0.0, (self.q - df) / self.q) if self.q > 0 and df > 0 else np.nan
         p = float(special.chdtrc(df, self.q)) if df > 0 else np.nan
         values = {"tau2": self.tau2, "tau": self.tau, "q": self.q, "df": df, "p_value": p}
         return pd.Series({**values, "i2": i2})
@@ -315,30 +431,53 @@ class DoseNetworkResult(Coefficients):
 
     def _check_agent(self, agent: str) -> None:
         if agent not in self.curves:
-            raise ValueError(f"no agent {agent!r}: use one of {', '.join(self.agents)}.")
+            raise ValueError(f"no agent {agent!r}. {did_you_mean(agent, self.agents)}")
+
+    def _beyond(self, agent: str, doses: np.ndarray) -> np.ndarray:
+        largest = self.max_dose(agent)
+        return doses > largest * (1 + 1e-9)
+
+    def rows_of_nodes(self) -> np.ndarray:
+        """Derivatives of every node's effect against the reference, shape (n_nodes, k)."""
+        rows = np.zeros((len(self.data.nodes), len(self.params)))
+        for place, (agent, dose) in enumerate(self.data.nodes.itertuples(index=False)):
+            if dose > 0:
+                rows[place] = self.rows(agent, [dose])[0]
+            elif agent in self.data.comparators:
+                rows[place, self._comparator(agent)] = 1.0
+        return rows
+
+    def effects_of_nodes(self) -> np.ndarray:
+        """Effect of every node against the reference, shape (n_nodes,)."""
+        effects = np.zeros(len(self.data.nodes))
+        for place, (agent, dose) in enumerate(self.data.nodes.itertuples(index=False)):
+            if dose > 0:
+                effects[place] = self.mean(agent, [dose])[0]
+            elif agent in self.data.comparators:
+                effects[place] = self.params.iloc[self._comparator(agent)]
+        return effects
+
+    def _comparator(self, name: str) -> int:
+        return len(self.params) - len(self.comparators) + self.comparators.index(name)
 
     def _linear_rank(self) -> int:
         """Rank of the model matrix: parameters the data can tell, with the shapes."""
-        X = self.data.network.incidence() @ np.vstack(
-            [
-                self.rows(agent if dose > 0 else self.agents[0], [dose])
-                for agent, dose in self.data.nodes.itertuples(index=False)
-            ]
-        )
+        X = self.data.network.incidence() @ self.rows_of_nodes()
         size = np.linalg.norm(X, axis=0)
         rank = int(np.linalg.matrix_rank(X[:, size > 0] / size[size > 0]))
-        if self.shared != "common":
+        if self.shared not in ("common", "step"):
             return rank
         scale = np.sqrt(np.diag(self.cov))
         return min(rank, int(np.linalg.matrix_rank(self.cov / np.outer(scale, scale), tol=1e-8)))
 
     def _prediction_quantile(self) -> float:
-        spare = len(self.data.network.y) - self._linear_rank() - 1
+        spare = len(self.data.network.y) - self._linear_rank()
         return quantile(self.level, float(spare)) if self.method != "CE" and spare > 0 else np.nan
 
     def _title(self) -> str:
-        curve = next(iter(self.curves.values())).name
-        tied = {None: "", "common": ", one shape", "exchangeable": ", exchangeable"}[self.shared]
+        names = dict.fromkeys(own.name for own in self.curves.values())
+        curve = " and ".join(names)
+        tied = TIED[self.shared]
         return f"Dose network: {curve} in {self.dose_name}{tied}"
 
     def _note(self) -> str:
@@ -353,7 +492,14 @@ class DoseNetworkResult(Coefficients):
         return html_table(table, title=self._title(), note=self._note())
 
 
-Shared = Literal["common", "exchangeable"] | None
+Shared = Literal["common", "exchangeable", "step"] | None
+
+TIED = {
+    None: "",
+    "common": ", one shape",
+    "exchangeable": ", exchangeable",
+    "step": ", exchangeable steps and one curve of dose",
+}
 
 METHODS = ("REML", "ML", "CE")
 
@@ -368,11 +514,13 @@ def dose_network(
     sd: str = "sd",
     n: str = "n",
     measure: Literal["MD", "SMD"] | None = None,
-    curve: str | Curve = "linear",
+    curve: str | Curve | Mapping[str, str | Curve] = "linear",
+    any_exercise: bool = False,
     reference: str = "usual_care",
+    comparators: Comparators = None,
     shared: Shared = None,
     method: Literal["REML", "ML", "CE"] = "REML",
-    lower_is_better: bool = True,
+    lower_is_better: bool | None = None,
     lump: Mapping[str, str] | None = None,
     level: float = 0.95,
 ) -> DoseNetworkResult:
@@ -395,21 +543,31 @@ def dose_network(
         unless named otherwise.
     measure : {"MD", "SMD"}
         Of a table ("MD" by default). `Effects` have their own.
-    curve : str or Curve
-        "linear", "quadratic", "log", "rcs", "emax", or a curve without a shape of its own.
+    curve : str, Curve, or mapping of agents to these
+        "linear", "quadratic", "log", "rcs", "fp1", "fp2", "emax", "hill", "constant", or a curve
+        without a shape of its own. A mapping gives each agent a curve of its own kind ("*" for
+        all others), without shapes to be found.
+    any_exercise : bool
+        Add a step at the first dose above zero: what exercising at all does, apart from the dose.
     reference : str
         The agent that stands at dose zero.
-    shared : {None, "common", "exchangeable"}
+    comparators : sequence of str, or "all", optional
+        Treatments without a dose (education, manual therapy) that stand as nodes of their own,
+        with an effect each; so trials that compare with them inform the curves. By default their
+        arms are left out.
+    shared : {None, "common", "exchangeable", "step"}
         None: every agent has a curve of its own. "common": all curves have one shape, which each
         agent only stretches (`s_a g(d)`; for Emax one ED50 and a maximal effect each; a curve of
         one term, such as a line, has that shape anyway). "exchangeable": the agents' coefficients
         are a sample from a normal distribution, `N(mu, Omega)` with Omega by REML or ML, so that
         agents with little evidence lean on the others (for Emax one ED50 and exchangeable maximal
-        effects). To give agents the very same curve, lump them.
+        effects). "step": curves with a step, whose steps are exchangeable between agents while
+        what dose adds is one curve for all. To give agents the very same curve, lump them.
     method : {"REML", "ML", "CE"}
         "CE" is the common-effect model.
-    lower_is_better : bool
-        Whether smaller outcomes are desirable, for rankings and the best dose.
+    lower_is_better : bool, optional
+        Whether smaller outcomes are desirable, for rankings and the best dose. By default what is
+        known of the outcome of `Effects`; of a table, yes.
     lump : mapping, optional
         New names of agents, such as {"aerobic_walking": "aerobic"}; see `effects.lumping`.
     level : float
@@ -422,28 +580,101 @@ def dose_network(
     Raises
     ------
     ValueError
-        For unusable data, agents that no trial connects with the reference, or too few doses for
-        the curve.
-    ConvergenceError
-        If the likelihood has no maximum.
+        For unusable tables, columns, options.
+    CannotEstimate
+        For agents that no trial connects with the reference, too few doses for the curve, or a
+        likelihood without a maximum.
     """
     if isinstance(data, Effects) and measure not in (None, data.measure):
         raise ValueError(f"these effects are {data.measure}s: make them with measure={measure!r}.")
-    shape = named(curve)
-    _check_options(shape, shared, method, level)
+    by_agent = curve if isinstance(curve, Mapping) else {"*": curve}
+    shapes = {a: named(own, any_exercise=any_exercise) for a, own in by_agent.items()}
+    level = checked_level(level)
+    _check_options(shapes, isinstance(curve, Mapping), shared, method)
+    reference = name_of(reference)
     columns = {"trial": trial, "agent": agent, "dose": dose, "mean": mean, "sd": sd, "n": n}
     contrasts = dose_network_data(
-        data, **columns, measure=measure or "MD", reference=reference, lump=lump
+        data,
+        **columns,
+        measure=measure or "MD",
+        reference=reference,
+        lump=lump,
+        comparators=comparators,
     )
+    if lower_is_better is None:
+        lower_is_better = contrasts.outcome == "outcome" or contrasts.outcome in LOWER_IS_BETTER
     check_connected(contrasts)
+    if not contrasts.agents:
+        raise CannotEstimate("no agent has a dose above zero", "use network()")
+    doses = contrasts.arms["dose"].dropna().to_numpy()
+    if isinstance(curve, Mapping):
+        curves = _by_agent(contrasts, shapes, doses)
+        found = separate(contrasts, curves, method)
+        return _result(contrasts, found, shared, method, level, lower_is_better)
+    shape = shapes["*"]
     _check_doses(contrasts, shape, shared)
-    shape = shape.prepare(contrasts.arms["dose"].to_numpy())
+    shape = shape.prepare(doses)
+    if _powers_wanted(shape):
+        by_ml = "CE" if method == "CE" else "ML"
+        shape = shape.settle(lambda c: _height(contrasts, c, shared, by_ml), doses)
     found = _fitted(contrasts, shape, shared, method)
+    return _result(contrasts, found, shared, method, level, lower_is_better)
+
+
+def _powers_wanted(curve: Curve) -> bool:
+    """Whether a curve is linear but for powers that the likelihood has to find."""
+    inner = getattr(curve, "among", curve)
+    return isinstance(inner, FractionalPolynomial) and inner.powers is None
+
+
+def _height(data: DoseNetworkData, curve: Curve, shared: Shared, method: Method) -> float:
+    try:
+        return _fitted(data, curve, shared, method).llf
+    except CannotEstimate:
+        return -np.inf
+
+
+def _by_agent(data: DoseNetworkData, shapes: Mapping[str, Curve], doses: np.ndarray) -> list[Curve]:
+    """The curve of each agent, with what it takes from the doses.
+
+    Raises
+    ------
+    ValueError
+        If an agent has none, or a name is no agent.
+    CannotEstimate
+        If an agent has too few doses for its curve.
+    """
+    unknown = [name for name in shapes if name != "*" and name not in data.agents]
+    missing = [name for name in data.agents if name not in shapes and "*" not in shapes]
+    if unknown or missing:
+        raise ValueError(
+            f"curves by agent: {', '.join([*unknown, *missing])} must be an agent with a curve; "
+            f"the agents are {', '.join(data.agents)} ('*' stands for all others)."
+        )
+    few = [
+        name
+        for name in data.agents
+        if len(data.studied[name]) < len(shapes.get(name, shapes.get("*")).terms)
+    ]
+    if few:
+        raise CannotEstimate(f"{', '.join(few)} has fewer doses than its curve has coefficients")
+    return [shapes.get(name, shapes.get("*")).prepare(doses) for name in data.agents]
+
+
+def _result(
+    contrasts: DoseNetworkData,
+    found: AgentCurves,
+    shared: Shared,
+    method: Method,
+    level: float,
+    lower_is_better: bool,
+) -> DoseNetworkResult:
     names = [
         f"{name}: {term}"
         for name, own in zip(contrasts.agents, found.curves, strict=True)
         for term in (*own.terms, *own.shape_terms)
     ]
+    names += contrasts.comparators
     return DoseNetworkResult(
         params=pd.Series(found.params, names),
         cov=pd.DataFrame(found.cov, names, names),
@@ -463,29 +694,36 @@ def dose_network(
     )
 
 
-def _check_options(curve: Curve, shared: Shared, method: str, level: float) -> None:
+def _check_options(
+    shapes: Mapping[str, Curve], by_agent: bool, shared: Shared, method: str
+) -> None:
     faults = []
-    if shared not in (None, "common", "exchangeable"):
-        faults.append(f"shared {shared!r} must be None, 'common' or 'exchangeable'")
+    if shared not in TIED:
+        faults.append(f"shared {shared!r} must be None, 'common', 'exchangeable' or 'step'")
     if method not in METHODS:
         faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if not 0 < level < 1:
-        faults.append(f"level {level} is not between 0 and 1")
-    if shared == "exchangeable" and method == "CE":
-        faults.append("shared='exchangeable' estimates variances: use method='REML' or 'ML'")
-    if curve.shape_terms and not isinstance(curve, Emax):
-        faults.append(f"a {curve.name} curve is not for networks: use 'emax' or 'rcs'")
+    if shared in ("exchangeable", "step") and method == "CE":
+        faults.append(f"shared={shared!r} estimates variances: use method='REML' or 'ML'")
+    if by_agent and shared is not None:
+        faults.append("curves by agent have nothing to share: use shared=None")
+    for curve in shapes.values():
+        alone = not by_agent and isinstance(curve, (Emax, Hill))
+        if curve.shape_terms and not alone and not curve.shape:
+            faults.append(f"a {curve.name} curve is not for such networks: use 'emax' or 'hill'")
+        if shared == "step" and not (has_step(curve) and not curve.shape_terms):
+            faults.append("shared='step' takes curves with a step: use any_exercise=True")
     if faults:
         raise ValueError("; ".join(faults) + ".")
 
 
 def _check_doses(data: DoseNetworkData, curve: Curve, shared: Shared) -> None:
     """Refuse curves that the distinct doses of an agent cannot carry."""
-    if shared == "exchangeable" and len(data.agents) <= len(curve.terms):
+    wanted = 1 if shared == "step" else len(curve.terms)
+    if shared in ("exchangeable", "step") and len(data.agents) <= wanted:
         raise CannotEstimate(
             f"how the coefficients of a {curve.name} curve vary between agents takes more than "
-            f"{len(curve.terms)}; the network has {', '.join(data.agents)}. Use shared=None, or a "
-            "simpler curve"
+            f"{wanted}; the network has {', '.join(data.agents)}. Use shared=None, or a simpler "
+            "curve"
         )
     if shared is not None:
         return
@@ -503,31 +741,37 @@ def _check_doses(data: DoseNetworkData, curve: Curve, shared: Shared) -> None:
 
 
 def _fitted(data: DoseNetworkData, curve: Curve, shared: Shared, method: Method) -> AgentCurves:
+    if shared == "step":
+        return _exchangeable_steps(data, curve, method)
     if shared == "exchangeable":
         return _exchangeable(data, curve, method)
-    if isinstance(curve, Emax) and not curve.values:
+    if isinstance(curve, (Emax, Hill)) and not curve.values:
         own = np.arange(len(data.agents)) if shared is None else np.zeros(len(data.agents), int)
-        return with_shape(EmaxShape(data, own), method)
+        return with_shape(SaturatingShape(data, curve, own), method)
     if shared == "common" and len(curve.terms) > 1:
         return with_shape(ProportionalShape.of(data, curve), method)
-    return separate(data, curve, method)
+    return separate(data, (curve,) * len(data.agents), method)
 
 
 def _exchangeable(data: DoseNetworkData, curve: Curve, method: Method) -> AgentCurves:
-    count, free = len(data.agents), 0
+    count = len(data.agents)
+    beside = data.beside()
 
-    def fitted(candidate: Curve, reml: bool, fixed: np.ndarray | None = None) -> ExchangeableFit:
+    def fitted(candidate: Curve, reml: bool, more: np.ndarray | None = None) -> ExchangeableFit:
         Z = data.design([candidate] * count)
+        fixed = beside if more is None else np.hstack([beside, more])
         return fit_exchangeable(data.network, Z, count, reml=reml, fixed=fixed)
 
-    if isinstance(curve, Emax) and not curve.values:
+    if isinstance(curve, (Emax, Hill)) and not curve.values:
         doses = np.concatenate(list(data.studied.values()))
-        curve, free = curve.settle(lambda c: fitted(c, False).llf, doses), 1
+        curve = curve.settle(lambda c: fitted(c, False).llf, doses)
     found = fitted(curve, method == "REML")
     size, p = len(curve.terms), len(found.mean)
     params, cov = found.effects, found.cov
     if curve.shape_terms:
-        params, cov = _with_ed50(data, curve, found, partial(fitted, curve, method == "REML"))
+        params, cov = _with_shape_of_all(
+            data, curve, found, partial(fitted, curve, method == "REML")
+        )
     return AgentCurves(
         curves=(curve,) * count,
         params=params,
@@ -535,26 +779,59 @@ def _exchangeable(data: DoseNetworkData, curve: Curve, method: Method) -> AgentC
         llf=found.llf,
         tau2=found.tau2,
         q=_q(data, curve),
-        n_estimated=p + found.n_variance_parameters + free,
+        n_estimated=p + found.n_variance_parameters + curve.n_estimated,
         bic_rows=len(data.network.y) - p * (method == "REML"),
         between=Between(found.mean[:size], found.mean_cov[:size, :size], found.omega),
     )
 
 
-def _with_ed50(
-    data: DoseNetworkData, curve: Emax, found: ExchangeableFit, again: partial
+def _exchangeable_steps(data: DoseNetworkData, curve: Curve, method: Method) -> AgentCurves:
+    """Steps as a sample from a normal distribution, one curve of what dose adds."""
+    count, size = len(data.agents), len(curve.terms)
+    columns = data.design([curve] * count).reshape(len(data.network.y), count, size)
+    slopes = columns[:, :, 1:].sum(axis=1)
+    fixed = np.hstack([slopes, data.beside()])
+    found = fit_exchangeable(
+        data.network, columns[:, :, 0], count, reml=method == "REML", fixed=fixed
+    )
+    shared = np.arange(count, count + size - 1)
+    place = np.concatenate([np.concatenate([[agent], shared]) for agent in range(count)])
+    place = np.append(place, np.arange(count + size - 1, len(found.effects)))
+    p = len(found.mean)
+    omega = np.zeros((size, size))
+    omega[0, 0] = found.omega[0, 0]
+    return AgentCurves(
+        curves=(curve,) * count,
+        params=found.effects[place],
+        cov=found.cov[np.ix_(place, place)],
+        llf=found.llf,
+        tau2=found.tau2,
+        q=_q(data, curve),
+        n_estimated=p + found.n_variance_parameters + curve.n_estimated,
+        bic_rows=len(data.network.y) - p * (method == "REML"),
+        between=Between(found.mean[:size], found.mean_cov[:size, :size], omega),
+    )
+
+
+def _with_shape_of_all(
+    data: DoseNetworkData, curve: Emax | Hill, found: ExchangeableFit, again: partial
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maximal effect and ED50 of each agent, with the covariance of the linearised model."""
-    heights = found.effects
-    columns = [lambda doses, b=b: curve.gradient(doses, [b])[:, 1:] for b in heights]
-    slope = data.spread(columns).sum(axis=1, keepdims=True)
-    cov = again(fixed=slope).cov
-    place = np.column_stack([np.arange(len(heights)), np.full(len(heights), len(heights))]).ravel()
-    values = np.column_stack([heights, np.full(len(heights), curve.values[0])]).ravel()
-    return values, cov[np.ix_(place, place)]
+    """Maximal effect and the shape of all, with the covariance of the linearised model."""
+    count = len(data.agents)
+    heights, others = found.effects[:count], found.effects[count:]
+    columns = [lambda doses, b=b: curve.gradient(doses, np.array([b]))[:, 1:] for b in heights]
+    width = len(curve.shape_terms)
+    slope = data.spread(columns).reshape(len(data.network.y), count, width).sum(axis=1)
+    cov = again(slope).cov
+    last = len(found.effects) + np.arange(width)
+    place = np.concatenate([np.concatenate([[agent], last]) for agent in range(count)])
+    place = np.append(place, np.arange(count, len(found.effects)))
+    values = np.concatenate([np.concatenate([[b], curve.values]) for b in heights])
+    return np.append(values, others), cov[np.ix_(place, place)]
 
 
 def _q(data: DoseNetworkData, curve: Curve) -> float:
     """Cochran's Q of separate curves, whatever of them the data can tell."""
-    basis, size, _ = np.linalg.svd(data.design([curve] * len(data.agents)), full_matrices=False)
+    X = np.hstack([data.design([curve] * len(data.agents)), data.beside()])
+    basis, size, _ = np.linalg.svd(X, full_matrices=False)
     return at_tau2(data.network, basis[:, size > 1e-10 * size.max()], 0.0).rss

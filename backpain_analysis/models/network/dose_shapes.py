@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.linalg
-from scipy import optimize
+from scipy import ndimage, optimize
 
 from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import Curve, Emax
+from backpain_analysis.models.dose.curves import Curve, Emax, Hill
 from backpain_analysis.models.network.dose_data import DoseNetworkData
-from backpain_analysis.models.network.estimation import Method, estimate
+from backpain_analysis.models.network.estimation import COMMON, Method, estimate
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class AgentCurves:
     curves : tuple of Curve
         One an agent, with its shape.
     params, cov : ndarray
-        Linear coefficients and shape of each agent in turn, and their joint covariance (singular
-        where agents share a parameter).
+        Linear coefficients and shape of each agent in turn, then the effects of comparators, and
+        their joint covariance (singular where agents share a parameter).
     llf, tau2, q : float
         `q` is Cochran's: the residual sum of squares at tau2 = 0.
     n_estimated : int
@@ -66,19 +66,23 @@ class AgentCurves:
     between: Between | None = None
 
 
-def separate(data: DoseNetworkData, curve: Curve, method: Method) -> AgentCurves:
-    """A curve of its own for every agent; `curve` has no shape to be found."""
-    curves = (curve,) * len(data.agents)
-    names = [f"{agent}: {term}" for agent in data.agents for term in curve.terms]
-    found = estimate(data.network, data.design(curves), method, names)
+def separate(data: DoseNetworkData, curves: Sequence[Curve], method: Method) -> AgentCurves:
+    """A curve of its own for every agent; none has a shape to be found."""
+    names = [
+        f"{agent}: {term}"
+        for agent, curve in zip(data.agents, curves, strict=True)
+        for term in curve.terms
+    ]
+    X = np.hstack([data.design(curves), data.beside()])
+    found = estimate(data.network, X, method, [*names, *data.comparators])
     return AgentCurves(
-        curves=curves,
+        curves=tuple(curves),
         params=found.model.beta,
         cov=found.model.cov_beta,
         llf=found.model.llf,
         tau2=found.tau2,
         q=found.common.rss,
-        n_estimated=found.model.n_parameters,
+        n_estimated=found.model.n_parameters + max(curve.n_estimated for curve in curves),
         bic_rows=bic_rows(found.model),
     )
 
@@ -92,17 +96,27 @@ ANGLES, STEPS = 24, 9
 """Points of the first search: over directions of a shape, over an ED50."""
 
 
+PEAKS = 3
+"""From so many of the best places of the first search the likelihood is climbed."""
+
+Depth = Callable[[np.ndarray], float]
+
+
 class Shape(Protocol):
     """A mean `X(free) b` whose free parameters are to be found."""
 
     data: DoseNetworkData
 
     @property
+    def powers(self) -> int:
+        """How many powers of the curve were found by likelihood before."""
+
+    @property
     def bounds(self) -> Sequence[tuple[float | None, float | None]]:
         """Limits of the free parameters."""
 
-    def starts(self, depth: Callable[[np.ndarray], float]) -> tuple[Shape, np.ndarray]:
-        """The shape and free parameters to begin with."""
+    def starts(self, depth: Depth) -> list[tuple[Shape, np.ndarray]]:
+        """Shapes and free parameters to begin with."""
 
     def design(self, free: np.ndarray) -> np.ndarray:
         """X, shape (n_rows, n_agents)."""
@@ -121,72 +135,109 @@ class Shape(Protocol):
 
 
 @dataclass(frozen=True)
-class EmaxShape:
-    """`E_a d / (ED50 + d)`, with an ED50 for each agent or one for all.
+class SaturatingShape:
+    """`E_a d^h / (ED50^h + d^h)`, with a shape for each agent or one for all; Emax is h = 1.
 
     Attributes
     ----------
+    curve : Emax or Hill
     of : ndarray of int, shape (n_agents,)
-        Which ED50 an agent has.
+        Which shape an agent has.
     """
 
     data: DoseNetworkData
+    curve: Emax | Hill
     of: np.ndarray
+
+    @property
+    def powers(self) -> int:
+        return 0
+
+    @property
+    def width(self) -> int:
+        """Parameters of one shape."""
+        return len(self.curve.shape_terms)
+
+    @property
+    def groups(self) -> int:
+        return int(self.of.max()) + 1
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
         doses = np.concatenate(list(self.data.studied.values()))
-        return [(np.log(doses.min() / 100), np.log(doses.max() * 100))] * (int(self.of.max()) + 1)
+        half = (np.log(doses.min() / 100), np.log(doses.max() * 100))
+        return [half, (np.log(0.1), np.log(20.0))][: self.width] * self.groups
 
-    def starts(self, depth: Callable[[np.ndarray], float]) -> tuple[EmaxShape, np.ndarray]:
-        """The best ED50 for all of a grid, then the best for each in turn."""
-        low, high = self.bounds[0]
-        free = np.full(len(self.bounds), 0.0)
-        grid = np.linspace(low, high, 2 * STEPS + 1)[1:-1]
-        free[:] = min(grid, key=lambda value: depth(np.full(len(free), value)))
-        if len(free) == 1:
-            return self, free
-        for place in range(len(free)):
-            tries = [np.where(np.arange(len(free)) == place, value, free) for value in grid[::2]]
-            free = min([free, *tries], key=depth)
-        return self, free
+    def starts(self, depth: Depth) -> list[tuple[Shape, np.ndarray]]:
+        """The best few shapes for all of a grid, then the best for each agent in turn."""
+        axes = [
+            np.linspace(low, high, (2 * STEPS if place == 0 else 6) + 1)[1:-1]
+            for place, (low, high) in enumerate(self.bounds[: self.width])
+        ]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        depths = np.apply_along_axis(lambda one: depth(np.tile(one, self.groups)), -1, grid)
+        lowest = ndimage.minimum_filter(depths, size=3, mode="nearest")
+        peaks = grid[(depths == lowest) & np.isfinite(depths)]
+        order = np.argsort(depths[(depths == lowest) & np.isfinite(depths)])[:PEAKS]
+        found = []
+        for peak in peaks[order] if len(order) else [grid.reshape(-1, self.width)[0]]:
+            free = np.tile(peak, self.groups)
+            for group in range(self.groups if self.groups > 1 else 0):
+                own = slice(group * self.width, (group + 1) * self.width)
+                tries = [free]
+                for one in grid.reshape(-1, self.width)[::2]:
+                    other = free.copy()
+                    other[own] = one
+                    tries.append(other)
+                free = min(tries, key=depth)
+            found.append((self, free))
+        return found
 
-    def curves(self, free: np.ndarray) -> tuple[Emax, ...]:
-        return tuple(Emax((float(np.exp(free[place])),)) for place in self.of)
+    def curves(self, free: np.ndarray) -> tuple[Curve, ...]:
+        values = np.exp(free).reshape(self.groups, self.width)
+        return tuple(replace(self.curve, values=tuple(map(float, values[k]))) for k in self.of)
 
     def design(self, free: np.ndarray) -> np.ndarray:
         return self.data.design(self.curves(free))
 
     def slope(self, free: np.ndarray, b: np.ndarray) -> np.ndarray:
-        def by_log(curve: Emax, height: float) -> Callable[[np.ndarray], np.ndarray]:
-            return lambda doses: curve.gradient(doses, [height])[:, 1:] * curve.values[0]
+        def by_log(curve: Curve, height: float) -> Callable[[np.ndarray], np.ndarray]:
+            return lambda doses: curve.gradient(doses, np.array([height]))[:, 1:] * curve.shape
 
         pairs = zip(self.curves(free), b, strict=True)
         columns = self.data.spread([by_log(curve, height) for curve, height in pairs])
-        return columns @ np.eye(len(free))[self.of]
+        return columns @ np.kron(np.eye(self.groups)[self.of], np.eye(self.width))
 
     def coefficients(self, free: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        half = np.exp(free[self.of])
-        size = len(b)
-        jacobian = np.zeros((2 * size, size + len(free)))
-        jacobian[2 * np.arange(size), np.arange(size)] = 1.0
-        jacobian[2 * np.arange(size) + 1, size + self.of] = half
-        return np.column_stack([b, half]).ravel(), jacobian
+        values = np.exp(free).reshape(self.groups, self.width)[self.of]
+        size, step = len(b), 1 + self.width
+        jacobian = np.zeros((step * size, size + len(free)))
+        jacobian[step * np.arange(size), np.arange(size)] = 1.0
+        for place in range(self.width):
+            column = size + self.of * self.width + place
+            jacobian[step * np.arange(size) + 1 + place, column] = values[:, place]
+        return np.column_stack([b, values]).ravel(), jacobian
 
     def check(self, free: np.ndarray) -> None:
         margin = 1e-3
-        loose = [
-            agent
-            for agent, place in zip(self.data.agents, self.of, strict=True)
-            if not self.bounds[0][0] + margin < free[place] < self.bounds[0][1] - margin
+        inside = [
+            low + margin < value < high - margin
+            for value, (low, high) in zip(free, self.bounds, strict=True)
         ]
-        if loose:
-            names = "any agent" if len(loose) == len(self.data.agents) else ", ".join(loose)
-            raise CannotEstimate(
-                f"the data do not bound the ED50 of {names}",
-                "the likelihood is highest at the "
-                "edge of the doses. Use shared='common' or a simpler curve (linear, log)",
-            )
+        shapes = np.array(inside).reshape(self.groups, self.width)
+        for place, term in enumerate(self.curve.shape_terms):
+            loose = [
+                agent
+                for agent, group in zip(self.data.agents, self.of, strict=True)
+                if not shapes[group, place]
+            ]
+            if loose:
+                names = "any agent" if len(loose) == len(self.data.agents) else ", ".join(loose)
+                raise CannotEstimate(
+                    f"the data do not bound the {term} of {names}",
+                    "the likelihood is highest at the edge of the doses. Use shared='common' or a "
+                    "simpler curve (linear, log)",
+                )
 
 
 @dataclass(frozen=True)
@@ -217,6 +268,10 @@ class ProportionalShape:
         return cls(data, curve, np.eye(size)[0], Z, np.linalg.inv(triangle))
 
     @property
+    def powers(self) -> int:
+        return self.curve.n_estimated
+
+    @property
     def null(self) -> np.ndarray:
         return scipy.linalg.null_space(self.axis[None, :])
 
@@ -224,8 +279,8 @@ class ProportionalShape:
     def bounds(self) -> list[tuple[None, None]]:
         return [(None, None)] * (len(self.axis) - 1)
 
-    def starts(self, depth: Callable[[np.ndarray], float]) -> tuple[ProportionalShape, np.ndarray]:
-        """The best of a fan of directions between every two axes."""
+    def starts(self, depth: Depth) -> list[tuple[Shape, np.ndarray]]:
+        """The best few of a fan of directions between every two axes."""
         size = len(self.axis)
         turns = np.pi * np.arange(ANGLES) / ANGLES
         axes = [
@@ -234,10 +289,12 @@ class ProportionalShape:
             for j in range(i)
             for turn in turns
         ]
-        best = min(axes, key=lambda axis: depth(_free(self.axis, self.null, axis)))
-        return ProportionalShape(self.data, self.curve, best, self.columns, self.back), (
-            np.zeros(size - 1)
-        )
+        depths = np.array([depth(_free(self.axis, self.null, axis)) for axis in axes])
+        fans = depths.reshape(-1, ANGLES)
+        low = (fans <= np.roll(fans, 1, axis=1)) & (fans <= np.roll(fans, -1, axis=1))
+        peaks = np.flatnonzero(low.ravel() & np.isfinite(depths))
+        chosen = peaks[np.argsort(depths[peaks])][:PEAKS] if len(peaks) else [0]
+        return [(replace(self, axis=axes[place]), np.zeros(size - 1)) for place in chosen]
 
     def _direction(self, free: np.ndarray) -> np.ndarray:
         return self.back @ (self.axis + self.null @ free)
@@ -281,49 +338,71 @@ def with_shape(shape: Shape, method: Method) -> AgentCurves:
     ConvergenceError
         If no maximum is found.
     """
-    network = shape.data.network
-    by_ml = "CE" if method == "CE" else "ML"
-    options = {"blocks": network.trial, "terms": [network.heterogeneity_term()], "method": by_ml}
+    network, beside, count = shape.data.network, shape.data.beside(), len(shape.data.agents)
+    by_ml = "CE" if method in COMMON else "ML"
+    options: dict[str, Any] = {
+        "blocks": network.trial,
+        "terms": [network.heterogeneity_term()],
+        "method": by_ml,
+    }
+
+    def matrix(shape: Shape, free: np.ndarray) -> np.ndarray:
+        return np.hstack([shape.design(free), beside])
 
     def depth(free: np.ndarray, shape: Shape = shape) -> tuple[float, np.ndarray]:
-        X = shape.design(free)
+        X = matrix(shape, free)
         try:
             model = fit(network.y, X, network.covariance, **options)
         except CannotEstimate:
             return np.inf, np.zeros(len(free))
         residual = times_precision(model, (network.y - X @ model.beta)[:, None])[:, 0]
-        return -model.llf, -shape.slope(free, model.beta).T @ residual
+        return -model.llf, -shape.slope(free, model.beta[:count]).T @ residual
 
-    shape, free = shape.starts(lambda free: depth(free)[0])
-    if not np.isfinite(depth(free, shape)[0]):
-        fit(network.y, shape.design(free), network.covariance, **options)
-    found = optimize.minimize(
-        lambda free: depth(free, shape),
-        free,
-        jac=True,
-        bounds=shape.bounds,
-        method="L-BFGS-B",
-        options={"ftol": 1e-15, "gtol": 1e-7, "maxiter": 500},
-    )
-    shape.check(found.x)
-    X = shape.design(found.x)
+    best: tuple[float, Shape, np.ndarray] | None = None
+    for start, free in shape.starts(lambda free: depth(free)[0]):
+        if not np.isfinite(depth(free, start)[0]):
+            continue
+        found = optimize.minimize(
+            lambda free, start=start: depth(free, start),
+            free,
+            jac=True,
+            bounds=start.bounds,
+            method="L-BFGS-B",
+            options={"ftol": 1e-15, "gtol": 1e-7, "maxiter": 500},
+        )
+        if best is None or found.fun < best[0]:
+            best = (float(found.fun), start, found.x)
+    if best is None:
+        start, free = shape.starts(lambda free: depth(free)[0])[0]
+        fit(network.y, matrix(start, free), network.covariance, **options)
+        raise CannotEstimate("no shape of the curves can be fitted", "use a simpler curve")
+    _, shape, free = best
+    shape.check(free)
+    X = matrix(shape, free)
     model = estimate(network, X, method)
     b = model.model.beta
-    J = np.hstack([X, shape.slope(found.x, b)])
-    name = shape.curves(found.x)[0].name
+    J = np.hstack([X[:, :count], shape.slope(free, b[:count]), beside])
+    name = shape.curves(free)[0].name
     fault = (
         f"the data do not tell the parameters of {name} curves apart: use a simpler curve, "
-        "shared='common' or shared='exchangeable'."
+        "shared='common' or shared='exchangeable'"
     )
-    cov = inverse_information(J, times_precision(model.model, J), fault)
-    params, jacobian = shape.coefficients(found.x, b)
+    try:
+        cov = inverse_information(J, times_precision(model.model, J), fault)
+    except CannotEstimate:
+        raise
+    except ValueError as singular:
+        raise CannotEstimate(fault) from singular
+    params, jacobian = shape.coefficients(free, b[:count])
+    beyond = beside.shape[1]
+    jacobian = scipy.linalg.block_diag(jacobian, np.eye(beyond)) if beyond else jacobian
     return AgentCurves(
-        curves=shape.curves(found.x),
-        params=params,
+        curves=shape.curves(free),
+        params=np.append(params, b[count:]),
         cov=jacobian @ cov @ jacobian.T,
         llf=model.model.llf,
         tau2=model.tau2,
         q=model.common.rss,
-        n_estimated=model.model.n_parameters + len(found.x),
+        n_estimated=model.model.n_parameters + len(free) + shape.powers,
         bic_rows=bic_rows(model.model),
     )

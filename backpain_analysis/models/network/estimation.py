@@ -10,10 +10,12 @@ import numpy as np
 
 from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit, fit
-from backpain_analysis.models.network.data import NetworkData
+from backpain_analysis.models.network.contrasts import NetworkData
 
-Method = Literal["REML", "ML", "DL", "CE"]
-METHODS = ("REML", "ML", "DL", "CE")
+Method = Literal["REML", "ML", "DL", "CE", "MH"]
+METHODS = ("REML", "ML", "DL", "CE", "MH")
+COMMON = ("CE", "MH")
+"""Methods of a common effect: no heterogeneity between trials."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,11 @@ def estimate(
 
     Raises
     ------
-    ValueError, ConvergenceError
+    CannotEstimate
         As `mixed.fit`.
     """
     common = at_tau2(data, X, 0.0, names)
-    if method == "CE":
+    if method in COMMON:
         return Estimated(common, common, 0.0)
     if method == "DL":
         tau2 = tau2_by_moments(data, common)

@@ -21,14 +21,22 @@ from functools import partial
 from itertools import product
 
 import numpy as np
+from scipy import ndimage
 
 from backpain_analysis.engine.likelihood import group, stack_covariance
-from backpain_analysis.engine.mixed import STARTS, components_of, typical_sd
-from backpain_analysis.engine.search import maximise
+from backpain_analysis.engine.mixed import components_of, typical_sd
+from backpain_analysis.engine.search import Maximum, maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
-from backpain_analysis.models.network.data import NetworkData
+from backpain_analysis.errors import ConvergenceError
+from backpain_analysis.models.network.contrasts import NetworkData
 
 TINY = 1e-5
+
+PER_DECADE = 3
+"""Points of the grid of standard deviations for a factor of ten."""
+
+MOST_PEAKS, NEAR = 3, 8.0
+"""Climbs start from so many peaks of the grid, no more than so far below the highest."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,7 @@ class _Problem:
 
     def at(self, theta: np.ndarray) -> tuple[_Sums, _Point]:
         """The likelihood at the Cholesky parameters of tau2 and Omega."""
-        values = components_of(self.terms, theta)[0]
-        sums = self.sums(values[0])
+        sums = self.sums(components_of(self.terms, theta)[0][0])
         L = self.spread(self.terms[1].factor(theta[1:]))
         M, v, size = sums.zero[:-1, :-1], sums.zero[:-1, -1], len(self.E)
         G = np.eye(size) + L.T @ M @ L
@@ -154,6 +161,35 @@ class _Problem:
             X = self.U[:, :-1] @ self.E
             llf += 0.5 * np.linalg.slogdet(X.T @ X)[1] - float(np.log(np.diag(lower)).sum())
         return sums, _Point(float(llf), S, R, C, C @ carried.T @ v)
+
+    def heights(self, sums: _Sums, lowers: np.ndarray) -> np.ndarray:
+        """The likelihood at one tau2 and many factors of the agents' covariance, up to a constant.
+
+        Parameters
+        ----------
+        lowers : ndarray, shape (n, size, size)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Minus infinity where the mean curve cannot be told.
+        """
+        M, v, size = sums.zero[:-1, :-1], sums.zero[:-1, -1], len(self.E)
+        turned = lowers.transpose(0, 2, 1)
+        G = np.eye(size) + turned @ M @ lowers
+        S = lowers @ np.linalg.solve(G, turned)
+        carried = self.E - S @ M @ self.E
+        information = self.E.T @ M @ carried
+        sign, logdet = np.linalg.slogdet(information)
+        sound = sign > 0
+        llf = np.full(len(lowers), -np.inf)
+        moved = carried[sound].transpose(0, 2, 1) @ v
+        solved = np.linalg.solve(information[sound], moved[..., None])[..., 0]
+        rss = sums.zero[-1, -1] - v @ (S[sound] @ v).T - (moved * solved).sum(axis=1)
+        llf[sound] = -0.5 * (sums.logdet + np.linalg.slogdet(G[sound])[1] + rss)
+        if self.reml:
+            llf[sound] -= 0.5 * logdet[sound]
+        return llf
 
     def derivatives(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Log-likelihood, gradient and Hessian by the Cholesky parameters.
@@ -210,6 +246,7 @@ def fit_exchangeable(
     *,
     reml: bool,
     fixed: np.ndarray | None = None,
+    classes: np.ndarray | None = None,
 ) -> ExchangeableFit:
     """Fit agents as a random effect by REML or ML.
 
@@ -222,26 +259,28 @@ def fit_exchangeable(
     reml : bool
     fixed : ndarray, shape (n_rows, k), optional
         Further columns with fixed effects.
+    classes : ndarray of int, shape (agents,), optional
+        Agents vary around the mean of their class, with one Omega; by default all are one class.
 
     Raises
     ------
-    ValueError
-        If the mean curve cannot be told from the data.
-    ConvergenceError
-        If no maximum is found.
+    CannotEstimate
+        If the mean curve cannot be told from the data, or no maximum is found.
     """
     n, q = len(data.y), Z.shape[1] // agents
     blocks = group(data.trial)
     stacks = stack_covariance(data.covariance, blocks)
     unit = typical_sd(stacks)
     tau_term = ScaledTerm(data.heterogeneity_term(), n)
-    mean_columns = Z.reshape(n, agents, q).sum(axis=1)
-    omega_term = ScaledTerm(RandomTerm(mean_columns, name="agent"), n)
+    stacked = Z.reshape(n, agents, q).transpose(1, 0, 2).reshape(-1, q)
+    omega_term = ScaledTerm(RandomTerm(stacked, name="agent"), len(stacked))
     extra = np.zeros((n, 0)) if fixed is None else fixed
     scaled = (Z.reshape(n, agents, q) @ omega_term.back).reshape(n, -1)
-    E = np.zeros((agents * q + extra.shape[1], q + extra.shape[1]))
-    E[: agents * q, :q] = np.tile(np.eye(q), (agents, 1))
-    E[agents * q :, q:] = np.eye(extra.shape[1])
+    of = np.zeros(agents, dtype=int) if classes is None else classes
+    means = (int(of.max()) + 1) * q
+    E = np.zeros((agents * q + extra.shape[1], means + extra.shape[1]))
+    E[: agents * q, :means] = np.kron(np.eye(means // q)[of], np.eye(q))
+    E[agents * q :, means:] = np.eye(extra.shape[1])
     problem = _Problem(
         U=np.column_stack([scaled, extra, data.y / unit]),
         E=E,
@@ -257,7 +296,7 @@ def fit_exchangeable(
     forward = np.eye(len(E))
     forward[: agents * q, : agents * q] = np.kron(np.eye(agents), omega_term.back)
     mean_back = np.eye(E.shape[1])
-    mean_back[:q, :q] = omega_term.back
+    mean_back[:means, :means] = np.kron(np.eye(means // q), omega_term.back)
     A = problem.spread(_omega(omega_term, theta))
     M, v = sums.zero[:-1, :-1], sums.zero[:-1, -1]
     gain = A - A @ (M - M @ point.S @ M) @ A
@@ -286,22 +325,79 @@ def _omega(term: ScaledTerm, theta: np.ndarray) -> np.ndarray:
 
 
 def _search(problem: _Problem) -> np.ndarray:
-    """Newton's method from several starts; variances that are zero but for rounding are zero."""
-    tau_term, omega_term = problem.terms
-    best = None
-    for sizes in product(STARTS, repeat=2):
-        start = np.concatenate([tau_term.start(sizes[0]), omega_term.start(sizes[1])])
-        found = maximise(problem.derivatives, start)
+    """Newton's method from every high peak of a grid; variances that are zero but for rounding are.
+
+    The likelihood may have several maxima: agents whose doses run on different scales each put
+    one at the size of their own coefficients. So the grid of standard deviations runs, evenly in
+    their logarithm, over the sizes that any agent's data can show: from a fraction of the
+    smallest standard error of a coefficient to a multiple of the largest coefficient.
+    """
+    omega_term = problem.terms[1]
+    taus = np.array([0.0, *np.geomspace(0.03, 30.0, 1 + 3 * PER_DECADE)])
+    sizes = _sizes(problem)
+    axes = [taus, *[sizes] * omega_term.q]
+    inner = list(product(*(sizes for _ in range(omega_term.q))))
+    lowers = np.stack(
+        [problem.spread(omega_term.factor(_theta(problem, [0.0, *own])[1:])) for own in inner]
+    )
+    rows = []
+    for tau in taus:
+        values = components_of(problem.terms, _theta(problem, [tau, *inner[0]]))[0]
+        rows.append(problem.heights(problem.sums(values[0]), lowers))
+    heights = np.array(rows).reshape([len(axis) for axis in axes])
+    around = ndimage.maximum_filter(heights, size=3, mode="nearest")
+    peaks = np.argwhere((heights == around) & (heights >= heights.max() - NEAR))
+    order = np.argsort([-heights[tuple(peak)] for peak in peaks])[:MOST_PEAKS]
+    best: Maximum | None = None
+    for peak in peaks[order]:
+        values = [axis[k] for axis, k in zip(axes, peak, strict=True)]
+        nudged = [
+            value if value > 0 else axis[1] / 10 for value, axis in zip(values, axes, strict=True)
+        ]
+        try:
+            found = maximise(problem.derivatives, _theta(problem, nudged))
+        except ConvergenceError:
+            continue
         if best is None or found.value > best.value:
             best = found
+    if best is None:
+        raise ConvergenceError(
+            "no maximum of the likelihood was found", "use fewer random effects (a simpler curve)"
+        )
     theta, value = best.theta, best.value
     height = partial(_height, problem)
     for part in (slice(0, 1), slice(1, None)):
-        if 0 < np.abs(theta[part]).max() < TINY:
-            without = theta.copy()
-            without[part] = 0.0
-            theta = without if height(without) >= value - 1e-10 else theta
+        without = theta.copy()
+        without[part] = 0.0
+        if height(without) >= value - (1e-10 if np.abs(theta[part]).max() < TINY else 0.0):
+            theta = without
     return theta
+
+
+def _sizes(problem: _Problem) -> np.ndarray:
+    """Zero and standard deviations that the coefficients of the agents may have."""
+    count, q = problem.agents, problem.q
+    zero = problem.sums(0.0).zero
+    M, v = zero[:-1, :-1], zero[:-1, -1]
+    spreads, coefficients = [], []
+    for agent in range(count):
+        own = slice(agent * q, (agent + 1) * q)
+        inverse = np.linalg.pinv(M[own, own], hermitian=True, rcond=1e-12)
+        spreads.append(np.sqrt(np.diag(inverse)))
+        coefficients.append(np.abs(inverse @ v[own]))
+    shown = np.concatenate(spreads)
+    shown = shown[shown > 0]
+    low = 0.1 * shown.min()
+    high = 10 * max(shown.max(), float(np.max(coefficients)))
+    count = int(np.clip(np.ceil(PER_DECADE * np.log10(high / low)), 6, {1: 60, 2: 14}.get(q, 7)))
+    return np.concatenate([[0.0], np.geomspace(low, high, count)])
+
+
+def _theta(problem: _Problem, sizes: list[float]) -> np.ndarray:
+    """Cholesky parameters of standard deviations without correlations."""
+    tau_term, omega_term = problem.terms
+    own = [sizes[1 + a] if a == b else 0.0 for a, b in omega_term.cells]
+    return np.concatenate([tau_term.start(sizes[0]), own])
 
 
 def _height(problem: _Problem, theta: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from scipy import special
 
 from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit
-from backpain_analysis.models.network.data import NetworkData
+from backpain_analysis.models.network.contrasts import NetworkData
 from backpain_analysis.models.network.estimation import at_tau2, estimate
 from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
@@ -25,25 +25,35 @@ if TYPE_CHECKING:
 def heterogeneity(result: NetworkResult) -> pd.DataFrame:
     """Cochran's Q of the network and its parts within and between designs.
 
-    `I2 = (Q - df) / Q`; the design of a trial is the set of treatments it compares; within
-    designs Q is what remains when every design has effects of its own (Krahn, Binder & König
-    2013, doi 10.1186/1471-2288-13-35; Higgins et al. 2012, doi 10.1002/jrsm.1044).
+    `I2 = (Q - df) / Q`, missing without degrees of freedom; the design of a trial is the set of
+    treatments it compares; within designs Q is what remains when every design has effects of its
+    own (Krahn, Binder & König 2013, doi 10.1186/1471-2288-13-35; Higgins et al. 2012,
+    doi 10.1002/jrsm.1044). In an additive model "non-additivity" is Q of the sums over that of
+    the ordinary network (Rücker, Petropoulou & Schwarzer 2020, doi 10.1002/bimj.201800167).
 
     Returns
     -------
     DataFrame
-        Rows "total", "within designs", "between designs": `q, df, p_value`, with `tau2, tau, i2`
-        (per cent) in the first.
+        Rows "total", "within designs", "between designs" and, for an additive model,
+        "non-additivity": `q, df, p_value`, with `tau2, tau, i2` (per cent) in the first.
     """
-    q, q_within, df, df_within = _q_parts(result)
-    total = {"q": q, "df": df, "tau2": result.tau2, "tau": result.tau}
-    total["i2"] = 100 * max(0.0, (q - df) / q) if q > 0 else 0.0
-    rows = [
-        total,
-        {"q": q_within, "df": df_within},
-        {"q": q - q_within, "df": df - df_within},
-    ]
-    table = pd.DataFrame(rows, index=["total", "within designs", "between designs"])
+    data, rows = result.data, len(result.data.y)
+    X, _ = design_columns(data)
+    within = at_tau2(data, X, 0.0).rss
+    df, df_within = rows - len(result.params), rows - X.shape[1]
+    q, q_network, df_network = result.common.rss, result.common.rss, df
+    parts = [{"q": within, "df": df_within}]
+    names = ["total", "within designs", "between designs"]
+    if result.is_additive:
+        consistent = data.consistent()
+        q_network, df_network = at_tau2(data, consistent, 0.0).rss, rows - consistent.shape[1]
+        names.append("non-additivity")
+    parts.append({"q": max(q_network - within, 0.0), "df": df_network - df_within})
+    if result.is_additive:
+        parts.append({"q": max(q - q_network, 0.0), "df": df - df_network})
+    i2 = 100 * max(0.0, (q - df) / q) if q > 0 and df else np.nan
+    total = {"q": q, "df": df, "tau2": result.tau2, "tau": result.tau, "i2": i2}
+    table = pd.DataFrame([total, *parts], index=names)
     p = [
         float(special.chdtrc(n, max(x, 0.0))) if n else np.nan for x, n in table[["q", "df"]].values
     ]
@@ -51,14 +61,7 @@ def heterogeneity(result: NetworkResult) -> pd.DataFrame:
     return table.astype({"df": int})
 
 
-def _q_parts(result: NetworkResult) -> tuple[float, float, int, int]:
-    X, _ = design_columns(result)
-    within = at_tau2(result.data, X, 0.0)
-    df = len(result.data.y) - len(result.params)
-    return result.common.rss, within.rss, df, len(result.data.y) - X.shape[1]
-
-
-def design_columns(result: NetworkResult) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+def design_columns(data: NetworkData) -> tuple[np.ndarray, list[tuple[int, ...]]]:
     """Model matrix in which every design has effects of its own.
 
     Returns
@@ -67,7 +70,6 @@ def design_columns(result: NetworkResult) -> tuple[np.ndarray, list[tuple[int, .
     designs : list of tuple of int
         The design of each column, as codes of its treatments.
     """
-    data = result.data
     designs = data.designs()
     rows = designs.reindex(data.trial).to_numpy()
     columns = [(design, code) for design in dict.fromkeys(designs) for code in design[1:]]
@@ -112,7 +114,8 @@ def design_inconsistency(result: NetworkResult) -> DesignInconsistency:
     Effects that differ by design are fitted with the method of the network (REML for "DL", as the
     moments of a saturated model may be negative); the Wald test compares them with consistent
     ones at that heterogeneity. Source: Higgins et al. 2012 (doi 10.1002/jrsm.1044); White et al.
-    2012 (doi 10.1002/jrsm.1045).
+    2012 (doi 10.1002/jrsm.1045). Also of an additive model the designs are compared with the
+    ordinary network; what the sums take away besides is "non-additivity" in `heterogeneity`.
 
     Returns
     -------
@@ -120,13 +123,14 @@ def design_inconsistency(result: NetworkResult) -> DesignInconsistency:
         With a missing statistic where no two designs overlap.
     """
     data = result.data
-    X, of = design_columns(result)
-    spare = X.shape[1] - len(result.params)
-    method = {"CE": "CE", "ML": "ML"}.get(result.method, "REML")
+    X, of = design_columns(data)
+    consistent_X = _consistent(result)
+    spare = X.shape[1] - consistent_X.shape[1]
+    method = {"CE": "CE", "MH": "CE", "ML": "ML"}.get(result.method, "REML")
     full = estimate(data, X, method if len(data.y) > X.shape[1] else "CE")
     statistic = np.nan
     if spare:
-        consistent = at_tau2(data, result.engine.X, full.tau2)
+        consistent = at_tau2(data, consistent_X, full.tau2)
         statistic = max(0.0, consistent.rss - full.model.rss)
     return DesignInconsistency(
         statistic=statistic,
@@ -138,10 +142,16 @@ def design_inconsistency(result: NetworkResult) -> DesignInconsistency:
     )
 
 
+def _consistent(result: NetworkResult) -> np.ndarray:
+    """Model matrix in which all designs agree, whatever the components."""
+    return result.data.consistent() if result.is_additive else result.engine.X
+
+
 def _by_design(result: NetworkResult, X: np.ndarray, of: list[tuple[int, ...]]) -> pd.DataFrame:
     """Q within each design, and Q between designs with each detached in turn."""
     data = result.data
     designs = data.designs()
+    consistent = _consistent(result)
     rows = designs.reindex(data.trial).to_numpy()
     within = at_tau2(data, X, 0.0)
     residual = data.y - X @ within.beta
@@ -149,10 +159,10 @@ def _by_design(result: NetworkResult, X: np.ndarray, of: list[tuple[int, ...]]) 
     for design in dict.fromkeys(designs):
         inside = np.array([own == design for own in rows])
         own = X[:, [column == design for column in of]]
-        detached = np.hstack([result.common.X * ~inside[:, None], own])
+        detached = np.hstack([consistent * ~inside[:, None], own])
         table.append(
             {
-                "design": ":".join(data.treatments[code] for code in design),
+                "design": data.joined(design),
                 "trials": int((designs == design).sum()),
                 "df": int(inside.sum()) - (len(design) - 1),
                 "q_within": _quadratic(residual * inside, within),
@@ -188,6 +198,8 @@ class NetHeat(TableResult):
     share : DataFrame
         How much the estimate of design `d` rests on design `c`: the largest absolute entry of
         the hat matrix, between 0 and about 1.
+    designs : tuple of tuple of str
+        The treatments of each row.
     q : Series
         Inconsistency of each design, its part of Q between designs.
     tau2 : float
@@ -198,6 +210,7 @@ class NetHeat(TableResult):
     share: pd.DataFrame
     q: pd.Series
     tau2: float
+    designs: tuple[tuple[str, ...], ...]
 
     def summary(self) -> pd.DataFrame:
         """The heat matrix."""
@@ -221,10 +234,10 @@ def net_heat(result: NetworkResult) -> NetHeat:
     2013 (doi 10.1186/1471-2288-13-35), here with one row a design, not one a comparison.
     """
     tau2 = design_inconsistency(result).tau2_inconsistency
-    X, of = design_columns(result)
+    X, of = design_columns(result.data)
     within = at_tau2(result.data, X, tau2)
     effects, precision = within.beta, np.linalg.inv(within.cov_beta)
-    consistent, *_ = np.linalg.lstsq(X, result.engine.X, rcond=None)
+    consistent, *_ = np.linalg.lstsq(X, _consistent(result), rcond=None)
     designs = list(dict.fromkeys(of))
     parts = [np.flatnonzero([own == design for own in of]) for design in designs]
     hat, q = _fit(effects, precision, consistent, parts)
@@ -235,12 +248,13 @@ def net_heat(result: NetworkResult) -> NetHeat:
         own = np.eye(len(effects))[:, part]
         heat[:, number] = q - _fit(effects, precision, np.hstack([detached, own]), parts)[1]
     share = np.array([[np.abs(hat[np.ix_(d, c)]).max() for c in parts] for d in parts])
-    names = [":".join(result.treatments[code] for code in design) for design in designs]
+    names = [result.data.joined(design) for design in designs]
     return NetHeat(
         pd.DataFrame(heat, names, names),
         pd.DataFrame(share, names, names),
         pd.Series(q, names),
         tau2,
+        tuple(tuple(result.treatments[code] for code in design) for design in designs),
     )
 
 

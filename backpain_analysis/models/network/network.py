@@ -1,11 +1,10 @@
-"""Network meta-analysis of continuous outcomes, multi-arm trials exactly."""
+"""Network meta-analysis, multi-arm trials exactly: means, events, or contrasts as printed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +14,18 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network import contribution, funnel, inconsistency, ranking
-from backpain_analysis.models.network.data import NetworkData, check_connected, network_data
-from backpain_analysis.models.network.estimation import (
-    METHODS,
-    Method,
-    estimate,
+from backpain_analysis.models.network.contrasts import NetworkData, check_connected
+from backpain_analysis.models.network.data import Columns, name_of, network_data
+from backpain_analysis.models.network.estimation import COMMON, METHODS, Method, estimate
+from backpain_analysis.models.network.mantel_haenszel import by_design
+from backpain_analysis.models.results import (
+    Coefficients,
+    Summary,
+    checked_level,
+    quantile,
+    two_sided_p,
 )
-from backpain_analysis.models.results import Coefficients, quantile, two_sided_p
+from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,12 +38,15 @@ class NetworkResult(Coefficients):
     Attributes
     ----------
     params, cov
-        Effects against the reference treatment; of components in an additive model.
+        Effects against the reference treatment; of components in an additive model. Of ratios,
+        logarithms.
     data : NetworkData
     loadings : DataFrame
-        Effects of treatments (rows) against the reference, as sums of the parameters (columns).
+        Treatments (rows) as sums of the parameters (columns); differences of rows are effects.
     reference : str
     lower_is_better : bool
+    is_additive : bool
+        Whether effects of components add up.
     tau2 : float
         Heterogeneity, common to all comparisons.
     engine, common : MixedFit
@@ -50,6 +57,7 @@ class NetworkResult(Coefficients):
     loadings: pd.DataFrame = field(repr=False)
     reference: str
     lower_is_better: bool
+    is_additive: bool
     tau2: float
     engine: MixedFit = field(repr=False)
     common: MixedFit = field(repr=False)
@@ -57,6 +65,20 @@ class NetworkResult(Coefficients):
     @property
     def treatments(self) -> list[str]:
         return list(self.data.treatments)
+
+    @property
+    def outcome(self) -> str:
+        """Empty where it is not known."""
+        return self.data.outcome
+
+    @property
+    def measure(self) -> str:
+        return self.data.measure
+
+    @property
+    def benefit(self) -> int:
+        """The sign of a benefit, -1 or 1."""
+        return -1 if self.lower_is_better else 1
 
     @property
     def tau(self) -> float:
@@ -75,17 +97,19 @@ class NetworkResult(Coefficients):
     def excluded(self) -> pd.DataFrame:
         return self.data.excluded
 
-    def effects(self, reference: str | None = None) -> pd.DataFrame:
+    def effects(self, reference: object = None, *, exponentiate: bool = False) -> pd.DataFrame:
         """Every treatment against one, the best first.
 
-        The prediction interval is that of a new trial: t on `rows - parameters - 1` degrees of
-        freedom (Higgins, Thompson & Spiegelhalter 2009, doi 10.1111/j.1467-985X.2008.00552.x);
-        missing for "CE" and where no degree is left.
+        The prediction interval is that of a new trial: t on the degrees of freedom of Q (Higgins,
+        Thompson & Spiegelhalter 2009, doi 10.1111/j.1467-985X.2008.00552.x, for one comparison);
+        missing for a common effect and where no degree is left.
 
         Parameters
         ----------
         reference : str, optional
             By default the reference of the fit.
+        exponentiate : bool
+            Of ratios: the ratios themselves, not their logarithms (`se` stays that of these).
 
         Returns
         -------
@@ -98,49 +122,64 @@ class NetworkResult(Coefficients):
         ValueError
             If the reference is not in the network.
         """
-        reference = self.reference if reference is None else reference
-        if reference not in self.data.treatments:
-            raise ValueError(
-                f"no treatment {reference!r}: use one of {', '.join(self.treatments)}."
-            )
+        against = self.reference if reference is None else self._known(reference)
         table = self.differences()
-        own = table[table["versus"] == reference].drop(columns="versus").set_index("treatment")
+        own = table[table["versus"] == against].drop(columns="versus").set_index("treatment")
         own["participants"] = self.data.participants.reindex(own.index)
+        if exponentiate:
+            if not self.data.is_ratio:
+                raise ValueError(f"effects of measure {self.measure!r} are no ratios.")
+            limits = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
+            own[limits] = np.exp(own[limits])
         return own.sort_values("estimate", ascending=self.lower_is_better)
+
+    def _known(self, treatment: object) -> str:
+        """The name of a treatment of the network.
+
+        Raises
+        ------
+        ValueError
+        """
+        name = name_of(treatment)
+        if name not in self.data.treatments:
+            hint = did_you_mean(name, self.treatments)
+            raise ValueError(f"no treatment {name!r} in the network. {hint}")
+        return name
 
     def differences(self) -> pd.DataFrame:
         """Every treatment against every other: `treatment, versus` and the columns of `effects`."""
         estimate, se = self._pairs()
         half = quantile(self.level, self.df) * se
-        spare = len(self.data.y) - len(self.params) - 1
+        spare = len(self.data.y) - len(self.params)
         reach = np.full(se.shape, np.nan)
-        if self.method != "CE" and spare > 0:
+        if self.method not in COMMON and spare > 0:
             reach = quantile(self.level, float(spare)) * np.sqrt(se**2 + self.tau2)
-        direct = self._direct_trials()
-        rows = []
-        for i, j in permutations(range(len(self.treatments)), 2):
-            rows.append(
-                {
-                    "treatment": self.treatments[i],
-                    "versus": self.treatments[j],
-                    "estimate": estimate[i, j],
-                    "se": se[i, j],
-                    "ci_low": estimate[i, j] - half[i, j],
-                    "ci_high": estimate[i, j] + half[i, j],
-                    "p_value": float(two_sided_p(estimate[i, j] / se[i, j], self.df)),
-                    "pi_low": estimate[i, j] - reach[i, j],
-                    "pi_high": estimate[i, j] + reach[i, j],
-                    "trials": direct[i, j],
-                }
-            )
-        return pd.DataFrame(rows)
+        size = len(self.treatments)
+        first, second = np.nonzero(~np.eye(size, dtype=bool))
+        names = np.array(self.treatments, dtype=object)
+        at = (first, second)
+        statistic = estimate[at] / np.where(se[at] > 0, se[at], np.nan)
+        return pd.DataFrame(
+            {
+                "treatment": names[first],
+                "versus": names[second],
+                "estimate": estimate[at],
+                "se": se[at],
+                "ci_low": (estimate - half)[at],
+                "ci_high": (estimate + half)[at],
+                "p_value": two_sided_p(statistic, self.df),
+                "pi_low": (estimate - reach)[at],
+                "pi_high": (estimate + reach)[at],
+                "trials": self._direct_trials()[at],
+            }
+        )
 
-    def predict(self, treatment: str, versus: str | None = None) -> pd.Series:
+    def predict(self, treatment: object, versus: object = None) -> pd.Series:
         """One comparison with its confidence and prediction intervals: a row of `effects`."""
-        table = self.effects(versus)
-        if treatment not in table.index:
-            raise ValueError(f"no treatment {treatment!r}: use one of {', '.join(table.index)}.")
-        return table.loc[treatment]
+        name, table = self._known(treatment), self.effects(versus)
+        if name not in table.index:
+            raise ValueError(f"{name!r} cannot be compared with itself.")
+        return table.loc[name]
 
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Estimate and standard error of every treatment (row) against every other (column)."""
@@ -157,13 +196,16 @@ class NetworkResult(Coefficients):
         trial, _ = pd.factorize(arms["trial_id"])
         present = np.zeros((trial.max() + 1, len(self.treatments)), dtype=int)
         present[trial, arms["treatment"]] = 1
-        return present.T @ present
+        if self.data.trials_in is None:
+            return present.T @ present
+        return present.T @ (present * self.data.trials_in[:, None])
 
     def league(self, digits: int = 1) -> pd.DataFrame:
         """League table: the better-ranked treatment minus the other, the best first.
 
         Below the diagonal what the whole network says (column minus row), above it the direct
-        evidence alone (row minus column; blank where no trial compares the two).
+        evidence alone (row minus column; blank where no trial compares the two). Of ratios, the
+        ratios.
         """
         order = list(self.p_scores().index)
         whole = self.differences().set_index(["treatment", "versus"])
@@ -172,14 +214,83 @@ class NetworkResult(Coefficients):
         for i, row in enumerate(order):
             cells.loc[row, row] = row
             for column in order[i + 1 :]:
-                cells.loc[column, row] = _cell(whole.loc[(row, column)], digits)
+                cells.loc[column, row] = self._cell(whole.loc[(row, column)], digits)
                 if (row, column) in direct.index:
-                    cells.loc[row, column] = _cell(direct.loc[(row, column)], digits)
+                    cells.loc[row, column] = self._cell(direct.loc[(row, column)], digits)
         return cells
+
+    def _cell(self, row: pd.Series, digits: int) -> str:
+        values = row[["estimate", "ci_low", "ci_high"]].to_numpy(dtype=float)
+        values = np.exp(values) if self.data.is_ratio else values
+        middle, low, high = (f"{value:.{digits}f}" for value in values)
+        return f"{middle} ({low} to {high})".replace("-", "−")
 
     def p_scores(self) -> pd.Series:
         """P-scores, the best treatment first: see `ranking.p_scores`."""
         return ranking.p_scores(self)
+
+    def best_set(self) -> list[str]:
+        """The first-ranked treatment and those not distinguishable from it, the best first.
+
+        A treatment is distinguishable where the interval of its difference from the first-ranked
+        leaves out zero.
+        """
+        order = list(self.p_scores().index)
+        versus = self.effects(order[0])
+        alike = versus.index[(versus["ci_low"] <= 0) & (versus["ci_high"] >= 0)]
+        return [name for name in order if name == order[0] or name in alike]
+
+    def leave_one_out(self, treatment: object, versus: object = None) -> pd.DataFrame:
+        """One comparison without each trial that has an arm of the treatment.
+
+        Parameters
+        ----------
+        treatment : str
+        versus : str, optional
+            By default the reference.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by the trial left out: `participants` of its arms, `estimate, ci_low, ci_high,
+            tau` without it; missing where nothing connects the two any more.
+        """
+        name = self._known(treatment)
+        against = self.reference if versus is None else self._known(versus)
+        code = self.treatments.index(name)
+        sizes = self.data.arm_sizes.groupby("trial_id")["participants"].sum(min_count=1)
+        arms = self.data.arms
+        rows = {}
+        for trial in arms.loc[arms["treatment"] == code, "trial_id"].unique():
+            rows[trial] = {"participants": sizes.get(trial, np.nan)}
+            rows[trial] |= self._without(trial, name, against)
+        columns = ["participants", "estimate", "ci_low", "ci_high", "tau"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("trial_id")
+
+    def _without(self, trial: object, name: str, against: str) -> dict[str, float]:
+        """The comparison by the other trials of the part of the network that holds both."""
+        try:
+            rest = self.data.without({trial})
+            if not {name, against} <= set(rest.treatments):
+                return {}
+            part = rest.components()
+            place = rest.treatments.index
+            if part[place(name)] != part[place(against)]:
+                return {}
+            apart = {
+                rest.trial[row] for row in np.flatnonzero(part[rest.treatment] != part[place(name)])
+            }
+            rest = rest.without(apart) if apart else rest
+            loadings = _loadings(rest.treatments, against, None, ())
+            names = list(loadings.columns)
+            found = estimate(rest, rest.incidence() @ loadings.to_numpy(), self.method, names)
+        except CannotEstimate:
+            return {}
+        value = float(found.model.beta[names.index(name)])
+        se = float(np.sqrt(found.model.cov_beta[names.index(name), names.index(name)]))
+        half = quantile(self.level, self.df) * se
+        limits = {"ci_low": value - half, "ci_high": value + half}
+        return {"estimate": value, **limits, "tau": float(np.sqrt(found.tau2))}
 
     def rank_probabilities(self, draws: int = 10_000, seed: int = 1) -> pd.DataFrame:
         """Probability of every rank of every treatment: see `ranking.rank_probabilities`."""
@@ -198,15 +309,15 @@ class NetworkResult(Coefficients):
         return inconsistency.design_inconsistency(self)
 
     def direct(self) -> pd.DataFrame:
-        """Direct evidence alone on each compared pair: see `splitting.direct`."""
+        """Direct evidence alone on each compared pair: see `inconsistency.direct`."""
         return inconsistency.direct(self)
 
     def node_split(self) -> inconsistency.NodeSplit:
         """Direct against indirect evidence on each pair: see `inconsistency.node_split`."""
         return inconsistency.node_split(self)
 
-    def net_heat(self) -> net_heat.NetHeat:
-        """Which designs disagree with which: see `net_heat.net_heat`."""
+    def net_heat(self) -> inconsistency.NetHeat:
+        """Which designs disagree with which: see `inconsistency.net_heat`."""
         return inconsistency.net_heat(self)
 
     def contribution(self) -> pd.DataFrame:
@@ -225,24 +336,23 @@ class NetworkResult(Coefficients):
 
         return figures.network_graph(self, **options)
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self) -> Summary:
         """`effects` with the P-scores."""
         table = self.effects()
-        return table.assign(p_score=self.p_scores().reindex(table.index))
+        return Summary(table.assign(p_score=self.p_scores().reindex(table.index)))
 
-    def _repr_html_(self) -> str:
-        title = f"Network of {len(self.treatments)} treatments in {self.n_trials} trials"
-        note = (
-            f"Against {self.reference}; {self.data.measure}, {self.method}, tau {self.tau:.3g}; "
+    def _title(self) -> str:
+        return f"Network of {len(self.treatments)} treatments in {plural(self.n_trials, 'trial')}"
+
+    def _note(self) -> str:
+        scale = f"log {self.measure}" if self.data.is_ratio else self.measure
+        return (
+            f"Against {self.reference}; {scale}, {self.method}, tau {self.tau:.3g}; "
             f"{self.n_participants} participants in arms of known size."
         )
-        return html_table(self.summary().reset_index(), title=title, note=note)
 
-
-def _cell(row: pd.Series, digits: int) -> str:
-    low, high = row["ci_low"], row["ci_high"]
-    text = f"{row['estimate']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-    return text.replace("-", "−")
+    def _repr_html_(self) -> str:
+        return html_table(self.summary().reset_index(), title=self._title(), note=self._note())
 
 
 def network(
@@ -253,11 +363,20 @@ def network(
     mean: str = "mean",
     sd: str = "sd",
     n: str = "n",
-    measure: Literal["MD", "SMD"] | None = None,
+    se: str | None = None,
+    ci: tuple[str, str] | None = None,
+    events: str | None = None,
+    yi: str | None = None,
+    vi: str | None = None,
+    treatment1: str = "treatment1",
+    treatment2: str = "treatment2",
+    shared_vi: str | None = None,
+    measure: str | None = None,
     reference: str = "usual_care",
     method: Method = "REML",
-    lower_is_better: bool = True,
+    lower_is_better: bool | None = None,
     components: str | None = None,
+    inactive: str | Sequence[str] | None = None,
     lump: Mapping[str, str] | None = None,
     level: float = 0.95,
 ) -> NetworkResult:
@@ -275,21 +394,36 @@ def network(
         `effects.from_evidence` with `head_to_head`).
     trial, treatment, mean, sd, n : str
         Columns; arms of one treatment in a trial are combined.
-    measure : {"MD", "SMD"}
-        Of a table ("MD" by default); "SMD" standardises by the SD pooled over a trial's arms
-        (Crippa & Orsini 2016, doi 10.1186/s12874-016-0189-0). `Effects` have their own.
+    se, ci : str, (str, str), optional
+        Columns of the standard error or the 95% interval of an arm's mean, used where its SD is
+        missing; of a contrast, instead of `vi`.
+    events : str, optional
+        Column of the number of people with the event: the table holds arms with events.
+    yi, vi, treatment1, treatment2, shared_vi : str, optional
+        Columns of contrasts: effect of the first treatment minus that of the second (of ratios
+        the logarithm), its variance. Of a trial with more than two arms give all pairs, or all
+        contrasts against one arm and the variance of that arm's own mean.
+    measure : str, optional
+        Of means "MD" (the default) or "SMD", standardised by the SD pooled over a trial's arms
+        (Crippa & Orsini 2016, doi 10.1186/s12874-016-0189-0); of events "OR" (the default), "RR"
+        or "RD"; of contrasts what they are. `Effects` have their own.
     reference : str
         The treatment that others are compared with.
-    method : {"REML", "ML", "DL", "CE"}
+    method : {"REML", "ML", "DL", "CE", "MH"}
         "DL" is the moment estimator for networks, `(Q - df) / tr(P K)`, with `K` the structure of
         the heterogeneity (Jackson, White & Riley 2012, doi 10.1002/sim.4350); "CE" the
-        common-effect model.
-    lower_is_better : bool
-        Whether smaller outcomes are desirable, for rankings.
+        common-effect model; "MH" that of Mantel-Haenszel, for rare events (see
+        `mantel_haenszel`).
+    lower_is_better : bool, optional
+        Whether smaller outcomes are desirable, for rankings. By default what is known of the
+        outcome of `Effects`; of a table, yes.
     components : str, optional
         Separator of components in treatment names ("+"): effects of components then add up
         (Welton et al. 2009, doi 10.1093/aje/kwp014; Rücker, Petropoulou & Schwarzer 2020,
         doi 10.1002/bimj.201800167), and the network need not be connected.
+    inactive : str or sequence of str, optional
+        Components without an effect of their own, such as "placebo". The reference only names
+        what effects are printed against; no result depends on it.
     lump : mapping, optional
         New names of treatments, such as {"aerobic_walking": "aerobic"}.
     level : float
@@ -302,25 +436,48 @@ def network(
     Raises
     ------
     ValueError
-        For unusable data, an unknown reference, a network in several parts, or effects that the
+        For unusable tables, columns, options.
+    CannotEstimate
+        For a reference that no trial has, a network in several parts, or effects that the
         contrasts cannot tell apart.
-    ConvergenceError
-        If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({
+    ...     "trial": ["a", "b", "c"], "treatment1": ["yoga", "yoga", "walking"],
+    ...     "treatment2": ["advice", "walking", "advice"], "d": [-8.0, -3.0, -4.0], "se": 2.0})
+    >>> result = network(table, trial="trial", yi="d", se="se", reference="advice", method="CE")
+    >>> result.params.round(2).to_dict()
+    {'walking': -4.33, 'yoga': -7.67}
     """
     if isinstance(data, Effects) and measure not in (None, data.measure):
         raise ValueError(f"these effects are {data.measure}s: make them with measure={measure!r}.")
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
-    columns = {"trial": trial, "treatment": treatment, "mean": mean, "sd": sd, "n": n}
-    contrasts = network_data(data, **columns, measure=measure or "MD", lump=lump)
+    level = checked_level(level)
+    columns = Columns(
+        trial, treatment, mean, sd, n, se, ci, events, yi, vi, treatment1, treatment2, shared_vi
+    )
+    contrasts = network_data(data, columns, measure=measure, lump=lump)
+    if lower_is_better is None:
+        lower_is_better = not contrasts.outcome or contrasts.outcome in LOWER_IS_BETTER
+        lower_is_better |= contrasts.outcome == "outcome"
+    reference = name_of(reference)
     if reference not in contrasts.treatments:
         raise CannotEstimate(
             f"reference {reference!r} is not in the network",
             f"use one of {', '.join(contrasts.treatments)}",
         )
+    if method == "MH":
+        contrasts = by_design(contrasts)
     if components is None:
+        if inactive is not None:
+            raise ValueError("inactive components need components='+'.")
         check_connected(contrasts)
-    loadings = _loadings(contrasts.treatments, reference, components)
+    silent = [inactive] if isinstance(inactive, str) else list(inactive or ())
+    loadings = _loadings(contrasts.treatments, reference, components, silent)
+    if components is not None:
+        _check_told_apart(contrasts, loadings)
     names = list(loadings.columns)
     found = estimate(contrasts, contrasts.incidence() @ loadings.to_numpy(), method, names)
     return NetworkResult(
@@ -335,19 +492,53 @@ def network(
         data=contrasts,
         loadings=loadings,
         reference=reference,
-        lower_is_better=lower_is_better,
+        lower_is_better=bool(lower_is_better),
+        is_additive=components is not None,
         tau2=found.tau2,
         engine=found.model,
         common=found.common,
     )
 
 
-def _loadings(treatments: tuple[str, ...], reference: str, components: str | None) -> pd.DataFrame:
-    """Effects of treatments (rows) as sums of parameters (columns), the reference without any."""
-    parts = {name: [name] if components is None else name.split(components) for name in treatments}
-    columns = sorted({part.strip() for own in parts.values() for part in own})
+def _loadings(
+    treatments: tuple[str, ...], reference: str, components: str | None, inactive: Sequence[str]
+) -> pd.DataFrame:
+    """Treatments (rows) as sums of parameters (columns).
+
+    Without components a parameter is the effect of a treatment against the reference.
+    """
+    if components is None:
+        own = pd.DataFrame(np.eye(len(treatments)), list(treatments), list(treatments))
+        return own.drop(columns=reference)
+    parts = {name: [part.strip() for part in name.split(components)] for name in treatments}
+    columns = sorted({part for own in parts.values() for part in own})
+    unknown = [name for name in inactive if name not in columns]
+    if unknown:
+        raise ValueError(
+            f"no component {', '.join(map(repr, unknown))}; they are {', '.join(columns)}."
+        )
     table = pd.DataFrame(0.0, index=list(treatments), columns=columns)
-    for name, own in parts.items():
-        for part in own:
-            table.loc[name, part.strip()] += 1.0
-    return table.drop(columns=[part.strip() for part in parts[reference]])
+    for name, components_of in parts.items():
+        for part in components_of:
+            table.loc[name, part] += 1.0
+    return table.drop(columns=list(inactive))
+
+
+def _check_told_apart(data: NetworkData, loadings: pd.DataFrame) -> None:
+    """Refuse components whose effects no contrast tells apart.
+
+    Raises
+    ------
+    CannotEstimate
+        That names them.
+    """
+    X = data.incidence() @ loadings.to_numpy()
+    values, vectors = np.linalg.eigh(X.T @ X)
+    null = vectors[:, values <= 1e-10 * max(values.max(), 1e-300)]
+    if not null.size:
+        return
+    loose = loadings.columns[np.abs(null).max(axis=1) > 1e-8]
+    raise CannotEstimate(
+        f"the trials do not tell the components {', '.join(loose)} apart",
+        "name one that has no effect of its own (inactive=...), or leave components out",
+    )

@@ -114,9 +114,11 @@ class EqualDose(TableResult):
         Effects against the reference, by agent, and their covariance.
     reference : str
     extrapolated : tuple of str
-        Agents that were not studied up to this dose.
+        Agents that are ranked though they were not studied at this dose.
     lower_is_better : bool
     level : float
+    left_out : tuple of str
+        Agents that are not ranked, as they were not studied at this dose.
     """
 
     dose: float
@@ -126,6 +128,7 @@ class EqualDose(TableResult):
     extrapolated: tuple[str, ...]
     lower_is_better: bool
     level: float
+    left_out: tuple[str, ...] = ()
 
     @property
     def treatments(self) -> list[str]:
@@ -218,6 +221,9 @@ class EqualDose(TableResult):
         return html_table(self.summary().reset_index(), title=self._title(), note=self._note())
 
     def _note(self) -> str | None:
-        if not self.extrapolated:
-            return None
-        return f"Not studied up to this dose: {', '.join(self.extrapolated)}."
+        parts = []
+        if self.extrapolated:
+            parts.append(f"Not studied at this dose: {', '.join(self.extrapolated)}.")
+        if self.left_out:
+            parts.append(f"Left out, as not studied at it: {', '.join(self.left_out)}.")
+        return " ".join(parts) or None

@@ -12,15 +12,15 @@ from scipy import optimize, special
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import fit, times_precision
 from backpain_analysis.engine.search import maximise
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import (
     Curve,
-    Emax,
     Linear,
     LinearInParameters,
     RestrictedCubicSpline,
-    Shaped,
     named,
 )
+from backpain_analysis.models.dose.shaped import Emax, Shaped
 
 KNOT_QUANTILES = (0.10, 0.50, 0.90)
 
@@ -35,7 +35,7 @@ class Exponential(Shaped):
     2019, doi 10.1002/jrsm.1351).
     """
 
-    name: str = "exponential"
+    name: ClassVar[str] = "exponential"
     terms: ClassVar[tuple[str, ...]] = ("maximal effect",)
     shape_terms: ClassVar[tuple[str, ...]] = ("half-time",)
 
@@ -92,6 +92,8 @@ def time_curve(curve: str | Curve, weeks: np.ndarray) -> Curve:
     ------
     ValueError
         For an unknown name.
+    CannotEstimate
+        If the follow-ups are too few for a spline.
     """
     if not isinstance(curve, str):
         return curve
@@ -99,6 +101,8 @@ def time_curve(curve: str | Curve, weeks: np.ndarray) -> Curve:
         raise ValueError(f"unknown curve {curve!r}: use one of {', '.join(NAMES)}.")
     if curve == "rcs":
         knots = np.unique(np.quantile(weeks, KNOT_QUANTILES))
+        if len(knots) < 3:
+            raise CannotEstimate("the follow-ups are too few for a spline", "use another curve")
         return RestrictedCubicSpline(knots=tuple(float(knot) for knot in knots))
     return {**APPROACHES, "constant": Constant()}.get(curve) or named(curve)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -65,19 +66,22 @@ class Likelihood:
             llf += np.linalg.slogdet(information)[1] - np.linalg.slogdet(self.X.T @ self.X)[1]
         return -0.5 * float(llf)
 
-    @property
-    def tau2(self) -> float:
-        found = optimize.minimize_scalar(
+    @cached_property
+    def _highest(self) -> optimize.OptimizeResult:
+        return optimize.minimize_scalar(
             lambda tau2: -self.at(self.S + tau2 * self.T),
             bounds=(0, 400),
             method="bounded",
             options={"xatol": 1e-6},
         )
-        return float(found.x)
+
+    @property
+    def tau2(self) -> float:
+        return float(self._highest.x)
 
     @property
     def best(self) -> float:
-        return self.at(self.S + self.tau2 * self.T)
+        return -float(self._highest.fun)
 
 
 def reml_or_ml(network: NetworkData, X: np.ndarray, *, reml: bool) -> Likelihood:

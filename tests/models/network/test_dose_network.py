@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from backpain_analysis.models.dose.curves import Hill, rcs
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.curves import POWERS, FractionalPolynomial, Hill, rcs
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.network.dose_network import dose_network
 from tests.models.network.dose_tables import arms_on, dense, reml_or_ml
@@ -96,7 +97,7 @@ def test_common_shape_has_the_highest_likelihood_of_all_shapes(table, curve):
         X = Z @ [np.cos(turn), np.sin(turn)]
         return reml_or_ml(result.data.network, X, reml=False).best
 
-    grid = max(height(turn) for turn in np.linspace(0, np.pi, 40, endpoint=False))
+    grid = max(height(turn) for turn in np.linspace(0, np.pi, 24, endpoint=False))
     assert grid - 1e-7 <= result.llf <= separate.llf
     assert result.aic == pytest.approx(-2 * result.llf + 2 * (size + 1 + 1))
     slopes = result.params.to_numpy().reshape(-1, 2)
@@ -167,20 +168,31 @@ def test_predictions_direct_and_indirect(table):
     se = np.sqrt(weights @ C @ weights)
     assert_allclose(row[["estimate", "se"]].astype(float), [weights @ b, se])
     assert_allclose(row["ci_high"] - row["estimate"], 1.959963984540054 * se)
-    reach = stats.t.ppf(0.975, 65 - 4 - 1) * np.sqrt(se**2 + result.tau2)
+    reach = stats.t.ppf(0.975, 65 - 4) * np.sqrt(se**2 + result.tau2)
     assert_allclose(row["pi_high"] - row["estimate"], reach)
     own = result.predict("yoga", [0, 50, 120], reference_dose=50)
     assert_allclose(own["estimate"], b[3] * np.array([-50, 0, 70]))
     assert_allclose(own.loc[1, ["se", "pi_low", "pi_high"]].astype(float), 0, atol=1e-12)
 
 
-def test_doses_not_studied_are_marked(table):
+def test_doses_not_studied_are_refused_and_marked(table):
+    """Resistance was studied from 45 to 180 minutes."""
     result = dose_network(table)
-    assert result.predict("resistance", [0, 180, 181])["extrapolated"].tolist() == [0, 0, 1]
-    against = result.predict("yoga", [60], reference_dose=200, reference_agent="resistance")
-    assert against["extrapolated"].all()
-    assert result.rank_at(200).extrapolated == ("resistance",)
+    with pytest.raises(CannotEstimate, match="resistance was studied up to 180"):
+        result.predict("resistance", [181])
+    with pytest.raises(CannotEstimate, match="resistance was studied up to 180"):
+        result.predict("yoga", [60], reference_dose=200, reference_agent="resistance")
+    beyond = result.predict("resistance", [0, 180, 181], extrapolate=True)
+    assert beyond["extrapolated"].tolist() == [0, 0, 1]
     assert result.predict("resistance")["dose"].max() <= 180
+    ranked = result.rank_at(181)
+    assert ranked.left_out == ("resistance",) and "resistance" not in ranked.summary().index
+    with pytest.raises(CannotEstimate, match="no type was studied at 44"):
+        result.rank_at(44)
+    assert result.rank_at(45).left_out == result.rank_at(180).left_out == ()
+    assert result.rank_at(200, extrapolate=True).extrapolated == ("resistance",)
+    with pytest.raises(CannotEstimate, match="no type was studied at 9000"):
+        result.rank_at(9000)
 
 
 def test_optimum_and_dose_for_an_effect():
@@ -268,12 +280,12 @@ def test_too_few_doses_are_named():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shared": "same"}, "must be None, 'common' or 'exchangeable'"),
+        ({"shared": "same"}, "must be None, 'common', 'exchangeable' or 'step'"),
         ({"method": "DL"}, "unknown method 'DL'"),
         ({"shared": "exchangeable", "method": "CE"}, "estimates variances"),
-        ({"curve": Hill()}, "a hill curve is not for networks"),
+        ({"curve": {"*": Hill()}}, "a hill curve is not for such networks"),
         ({"agent": "kind"}, "no column 'kind'"),
-        ({"level": 95}, "level 95 is not between 0 and 1"),
+        ({"level": 95}, "for 95% give 0.95"),
         ({"curve": "cubic"}, "unknown curve 'cubic'"),
     ],
 )
@@ -318,3 +330,139 @@ def test_html(table):
     assert "Agents at a dose of 200" in result.rank_at(200)._repr_html_()
     assert "resistance" in result.rank_at(200)._repr_html_()
     assert "wald" in result.consistency()._repr_html_()
+
+
+# --- steps, comparators, curves by agent ------------------------------------------------------
+
+
+def test_comparators_without_a_dose_are_nodes(table):
+    """The joint model written out: agents' lines and an effect for massage."""
+    massage = table[table["agent"] == "usual_care"].head(6).assign(agent="massage")
+    massage = massage.assign(mean=massage["mean"] - 4 + np.arange(6))
+    both = pd.concat([table, massage], ignore_index=True)
+    with pytest.raises(ValueError, match="name it in comparators"):
+        dose_network(both)
+    for comparators in ("all", ["massage"]):
+        result = dose_network(both, comparators=comparators)
+        assert (result.comparators, result.agents) == (["massage"], dose_network(table).agents)
+    data = result.data
+    X = np.column_stack([data.design([result.curves["yoga"]] * 4), data.beside()])
+    assert data.beside().any(axis=1).sum() >= 6
+    V, T = dense(data.network)
+    W = np.linalg.inv(V + result.tau2 * T)
+    cov = np.linalg.inv(X.T @ W @ X)
+    assert_allclose(result.params, cov @ X.T @ W @ data.network.y, rtol=1e-7)
+    assert_allclose(result.cov, cov, rtol=1e-6)
+    known = reml_or_ml(data.network, X, reml=True)
+    assert_allclose(result.llf, known.best, atol=1e-6)
+    assert result.comparators_table().loc["massage", "estimate"] == result.params["massage"]
+    assert result.counts().set_index("agent").loc["massage", "arms"] == 6
+    unknown = both.assign(dose=both["dose"].mask(both["agent"] == "massage"))
+    again = dose_network(unknown, comparators=["massage"])
+    assert_allclose(again.params, result.params)
+
+
+@pytest.mark.parametrize(
+    ("curve", "shared", "method"),
+    [
+        ("quadratic", None, "REML"),
+        ("quadratic", "common", "CE"),
+        ("quadratic", "exchangeable", "REML"),
+        ("emax", "common", "CE"),
+    ],
+)
+def test_comparators_that_compare_with_nothing_else_change_nothing(table, curve, shared, method):
+    """Restricted likelihood does not see a contrast that has a parameter of its own."""
+    alone = pd.DataFrame(
+        [("x", "usual_care", 0, 50, 10, 50), ("x", "massage", 0, 45, 10, 50)], columns=table.columns
+    )
+    both = pd.concat([table, alone], ignore_index=True)
+    options = {"curve": curve, "shared": shared, "method": method}
+    one, other = dose_network(table, **options), dose_network(both, comparators="all", **options)
+    assert other.params["massage"] == pytest.approx(-5, abs=1e-6)
+    assert_allclose(other.params.drop("massage"), one.params, rtol=1e-4)
+
+
+STEPS = {
+    "a": lambda d: -5.0 - 0.02 * d,
+    "b": lambda d: -8.0 - 0.02 * d,
+    "c": lambda d: -6.5 - 0.02 * d,
+}
+
+
+@pytest.mark.parametrize("shared", [None, "step", "exchangeable"])
+def test_steps_and_slopes_are_told_apart(shared):
+    method = "REML" if shared else "CE"
+    result = dose_network(arms_on(STEPS), any_exercise=True, shared=shared, method=method)
+    slopes = result.params.filter(like=": dose")
+    assert_allclose(slopes, -0.02, atol=2e-3 if shared == "exchangeable" else 1e-6)
+    typical = result.curves["a"].typical
+    if shared is None:
+        assert_allclose(result.params.filter(like="any"), [f(typical) for f in STEPS.values()])
+    found = result.test_dose()
+    assert found["trials"] == 3
+    assert found["df_num"] == (3 if shared is None else 1)
+    if shared == "step":
+        z = slopes.iloc[0] / result.bse[slopes.index[0]]
+        assert_allclose(found["statistic"], z**2, rtol=1e-9)
+
+
+def test_a_constant_effect_has_no_dose_to_it():
+    flat = arms_on({"a": lambda d: -5.0, "b": lambda d: -9.0, "c": lambda d: -7.0})
+    result = dose_network(flat, any_exercise=True, shared="step")
+    assert abs(result.test_dose()["statistic"]) < 1e-12
+    through_zero = dose_network(flat)
+    assert (through_zero.pvalues < 0.05).sum() == 2
+    with pytest.raises(CannotEstimate, match="do not tell the dose from exercising at all"):
+        through_zero.test_dose()
+    with pytest.raises(ValueError, match="use any_exercise=True"):
+        dose_network(flat, shared="step")
+
+
+def hill(top, half, steep):
+    return lambda d: top * d**steep / (half**steep + d**steep)
+
+
+def test_hill_curves_are_recovered():
+    arms = arms_on({"a": hill(-10, 70, 3), "b": hill(-15, 70, 3)})
+    result = dose_network(arms, curve="hill", shared="common", method="CE")
+    assert_allclose(result.params, [-10, 70, 3, -15, 70, 3], rtol=1e-4)
+
+
+def test_each_agent_a_curve_of_its_own():
+    arms = arms_on({"a": lambda d: -0.1 * d, "b": lambda d: -3 * np.log1p(d)})
+    for curves in ({"a": "linear", "b": "log"}, {"b": "log", "*": "linear"}):
+        result = dose_network(arms, curve=curves, method="CE")
+        assert_allclose(result.params, [-0.1, -3], rtol=1e-9)
+    with pytest.raises(ValueError, match="curves by agent: b must be"):
+        dose_network(arms, curve={"a": "linear"})
+    with pytest.raises(ValueError, match="curves by agent: z must be"):
+        dose_network(arms, curve={"z": "linear", "*": "log"})
+
+
+def test_fractional_polynomials_find_their_powers(table):
+    result = dose_network(table, curve="fp1", method="ML")
+    heights = {
+        power: dose_network(table, curve=FractionalPolynomial((power,)), method="ML").llf
+        for power in POWERS
+    }
+    assert result.llf == pytest.approx(max(heights.values()), abs=1e-8)
+    assert result.curves["yoga"].powers == (max(heights, key=heights.get),)
+    fixed = dose_network(
+        table, curve=FractionalPolynomial(result.curves["yoga"].powers), method="ML"
+    )
+    assert result.aic == pytest.approx(fixed.aic + 2)
+
+
+def test_node_splitting_finds_the_pair_that_disagrees():
+    arms = arms_on(LINES)
+    assert_allclose(dose_network(arms, method="CE").node_split().table["difference"], 0, atol=1e-9)
+    pair = arms.groupby("trial_id")["agent"].transform(lambda own: set(own) == {"a", "b"})
+    wrong = arms.assign(mean=arms["mean"] + 7.0 * (pair & (arms["agent"] == "a")))
+    found = dose_network(wrong, method="CE").node_split().table.set_index(["agent", "versus"])
+    row = found.loc[("a", "b")]
+    assert row["trials"] == 1 and row["difference"] == pytest.approx(7.0)
+    direct = 2 * 20**2 / 50
+    lines = dose_network(arms[~pair], method="CE")
+    indirect = 60**2 * lines.cov.to_numpy()[[0, 1], [0, 1]].sum() - 2 * 60**2 * lines.cov.iloc[0, 1]
+    assert row["se"] == pytest.approx(np.sqrt(direct + indirect))

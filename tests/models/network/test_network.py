@@ -141,7 +141,7 @@ def test_additive_components_recover_a_sum():
         for name in design:
             rows.append((f"t{number}", name, 50 + effects[name] + number, 10, 40))
     table = pd.DataFrame(rows, columns=["trial_id", "treatment", "mean", "sd", "n"])
-    result = network(table, reference="control", components="+", method="CE")
+    result = network(table, reference="control", components="+", inactive="control", method="CE")
     assert result.params.to_dict() == pytest.approx({"advice": -1, "massage": -3, "yoga": -5})
     assert result.effects().loc["yoga+massage", "estimate"] == pytest.approx(-8)
 
@@ -199,6 +199,9 @@ def test_all_faults_at_once(arms):
         ({"reference": "placebo"}, "reference 'placebo'"),
         ({"method": "PM"}, "unknown method 'PM'"),
         ({"measure": "RR"}, "measure 'RR'"),
+        ({"level": 95}, "for 95% give 0.95"),
+        ({"components": "+", "inactive": "sugar"}, "no component 'sugar'"),
+        ({"inactive": "usual_care"}, "need components"),
         ({"mean": "average"}, "no column 'average'"),
     ],
 )

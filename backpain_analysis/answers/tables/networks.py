@@ -1,0 +1,111 @@
+"""Tables of networks: certainty, transitivity, the network beside pooling, other groupings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.network_certainty import (
+    CHARACTERISTICS,
+    DOMAINS,
+    NONE,
+    NetworkCertainty,
+    transitivity_summary,
+)
+from backpain_analysis.answers.tables.effects import MISSING, interval_text, p_value
+from backpain_analysis.display import Table, table
+from backpain_analysis.words import effect_digits, exercise_label, number
+
+Names = Mapping[str, str] | None
+
+
+def certainty(found: NetworkCertainty, *, measure: str = "MD", title: str) -> Table:
+    """Concerns and certainty of every comparison."""
+    digits = effect_digits(measure)
+    rows = [
+        {
+            "Treatment": exercise_label(row["treatment"]),
+            f"{measure} [95% CI]": interval_text(
+                row["estimate"], row["ci_low"], row["ci_high"], digits
+            ),
+            **{
+                domain.capitalize(): "" if row[domain] == NONE else row[domain]
+                for domain in DOMAINS
+            },
+            "Certainty": row["level"],
+        }
+        for row in found.table.to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
+    """What `network.beside_pooling` found: both analyses of each treatment."""
+    digits = effect_digits(measure)
+    rows = []
+    for row in found.table.to_dict("records"):
+        pooled = interval_text(row["pooled"], row["pooled_low"], row["pooled_high"], digits)
+        rows.append(
+            {
+                "Treatment": exercise_label(row["treatment"]),
+                f"Network: {measure} [95% CI]": interval_text(
+                    row["estimate"], row["ci_low"], row["ci_high"], digits
+                ),
+                "Direct trials": row["trials"],
+                f"Pooling them alone: {measure} [95% CI]": pooled
+                if math.isfinite(row["pooled"])
+                else MISSING,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `network.lumpings` found, a row a grouping."""
+    digits = effect_digits(measure)
+    rows = []
+    for row in found.to_dict("records"):
+        known = math.isfinite(row["estimate"])
+        others = row["treatments"] - 1 if known else 0
+        rows.append(
+            {
+                "Grouping": row["lumping"],
+                "Treatments": row["treatments"],
+                "Trials": row["trials"],
+                "τ": number(row["tau"], digits) if math.isfinite(row["tau"]) else MISSING,
+                "Inconsistency, P": p_value(row["inconsistency_p"]),
+                "Best estimate": exercise_label(row["best"]) if known else MISSING,
+                f"{measure} against the reference [95% CI]": interval_text(
+                    row["estimate"], row["ci_low"], row["ci_high"], digits
+                )
+                if known
+                else MISSING,
+                "Not told from it": f"{int(row['alike'])} of {int(others)}" if known else MISSING,
+                "May be called best": ("yes" if row["is_named"] else "no") if known else MISSING,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
+    """Medians and ranges of what may modify effects, the comparisons with most trials first."""
+    summary = transitivity_summary(found)
+    known = [name for name in CHARACTERISTICS if summary[name].notna().any()]
+    rows = []
+    for row in summary.head(most).to_dict("records"):
+        names = " – ".join(exercise_label(name) for name in row["comparison"].split(" : "))
+        rows.append(
+            {"Comparison": names, "Trials": row["trials"]}
+            | {CHARACTERISTICS[name]: _range(row, name) for name in known}
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def _range(row: dict, name: str) -> str:
+    if not math.isfinite(row[name]):
+        return MISSING
+    low, middle, high = (f"{row[key]:.0f}" for key in (f"{name}_low", name, f"{name}_high"))
+    return middle if low == high else f"{middle} ({low}–{high})"

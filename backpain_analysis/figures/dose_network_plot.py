@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -248,11 +248,11 @@ def _draw_curve(
             own, curve["ci_low"], curve["ci_high"], color=colour, alpha=0.35, lw=5, gid="band"
         )
     marker = "D" if len(curve) == 1 else None
-    line = {"color": colour, "lw": 1.9, "marker": marker, "ms": 4.5}
+    line: dict[str, Any] = {"color": colour, "lw": 1.9, "marker": marker, "ms": 4.5}
     ax.plot(curve["dose"], curve["estimate"], zorder=3, gid="curve", **line)
     if largest > own:
         beyond = result.predict(agent, np.linspace(own, largest, GRID), extrapolate=True)
-        style = {"color": colour, "lw": 1.4, "ls": (0, (1, 2)), "alpha": 0.8}
+        style: dict[str, Any] = {"color": colour, "lw": 1.4, "ls": (0, (1, 2)), "alpha": 0.8}
         ax.plot(beyond["dose"], beyond["estimate"], zorder=2.5, gid="extrapolated", **style)
 
 
@@ -326,7 +326,7 @@ def _keys(
     """What lines and circles mean, whatever the agent; only what is drawn."""
     level, largest = f"{result.level:.0%}", max(result.max_dose(agent) for agent in shown)
     hollow = pd.concat([contrast_points(result, agent)["hollow"] for agent in shown])
-    circle = {"marker": "o", "ls": "", "ms": 6, "color": MUTED}
+    circle: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6, "color": MUTED}
     keys: list[Line2D | Patch] = []
     if prediction or len(shown) <= MOST_BANDS:
         keys.append(Patch(color=FAINT, label=f"{level} confidence interval"))

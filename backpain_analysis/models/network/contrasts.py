@@ -278,9 +278,12 @@ def _merged(
     plain: np.ndarray,
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[dict]]:
     """The rows with arms of one treatment of a trial combined, and the trials that are left out."""
-    parts, matrices, left = [], [], []
+    parts: list[tuple[np.ndarray, ...]] = []
+    matrices: list[np.ndarray] = []
+    left: list[dict] = []
     position = pd.Series(np.arange(len(y))).groupby(trial, sort=False).indices
     for (label, where), V in zip(position.items(), covariance, strict=True):
+        merged: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
         if plain[where].all():
             merged = (treatment[where], versus[where], y[where], np.asarray(V, dtype=float))
         else:

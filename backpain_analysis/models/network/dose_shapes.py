@@ -179,7 +179,7 @@ class SaturatingShape:
         lowest = ndimage.minimum_filter(depths, size=3, mode="nearest")
         peaks = grid[(depths == lowest) & np.isfinite(depths)]
         order = np.argsort(depths[(depths == lowest) & np.isfinite(depths)])[:PEAKS]
-        found = []
+        found: list[tuple[Shape, np.ndarray]] = []
         for peak in peaks[order] if len(order) else [grid.reshape(-1, self.width)[0]]:
             free = np.tile(peak, self.groups)
             for group in range(self.groups if self.groups > 1 else 0):

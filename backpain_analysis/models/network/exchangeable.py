@@ -379,7 +379,8 @@ def _sizes(problem: _Problem) -> np.ndarray:
     count, q = problem.agents, problem.q
     zero = problem.sums(0.0).zero
     M, v = zero[:-1, :-1], zero[:-1, -1]
-    spreads, coefficients = [], []
+    spreads: list[np.ndarray] = []
+    coefficients: list[np.ndarray] = []
     for agent in range(count):
         own = slice(agent * q, (agent + 1) * q)
         inverse = np.linalg.pinv(M[own, own], hermitian=True, rcond=1e-12)

@@ -360,14 +360,19 @@ def curves_by_type(
     **options
         `any_exercise, method, lower_is_better, level` of `dose_network`.
     """
-    own = {"dose": dose, "lump": lump, "reference": reference, "comparators": comparators}
+    own: dict[str, Any] = {"dose": dose, "lump": lump, "reference": reference}
+    own["comparators"] = comparators
     try:
         part = connected_agents(effects, **own)
     except CannotEstimate as fault:
         return ByType(None, _sentence(fault))
     step = bool(options.pop("any_exercise", False))
     loose = "exchangeable" if shared == "step" else shared
-    tries = [(curve, shared, step), (curve, None, step), ("linear", shared, step)]
+    tries: list[tuple[str, Any, bool]] = [
+        (curve, shared, step),
+        (curve, None, step),
+        ("linear", shared, step),
+    ]
     tries += [("constant", loose, False)] * step
     tries += [("linear", loose, False), ("linear", None, False), ("linear", "exchangeable", False)]
     refused = ""

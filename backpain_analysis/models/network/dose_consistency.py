@@ -161,7 +161,7 @@ def node_split(result: DoseNetworkResult) -> DoseNodeSplit:
             half = quantile(result.level, np.inf) * se
             line = {"agent": first, "versus": second, "trials": int(both.sum())}
             line |= {"difference": value, "se": se, "ci_low": value - half, "ci_high": value + half}
-            rows.append(line | {"p_value": float(two_sided_p(np.float64(value / se), np.inf))})
+            rows.append(line | {"p_value": float(two_sided_p(np.array(value / se), np.inf))})
     columns = ["agent", "versus", "trials", "difference", "se", "ci_low", "ci_high", "p_value"]
     return DoseNodeSplit(pd.DataFrame(rows, columns=columns), result.level)
 

@@ -615,7 +615,7 @@ def dose_network(
     _check_doses(contrasts, shape, shared)
     shape = shape.prepare(doses)
     if _powers_wanted(shape):
-        by_ml = "CE" if method == "CE" else "ML"
+        by_ml: Method = "CE" if method == "CE" else "ML"
         shape = shape.settle(lambda c: _height(contrasts, c, shared, by_ml), doses)
     found = _fitted(contrasts, shape, shared, method)
     return _result(contrasts, found, shared, method, level, lower_is_better)
@@ -651,14 +651,15 @@ def _by_agent(data: DoseNetworkData, shapes: Mapping[str, Curve], doses: np.ndar
             f"curves by agent: {', '.join([*unknown, *missing])} must be an agent with a curve; "
             f"the agents are {', '.join(data.agents)} ('*' stands for all others)."
         )
+    own = [shapes[name] if name in shapes else shapes["*"] for name in data.agents]
     few = [
         name
-        for name in data.agents
-        if len(data.studied[name]) < len(shapes.get(name, shapes.get("*")).terms)
+        for name, curve in zip(data.agents, own, strict=True)
+        if len(data.studied[name]) < len(curve.terms)
     ]
     if few:
         raise CannotEstimate(f"{', '.join(few)} has fewer doses than its curve has coefficients")
-    return [shapes.get(name, shapes.get("*")).prepare(doses) for name in data.agents]
+    return [curve.prepare(doses) for curve in own]
 
 
 def _result(
@@ -768,7 +769,7 @@ def _exchangeable(data: DoseNetworkData, curve: Curve, method: Method) -> AgentC
     found = fitted(curve, method == "REML")
     size, p = len(curve.terms), len(found.mean)
     params, cov = found.effects, found.cov
-    if curve.shape_terms:
+    if isinstance(curve, (Emax, Hill)):
         params, cov = _with_shape_of_all(
             data, curve, found, partial(fitted, curve, method == "REML")
         )

@@ -105,7 +105,9 @@ Depth = Callable[[np.ndarray], float]
 class Shape(Protocol):
     """A mean `X(free) b` whose free parameters are to be found."""
 
-    data: DoseNetworkData
+    @property
+    def data(self) -> DoseNetworkData:
+        """What the curves are fitted to."""
 
     @property
     def powers(self) -> int:

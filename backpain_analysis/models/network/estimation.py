@@ -45,7 +45,8 @@ def estimate(
         return Estimated(at_tau2(data, X, tau2, names), common, tau2)
     term = data.heterogeneity_term()
     options: dict[str, Any] = {"blocks": data.trial, "terms": [term], "names": names}
-    model = fit(data.y, X, data.covariance, method=method, **options)
+    options["method"] = method
+    model = fit(data.y, X, data.covariance, **options)
     return Estimated(model, common, float(2 * model.psi[0][0, 0]))
 
 

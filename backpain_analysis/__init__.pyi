@@ -34,6 +34,7 @@ from .models.network.data import connected_part, network_components
 from .models.network.dose_data import connected_agents
 from .models.network.dose_network import DoseNetworkResult, dose_network
 from .models.network.network import NetworkResult, network
+from .models.network.regression import network_classes, network_course, network_regression
 from .models.pairwise.asymmetry import egger_test, pet_peese, rank_test, trim_and_fill
 from .models.pairwise.bivariate import bivariate
 from .models.pairwise.diagnostics import cumulative, influence, leave_one_out
@@ -114,7 +115,10 @@ __all__ = [
     "multilevel",
     "multiverse",
     "network",
+    "network_classes",
     "network_components",
+    "network_course",
+    "network_regression",
     "pet_peese",
     "piecewise",
     "pool",

@@ -87,7 +87,7 @@ def ready(result) -> Callable[[], object]:
     """The fit alone, from contrasts that are there already."""
     data, curve = result.data, next(iter(result.curves.values()))
     if result.shared is None:
-        return lambda: separate(data, curve, "REML")
+        return lambda: separate(data, (curve,) * len(data.agents), "REML")
     if result.shared == "common":
         return lambda: with_shape(ProportionalShape.of(data, curve), "REML")
     Z = data.design([curve] * len(data.agents))

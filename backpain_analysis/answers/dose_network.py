@@ -55,7 +55,7 @@ def by_type(found: ByType, at: float | None = None, names: Names = None) -> str:
         text.append(
             f"No type was studied at {dose_text(at, at)} {_label(result)}, so none is ranked there."
         )
-    elif _spread(result, at) < 0.5 * 10 ** -_digits(result):
+    elif not types_differ(result, at):
         text.append(_all_alike(result, at))
     else:
         text += [_at_equal_dose(result, at, names), _between(result, at)]
@@ -132,6 +132,21 @@ def _does_dose_matter(result: DoseNetworkResult) -> str:
     )
 
 
+def dose_matters(result: DoseNetworkResult) -> bool:
+    """Whether a dose may be named: with a step, only if dose among those who exercise matters.
+
+    Curves through zero do not tell the two apart; they are named with their caveat.
+    """
+    if not all(has_step(curve) for curve in result.curves.values()):
+        return True
+    return bool(result.test_dose()["p_value"] < 1 - result.level)
+
+
+def types_differ(result: DoseNetworkResult, at: float) -> bool:
+    """Whether a ranking at this dose says anything: types do not all have one estimate."""
+    return _spread(result, at) >= 0.5 * 10 ** -_digits(result)
+
+
 def _spread(result: DoseNetworkResult, at: float) -> float:
     """Standard deviation between exchangeable types of the effect at a dose; else infinite."""
     if result.between is None:
@@ -200,6 +215,12 @@ def doses(result: DoseNetworkResult | None, mcid: float | None, names: Names = N
         return f"{NOTHING}: there is no dose to look for."
     if not mcid:
         return "No minimal important difference is set in these units, so none is looked for."
+    if not dose_matters(result):
+        p = result.test_dose()["p_value"]
+        return (
+            "Among those who exercise the dose is not shown to matter "
+            f"({p_text(p)}), so no dose of a type is named."
+        )
     target = as_benefit(mcid, result.lower_is_better)
     found = {agent: result.dose_for(agent, target) for agent in result.agents}
     reached = [agent for agent, dose in found.items() if dose.reached]
@@ -339,14 +360,19 @@ def curves_by_type(
     **options
         `any_exercise, method, lower_is_better, level` of `dose_network`.
     """
-    own = {"dose": dose, "lump": lump, "reference": reference, "comparators": comparators}
+    own: dict[str, Any] = {"dose": dose, "lump": lump, "reference": reference}
+    own["comparators"] = comparators
     try:
         part = connected_agents(effects, **own)
     except CannotEstimate as fault:
         return ByType(None, _sentence(fault))
     step = bool(options.pop("any_exercise", False))
     loose = "exchangeable" if shared == "step" else shared
-    tries = [(curve, shared, step), (curve, None, step), ("linear", shared, step)]
+    tries: list[tuple[str, Any, bool]] = [
+        (curve, shared, step),
+        (curve, None, step),
+        ("linear", shared, step),
+    ]
     tries += [("constant", loose, False)] * step
     tries += [("linear", loose, False), ("linear", None, False), ("linear", "exchangeable", False)]
     refused = ""

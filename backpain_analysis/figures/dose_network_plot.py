@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from backpain_analysis.figures.style import (
     new_axes,
     plain_ticks,
 )
+from backpain_analysis.models.dose.curves import has_step
 from backpain_analysis.words import (
     as_benefit,
     dose_measure_label,
@@ -147,7 +148,7 @@ def dose_network_panels(
         for ax, agent in zip(grid.flat, shown, strict=False):
             for other in shown:
                 if other != agent:
-                    curve = result.predict(other, np.linspace(0, result.max_dose(other), GRID))
+                    curve = result.predict(other, _drawn(result, other))
                     ax.plot(curve["dose"], curve["estimate"], color=FAINT, lw=1.2, gid="other")
             _draw_curve(ax, result, agent, colours[agent], result.max_dose(agent), prediction=True)
             _draw_points(ax, result, agent, colours[agent])
@@ -229,7 +230,7 @@ def _draw_curve(
     prediction: bool = False,
 ) -> None:
     own = result.max_dose(agent)
-    curve = result.predict(agent, np.linspace(0, own, GRID))
+    curve = result.predict(agent, _drawn(result, agent))
     if band:
         limits = curve["dose"], curve["ci_low"], curve["ci_high"]
         ax.fill_between(*limits, color=colour, alpha=0.16, lw=0, gid="band")
@@ -242,11 +243,25 @@ def _draw_curve(
                 continue
             inside = curve[curve["dose"] >= ends[0]]
             ax.plot(inside["dose"], inside[limit], color=colour, lw=0.8, ls=(0, (4, 3)), gid="pi")
-    ax.plot(curve["dose"], curve["estimate"], color=colour, lw=1.9, zorder=3, gid="curve")
+    if len(curve) == 1:
+        ax.vlines(
+            own, curve["ci_low"], curve["ci_high"], color=colour, alpha=0.35, lw=5, gid="band"
+        )
+    marker = "D" if len(curve) == 1 else None
+    line: dict[str, Any] = {"color": colour, "lw": 1.9, "marker": marker, "ms": 4.5}
+    ax.plot(curve["dose"], curve["estimate"], zorder=3, gid="curve", **line)
     if largest > own:
         beyond = result.predict(agent, np.linspace(own, largest, GRID), extrapolate=True)
-        style = {"color": colour, "lw": 1.4, "ls": (0, (1, 2)), "alpha": 0.8}
+        style: dict[str, Any] = {"color": colour, "lw": 1.4, "ls": (0, (1, 2)), "alpha": 0.8}
         ax.plot(beyond["dose"], beyond["estimate"], zorder=2.5, gid="extrapolated", **style)
+
+
+def _drawn(result: DoseNetworkResult, agent: str) -> np.ndarray:
+    """The doses an agent's curve is drawn at: with a step only those between its studied ones."""
+    low, high = result.min_dose(agent), result.max_dose(agent)
+    if not has_step(result.curves[agent]):
+        low = 0.0
+    return np.array([high]) if low == high else np.linspace(low, high, GRID)
 
 
 def _draw_points(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> None:
@@ -291,7 +306,7 @@ def _heights(
     values: list[float] = [0.0, *([] if threshold is None else [threshold])]
     limits: list[float] = []
     for agent in shown:
-        curve = result.predict(agent, np.linspace(0, result.max_dose(agent), 21))
+        curve = result.predict(agent, _drawn(result, agent))
         values += [*curve["estimate"], *contrast_points(result, agent)["effect"]]
         limits += [*curve["ci_low"], *curve["ci_high"]]
     low, high = min(values), max(values)
@@ -311,7 +326,7 @@ def _keys(
     """What lines and circles mean, whatever the agent; only what is drawn."""
     level, largest = f"{result.level:.0%}", max(result.max_dose(agent) for agent in shown)
     hollow = pd.concat([contrast_points(result, agent)["hollow"] for agent in shown])
-    circle = {"marker": "o", "ls": "", "ms": 6, "color": MUTED}
+    circle: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6, "color": MUTED}
     keys: list[Line2D | Patch] = []
     if prediction or len(shown) <= MOST_BANDS:
         keys.append(Patch(color=FAINT, label=f"{level} confidence interval"))

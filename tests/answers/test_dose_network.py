@@ -38,7 +38,8 @@ def test_the_model_asked_for(effects):
     assert (found.note, found.middle, found.result.shared) == ("", 90, "exchangeable")
     text = dose_sentences.by_type(found, names={"pilates": "Pilates"})
     assert text.startswith("9 trials (378 participants in arms of known size) connect 3 types")
-    assert "At 90 minutes per week, the best effect on pain is that of pilates, −1" in text
+    expected = "At 90 minutes per week, where 3 types were studied, the best estimate for pain is "
+    assert f"{expected}that of pilates, −1" in text
     assert "is clearly better than 2 of the other 2, and its rank among 4 may be" in text
     assert "vary with a standard deviation of" in text
 
@@ -117,17 +118,80 @@ def test_beside_owen(effects):
 
 def test_beside_liang(effects):
     mets = effects.table.assign(
-        met_minutes_per_week=2 * effects.table[WEEK], ref_met_minutes_per_week=0.0
+        met_minutes_per_week=5 * effects.table[WEEK], ref_met_minutes_per_week=0.0
     )
     data = bp.Effects(mets, effects.covariance, effects.excluded, "pain_intensity", "SMD")
     table = dose_answers.beside_published_doses(data)
     assert table["dose"].tolist() == [520, 920]
-    assert table["extrapolated"].tolist() == [True, True]
-    lumped = bp.dose_response(data, dose="met_minutes_per_week").predict([520, 920])
-    assert_allclose(table["estimate"], lumped["estimate"], rtol=0.05)
+    assert table["extrapolated"].tolist() == [False, True]
+    lumped = bp.dose_response(data, dose="met_minutes_per_week").predict([520])
+    assert_allclose(table["estimate"], [lumped["estimate"].iloc[0], np.nan], rtol=0.05)
     text = dose_sentences.published_doses_in_words(table)
     assert "on a straight line in MET-minutes per week" in text
-    assert "520 and" in text and "beyond the doses studied" in text
+    assert "best dose, 920, as none was studied beyond 600" in text
+    assert "dose that reaches the MCID, 520 and no estimate" in text
+
+
+STEPPED = {"any_exercise": True, "shared": "step"}
+
+
+def made(effect, **options):
+    """Three types at three doses, exact but for a little noise; two trials compare doses."""
+    rng = np.random.default_rng(7)
+    rows = [
+        row(f"{kind} {dose:g}", "a", kind, dose, effect(k, dose) + 0.1 * rng.standard_normal(), 1.0)
+        for k, kind in enumerate(TYPES)
+        for dose in (60.0, 90.0, 120.0)
+    ]
+    return dose_answers.curves_by_type(make_effects(rows), WEEK, lump=NAMES, **options)
+
+
+SAID = [
+    (lambda k, d: -8 - 2.0 * k - 0.1 * d, "the dose matters (P < 0.001", True),
+    (lambda k, d: -8 - 2.0 * k + 0.1 * d, "the dose matters (P < 0.001", True),
+    (lambda k, d: -8 - 2.0 * k, "the dose is not shown to matter (P = ", False),
+]
+
+
+@pytest.mark.parametrize(("effect", "words", "matters"), SAID)
+def test_does_dose_matter_among_those_who_exercise(effect, words, matters):
+    found = made(effect, **STEPPED)
+    text = dose_sentences.by_type(found)
+    assert f"Among those who exercise {words}" in text
+    assert "no trial compared different doses of one type" in text
+    assert "points of 100 for 60 minutes per week more (95% CI" in text
+    assert dose_sentences.dose_matters(found.result) is matters
+    said = dose_sentences.doses(found.result, 15)
+    assert ("no dose of a type is named" in said) is not matters
+
+
+def test_curves_through_zero_do_not_say_whether_dose_matters():
+    found = made(lambda k, d: -8.0 - k, shared="exchangeable")
+    assert "Among those who exercise" not in dose_sentences.by_type(found)
+
+
+def test_nothing_is_ranked_where_nothing_was_studied(effects):
+    found = dose_answers.curves_by_type(effects, WEEK, lump=NAMES)
+    for dose in (59.0, 121.0):
+        text = dose_sentences.by_type(found, dose)
+        assert f"No type was studied at {dose:g} minutes per week, so none is ranked there." in text
+        assert dose_answers.by_sharing(effects, WEEK, dose, lump=NAMES).empty
+        assert dose_answers.by_lumping(effects, WEEK, dose)["best"].isna().all()
+        beside = dose_answers.beside_published(effects, WEEK, dose)
+        assert beside["estimate"].isna().all()
+
+
+def test_only_types_studied_at_a_dose_are_ranked_there():
+    rows = [
+        row(k, "a", k, d, -6.0 - i, 1.0)
+        for i, (k, d) in enumerate(zip(TYPES, (60, 60, 200), strict=True))
+    ]
+    found = dose_answers.curves_by_type(make_effects(rows), WEEK, lump=NAMES, shared=None)
+    assert found.middle == 60
+    text = dose_sentences.by_type(found)
+    assert "where 2 types were studied, the best estimate for pain is that of pilates" in text
+    assert "The other 1 type had no trial around this dose." in text
+    assert "only aerobic walking was studied" in dose_sentences.by_type(found, 200.0)
 
 
 def test_doses_in_words(effects):

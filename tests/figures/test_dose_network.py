@@ -37,7 +37,8 @@ def test_curves_bands_and_what_lies_beyond(result):
     climbing, yoga = artists(axes, "curve")
     assert_allclose(climbing.get_ydata(), -0.2 * climbing.get_xdata(), atol=1e-9)
     assert (climbing.get_xdata()[-1], yoga.get_xdata()[-1]) == (180, 240)
-    (beyond,) = artists(axes, "extrapolated")
+    assert artists(axes, "extrapolated") == []
+    (beyond,) = artists(dose_network(result, extrapolate=True), "extrapolated")
     assert_allclose((beyond.get_xdata()[0], beyond.get_xdata()[-1]), (180, 240))
     assert_allclose(beyond.get_ydata()[-1], -48)
     band = artists(axes, "band")[1].get_paths()[0].vertices
@@ -78,7 +79,10 @@ def test_mcid_is_on_the_side_of_benefit(result):
 def test_legend_names_what_is_drawn(result):
     names = labels(dose_network(result, mcid=15).get_legend())
     assert names[:2] == ["Climbing", "Yoga"]
-    assert {"Beyond the doses studied", "Trial, against another dose", "MCID, 15"} < set(names)
+    assert {"Trial, against another treatment", "MCID, 15"} < set(names)
+    assert "Beyond the doses studied" not in names
+    further = labels(dose_network(result, extrapolate=True).get_legend())
+    assert "Beyond the doses studied" in further
     alone = labels(dose_network(result, agents=["yoga"]).get_legend())
     assert "Beyond the doses studied" not in alone and "MCID, 15" not in alone
     assert "Climbing" not in alone
@@ -134,7 +138,7 @@ def test_tables(result):
     rows = dose_tables.agents(result, title="Agents").html
     assert "Climbing" in rows and "Usual care" in rows
     equal = dose_tables.equal_dose(result.rank_at(200), title="Equal").html
-    assert "−40.0" in equal and ">no<" in equal and ">yes<" in equal
+    assert "−20.0" in equal and "Climbing" not in equal
     doses = dose_tables.doses(result, 15, title="Doses").html
     assert "none between the doses studied" in doses and "75 [" in doses and "150 [" in doses
     assert "not reached" in dose_tables.doses(result, 90, title="Doses").html
@@ -157,13 +161,13 @@ def test_tables_of_choices_and_of_published_figures():
     assert "Each its own (4 trials): MD" in html and "All types together" in html
     lumped = pd.DataFrame(
         [
-            {"lumping": "types", "agents": 2, "trials": 4, "tau": 1.0, "best": "yoga"}
+            {"lumping": "types", "agents": 2, "trials": 4, "tau": 1.0, "best": "yoga", "studied": 2}
             | {"estimate": -3.0, "ci_low": -5.0, "ci_high": -1.0},
             {"lumping": "broad"},
         ]
     )
     html = dose_tables.lumpings(lumped, title="Lumpings").html
-    assert "Every type" in html and "no curve" in html
+    assert "Every type" in html and "not studied" in html and "2 types" in html
     published = pd.DataFrame(
         [
             {"comparison": "yoga vs true control (no treatment)", "agent": "yoga", "trials": 3}
@@ -175,3 +179,27 @@ def test_tables_of_choices_and_of_published_figures():
     )
     html = dose_tables.beside_published(published, title="Owen").html
     assert ">yoga<" in html and "−0.40" in html and html.count("–") >= 3
+
+
+def test_curves_with_a_step_are_drawn_where_doses_were_studied(result):
+    arms = arms_on({"climbing": lambda d: -9 - 0.01 * d, "yoga": lambda d: -5 - 0.01 * d})
+    once = arms[~((arms["agent"] == "climbing") & (arms["dose"] != 60))]
+    kept = once[once.groupby("trial_id")["trial_id"].transform("size") > 1]
+    stepped = fit(
+        kept, any_exercise=True, curve={"yoga": "linear", "climbing": "constant"}, method="CE"
+    )
+    figure = dose_network_panels(stepped)
+    single, line = (artists(ax, "curve")[0] for ax in figure.axes)
+    assert list(single.get_xdata()) == [60] and single.get_marker() == "D"
+    assert (line.get_xdata()[0], line.get_xdata()[-1]) == (30, 240)
+    assert dose_tables.agents(stepped, title="Agents").html.count("<tr>") == 4
+
+
+def test_prediction_intervals_are_drawn_at_studied_doses():
+    rng = np.random.default_rng(2)
+    arms = arms_on(LINES, noise=4.0)
+    shifted = arms.assign(mean=arms["mean"] + 8 * rng.standard_normal(len(arms)))
+    figure = dose_network_panels(fit(shifted, method="REML"))
+    for ax in figure.axes:
+        limits = artists(ax, "pi")
+        assert limits and all(line.get_xdata()[0] >= 30 for line in limits)

@@ -89,3 +89,71 @@ def test_net_heat_and_funnel_draw_all(result):
 def test_figures_are_safe_to_show(result):
     for ax in (result.plot(), figures.league(result), figures.ranking(result, draws=500)):
         assert "<svg" in figures.show(ax, alt="a network").svg()
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Twelve treatments against usual care, in one trial each."""
+    rows = []
+    for k in range(12):
+        rows += [
+            (f"t{k}", "usual_care", 50.0, 5.0, 50),
+            (f"t{k}", f"kind {k}", 48.0 - 2 * k, 5.0, 50),
+        ]
+    return network(
+        pd.DataFrame(rows, columns=["trial_id", "treatment", "mean", "sd", "n"]), method="CE"
+    )
+
+
+def test_a_large_league_is_one_triangle_of_estimates_as_wide_as_a_page(large):
+    ax = figures.league(large, mcid=10)
+    cells = [
+        text for text in ax.texts if text.get_text().replace("−", "-").lstrip("-")[:1].isdigit()
+    ]
+    assert len(cells) == 13 * 12 / 2
+    assert ax.figure.get_size_inches()[0] <= 8.2
+    effect = large.differences().set_index(["treatment", "versus"]).loc[("kind 11", "usual_care")]
+    bold = {text.get_text() for text in cells if text.get_fontweight() == "bold"}
+    assert f"{effect['estimate']:.1f}".replace("-", "−") in bold
+    same = large.differences().set_index(["treatment", "versus"]).loc[("kind 1", "kind 0")]
+    plain = [text.get_text() for text in cells if text.get_fontweight() != "bold"]
+    assert same["ci_high"] > 0 and "−2.0" in plain
+
+
+def test_league_colours_are_against_the_mcid(result):
+    def shades(**options):
+        return [patch.get_facecolor() for patch in figures.league(result, **options).patches]
+
+    assert shades(mcid=1000)[0] != shades(mcid=1)[0]
+
+
+def test_comparison_forest_sets_direct_beside_indirect(result):
+    ax = figures.comparison_forest(result, mcid=10)
+    found = texts(ax)
+    split = result.node_split().table
+    both = split[split[["treatment", "versus"]].eq("usual_care").any(axis=1)]["difference"].notna()
+    assert found.count("indirect") == both.sum() == 5
+    assert found.count("network") == 5
+    assert sum(line.get_gid() == "pi" for line in ax.lines) == 5
+    row = split[(split["treatment"] == "aerobic") & (split["versus"] == "usual_care")].iloc[0]
+    assert any(text.startswith(f"{row['direct']:.1f} [".replace("-", "−")) for text in found)
+
+
+def test_comparison_forest_names_the_only_source(large):
+    ax = figures.comparison_forest(large)
+    assert texts(ax).count("direct (1) = network") == 12
+
+
+def test_transitivity_has_a_panel_for_what_is_known():
+    table = pd.DataFrame(
+        {
+            "comparison": ["yoga : none", "yoga : none", "walking : none"],
+            "trial_id": ["a", "b", "c"],
+            "age": [40.0, 50.0, 60.0],
+            "weeks": [float("nan")] * 3,
+        }
+    )
+    figure = figures.transitivity(table, {"age": "Age", "weeks": "Weeks"})
+    (ax,) = figure.axes
+    medians = [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "median"]
+    assert ax.get_title(loc="left") == "Age" and medians == [45, 60]

@@ -123,15 +123,23 @@ class NetworkData:
         So contrasts of a trial differ from their means with variance tau2 and, if they share an
         arm, correlation one half. Source: Lu & Ades 2004 (doi 10.1002/sim.1875).
         """
-        arms = self.arms
-        place = arms.groupby("trial_id", sort=False).cumcount().to_numpy()
-        index = pd.MultiIndex.from_frame(arms)
+        return RandomTerm(self._arm_design, structure="identity", name="trial")
+
+    @cached_property
+    def _arm_design(self) -> np.ndarray:
+        """1 for the place of a contrast's arm among those of its trial, -1 for the other one."""
+        trial, _ = pd.factorize(self.trial)
+        size = len(self.treatments)
+        arms = np.unique(
+            np.concatenate([trial * size + self.treatment, trial * size + self.versus])
+        )
+        owner = arms // size
+        place = np.arange(len(arms)) - np.searchsorted(owner, owner)
         design = np.zeros((len(self.y), int(place.max()) + 1))
         rows = np.arange(len(self.y))
         for codes, sign in ((self.treatment, 1.0), (self.versus, -1.0)):
-            where = index.get_indexer(pd.MultiIndex.from_arrays([self.trial, codes]))
-            design[rows, place[where]] = sign
-        return RandomTerm(design, structure="identity", name="trial")
+            design[rows, place[np.searchsorted(arms, trial * size + codes)]] = sign
+        return design
 
     def joined(self, codes: tuple[int, ...]) -> str:
         """Names of treatments side by side, by a separator that no name holds."""
@@ -192,9 +200,9 @@ def check_connected(data: NetworkData) -> None:
     CannotEstimate
         That lists the parts.
     """
-    table = components_table(data)
-    if table["component"].max() == 1:
+    if data.components().max() == 0:
         return
+    table = components_table(data)
     parts = table.groupby("component")["treatment"].agg(", ".join)
     listed = "\n".join(f"  {number}. {names}" for number, names in parts.items())
     raise CannotEstimate(
@@ -224,10 +232,13 @@ def combined(
     CannotEstimate
         If no trial compares two different treatments.
     """
-    frame = pd.DataFrame({"trial": pd.factorize(trial)[0], "of": treatment, "against": versus})
-    plain = np.array(frame.groupby("trial")["against"].transform("nunique") == 1)
-    plain &= ~frame.duplicated(["trial", "of"], keep=False).to_numpy()
-    plain &= treatment != versus
+    code, _ = pd.factorize(trial)
+    first = np.unique(code, return_index=True)[1]
+    plain = (versus == versus[first[code]]) & (treatment != versus)
+    _, where, counts = np.unique(
+        code * len(names) + treatment, return_inverse=True, return_counts=True
+    )
+    plain &= counts[where] == 1
     left: list[dict] = []
     if plain.all():
         rows = [trial, treatment, versus, y]
@@ -267,9 +278,12 @@ def _merged(
     plain: np.ndarray,
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[dict]]:
     """The rows with arms of one treatment of a trial combined, and the trials that are left out."""
-    parts, matrices, left = [], [], []
+    parts: list[tuple[np.ndarray, ...]] = []
+    matrices: list[np.ndarray] = []
+    left: list[dict] = []
     position = pd.Series(np.arange(len(y))).groupby(trial, sort=False).indices
     for (label, where), V in zip(position.items(), covariance, strict=True):
+        merged: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
         if plain[where].all():
             merged = (treatment[where], versus[where], y[where], np.asarray(V, dtype=float))
         else:

@@ -153,13 +153,10 @@ def shown(value: object) -> str:
 
 def _lumped(column: pd.Series, lump: Mapping[str, str] | None) -> pd.Series:
     """Names of treatments, renamed."""
-    names = column
-    if not pd.api.types.is_string_dtype(column):
-        names = column.map({value: name_of(value) for value in column.unique()})
-    if not lump:
-        return names.astype(object)
-    renamed = {name_of(old): name_of(new) for old, new in lump.items()}
-    return names.astype(object).replace(renamed)
+    codes, values = pd.factorize(column)
+    renamed = {name_of(old): name_of(new) for old, new in dict(lump or {}).items()}
+    names = [renamed.get(name, name) for name in map(name_of, values)]
+    return pd.Series(np.array([*names, None], dtype=object)[codes], column.index, dtype=object)
 
 
 def network_data(

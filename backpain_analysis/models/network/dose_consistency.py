@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,7 @@ def consistency(result: DoseNetworkResult) -> DoseConsistency:
     )
 
 
-def _estimated(result: DoseNetworkResult, X: np.ndarray, method: str) -> Estimated:
+def _estimated(result: DoseNetworkResult, X: np.ndarray, method: Any) -> Estimated:
     """The model on the span of X; common-effect where nothing is left for the heterogeneity."""
     network = result.data.network
     try:
@@ -161,7 +161,7 @@ def node_split(result: DoseNetworkResult) -> DoseNodeSplit:
             half = quantile(result.level, np.inf) * se
             line = {"agent": first, "versus": second, "trials": int(both.sum())}
             line |= {"difference": value, "se": se, "ci_low": value - half, "ci_high": value + half}
-            rows.append(line | {"p_value": float(two_sided_p(value / se, np.inf))})
+            rows.append(line | {"p_value": float(two_sided_p(np.array(value / se), np.inf))})
     columns = ["agent", "versus", "trials", "difference", "se", "ci_low", "ci_high", "p_value"]
     return DoseNodeSplit(pd.DataFrame(rows, columns=columns), result.level)
 

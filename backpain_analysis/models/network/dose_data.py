@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -216,7 +216,7 @@ def connected_agents(
     ValueError
         If no trial has an arm of the reference and one of known dose.
     """
-    options = {"reference": reference, "lump": lump, "comparators": comparators}
+    options: dict[str, Any] = {"reference": reference, "lump": lump, "comparators": comparators}
     prepared = known_arms(effects, agent=agent, dose=dose, **options)
     table = prepared.table
     inside = {reference}
@@ -372,7 +372,11 @@ def dose_network_data(
         without one, and all that `network_data` refuses: together.
     """
     if isinstance(data, Effects):
-        options = {"reference": reference, "lump": lump, "comparators": comparators}
+        options: dict[str, Any] = {
+            "reference": reference,
+            "lump": lump,
+            "comparators": comparators,
+        }
         prepared = known_arms(data, agent=agent, dose=dose, **options)
         frame = prepared.table
         names = pd.concat([frame["agent"], frame["ref_agent"]], ignore_index=True)

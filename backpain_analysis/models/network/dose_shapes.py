@@ -105,7 +105,9 @@ Depth = Callable[[np.ndarray], float]
 class Shape(Protocol):
     """A mean `X(free) b` whose free parameters are to be found."""
 
-    data: DoseNetworkData
+    @property
+    def data(self) -> DoseNetworkData:
+        """What the curves are fitted to."""
 
     @property
     def powers(self) -> int:
@@ -179,7 +181,7 @@ class SaturatingShape:
         lowest = ndimage.minimum_filter(depths, size=3, mode="nearest")
         peaks = grid[(depths == lowest) & np.isfinite(depths)]
         order = np.argsort(depths[(depths == lowest) & np.isfinite(depths)])[:PEAKS]
-        found = []
+        found: list[tuple[Shape, np.ndarray]] = []
         for peak in peaks[order] if len(order) else [grid.reshape(-1, self.width)[0]]:
             free = np.tile(peak, self.groups)
             for group in range(self.groups if self.groups > 1 else 0):

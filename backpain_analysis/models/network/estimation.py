@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,7 +44,8 @@ def estimate(
         tau2 = tau2_by_moments(data, common)
         return Estimated(at_tau2(data, X, tau2, names), common, tau2)
     term = data.heterogeneity_term()
-    options = {"blocks": data.trial, "terms": [term], "method": method, "names": names}
+    options: dict[str, Any] = {"blocks": data.trial, "terms": [term], "names": names}
+    options["method"] = method
     model = fit(data.y, X, data.covariance, **options)
     return Estimated(model, common, float(2 * model.psi[0][0, 0]))
 
@@ -54,7 +55,7 @@ def at_tau2(
 ) -> MixedFit:
     """Generalised least squares at a known heterogeneity."""
     V = covariance_at(data, tau2) if tau2 else data.covariance
-    return fit(data.y, X, V, blocks=data.trial, method="CE", names=names)
+    return fit(data.y, X, V, blocks=list(data.trial), method="CE", names=names)
 
 
 def covariance_at(data: NetworkData, tau2: float) -> list[np.ndarray]:

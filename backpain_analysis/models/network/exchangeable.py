@@ -340,11 +340,11 @@ def _search(problem: _Problem) -> np.ndarray:
     lowers = np.stack(
         [problem.spread(omega_term.factor(_theta(problem, [0.0, *own])[1:])) for own in inner]
     )
-    rows = []
+    grid = []
     for tau in taus:
         values = components_of(problem.terms, _theta(problem, [tau, *inner[0]]))[0]
-        rows.append(problem.heights(problem.sums(values[0]), lowers))
-    heights = np.array(rows).reshape([len(axis) for axis in axes])
+        grid.append(problem.heights(problem.sums(values[0]), lowers))
+    heights = np.array(grid).reshape([len(axis) for axis in axes])
     around = ndimage.maximum_filter(heights, size=3, mode="nearest")
     peaks = np.argwhere((heights == around) & (heights >= heights.max() - NEAR))
     order = np.argsort([-heights[tuple(peak)] for peak in peaks])[:MOST_PEAKS]
@@ -379,7 +379,8 @@ def _sizes(problem: _Problem) -> np.ndarray:
     count, q = problem.agents, problem.q
     zero = problem.sums(0.0).zero
     M, v = zero[:-1, :-1], zero[:-1, -1]
-    spreads, coefficients = [], []
+    spreads: list[np.ndarray] = []
+    coefficients: list[np.ndarray] = []
     for agent in range(count):
         own = slice(agent * q, (agent + 1) * q)
         inverse = np.linalg.pinv(M[own, own], hermitian=True, rcond=1e-12)

@@ -13,7 +13,7 @@ from scipy import special
 from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.models.network.contrasts import NetworkData
-from backpain_analysis.models.network.estimation import at_tau2, estimate
+from backpain_analysis.models.network.estimation import Method, at_tau2, estimate
 from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def design_inconsistency(result: NetworkResult) -> DesignInconsistency:
     X, of = design_columns(data)
     consistent_X = _consistent(result)
     spare = X.shape[1] - consistent_X.shape[1]
-    method = {"CE": "CE", "MH": "CE", "ML": "ML"}.get(result.method, "REML")
+    methods: dict[str, Method] = {"CE": "CE", "MH": "CE", "ML": "ML"}
+    method = methods.get(result.method, "REML")
     full = estimate(data, X, method if len(data.y) > X.shape[1] else "CE")
     statistic = np.nan
     if spare:

@@ -283,7 +283,8 @@ class NetworkResult(Coefficients):
             rest = rest.without(apart) if apart else rest
             loadings = _loadings(rest.treatments, against, None, ())
             names = list(loadings.columns)
-            found = estimate(rest, rest.incidence() @ loadings.to_numpy(), self.method, names)
+            method: Any = self.method
+            found = estimate(rest, rest.incidence() @ loadings.to_numpy(), method, names)
         except CannotEstimate:
             return {}
         value = float(found.model.beta[names.index(name)])

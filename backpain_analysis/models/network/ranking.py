@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,26 @@ from backpain_analysis.models.results import TableResult, quantile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from backpain_analysis.models.network.network import NetworkResult
+
+class Ranked(Protocol):
+    """What can be ranked: a network, or agents at one dose."""
+
+    @property
+    def treatments(self) -> list[str]: ...
+    @property
+    def loadings(self) -> pd.DataFrame: ...
+    @property
+    def params(self) -> pd.Series: ...
+    @property
+    def cov(self) -> pd.DataFrame: ...
+    @property
+    def lower_is_better(self) -> bool: ...
+    @property
+    def level(self) -> float: ...
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray]: ...
 
 
-def p_scores(result: NetworkResult) -> pd.Series:
+def p_scores(result: Ranked) -> pd.Series:
     """Mean certainty that a treatment is better than another one, the best first.
 
     `P_i = mean_j Phi((d_j - d_i) / se_ij)` where small outcomes are desirable. Source: Rücker &
@@ -33,7 +49,7 @@ def p_scores(result: NetworkResult) -> pd.Series:
     return pd.Series(scores, result.treatments, name="p_score").sort_values(ascending=False)
 
 
-def draw_ranks(result: NetworkResult, draws: int, seed: int) -> np.ndarray:
+def draw_ranks(result: Ranked, draws: int, seed: int) -> np.ndarray:
     """Ranks (1 is best) in draws of the effects from their normal distribution.
 
     Returns
@@ -51,14 +67,14 @@ def draw_ranks(result: NetworkResult, draws: int, seed: int) -> np.ndarray:
     return ranks
 
 
-def rank_probabilities(result: NetworkResult, draws: int = 10_000, seed: int = 1) -> pd.DataFrame:
+def rank_probabilities(result: Ranked, draws: int = 10_000, seed: int = 1) -> pd.DataFrame:
     """Probability that a treatment (row) has a rank (column; 1 is best).
 
     Source: Salanti, Ades & Ioannidis 2011 (doi 10.1016/j.jclinepi.2010.03.016).
 
     Parameters
     ----------
-    result : NetworkResult
+    result : NetworkResult or EqualDose
     draws, seed : int
     """
     ranks = draw_ranks(result, draws, seed)
@@ -68,7 +84,7 @@ def rank_probabilities(result: NetworkResult, draws: int = 10_000, seed: int = 1
     return table.rename_axis(index="treatment", columns="rank").loc[list(p_scores(result).index)]
 
 
-def ranking(result: NetworkResult, draws: int = 10_000, seed: int = 1) -> pd.DataFrame:
+def ranking(result: Ranked, draws: int = 10_000, seed: int = 1) -> pd.DataFrame:
     """The ranking with its uncertainty, the best first.
 
     SUCRA is `(T - mean rank) / (T - 1)`, the mean of the cumulative rank probabilities (Salanti,

@@ -24,7 +24,7 @@ from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from backpain_analysis.reporting import Notebook, Suite
-    from backpain_analysis.reporting.events import Listen
+    from backpain_analysis.reporting.progress import Listen
 
 SITE = Path("reports/site")
 

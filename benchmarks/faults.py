@@ -51,9 +51,10 @@ def disturb(path: Path, site: Path, chance: random.Random, runner_too: bool) -> 
         if runner_too:
             runner.kill()
         else:
-            runs = [run for zygote in processes(runner.pid) for run in processes(zygote)]
-            for run in runs[:1]:
-                os.kill(run, signal.SIGKILL)
+            builders = [each for warm in processes(runner.pid) for each in processes(warm)]
+            for builder in builders[:1]:
+                victim = chance.choice([builder, *processes(builder)])
+                os.kill(victim, signal.SIGKILL)
             time.sleep(chance.uniform(0.5, 1.5))
             runner.kill()
         runner.stdout.read()

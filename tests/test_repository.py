@@ -148,7 +148,10 @@ def test_requirements_are_plain_pins_that_satisfy_the_project():
 
 
 def dev() -> list[str]:
-    return project()["optional-dependencies"]["dev"]
+    """What developers need beside the project: their tools, and what is optional to users."""
+    optional = project()["optional-dependencies"]
+    tools = [line for line in optional["dev"] if not line.startswith(project()["name"])]
+    return [*tools, *optional["cluster"]]
 
 
 def test_conda_environment_is_the_project():

@@ -4,97 +4,37 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbconvert.filters import strip_ansi
 
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
-from backpain_analysis.reporting.facts import EvidenceFacts, Facts
-from backpain_analysis.reporting.index import NOTHING
+from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page
 from backpain_analysis.reporting.render import render_body
-from backpain_analysis.reporting.suite import Report
-
-
-@dataclass(frozen=True)
-class Job:
-    """One report, and all that a worker must know to build it.
-
-    Attributes
-    ----------
-    report : Report
-    suite_title : str
-    source : str
-        The notebook's JSON, as it was when the suite began.
-    evidence : EvidenceFacts or None
-        The evidence the report reads, if any.
-    evidence_path : Path or None
-        Where it is, if it is not the bundled one.
-    facts : Facts
-        What computes.
-    """
-
-    report: Report
-    suite_title: str
-    source: str
-    evidence: EvidenceFacts | None
-    evidence_path: Path | None
-    facts: Facts
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a report ended.
-
-    Attributes
-    ----------
-    report : Report
-    error : str
-        Why it ended early; empty if it was finished.
-    answer : str
-        Markdown of the notebook's answer, if it gives one (see `notebooks.answer_of`).
-    seconds : float
-        How long it took.
-    summary : mapping
-        What stands beside its page (see `downloads.Extras`).
-    """
-
-    report: Report
-    error: str
-    answer: str
-    seconds: float
-    summary: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-
-
-@dataclass(frozen=True)
-class Built:
-    """A report's outcome and its files' content by path relative to the site's folder."""
-
-    outcome: Outcome
-    files: dict[str, bytes]
 
 
 def build(
     job: Job,
     folder: Path,
     *,
-    engine: str = "kernel",
+    forked: bool = False,
     tell: Callable[[int, int], None] = lambda cell, cells: None,
 ) -> Built:
     """Build a report; a notebook that fails yields a page that shows where and why.
+
+    A run whose kernel died is run once more: it may have been killed from outside.
 
     Parameters
     ----------
     job : Job
     folder : Path
         Where its notebook runs.
-    engine, tell
+    forked, tell
         See `execute`.
     """
     start = time.monotonic()
@@ -102,7 +42,9 @@ def build(
     if job.evidence_path:
         parameters["evidence"] = str(job.evidence_path)
     nb = nbformat.reads(job.source, as_version=4)
-    execution = execute(nb, parameters, folder, engine=engine, tell=tell)
+    execution = execute(nb, parameters, folder, forked=forked, tell=tell)
+    if execution.died:
+        execution = execute(nb, parameters, folder, forked=forked, tell=tell)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         extras = extras_of(execution.nb, job.report.name)

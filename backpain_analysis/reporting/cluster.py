@@ -1,29 +1,32 @@
-"""The one runner: Dask, on this machine or on any cluster it is pointed to."""
+"""A Dask cluster that is there already: reports are sent to it, and what a run reads with them."""
 
 from __future__ import annotations
 
 import logging
+import socket
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dask.distributed import Client, Future, KilledWorker, LocalCluster, Security, as_completed
-from dask.system import CPU_COUNT
-
-from backpain_analysis.reporting import warm
-from backpain_analysis.reporting.build import Built, Job, give_up
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.worker import Parcel, work
+from backpain_analysis.reporting.facts import library_hash, versions
+from backpain_analysis.reporting.job import Built, Job
+
+if TYPE_CHECKING:
+    from dask.distributed import Client, Future
 
 AHEAD = 2
 """Reports handed out per thread of a cluster: none of them idles, and few results wait here."""
 
 LEAST_AHEAD = 4
 PATIENCE = "20s"
+TABLES = {".csv", ".parquet", ".xlsx", ".json"}
 
 
 @dataclass(frozen=True)
@@ -44,28 +47,54 @@ class Scheduler:
     key: str | None = None
 
 
-@contextmanager
-def connect(jobs: int | None = None, scheduler: Scheduler | None = None) -> Iterator[Client]:
-    """Connect to a cluster, or start one that fits this machine.
+@dataclass(frozen=True)
+class Parcel:
+    """The evidence of a folder, or of a file if `folder` is empty, on its way to a worker."""
 
-    Parameters
-    ----------
-    jobs : int, optional
-        Reports at a time on this machine; by default one a processor.
-    scheduler : Scheduler, optional
-        A cluster that is there already.
+    folder: str
+    content_hash: str
+    files: dict[str, bytes]
+
+
+def pack_all(jobs: Iterable[Job]) -> dict[Path, Parcel]:
+    """Read the evidence of every job that has its own, as it is now, by its path."""
+    hashes = {job.evidence_path: job.evidence.content_hash for job in jobs if job.evidence_path}
+    return {path: _pack(path, content_hash) for path, content_hash in hashes.items()}
+
+
+@contextmanager
+def connect(scheduler: Scheduler) -> Iterator[Client]:
+    """Connect to a cluster.
 
     Raises
     ------
     ReportingError
-        If the scheduler cannot be reached, or refuses.
+        If Dask is not installed, the scheduler cannot be reached, or refuses.
     """
+    try:
+        from dask.distributed import Client, Security
+    except ImportError as error:
+        raise ReportingError(
+            "--scheduler needs Dask; install it with: pip install 'backpain-analysis[cluster]'"
+        ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with _remote(scheduler) if scheduler else _local(jobs or CPU_COUNT) as client:
+    files = {
+        "tls_ca_file": scheduler.ca,
+        "tls_client_cert": scheduler.cert,
+        "tls_client_key": scheduler.key,
+    }
+    try:
+        security = Security(**{option: file for option, file in files.items() if file})
+        client = Client(
+            scheduler.address, security=security, timeout=PATIENCE, set_as_default=False
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise ReportingError(f"{scheduler.address} cannot be used: {error}") from error
+    with client:
         yield client
 
 
-def build_all(
+def build_there(
     client: Client,
     jobs: Iterable[Job],
     parcels: Mapping[Path, Parcel],
@@ -97,6 +126,8 @@ def build_all(
     ReportingError
         If the workers cannot make what this process would make, or the cluster is gone.
     """
+    from dask.distributed import as_completed
+
     topic = f"backpain-{uuid4().hex}"
     client.subscribe_topic(topic, lambda event: tell(*event[1]))
     shipped = {path: _ship(client, parcel) for path, parcel in parcels.items()}
@@ -119,43 +150,72 @@ def build_all(
     client.unsubscribe_topic(topic)
 
 
-@contextmanager
-def _remote(scheduler: Scheduler) -> Iterator[Client]:
-    files = {
-        "tls_ca_file": scheduler.ca,
-        "tls_client_cert": scheduler.cert,
-        "tls_client_key": scheduler.key,
-    }
-    try:
-        security = Security(**{option: file for option, file in files.items() if file})
-        client = Client(
-            scheduler.address, security=security, timeout=PATIENCE, set_as_default=False
+def work(job: Job, parcel: Parcel | None, forked: bool, topic: str) -> Built:
+    """Build a report on a worker, and tell the topic of its cells as they begin.
+
+    It runs in its notebook's folder where there is one of that path, as on a shared file system.
+
+    Raises
+    ------
+    ReportingError
+        If this worker would not make what the process that asks would make.
+    """
+    from dask.distributed import get_worker
+
+    from backpain_analysis.reporting.run import build_one
+
+    check_same(job)
+    worker = get_worker()
+
+    def tell(cell: int, cells: int) -> None:
+        worker.log_event(topic, (job.report.name, cell, cells))
+
+    if parcel:
+        job = replace(job, evidence_path=unpack(parcel, Path(worker.local_directory)))
+    home = job.report.notebook.path.parent
+    place = nullcontext(home) if home.is_dir() else tempfile.TemporaryDirectory(prefix="backpain-")
+    with place as folder:
+        return build_one(job, Path(folder), forked=forked, tell=tell)
+
+
+def check_same(job: Job) -> None:
+    """See to it that a page names what made it.
+
+    Raises
+    ------
+    ReportingError
+        If this process has other versions than the one that asks.
+    """
+    wanted, here = job.facts.versions, versions()
+    other = [
+        f"{name} {here[name]}, not {wanted[name]}" for name in here if here[name] != wanted[name]
+    ]
+    if not other and library_hash() != job.facts.library_hash:
+        other = ["backpain-analysis in another state of its files"]
+    if other:
+        raise ReportingError(
+            f"the worker on {socket.gethostname()} has {'; '.join(other)}; "
+            "install there what is installed here"
         )
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ReportingError(f"{scheduler.address} cannot be used: {error}") from error
-    with client:
-        yield client
 
 
-@contextmanager
-def _local(threads: int) -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=threads,
-            processes=False,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        try:
-            yield client
-        except BaseException:
-            warm.stop()
-            raise
+def unpack(parcel: Parcel, place: Path) -> Path:
+    """Put evidence where runs can read it, once on each worker, and return its path."""
+    home = place / f"evidence-{parcel.content_hash}"
+    if not home.exists():
+        aside = Path(tempfile.mkdtemp(dir=place))
+        (aside / parcel.folder).mkdir(exist_ok=True)
+        for name, content in parcel.files.items():
+            (aside / parcel.folder / name).write_bytes(content)
+        with suppress(OSError):
+            aside.rename(home)
+    return home / (parcel.folder or next(iter(parcel.files)))
+
+
+def _pack(path: Path, content_hash: str) -> Parcel:
+    files = path.iterdir() if path.is_dir() else [path]
+    tables = {file.name: file.read_bytes() for file in files if file.suffix.lower() in TABLES}
+    return Parcel(path.name if path.is_dir() else "", content_hash, tables)
 
 
 def _ship(client: Client, parcel: Parcel) -> Future:
@@ -174,6 +234,10 @@ def _room(client: Client) -> int:
 
 
 def _result(future: Future, job: Job) -> Built:
+    from dask.distributed import KilledWorker
+
+    from backpain_analysis.reporting.build import give_up
+
     if future.status in ("cancelled", "lost"):
         raise ReportingError("the scheduler is gone")
     match failure := future.exception():

@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backpain_analysis.reporting.build import Built, Job, Outcome
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.keys import key
+from backpain_analysis.reporting.job import Built, Job, Outcome, key
 
 RECORDS = ".finished"
 

@@ -12,10 +12,10 @@ from typing import Any
 import nbformat
 
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.events import Listen
 from backpain_analysis.reporting.facts import evidence_facts, gather_facts
-from backpain_analysis.reporting.keys import notebook_hash
+from backpain_analysis.reporting.job import notebook_hash
 from backpain_analysis.reporting.notebooks import load_notebook, read_notebook
+from backpain_analysis.reporting.progress import Listen
 from backpain_analysis.reporting.run import run_suite
 from backpain_analysis.reporting.suite import Report, Suite
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backpain_analysis.reporting.clean import clean
-from backpain_analysis.reporting.markup import latex_output, prose
+from backpain_analysis.reporting.render import latex_output, prose
 from tests.reporting.audit import audit
 from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
 

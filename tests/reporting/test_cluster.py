@@ -18,10 +18,9 @@ from cryptography.x509.oid import NameOID
 
 from backpain_analysis import load_evidence
 from backpain_analysis.reporting import ReportingError, cluster, run_suite
-from backpain_analysis.reporting.cluster import Scheduler
+from backpain_analysis.reporting.cluster import Scheduler, check_same
 from backpain_analysis.reporting.facts import gather_facts
 from backpain_analysis.reporting.run import plan
-from backpain_analysis.reporting.worker import check_same
 from tests.reporting.little import files_of, make_suite, write_notebook
 
 LOOK = """
@@ -169,3 +168,21 @@ def test_a_worker_with_other_versions_says_which(tmp_path):
         check_same(replace(job, facts=older))
     with pytest.raises(ReportingError, match="another state"):
         check_same(replace(job, facts=replace(facts, library_hash="x")))
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with (
+        pytest.raises(ReportingError, match=r"^--scheduler needs Dask; .*\[cluster\]'$"),
+        cluster.connect(Scheduler("tcp://127.0.0.1:1")),
+    ):
+        pass
+
+
+def test_runs_on_this_machine_need_no_dask():
+    code = (
+        "import sys; sys.modules['dask'] = sys.modules['distributed'] = None;"
+        "from backpain_analysis.reporting.warm import import_jsonschema; import_jsonschema();"
+        "from backpain_analysis.reporting import build, run"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from backpain_analysis.reporting.parameters import Parameter, notebook_parameters
+from backpain_analysis.reporting.notebooks import Parameter, notebook_parameters
 
 
 def declared(source: str) -> dict[str, Parameter]:

@@ -152,7 +152,7 @@ def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_site(tmp_path
 
 
 def test_runs_whose_processes_are_killed_are_done_all_the_same(tmp_path):
-    """SIGKILL from outside of the process of a run, and then of the zygote."""
+    """SIGKILL from outside of the process of a run, and then of its builder."""
     write_notebook(
         tmp_path,
         "victim",

@@ -35,9 +35,10 @@ np.seterr(divide="raise")
 os.makedirs("elsewhere", exist_ok=True); os.chdir("elsewhere")
 """
 DRAW = """
-import numpy as np, random, uuid
+import numpy as np, psutil, random, uuid
 from IPython.display import Markdown
-Markdown(f"> {os.getppid()} {np.random.random()} {random.random()} {uuid.uuid4()}")
+warm = psutil.Process().parent().ppid()
+Markdown(f"> {warm} {np.random.random()} {random.random()} {uuid.uuid4()}")
 """
 
 
@@ -104,7 +105,7 @@ def test_a_run_that_dies_says_at_which_cell_and_the_others_go_on(tmp_path):
 
 def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
     monkeypatch.setattr(warm, "CAN_FORK", False)
-    monkeypatch.setattr(warm, "zygote", lambda: pytest.fail("forked"))
+    monkeypatch.setattr(warm, "warm_process", lambda: pytest.fail("forked"))
     write_notebook(tmp_path, "lives", "import os; print(os.getpid())")
     (lives,) = run_suite(make_suite(tmp_path, {"notebook": "lives"}), tmp_path / "site")
     assert not lives.error
@@ -123,7 +124,7 @@ assert importlib.util.find_spec("rfc3987_syntax")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_ended_zygote_is_replaced():
-    first = warm.zygote()
+def test_an_ended_warm_process_is_replaced():
+    first = warm.warm_process()
     first.close()
-    assert warm.zygote() is not first
+    assert warm.warm_process() is not first

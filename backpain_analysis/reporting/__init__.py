@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Suite,
         notebook_suite,
         read_suite,
+        with_limits,
         with_parameters,
     )
     from backpain_analysis.reporting.verify import verify_site
@@ -30,6 +31,7 @@ _HOME = {
     "read_suite": "suite",
     "run_suite": "run",
     "verify_site": "verify",
+    "with_limits": "suite",
     "with_parameters": "suite",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "read_suite",
     "run_suite",
     "verify_site",
+    "with_limits",
     "with_parameters",
 ]
 

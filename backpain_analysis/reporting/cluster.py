@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.facts import library_hash, versions
+from backpain_analysis.reporting.facts import library_hash, packages, versions
+from backpain_analysis.reporting.inputs import Input, home
 from backpain_analysis.reporting.job import Built, Job
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ AHEAD = 2
 
 LEAST_AHEAD = 4
 PATIENCE = "20s"
-TABLES = {".csv", ".parquet", ".xlsx", ".json"}
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,6 @@ class Scheduler:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """The evidence of a folder, or of a file if `folder` is empty, on its way to a worker."""
-
-    folder: str
-    content_hash: str
-    files: dict[str, bytes]
-
-
-def pack_all(jobs: Iterable[Job]) -> dict[Path, Parcel]:
-    """Read the evidence of every job that has its own, as it is now, by its path."""
-    hashes = {job.evidence_path: job.evidence.content_hash for job in jobs if job.evidence_path}
-    return {path: _pack(path, content_hash) for path, content_hash in hashes.items()}
 
 
 @contextmanager
@@ -97,7 +82,6 @@ def connect(scheduler: Scheduler) -> Iterator[Client]:
 def build_there(
     client: Client,
     jobs: Iterable[Job],
-    parcels: Mapping[Path, Parcel],
     *,
     forked: bool = True,
     tell: Callable[[str, int, int], None] = lambda name, cell, cells: None,
@@ -108,8 +92,7 @@ def build_there(
     ----------
     client : Client
     jobs : iterable of Job
-    parcels : mapping of Path to Parcel
-        The evidence that is sent along, by `Job.evidence_path`.
+        Their inputs are read and sent along, each once.
     forked : bool
         Whether runs may start warm; see `warm`.
     tell : callable
@@ -130,13 +113,17 @@ def build_there(
 
     topic = f"backpain-{uuid4().hex}"
     client.subscribe_topic(topic, lambda event: tell(*event[1]))
-    shipped = {path: _ship(client, parcel) for path, parcel in parcels.items()}
+    shipped: dict[str, Future] = {}
     running: dict[str, Job] = {}
 
     def submit(job: Job) -> Future:
         key = f"{topic}-{job.report.name}"
         running[key] = job
-        return client.submit(work, job, shipped.get(job.evidence_path), forked, topic, key=key)
+        for each in job.inputs:
+            if each.sha256 not in shipped:
+                shipped[each.sha256] = _ship(client, each)
+        contents = {each.sha256: shipped[each.sha256] for each in job.inputs}
+        return client.submit(work, job, contents, forked, topic, key=key)
 
     waiting = iter(jobs)
     done = as_completed(map(submit, islice(waiting, _room(client))), loop=client.loop)
@@ -150,10 +137,8 @@ def build_there(
     client.unsubscribe_topic(topic)
 
 
-def work(job: Job, parcel: Parcel | None, forked: bool, topic: str) -> Built:
+def work(job: Job, contents: Mapping[str, bytes], forked: bool, topic: str) -> Built:
     """Build a report on a worker, and tell the topic of its cells as they begin.
-
-    It runs in its notebook's folder where there is one of that path, as on a shared file system.
 
     Raises
     ------
@@ -170,12 +155,21 @@ def work(job: Job, parcel: Parcel | None, forked: bool, topic: str) -> Built:
     def tell(cell: int, cells: int) -> None:
         worker.log_event(topic, (job.report.name, cell, cells))
 
-    if parcel:
-        job = replace(job, evidence_path=unpack(parcel, Path(worker.local_directory)))
-    home = job.report.notebook.path.parent
-    place = nullcontext(home) if home.is_dir() else tempfile.TemporaryDirectory(prefix="backpain-")
-    with place as folder:
-        return build_one(job, Path(folder), forked=forked, tell=tell)
+    def source(each: Input) -> Path:
+        return unpacked(each.sha256, contents[each.sha256])
+
+    return build_one(job, forked=forked, tell=tell, source=source)
+
+
+def unpacked(sha256: str, content: bytes) -> Path:
+    """Put a file where runs can copy it from, once on each worker, and return its path."""
+    place = home() / "received" / sha256
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        aside = place.with_name(f"{sha256}-{uuid4().hex}")
+        aside.write_bytes(content)
+        aside.replace(place)
+    return place
 
 
 def check_same(job: Job) -> None:
@@ -186,9 +180,12 @@ def check_same(job: Job) -> None:
     ReportingError
         If this process has other versions than the one that asks.
     """
-    wanted, here = job.facts.versions, versions()
+    wanted = {**job.facts.packages, "python": job.facts.versions["python"]}
+    here = {**packages(), "python": versions()["python"]}
     other = [
-        f"{name} {here[name]}, not {wanted[name]}" for name in here if here[name] != wanted[name]
+        f"{name} {here.get(name, 'not at all')}, not {wanted.get(name, 'at all')}"
+        for name in sorted({*wanted, *here})
+        if here.get(name) != wanted.get(name)
     ]
     if not other and library_hash() != job.facts.library_hash:
         other = ["backpain-analysis in another state of its files"]
@@ -199,34 +196,18 @@ def check_same(job: Job) -> None:
         )
 
 
-def unpack(parcel: Parcel, place: Path) -> Path:
-    """Put evidence where runs can read it, once on each worker, and return its path."""
-    home = place / f"evidence-{parcel.content_hash}"
-    if not home.exists():
-        aside = Path(tempfile.mkdtemp(dir=place))
-        (aside / parcel.folder).mkdir(exist_ok=True)
-        for name, content in parcel.files.items():
-            (aside / parcel.folder / name).write_bytes(content)
-        with suppress(OSError):
-            aside.rename(home)
-    return home / (parcel.folder or next(iter(parcel.files)))
-
-
-def _pack(path: Path, content_hash: str) -> Parcel:
-    files = path.iterdir() if path.is_dir() else [path]
-    tables = {file.name: file.read_bytes() for file in files if file.suffix.lower() in TABLES}
-    return Parcel(path.name if path.is_dir() else "", content_hash, tables)
-
-
-def _ship(client: Client, parcel: Parcel) -> Future:
-    """Hand evidence to a cluster; unlike scattered data it outlives the worker that holds it."""
+def _ship(client: Client, each: Input) -> Future:
+    """Hand a file to a cluster; unlike scattered data it outlives the worker that holds it."""
+    content = each.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != each.sha256:
+        raise ReportingError(f"{each.path} has changed since the suite began; run it again")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return client.submit(_same, parcel, pure=False)
+        return client.submit(_same, content, pure=False)
 
 
-def _same(parcel: Parcel) -> Parcel:
-    return parcel
+def _same(content: bytes) -> bytes:
+    return content
 
 
 def _room(client: Client) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -14,8 +13,14 @@ from typing import Any, NamedTuple
 import nbformat
 from lxml import html
 
-from backpain_analysis.reporting.clean import clean
-from backpain_analysis.reporting.render import render_claims, slug, without_kernel, without_path
+from backpain_analysis.reporting.clean import clean, picture
+from backpain_analysis.reporting.render import (
+    has_failed,
+    render_claims,
+    slug,
+    without_kernel,
+    without_path,
+)
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 DIGITS = r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+−-]?\d+)?%?"
@@ -77,6 +82,8 @@ def executed_notebook(nb: nbformat.NotebookNode) -> bytes:
     cells = []
     for number, cell in enumerate(without_path(nb), start=1):
         metadata = {k: v for k, v in cell.metadata.items() if k not in ("papermill", "execution")}
+        if has_failed(cell):
+            metadata["backpain"] = {"failed": True}
         cell = {**cell, "id": f"cell-{number}", "metadata": metadata}
         if "outputs" in cell:
             cell["outputs"] = [_without_kernel(output) for output in cell["outputs"]]
@@ -210,8 +217,8 @@ def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
             drawn = data.get("image/svg+xml") or data.get("text/html", "")
             if "<svg" in drawn and (drawing := _drawing(drawn)):
                 return Thumbnail("svg", drawing)
-            if "image/png" in data:
-                return Thumbnail("png", base64.b64decode(data["image/png"]))
+            if content := picture("image/png", data.get("image/png", "")):
+                return Thumbnail("png", content)
     return None
 
 

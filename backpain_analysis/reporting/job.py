@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from backpain_analysis.reporting.facts import EvidenceFacts, Facts
+from backpain_analysis.reporting.inputs import Input
+from backpain_analysis.reporting.notebooks import parse_notebook
 from backpain_analysis.reporting.suite import Report
 
+DIED = "The kernel died; the machine may have run out of memory."
 NOTHING: dict[str, Any] = {"notebook": "", "tables": [], "thumbnail": "", "claims": ""}
 
 
@@ -30,18 +30,21 @@ class Job:
         The notebook's JSON, as it was when the suite began.
     evidence : EvidenceFacts or None
         The evidence the report reads, if any.
-    evidence_path : Path or None
-        Where it is, if it is not the bundled one.
+    inputs : tuple of Input
+        The files it reads, its evidence's among them unless that is the bundled one.
     facts : Facts
         What computes.
+    full_paths : bool
+        Whether its page may show where files are on this machine.
     """
 
     report: Report
     suite_title: str
     source: str
     evidence: EvidenceFacts | None
-    evidence_path: Path | None
+    inputs: tuple[Input, ...]
     facts: Facts
+    full_paths: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def made_from(job: Job) -> dict[str, Any]:
     -------
     dict
         `notebook` and `notebook_hash`, `parameters` but for the evidence's path, which of them
-        were `asked` for, `seed`, `evidence` (name, version, hash), `versions`, `commit`,
+        were `asked` for, `seed`, `evidence` (name, version, hash) and the `evidence_place`
+        where its run finds it, `inputs` (SHA-256 by place), `versions`, `packages`, `commit`,
         `library_hash`.
     """
     report = job.report
@@ -95,6 +99,8 @@ def made_from(job: Job) -> dict[str, Any]:
         "asked": [name for name in report.parameters if name in choices],
         "seed": choices.get("seed"),
         "evidence": asdict(job.evidence) if job.evidence else None,
+        "evidence_place": report.parameters.get("evidence") or None,
+        "inputs": {each.place: each.sha256 for each in job.inputs},
         **job.facts.to_dict(),
     }
 
@@ -102,7 +108,8 @@ def made_from(job: Job) -> dict[str, Any]:
 def key(job: Job) -> str:
     """Return the SHA-256 of what a report is made from and of what its page is called."""
     titles = [job.report.name, job.report.title, job.suite_title]
-    return _digest([titles, made_from(job)])
+    shown = [asdict(job.report.limits), job.full_paths]
+    return _digest([titles, shown, made_from(job)])
 
 
 @cache
@@ -116,7 +123,7 @@ def notebook_hash(source: str) -> str:
     """
     cells = [
         [cell.cell_type, cell.source, cell.metadata.get("tags", []), cell.get("attachments", {})]
-        for cell in nbformat.reads(source, as_version=4).cells
+        for cell in parse_notebook(source).cells
     ]
     return _digest(cells)
 

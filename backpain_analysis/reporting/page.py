@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from backpain_analysis.reporting.clean import clean_whole
 from backpain_analysis.reporting.facts import EvidenceFacts, Facts
 from backpain_analysis.reporting.render import TEMPLATES, code_style, prose, slug
 from backpain_analysis.reporting.suite import Report, without_path
@@ -33,6 +34,7 @@ def report_page(
     evidence: EvidenceFacts | None,
     error: str = "",
     summary: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> str:
     """Put a notebook's cells into a page with a header, contents and a footer.
 
@@ -50,6 +52,8 @@ def report_page(
         Why the run ended early; empty if it did not.
     summary : mapping, optional
         What can be downloaded beside the page, from `downloads.extras_of`.
+    inputs : mapping of str to str, optional
+        SHA-256 of the files that were read, by place.
     """
     body, sections = _with_anchors(body)
     usual = {n: v for n, v in report.choices().items() if n not in report.parameters}
@@ -67,6 +71,7 @@ def report_page(
         evidence=evidence,
         error=error,
         summary=summary,
+        inputs=inputs or {},
     )
 
 
@@ -213,7 +218,7 @@ def index_page(
         facets=_facets(runs),
         several=_several(runs),
         evidence=evidence,
-        lead=Markup(_linked(lead, runs)),
+        lead=Markup(_linked(clean_whole(lead), runs)),
     )
 
 

@@ -38,7 +38,8 @@ def write_site(
     write_aside(out / "index.html", index_page(title, entries, evidence, lead))
     _write_or_remove(out / "compare.html", compare_page(title, entries))
     reports = [_report(job, entry) for job, entry in zip(jobs, entries, strict=True)]
-    _write_json(out / "manifest.json", {"title": title, "reports": reports})
+    packages = jobs[0].facts.packages if jobs else {}
+    _write_json(out / "manifest.json", {"title": title, "packages": packages, "reports": reports})
     _write_json(out / "ro-crate-metadata.json", crate(title, reports))
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}
     _write_json(out / "timings.json", {"seconds": timings})

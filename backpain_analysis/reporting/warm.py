@@ -1,10 +1,11 @@
 """Runs that start warm: from a process that has imported everything, and forks for each.
 
-That process, ``python -m backpain_analysis.reporting.warm FD``, has one thread and never runs a
-notebook. FD is a socket on which sockets arrive, one a report. For each it forks a builder, which
-forks the notebook's kernel and renders what comes of it: a run finds what a fresh kernel would find
-after its imports, nothing of any other run, and has no hand in how its page is made. When the
-socket's far end closes, however that came about, all of them end.
+That process, ``python -m backpain_analysis.reporting.warm FD FOLDER``, has one thread and never
+runs a notebook. FD is a socket on which sockets arrive, one a report. For each it forks a builder,
+which forks the notebook's kernel and renders what comes of it: a run finds what a fresh kernel
+would find after its imports, nothing of any other run, and has no hand in how its page is made.
+When the socket's far end closes, however that came about, all of them end and the temporary FOLDER
+is removed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backpain_analysis.reporting.inputs import home
+
 if TYPE_CHECKING:
     from backpain_analysis.reporting.job import Built, Job
 
@@ -56,6 +59,12 @@ TOLD_EVERY = 0.2
 LOOKS_EVERY = 0.5
 """Seconds between two looks at which builders have ended, while any runs."""
 
+LONGEST_RENDERING = 600
+"""Seconds that a builder may take after its run's limit."""
+
+PATIENCE = 1.0
+"""Seconds that the process may take to end."""
+
 APART = ("backpain_analysis.__main__", "backpain_analysis.cli", "backpain_analysis.reporting.")
 """What no notebook imports; what builds a report `_fill_caches` imports."""
 
@@ -71,15 +80,20 @@ class Stopped(Exception):
     """Runs were told to end."""
 
 
+class Overdue(Exception):
+    """A builder took longer than its run may take, and was killed."""
+
+
 class Warm:
     """The near end of a warm process."""
 
     def __init__(self) -> None:
         self._closed = False
+        self._home = home()
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(self._home)],
                 pass_fds=[theirs.fileno()],
                 env=run_environment(),
                 stdin=subprocess.DEVNULL,
@@ -103,28 +117,35 @@ class Warm:
         ------
         RunDied
             If the builder, or the warm process, ended without a report.
+        Overdue
+            If it took longer than the run may take.
         Stopped
             If `close` ended it.
         """
-        for message in self._messages((job, folder)):
+        seconds = job.report.limits.run_seconds + LONGEST_RENDERING
+        for message in self._messages((job, folder), seconds):
             if not isinstance(message, tuple):
                 return message
             tell(*message)
         raise Stopped if self._closed else RunDied
 
-    def _messages(self, request: Any) -> Iterator[Any]:
+    def _messages(self, request: Any, seconds: float) -> Iterator[Any]:
         """Send a request to a new builder, and give what it says until it ends."""
+        ends = time.monotonic() + seconds
         ours, theirs = socket.socketpair()
         with Connection(ours.detach()) as builder:
             try:
                 with theirs:
                     socket.send_fds(self._socket, [b"."], [theirs.fileno()])
                 builder.send(request)
-                while True:
+                pid = builder.recv()
+                while builder.poll(max(ends - time.monotonic(), 0)):
                     message = builder.recv()
                     yield message
             except (EOFError, OSError):
                 return
+            _end(pid)
+            raise Overdue
 
     @property
     def alive(self) -> bool:
@@ -135,7 +156,11 @@ class Warm:
         """End it, and with it every run."""
         self._closed = True
         self._socket.close()
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:  # it still imports, so that no builder runs
+            _end(self._process.pid)
+            self._process.wait()
 
 
 def run_environment() -> dict[str, str]:
@@ -185,8 +210,8 @@ def import_jsonschema() -> None:
 
 def main() -> None:
     """Import, then fork builders until nobody is there to ask."""
-    server = socket.socket(fileno=int(sys.argv[1]))
-    profile = tempfile.mkdtemp(prefix="backpain-")
+    server, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    profile, parent = tempfile.mkdtemp(prefix="profile-", dir=folder), os.getppid()
     running: set[int] = set()
     try:
         gc.disable()
@@ -203,8 +228,17 @@ def main() -> None:
     finally:
         for builder in running:
             _end(builder)
-        shutil.rmtree(profile, ignore_errors=True)
+        shutil.rmtree(folder if _is_orphan(parent) else profile, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
+
+
+def _is_orphan(parent: int) -> bool:
+    """Whether whoever started this process is gone, or goes within a moment."""
+    for _ in range(20):
+        if os.getppid() != parent:
+            return True
+        time.sleep(LOOKS_EVERY / 10)
+    return False
 
 
 def _fork_builder(server: socket.socket, handle: int) -> int:
@@ -298,6 +332,7 @@ def _build(connection: Connection) -> None:
             connection.send((cell, cells))
 
     job, folder = connection.recv()
+    connection.send(os.getpid())
     try:
         built = build(job, folder, forked=True, tell=tell)
     except Exception as error:  # ours: the page says so, and the other reports go on

@@ -95,9 +95,9 @@ def test_markdown_headings_start_at_two():
 
 
 def test_latex_with_and_without_dollars_is_the_same_formula():
-    assert latex_output(r"$$\tau^2$$") == latex_output(r"\tau^2")
-    assert "<math" in latex_output(r"\tau^2")
+    assert latex_output(r"$$\tau^2$$", "x-") == latex_output(r"\tau^2", "x-")
+    assert "<math" in latex_output(r"\tau^2", "x-")
 
 
 def test_a_formula_that_cannot_be_converted_is_shown_as_written():
-    assert "<code>a&lt;b^</code>" in latex_output("$a<b^$")
+    assert "<code>a&lt;b^</code>" in latex_output("$a<b^$", "x-")

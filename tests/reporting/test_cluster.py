@@ -163,8 +163,8 @@ def test_a_worker_with_other_versions_says_which(tmp_path):
     (job,) = plan(make_suite(tmp_path, {"notebook": "lives"}))
     check_same(job)
     facts = gather_facts()
-    older = replace(facts, versions={**facts.versions, "numpy": "1.0"})
-    with pytest.raises(ReportingError, match=r"has numpy [\d.]+, not 1\.0"):
+    older = replace(facts, packages={**facts.packages, "nh3": "0.1"})
+    with pytest.raises(ReportingError, match=r"has nh3 [\d.]+, not 0\.1"):
         check_same(replace(job, facts=older))
     with pytest.raises(ReportingError, match="another state"):
         check_same(replace(job, facts=replace(facts, library_hash="x")))

@@ -29,8 +29,9 @@ def site(tmp_path):
     return tmp_path / "site"
 
 
-def test_an_untouched_site_comes_out_the_same(site):
-    verdict = verify_site(site)
+@pytest.mark.parametrize("run", [False, True])
+def test_an_untouched_site_comes_out_the_same(site, run):
+    verdict = verify_site(site, run=run)
     assert verdict.different == () and verdict.changed == ()
     assert {"index.html", "table-1.html", "fails.html"} <= set(verdict.same)
     assert any(name.startswith("tables/table-2/") for name in verdict.same)
@@ -51,6 +52,7 @@ def test_what_computes_otherwise_now_is_said(site):
     manifest = json.loads(path.read_text())
     for report in manifest["reports"]:
         report["versions"]["numpy"] = "1.0"
+    manifest["packages"]["numpy"] = "1.0"
     path.write_text(json.dumps(manifest))
     assert any(change.startswith("numpy was 1.0, is ") for change in verify_site(site).changed)
 
@@ -62,9 +64,11 @@ def test_a_notebook_or_evidence_that_is_another_is_refused(site, tmp_path):
         verify_site(site)
     path = site / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["reports"][0]["evidence"] = {"name": "mine", "content_hash": "0" * 64}
+    manifest["reports"].reverse()
+    other = {"name": "mine", "version": None, "content_hash": "0" * 64}
+    manifest["reports"][0]["evidence"] = other
     path.write_text(json.dumps(manifest))
     with pytest.raises(ReportingError, match=r"made from other evidence: mine.*--evidence"):
-        verify_site(site)
+        verify_site(site, run=True)
     with pytest.raises(ReportingError, match="holds no site"):
         verify_site(tmp_path)

@@ -140,7 +140,7 @@ def run(
         if warm and not scheduler and not inputs:
             _warm_up()
         from backpain_analysis.reporting import run_suite, with_limits, with_parameters
-        from backpain_analysis.reporting.cluster import Scheduler
+        from backpain_analysis.reporting.cluster import Scheduler, is_open_to_others
         from backpain_analysis.reporting.store import stale_pages
 
         suite = with_parameters(_suite(what), dict(_pair(text) for text in parameter or []))
@@ -149,6 +149,12 @@ def run(
             _print_inputs(suite)
             return
         cluster = Scheduler(scheduler, tls_ca, tls_cert, tls_key) if scheduler else None
+        if cluster and is_open_to_others(cluster):
+            print(
+                f"{scheduler} asks for no certificate: whoever reaches it can run code on its "
+                "workers and read what is sent. See docs/clusters.md, TLS.",
+                file=sys.stderr,
+            )
         with _listener(as_json) as listen:
             outcomes = run_suite(
                 suite,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,10 @@ AHEAD = 2
 
 LEAST_AHEAD = 4
 PATIENCE = "20s"
+WORKERS_COME = 30
+"""Seconds in which a cluster's first worker has to come."""
+
+LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,23 @@ def connect(scheduler: Scheduler) -> Iterator[Client]:
             scheduler.address, security=security, timeout=PATIENCE, set_as_default=False
         )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ReportingError(f"{scheduler.address} cannot be used: {error}") from error
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ReportingError(f"{scheduler.address} cannot be used: {said}") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_COME)
+        except TimeoutError as error:
+            raise ReportingError(
+                f"{scheduler.address} has had no worker for {WORKERS_COME} s; start one with "
+                f"`dask worker {scheduler.address}`"
+            ) from error
         yield client
+
+
+def is_open_to_others(scheduler: Scheduler) -> bool:
+    """Whether who can reach a scheduler beyond this machine needs no certificate to use it."""
+    host = re.sub(r"^\w+://|:\d+$", "", scheduler.address)
+    return not scheduler.address.startswith("tls://") and host not in LOOPBACK
 
 
 def build_there(
@@ -198,7 +217,10 @@ def check_same(job: Job) -> None:
 
 def _ship(client: Client, each: Input) -> Future:
     """Hand a file to a cluster; unlike scattered data it outlives the worker that holds it."""
-    content = each.path.read_bytes()
+    try:
+        content = each.path.read_bytes()
+    except OSError as error:
+        raise ReportingError(f"{each.path} cannot be read: {error.strerror or error}") from error
     if hashlib.sha256(content).hexdigest() != each.sha256:
         raise ReportingError(f"{each.path} has changed since the suite began; run it again")
     with warnings.catch_warnings():

@@ -99,7 +99,7 @@ def remote(tmp_path_factory):
 def made(remote, tmp_path_factory):
     """A suite on own evidence, its site from this machine, and its site from the cluster.
 
-    When the cluster begins, the notebook and the evidence are gone: what it needs, it was sent.
+    When the first run begins, the notebook and the evidence are gone: what it needs, it was sent.
     When the first report is done, one of its workers is killed.
     """
     scheduler, workers = remote
@@ -118,7 +118,7 @@ def made(remote, tmp_path_factory):
 
     def listen(event):
         told.append(event)
-        if event.kind == "begin":
+        if event.kind == "cell" and (folder / "mine").exists():
             (folder / "mine").rename(folder / "away")
             (folder / "looks.ipynb").unlink()
         elif event.kind == "done":
@@ -156,6 +156,34 @@ def test_a_scheduler_that_is_not_there_is_one_message(tmp_path, monkeypatch):
     suite = make_suite(tmp_path, {"notebook": "lives"})
     with pytest.raises(ReportingError, match=r"tcp://127\.0\.0\.1:9 cannot be used"):
         run_suite(suite, tmp_path / "site", scheduler=Scheduler("tcp://127.0.0.1:9"))
+
+
+def test_a_cluster_without_workers_is_one_message(remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "WORKERS_COME", 1)
+    ours, _ = remote
+    words = ["--host", "127.0.0.1", "--protocol", "tls", "--port", "0", "--no-dashboard"]
+    with dask("scheduler", tmp_path / "lonely", ours, *words) as lonely:
+        lines = (re.search(r"tls://[\d.:]+", line) for line in lonely.stderr)
+        empty = replace(ours, address=next(filter(None, lines))[0])
+        with pytest.raises(ReportingError, match=r"^tls://\S+ has had no worker for 1 s"):
+            with cluster.connect(empty):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("tcp://node1:8786", True),
+        ("tcp://10.0.0.3:8786", True),
+        ("node1:8786", True),
+        ("tls://node1:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://localhost:8786", False),
+        ("tcp://127.0.0.1.evil.example:8786", True),
+    ],
+)
+def test_who_needs_no_certificate_is_told_of(address, is_open):
+    assert cluster.is_open_to_others(Scheduler(address)) is is_open
 
 
 def test_a_worker_with_other_versions_says_which(tmp_path):

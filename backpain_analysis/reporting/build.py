@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def build(
     places = _Places(folder, job.full_paths)
     error = places.shortened(without_kernel(execution.error))
     home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
-    if missing and any((home / missing[1]).with_suffix(end).exists() for end in ("", ".py")):
+    if missing and any((home / f"{missing[1]}{end}").exists() for end in ("", ".py")):
         error = f"{error}\n{LIST_IT}"
     return assemble(job, places.out_of(execution.nb), error, time.monotonic() - start)
 
@@ -77,10 +76,8 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     seconds : float
         How long it took.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        extras = extras_of(nb, job.report.name)
-        body = render_body(nb)
+    extras = extras_of(nb, job.report.name)
+    body = render_body(nb)
     return _built(
         job, Outcome(job.report, error, answer_of(nb), seconds, extras.summary), body, extras
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -131,7 +132,9 @@ def render_body(nb: nbformat.NotebookNode) -> str:
         Executed; its first heading, the title, is left to the page's header.
     """
     resources = {"page": _Page(), "deprecated": {}}
-    body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an output that cannot be shown the page tells
+        body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
     return clean_whole(body)
 
 

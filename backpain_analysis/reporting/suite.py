@@ -352,7 +352,9 @@ def _shared(entry: Mapping[str, Any], above: Shared) -> tuple[Shared, list[str]]
     faults: list[str] = []
     evidence, limits = entry.get("evidence", above.evidence), above.limits
     patterns, asked = entry.get("files", []), entry.get("limits", {})
-    if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
+    if not isinstance(patterns, list):
+        return above, []
+    if not all(isinstance(each, str) for each in patterns):
         return above, ["`files` takes a list of texts"]
     files, faults = listed(patterns, above.folder)
     if isinstance(asked, dict):

@@ -19,7 +19,6 @@ from backpain_analysis.reporting import ReportingError, run_suite
 from tests.reporting.little import files_of, make_suite, write_notebook
 
 
-
 def counting(folder) -> str:
     """A cell that notes that it has run, outside its own folder."""
     return f"open({str(folder / 'runs.txt')!r}, 'a').write(f'{{number}}\\n'); print(number)"
@@ -130,7 +129,9 @@ def backpain(folder, *options: str) -> subprocess.Popen:
 
 def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_site(tmp_path):
     """SIGKILL of the runner at random moments: no file is half there, and no run is lost."""
-    write_notebook(tmp_path, "slow", "import time; time.sleep(0.2); print('x' * 100_000)", counting(tmp_path))
+    write_notebook(
+        tmp_path, "slow", "import time; time.sleep(0.2); print('x' * 100_000)", counting(tmp_path)
+    )
     suite = make_suite(tmp_path, {"notebook": "slow", "grid": {"number": list(range(12))}})
     whole = tmp_path / "whole"
     run_suite(suite, whole)

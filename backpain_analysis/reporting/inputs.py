@@ -3,8 +3,8 @@
 A run sees the files that its notebook, its parameters or its suite name, in a folder of its own:
 
 - modules that the code imports and that lie beside the notebook, and what those name in turn;
-- files and folders that a text in the code names, relative to the notebook; ``*`` and gaps
-  within an f-string match anything; who asks for the working folder gets the files beside the notebook;
+- files and folders that a text in the code names, relative to the notebook; ``*`` and gaps within
+  an f-string match anything; who asks for the working folder gets the files beside the notebook;
 - files and folders that a parameter names, relative to the suite or to where the command is given;
 - what `files` in the suite lists.
 

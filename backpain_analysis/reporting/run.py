@@ -26,7 +26,6 @@ from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import finished, keep, see_all, taken_folder
 from backpain_analysis.reporting.suite import Report, Suite
 
-
 EXECUTE = "backpain_analysis.reporting.execute"
 """Imported only by a process that builds reports itself."""
 

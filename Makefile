@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help report test lab lint format clean
+.PHONY: help report test lab lint types format clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,7 +15,7 @@ report: $(READY) ## Build the default suite into reports/site
 	@$(BIN)/backpain report run
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	@$(BIN)/backpain lab
@@ -25,13 +25,16 @@ lint: $(READY) ## Check style and that notebooks are stored without outputs
 	@$(BIN)/ruff format --check
 	@$(BIN)/nbstripout --verify notebooks/*.ipynb
 
+types: $(READY) ## Check types
+	@$(BIN)/mypy
+
 format: $(READY) ## Put code and notebooks in order
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 	@$(BIN)/nbstripout notebooks/*.ipynb
 
 clean: ## Remove what was built, and the virtual environment
-	rm -rf $(VENV) reports/site build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) reports/site build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

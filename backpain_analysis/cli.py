@@ -23,8 +23,9 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from backpain_analysis.reporting import Notebook, Suite
+    from backpain_analysis.reporting.notebooks import Notebook
     from backpain_analysis.reporting.progress import Listen
+    from backpain_analysis.reporting.suite import Suite
 
 SITE = Path("reports/site")
 
@@ -139,9 +140,10 @@ def run(
     with _one_message():
         if warm and not scheduler and not inputs:
             _warm_up()
-        from backpain_analysis.reporting import run_suite, with_limits, with_parameters
         from backpain_analysis.reporting.cluster import Scheduler, is_open_to_others
+        from backpain_analysis.reporting.run import run_suite
         from backpain_analysis.reporting.store import stale_pages
+        from backpain_analysis.reporting.suite import with_limits, with_parameters
 
         suite = with_parameters(_suite(what), dict(_pair(text) for text in parameter or []))
         suite = with_limits(suite, dict(_pair(text, "--limit") for text in limit or []))
@@ -205,10 +207,10 @@ def verify(
         if run:
             print("Running the notebooks of this site, with your rights.", file=sys.stderr)
             _warm_up()
-        from backpain_analysis.reporting import warm
+        from backpain_analysis.reporting.warm import import_jsonschema
 
-        warm.import_jsonschema()
-        from backpain_analysis.reporting import verify_site
+        import_jsonschema()
+        from backpain_analysis.reporting.verify import verify_site
 
         with _listener() as listen:
             verdict = verify_site(site, run=run, evidence=evidence, files=files, listen=listen)
@@ -273,7 +275,7 @@ def list_(
     * `backpain report list 03_dose_response`
     """
     with _one_message():
-        from backpain_analysis.reporting import find_notebook, list_notebooks
+        from backpain_analysis.reporting.notebooks import find_notebook, list_notebooks
 
         table = _parameters(find_notebook(notebook)) if notebook else _notebooks(list_notebooks())
     Console().print(table)
@@ -318,7 +320,7 @@ def describe(
     * `backpain data describe my-trials/`
     """
     with _one_message():
-        from backpain_analysis.evidence import load_evidence
+        from backpain_analysis.evidence.evidence import load_evidence
 
         evidence = load_evidence(path)
     print(f"{evidence.name}, version {evidence.version or 'not given'}")
@@ -344,7 +346,8 @@ def lab() -> None:
 
 def _suite(what: str | None) -> Suite:
     from backpain_analysis.datasets.bundled import reports_dir
-    from backpain_analysis.reporting import notebook_suite, read_suite
+    from backpain_analysis.reporting.suite import notebook_suite
+    from backpain_analysis.reporting.suite_file import read_suite
 
     if what is None:
         return read_suite(reports_dir() / "default.yml")

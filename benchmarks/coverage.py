@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 import backpain_analysis as bp
-from backpain_analysis.models.dose_result import DoseResponseResult
+from backpain_analysis.engine.robust import robust_covariance
+from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.results import quantile
-from backpain_analysis.models.robust import robust_covariance
 
 TRIALS = (10, 20, 50)
 MEAN = np.array([-0.16, 4e-4])

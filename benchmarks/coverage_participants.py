@@ -22,14 +22,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.datasets import Truth
-from backpain_analysis.datasets.drawing import draw_people, draw_scores
-from backpain_analysis.models.curve_names import rcs
-from backpain_analysis.models.optimise import ConvergenceError
-from backpain_analysis.models.participants.ancova import ancova
-from backpain_analysis.models.participants.clda import clda
-from backpain_analysis.models.participants.longitudinal import longitudinal
-from backpain_analysis.models.participants.power import PLAIN, visit_tables
+from backpain_analysis.datasets.participants import draw_people, draw_scores
+from backpain_analysis.datasets.truth import Truth
+from backpain_analysis.engine.search import ConvergenceError
+from backpain_analysis.models.dose.curves import rcs
+from backpain_analysis.models.people.ancova import ancova
+from backpain_analysis.models.people.clda import clda
+from backpain_analysis.models.people.longitudinal import longitudinal
+from backpain_analysis.models.people.power import PLAIN, visit_tables
 
 DOSE, WEEK = 240.0, 12.0
 KNOTS = (0.0, 4.0, 12.0, 26.0)

@@ -23,10 +23,9 @@ import scipy.linalg
 from scipy import optimize
 from timing import best_of
 
-from backpain_analysis.models.network.agent_curves import separate
 from backpain_analysis.models.network.dose_network import dose_network
+from backpain_analysis.models.network.dose_shapes import ProportionalShape, separate, with_shape
 from backpain_analysis.models.network.exchangeable import fit_exchangeable
-from backpain_analysis.models.network.shared_shape import ProportionalShape, with_shape
 
 AGENTS = ("aerobic", "aquatic", "core", "pilates", "resistance", "yoga")
 DOSES = (30.0, 60, 90, 120, 180, 240)

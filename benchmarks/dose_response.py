@@ -20,7 +20,7 @@ import pandas as pd
 from timing import best_of
 
 import backpain_analysis as bp
-from backpain_analysis.models.mixed import fit
+from backpain_analysis.engine.mixed import fit
 
 DOSES = np.array([30.0, 60, 90, 120, 180, 240, 300])
 MEAN, SPREAD = np.array([-0.16, 4e-4]), np.array([0.03, 6e-5])

@@ -20,7 +20,8 @@ import pandas as pd
 from timing import best_of
 
 import backpain_analysis as bp
-from backpain_analysis.models.mixed import RandomTerm, fit
+from backpain_analysis.engine.mixed import fit
+from backpain_analysis.engine.terms import RandomTerm
 
 RNG = np.random.default_rng(1)
 

@@ -22,7 +22,7 @@ from scipy.optimize import minimize_scalar
 from timing import best_of
 
 import backpain_analysis as bp
-from backpain_analysis.models.network.result import NetworkResult
+from backpain_analysis.models.network.network import NetworkResult
 
 
 def trials(k: int, treatments: int = 12, arms: int = 3, seed: int = 1) -> pd.DataFrame:

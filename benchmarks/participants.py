@@ -24,7 +24,7 @@ import pandas as pd
 import statsmodels.formula.api as smf
 from timing import best_of
 
-from backpain_analysis.models.participants.longitudinal import longitudinal
+from backpain_analysis.models.people.longitudinal import longitudinal
 
 WEEKS = np.array([0.0, 4.0, 8.0, 12.0, 26.0])
 CHUNK = 20_000

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import backpain_analysis as bp
 
 
 def test_every_public_name_resolves():
     for name in bp.__all__:
-        assert getattr(bp, name) is not None
-    assert set(bp._HOME) | set(bp._MODULES) == set(bp.__all__)
+        found = getattr(bp, name)
+        assert found is not None
+        assert not isinstance(found, ModuleType) or name in ("datasets", "figures", "sentences")
+
+
+def test_public_names_are_listed_once_and_all_of_them():
+    stub = ast.parse(Path(bp.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    names = [a.name for node in stub.body if isinstance(node, ast.ImportFrom) for a in node.names]
+    (listed,) = (ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert sorted(names) == sorted(listed) == sorted(bp.__all__) == sorted(set(names))
 
 
 def test_import_alone_loads_no_heavy_library():

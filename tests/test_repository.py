@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,13 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "backpain_analysis"
-LAYERS = ["evidence", "effects", "models", "figures"]
-LONGEST = 400
+ROOMS = [
+    *("words", "display", "datasets", "evidence", "effects", "engine", "models.results"),
+    *("models.pairwise", "models.dose", "models.network", "models.people", "models.time"),
+    *("answers", "figures"),
+]
+"""From the bottom up; a room imports what stands before it."""
+LONGEST = 700
 
 HOSTS = (
     r"pypi\.org|pythonhosted\.org|--(extra-)?index-url|--find-links|anaconda\.org|repo\.anaconda"
@@ -80,6 +86,12 @@ def test_no_python_file_says_two_things():
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
 
 
+@cache
+def is_module(name: str) -> bool:
+    place = ROOT / name.replace(".", "/")
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
 def imports(path: Path) -> list[tuple[str, str]]:
     """List the modules of ours that a file imports, and the function or guard they stand in."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -97,45 +109,56 @@ def imports(path: Path) -> list[tuple[str, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             names = [node.module]
-            if node.module == "backpain_analysis":
-                names = [f"backpain_analysis.{alias.name}" for alias in node.names]
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if is_module(name) else node.module for name in inside]
         found += [(name, place.get(id(node), "")) for name in names]
     return [(name, where) for name, where in found if name.startswith("backpain_analysis.")]
+
+
+def room(module: str) -> str:
+    """The room of a module, as named in `ROOMS`; other modules by their first name."""
+    parts = module.split(".")[1:]
+    return ".".join(parts[:2]) if parts[0] == "models" else parts[0]
 
 
 UPWARD = {
     ("evidence", "effects", "effects"),
     ("evidence", "effects", "TYPE_CHECKING"),
-    ("effects", "figures", "plot"),
-    ("models", "figures", "plot"),
+    *((room, "figures", "plot") for room in ROOMS),
 }
+"""A method that offers the next step: `Evidence.effects`, a result's `plot`."""
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_imports_run_one_way(layer):
-    """Upward only where a method offers the next step: `Evidence.effects`, a result's `plot`."""
-    above = {*LAYERS[LAYERS.index(layer) + 1 :], "reporting", "cli"}
-    for path in (PACKAGE / layer).rglob("*.py"):
+@pytest.mark.parametrize("lower", ROOMS)
+def test_imports_run_one_way(lower):
+    below = {*ROOMS[: ROOMS.index(lower) + 1], "errors"}
+    place = PACKAGE / lower.replace(".", "/")
+    paths = [place.with_suffix(".py")] if place.with_suffix(".py").exists() else place.rglob("*.py")
+    seen = 0
+    for path in paths:
+        seen += 1
         for module, where in imports(path):
-            target = module.split(".")[1]
-            sanctioned = (layer, target, where) in UPWARD
-            assert target not in above or sanctioned, f"{path.relative_to(ROOT)} imports {module}"
+            sanctioned = (lower, room(module), where) in UPWARD
+            assert room(module) in below or sanctioned, f"{path.relative_to(ROOT)}: {module}"
+    assert seen
 
 
-def test_datasets_stand_below_everything():
-    """But that the simulator hands out what `load_participants` does."""
-    for path in (PACKAGE / "datasets").rglob("*.py"):
-        for module, where in imports(path):
-            simulated = where in {"simulate_participants", "TYPE_CHECKING"}
-            handed_out = module == "backpain_analysis.evidence.participants" and simulated
-            assert handed_out or module.split(".")[1] in {"datasets", "display"}, path
+def test_no_modules_import_each_other():
+    """No circle among the imports that run when a module is loaded."""
+    graph = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module for module, where in imports(path) if not where}
+    graph = {name: {m for m in found if m in graph} for name, found in graph.items()}
+    assert len(graph) > 100
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_reporting_knows_no_statistics():
     allowed = {"backpain_analysis.evidence", "backpain_analysis.load_evidence"}
     for path in (PACKAGE / "reporting").rglob("*.py"):
         for module, _ in imports(path):
-            beside = module.split(".")[1] in {"reporting", "datasets"}
+            beside = module.split(".")[1] in {"reporting", "datasets", "words"}
             assert beside or module in allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 

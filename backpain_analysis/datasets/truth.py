@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.display import html_table
+from backpain_analysis.words import did_you_mean
 
 DOSE_CURVES: dict[str, tuple[int, Callable[..., np.ndarray]]] = {
     "linear": (1, lambda d, b: b * d),

@@ -25,17 +25,73 @@ from backpain_analysis.effects.choice import (
     time_rank,
     treatment_of,
 )
-from backpain_analysis.effects.exclusion import reasons
-from backpain_analysis.effects.gathered import gather
+from backpain_analysis.effects.gathering import Occasion, Row, TrialResults, gather, occasion_of
 from backpain_analysis.effects.sources import Estimate, from_source
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.effects.trial_results import Occasion, TrialResults
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
-from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.evidence.remembered import once_per_evidence
+from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.words import author_year
+
+
+def reasons(
+    arms: Sequence[Arm],
+    used: set[str],
+    left_out: str | None,
+    trial: TrialResults,
+    request: Request,
+) -> list[tuple[str, str, str]]:
+    """(trial_id, arm_id, reason) for each arm of a trial that is not `used`."""
+    return [
+        (arm["trial_id"], arm["arm_id"], left_out or _reason(arm, arms, used, trial, request))
+        for arm in arms
+        if arm["arm_id"] not in used
+    ]
+
+
+def _reason(
+    arm: Arm, arms: Sequence[Arm], used: set[str], trial: TrialResults, request: Request
+) -> str:
+    if arm["exercise_type"] == "none" and not request.head_to_head:
+        if arm["comparator_type"] not in request.inactive:
+            return f"no exercise and not inactive ({arm['comparator_type']})"
+        return (
+            "another inactive arm is the reference"
+            if used
+            else "inactive arm of a trial without a usable contrast"
+        )
+    if not (
+        request.head_to_head
+        or arm["trial_id"] in request.reference
+        or inactive_references(arms, request.inactive)
+    ):
+        same = [other for other in arms if other["exercise_type"] == arm["exercise_type"]]
+        if len(same) < 2:
+            return "no inactive arm and no other dose of the same exercise"
+        if lower_dose_reference(same) is None:
+            return "no inactive arm, and no dose field tells the arms of this exercise apart"
+    name = arm["arm_id"]
+    rows = [row for row in trial.arm_rows if row.arm_id == name]
+    rows += [row for row in trial.difference_rows if name in (row.arm_id, row.ref_arm_id)]
+    if not rows:
+        return "outcome not reported for this arm"
+    timely = [row for row in rows if _is_timely(row, programme_weeks(arms), request)]
+    if not timely:
+        return "not reported at the time asked for"
+    problems = [row.problem for row in timely if row.problem is not None]
+    if len(problems) < len(timely):
+        return "no usable result of the reference arm to compare with"
+    return problems[0]
+
+
+def _is_timely(row: Row, programme: float, request: Request) -> bool:
+    _, weeks, label = occasion_of(row)
+    return label != "baseline" and time_rank(weeks, label, request.timepoint, programme) is not None
+
 
 Analysis = Literal["final", "change", "best"]
+
 SOURCES = {
     "final": ("final", "reported"),
     "change": ("change", "reported"),
@@ -224,9 +280,12 @@ def check(
     ------
     ValueError
         Every fault is named.
+    CannotEstimate
+        If no trial measured the outcome.
     """
     known, faults = _outcomes(evidence), []
-    if outcome not in known:
+    measured = outcome in known or outcome in vocabulary("outcomes", "outcome")
+    if not measured:
         faults.append(f"outcome {outcome!r} is not in these data; they have {', '.join(known)}")
     if measure not in ("MD", "SMD"):
         faults.append(f"measure {measure!r} is neither 'MD' nor 'SMD'")
@@ -240,6 +299,8 @@ def check(
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:
         raise ValueError("; ".join(faults) + ".")
+    if outcome not in known:
+        raise CannotEstimate(f"no trial measured {outcome!r}", f"these have {', '.join(known)}")
 
 
 @once_per_evidence
@@ -335,8 +396,7 @@ def best_estimate(
 def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[str]) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
-    author = trial["first_author"] if pd.notna(trial["first_author"]) else trial["trial_id"]
-    year = "" if pd.isna(trial["year"]) else f" {int(trial['year'])}"
+    name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
     instrument, text, _ = estimate.occasion.key
     rows = []
     for position, arm in enumerate(estimate.arms):
@@ -347,7 +407,7 @@ def _rows(trial: dict, arms: list[Arm], estimate: Estimate, inactive: Sequence[s
                 "trial_id": trial["trial_id"],
                 "arm_id": arm,
                 "ref_arm_id": estimate.reference,
-                "label": f"{author}{year}" + (f", {own['arm_label']}" if several else ""),
+                "label": name + (f", {own['arm_label']}" if several else ""),
                 "first_author": trial["first_author"],
                 "year": trial["year"],
                 "population": str(trial["population"]),

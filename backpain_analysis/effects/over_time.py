@@ -18,9 +18,9 @@ from backpain_analysis.effects.assemble import (
     references,
 )
 from backpain_analysis.effects.choice import INACTIVE, Arm, Request, instrument_rank
+from backpain_analysis.effects.gathering import TrialResults
 from backpain_analysis.effects.sources import Estimate
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.effects.trial_results import TrialResults
 from backpain_analysis.evidence.evidence import Evidence
 
 Pattern = Literal["constant", "decay"]

@@ -26,11 +26,11 @@ from backpain_analysis.effects.choice import (
     check_timepoint,
     programme_weeks,
 )
+from backpain_analysis.effects.gathering import Occasion, TrialResults
 from backpain_analysis.effects.sources import Estimate, changes
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.effects.trial_results import Occasion, TrialResults
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.evidence.scales import LOWER_IS_BETTER
+from backpain_analysis.words import LOWER_IS_BETTER
 
 NO_SHARE = "no mean change with its SD in this arm and the reference arm"
 

@@ -14,6 +14,7 @@ from scipy import stats
 
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.spread import with_sd
+from backpain_analysis.words import author_year
 
 OUTCOMES = ("pressure_pain_threshold", "temporal_summation", "conditioned_pain_modulation")
 
@@ -96,9 +97,9 @@ def sensitivity_changes(
     ]
     changes = pd.DataFrame(table, columns=[c for c in COLUMNS if c not in ("label", "population")])
     changes["population"] = changes["trial_id"].map(trials["population"].astype(str))
-    author, year = trials["first_author"], trials["year"].astype("Int64").astype("string")
-    named = author.fillna(pd.Series(trials.index, trials.index)) + (" " + year).fillna("")
-    changes["label"] = changes["trial_id"].map(named)
+    named = zip(trials["first_author"], trials["year"], trials.index, strict=True)
+    names = {trial: author_year(author, year, trial) for author, year, trial in named}
+    changes["label"] = changes["trial_id"].map(names)
     keys = ["trial_id", "exercise_type", "setting", "comparison", "site"]
     changes = changes.drop_duplicates(keys).loc[:, list(COLUMNS)].reset_index(drop=True)
     return changes, pd.DataFrame(left, columns=["trial_id", "arm_id", "reason"])

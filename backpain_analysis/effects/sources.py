@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from backpain_analysis.effects.choice import Request
-from backpain_analysis.effects.effect_sizes import (
+from backpain_analysis.effects.gathering import Occasion, Row, TrialResults
+from backpain_analysis.effects.measures import (
     hedges_factor,
     mean_differences,
     pooled_sd,
     standardised_mean_differences,
 )
-from backpain_analysis.effects.trial_results import Occasion, Row, TrialResults
 
 SOURCE_LABELS = {"final": "final values", "change": "change scores"}
 

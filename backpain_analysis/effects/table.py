@@ -11,6 +11,7 @@ import pandas as pd
 
 from backpain_analysis.display import html_table
 from backpain_analysis.evidence.dose import DOSE_MEASURES
+from backpain_analysis.words import author_year
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,7 +144,8 @@ class Effects:
             row = part.iloc[0].where(part.nunique(dropna=False) == 1, np.nan)
             row["yi"], row["vi"] = variance * (weight @ part["yi"]), variance
             row["n_arm"], row["n_ref"] = part["n_arm"].sum(skipna=False), part["n_ref"].iloc[0]
-            row["label"] = part["label"].iloc[0] if len(part) == 1 else _trial_label(part)
+            if len(part) > 1:
+                row["label"] = author_year(row["first_author"], row["year"], row["trial_id"])
             row["ref_arm_id"] = part["ref_arm_id"].iloc[0]
             row["arm_id"] = "+".join(part["arm_id"])
             rows.append(row)
@@ -185,16 +187,6 @@ class Effects:
 
         return figures.forest(self, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and dicts, as for JSON."""
-        return {
-            "outcome": self.outcome,
-            "measure": self.measure,
-            "table": self.table.to_dict(orient="records"),
-            "covariance": [matrix.tolist() for matrix in self.covariance],
-            "excluded": self.excluded.to_dict(orient="records"),
-        }
-
     def _repr_html_(self) -> str:
         shown = self.table[["label", "exercise_type", "instrument", "timepoint_weeks", "yi", "vi"]]
         note = (
@@ -202,15 +194,6 @@ class Effects:
             f"{len(self.excluded)} arms left out (see .excluded)."
         )
         return html_table(shown, title=f"{self.outcome}, {self.measure}", note=note)
-
-
-def _trial_label(part: pd.DataFrame) -> str:
-    """First author and year, else the trial's identifier."""
-    first = part.iloc[0]
-    if pd.isna(first["first_author"]):
-        return str(first["trial_id"])
-    year = "" if pd.isna(first["year"]) else f" {int(first['year'])}"
-    return f"{first['first_author']}{year}"
 
 
 def count_reasons(excluded: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backpain_analysis.datasets.datapackage import Field
-from backpain_analysis.datasets.words import did_you_mean, nearest
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.reading import NEEDED, RawTable, read_tables
 from backpain_analysis.evidence.rules import RULES, Rule
@@ -29,18 +28,21 @@ from backpain_analysis.evidence.schema import (
     table_spec,
     typed,
 )
+from backpain_analysis.words import did_you_mean, nearest
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _PLAIN = r"\A-?\d{1,15}(\.\d{1,15})?\z"
-_MISSING_WORDS = {"n/a", "na", "nan", "nr", "none", "null", "nil", "-", "–", ".", "?", "missing"}
+_MISSING_WORDS = {"na", "nan", "nr", "none", "null", "nil", "-", "–", "?", "missing"}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\b")
+_IDENTIFIERS = ("trial_id", "arm_id", "ref_arm_id", "participant_id")
 
 
-def check_evidence(path: str | Path) -> list[Fault]:
+def check_evidence(path: str | Path, missing: str | Iterable[str] = ()) -> list[Fault]:
     """Everything that is wrong with a folder or workbook of evidence tables.
 
     Parameters
     ----------
-    path
+    path, missing
         As in :func:`load_evidence`. Only read, never written.
 
     Returns
@@ -53,8 +55,13 @@ def check_evidence(path: str | Path) -> list[Fault]:
     FileNotFoundError
         If there is nothing at `path`.
     """
-    raw, faults = read_tables(Path(path))
+    raw, faults = read_tables(Path(path), missing=words_of(missing))
     return check_tables(raw, faults)[1]
+
+
+def words_of(words: str | Iterable[str]) -> tuple[str, ...]:
+    """One word or several as a tuple."""
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def check_tables(
@@ -88,21 +95,37 @@ def check_tables(
     tables = {}
     for name in names:
         if name in raw:
-            frame, found = _check_columns(raw[name])
-            frame, unreadable = _coerce(frame, raw[name])
+            own = replace(raw[name], cells=_with_plain_ids(raw[name].cells))
+            frame, found = _check_columns(own)
+            frame, unreadable = _coerce(frame, own)
             tables[name] = frame
-            faults += found + unreadable
-            faults += _schema_faults(frame, raw[name], found + unreadable)
+            found += unreadable
+            faults += found
+            faults += _schema_faults(frame, own, found)
         else:
             tables[name] = (checked or {}).get(name, empty_table(name))
     faults += _without_rows(raw)
+    told = {(fault.table, fault.row, fault.column) for fault in faults}
     for rule in rules:
-        faults += [replace(fault, file=raw[fault.table].file) for fault in rule(tables)]
+        for fault in rule(tables):
+            if (fault.table, fault.row, fault.column) not in told:
+                own = raw[fault.table]
+                faults.append(replace(fault, file=own.file, sheet=own.sheet))
     if not faults:
         return {name: typed(frame, name) for name, frame in tables.items()}, []
     order = {name: place for place, name in enumerate(names)}
     faults.sort(key=lambda fault: (order.get(fault.table, -1), fault.row or 0))
     return {}, faults
+
+
+def _with_plain_ids(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells in which the identifier 1.0, as spreadsheets and pandas write it, is 1."""
+    ids = {
+        name: cells[name].str.replace(r"^(\d+)\.0+$", r"\1", regex=True)
+        for name in cells
+        if name in _IDENTIFIERS
+    }
+    return cells.assign(**ids) if ids else cells
 
 
 def _check_columns(raw: RawTable) -> tuple[pd.DataFrame, list[Fault]]:
@@ -113,11 +136,12 @@ def _check_columns(raw: RawTable) -> tuple[pd.DataFrame, list[Fault]]:
     for column in cells.columns.difference(spec.columns):
         if meant := nearest(column, [field.name for field in absent], cutoff=0.8):
             hint = f"Did you mean {meant!r}? A column of your own needs a name less like it."
-            faults.append(Fault(raw.name, raw.file, None, column, None, "unknown column", hint))
+            place = (raw.name, raw.file, None, column, None)
+            faults.append(Fault(*place, "unknown column", hint, raw.sheet))
     for field in absent:
         if field.required:
             rule, hint = "required column is missing", field.description
-            faults.append(Fault(raw.name, raw.file, None, field.name, None, rule, hint))
+            faults.append(Fault(raw.name, raw.file, None, field.name, None, rule, hint, raw.sheet))
     missing = pd.DataFrame({field.name: pd.NA for field in absent}, cells.index, dtype="str")
     return pd.concat([cells, missing], axis="columns"), faults
 
@@ -129,16 +153,19 @@ def _coerce(cells: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[Faul
         if field.kind == "string":
             continue
         text = cells[field.name]
+        if raw.decimal == ",":
+            text = text.str.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
         numbers = _numbers(text)
         for row in text.index[text.notna() & numbers.isna()]:
             rule, hint = "not a number", as_number(text[row])
-            faults.append(Fault(raw.name, raw.file, row, field.name, text[row], rule, hint))
+            place = (raw.name, raw.file, row, field.name, text[row])
+            faults.append(Fault(*place, rule, hint, raw.sheet))
         if field.kind == "integer":
             fraction, huge = numbers % 1 > 0, numbers.abs() >= 2**53
             for row in text.index[fraction | huge]:
                 rule = TOO_HIGH if huge[row] else "not a whole number"
                 place = (raw.name, raw.file, row, field.name, text[row])
-                faults.append(Fault(*place, rule, field.description))
+                faults.append(Fault(*place, rule, field.description, raw.sheet))
             numbers = numbers.mask(fraction | huge)
         frame[field.name] = numbers.astype(field.dtype)
     return frame, faults
@@ -167,7 +194,9 @@ def number(cell: object) -> float:
 def as_number(text: str) -> str:
     """How a cell that is no number should be written."""
     if text.lower() in _MISSING_WORDS:
-        return "Leave the cell empty where the value is missing."
+        return "Leave the cell empty where the value is missing, or name the word as missing."
+    if _DATE.match(text):
+        return "A spreadsheet took it for a date. Format the cell as text and write it again."
     plain = text.replace("−", "-").replace("–", "-").replace(",", ".")
     if not math.isnan(number(plain)):
         return f"Write {plain}."
@@ -182,7 +211,7 @@ def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> It
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
     spec = table_spec(raw.name)
-    told = {(fault.row, fault.column) for fault in known}
+    told = {(fault.row, fault.column) for fault in known} | raw.faulty
     twice = set()
     for column, check, row in cases[["column", "check", "index"]].itertuples(index=False):
         if check == "multiple_fields_uniqueness":
@@ -191,7 +220,7 @@ def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> It
             value = raw.cells[column].get(row)
             text = None if pd.isna(value) else str(value)
             rule, hint = _explained(check, spec.field(column), text)
-            yield Fault(raw.name, raw.file, row, column, text, rule, hint)
+            yield Fault(raw.name, raw.file, row, column, text, rule, hint, raw.sheet)
     if twice:
         yield from _repeated(frame, raw, twice)
 
@@ -208,14 +237,16 @@ def _repeated(frame: pd.DataFrame, raw: RawTable, twice: set[int]) -> Iterator[F
         if whole[row]:
             hint = f"Row {first[row]} has the same {', '.join(keys)}. Keep one of them."
             value = frame.loc[row, column] if column else None
-            yield Fault(raw.name, raw.file, row, column, value, "row is there twice", hint)
+            place = (raw.name, raw.file, row, column, value)
+            yield Fault(*place, "row is there twice", hint, raw.sheet)
 
 
 def _explained(check: str, field: Field, value: str | None) -> tuple[str, str]:
     """Rule and hint of a failed check."""
     unit = f" {field.unit}" if field.unit else ""
     if check == UNKNOWN_WORD:
-        return check, did_you_mean(value, field.vocabulary)
+        own = " Or write 'other: …' in words of your own." if "other" in field.vocabulary else ""
+        return check, did_you_mean(value, field.vocabulary) + own
     if check == TOO_LOW and field.exclusive_minimum is not None:
         return check, f"It must be above {field.exclusive_minimum:g}{unit}."
     if check == TOO_LOW:
@@ -235,9 +266,10 @@ def _without_rows(raw: Mapping[str, RawTable]) -> Iterator[Fault]:
     for name in NEEDED:
         if name in bare:
             hint = "Add a row below the column names."
-            yield Fault(name, raw[name].file, None, None, None, "the table has no rows", hint)
+            place = (name, raw[name].file, None, None, None)
+            yield Fault(*place, "the table has no rows", hint, raw[name].sheet)
     results = [name for name in ("outcomes", "contrasts") if name in raw]
     if results and set(results) <= set(bare):
         name = results[0]
         rule, hint = "no results", "outcomes or contrasts needs a row."
-        yield Fault(name, raw[name].file, None, None, None, rule, hint)
+        yield Fault(name, raw[name].file, None, None, None, rule, hint, raw[name].sheet)

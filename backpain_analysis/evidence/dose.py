@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.datasets import load_reference
+from backpain_analysis.datasets.bundled import load_reference
 
 DOSE_MEASURES = (
     "sessions_per_week",
@@ -18,16 +18,6 @@ DOSE_MEASURES = (
     "total_hours",
     "met_minutes_per_week",
 )
-
-DOSE_LABELS = {
-    "sessions_per_week": "sessions per week",
-    "minutes_per_session": "minutes per session",
-    "minutes_per_week": "minutes per week",
-    "duration_weeks": "weeks of exercise",
-    "total_sessions": "sessions in total",
-    "total_hours": "hours in total",
-    "met_minutes_per_week": "MET-minutes per week",
-}
 
 
 def met_values() -> dict[str, float]:

@@ -1,26 +1,51 @@
-"""The evidence: four validated tables, held together and never changed."""
+"""The evidence: validated tables, held together and never changed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence import overview
-from backpain_analysis.evidence.checking import check_tables
+from backpain_analysis.evidence.checking import check_tables, words_of
 from backpain_analysis.evidence.faults import EvidenceError
 from backpain_analysis.evidence.reading import raw_from_frames, read_label, read_tables
 from backpain_analysis.evidence.schema import TABLES, vocabulary
+from backpain_analysis.words import did_you_mean
 
 if TYPE_CHECKING:
-    from backpain_analysis.effects import Effects
+    from backpain_analysis.effects.table import Effects
+
+
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def once_per_evidence(
+    work: Callable[Concatenate[Evidence, P], R],
+) -> Callable[Concatenate[Evidence, P], R]:
+    """Make a function remember what it returned for an evidence, as long as that lives.
+
+    Its further arguments must be hashable, and nobody may change what it returns.
+    """
+    known: WeakKeyDictionary[Evidence, dict[Any, R]] = WeakKeyDictionary()
+
+    @wraps(work)
+    def remembered(evidence: Evidence, *args: P.args, **kwargs: P.kwargs) -> R:
+        answers = known.setdefault(evidence, {})
+        asked = (args, tuple(sorted(kwargs.items())))
+        if asked not in answers:
+            answers[asked] = work(evidence, *args, **kwargs)
+        return answers[asked]
+
+    return remembered
+
 
 BACK_PAIN = ("acute_lbp", "subacute_lbp", "chronic_nslbp", "recurrent_lbp", "mixed_lbp")
 """The words of ``population`` that are back pain."""
@@ -28,17 +53,21 @@ BACK_PAIN = ("acute_lbp", "subacute_lbp", "chronic_nslbp", "recurrent_lbp", "mix
 Words = str | Iterable[str] | None
 
 
-def load_evidence(path: str | Path | None = None) -> Evidence:
+def load_evidence(path: str | Path | None = None, *, missing: str | Iterable[str] = ()) -> Evidence:
     """Read, check and hold the evidence of a folder or workbook.
 
     Parameters
     ----------
     path
         None for the bundled trials; else a folder with the tables ``trials``, ``arms``,
-        ``outcomes`` and ``contrasts`` as ``.csv`` (UTF-8) or ``.parquet``, or one ``.xlsx``
-        workbook with sheets of these names. Trials, arms and one of outcomes and contrasts are
-        needed. Columns are those of ``data/README.md``: the required ones must be there, the
-        others may be absent (all missing), further ones are kept as text. Nothing is written.
+        ``outcomes``, ``contrasts`` and ``appraisals`` as ``.csv`` (UTF-8) or ``.parquet``, or
+        one ``.xlsx`` workbook with sheets of these names. Trials, arms and one of outcomes and
+        contrasts are needed. Columns are those of ``data/README.md``: the required ones must be
+        there, the others may be absent (all missing), further ones are kept as text. Nothing is
+        written. Case, blanks and underscores in the names of files, sheets and columns do not
+        matter; ``NA``, ``N/A``, ``n/a`` and ``.`` are missing values.
+    missing
+        Further words that stand for a missing value, such as ``"NR"``.
 
     Returns
     -------
@@ -55,7 +84,7 @@ def load_evidence(path: str | Path | None = None) -> Evidence:
         folder = data_dir() / "trials"
         states = (file.stat() for file in sorted(folder.iterdir()))
         return _bundled(folder, tuple((state.st_mtime_ns, state.st_size) for state in states))
-    return _read(Path(path))
+    return _read(Path(path), words_of(missing))
 
 
 @lru_cache(maxsize=1)
@@ -64,8 +93,8 @@ def _bundled(folder: Path, states: tuple[tuple[int, int], ...]) -> Evidence:
     return _read(folder)
 
 
-def _read(folder: Path) -> Evidence:
-    tables, faults = check_tables(*read_tables(folder))
+def _read(folder: Path, missing: Collection[str] = ()) -> Evidence:
+    tables, faults = check_tables(*read_tables(folder, missing=missing))
     if faults:
         raise EvidenceError(faults, folder)
     name, version = read_label(folder)
@@ -74,11 +103,11 @@ def _read(folder: Path) -> Evidence:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
-    """Trials, arms and their results, validated.
+    """Trials, arms, their results and their appraisals, validated.
 
     Made by :func:`load_evidence` or :meth:`from_frames`. The attributes ``trials``, ``arms``,
-    ``outcomes`` and ``contrasts`` are DataFrames whose columns ``data/README.md`` explains. Each
-    access gives a copy-on-write view: changing it never changes the evidence.
+    ``outcomes``, ``contrasts`` and ``appraisals`` are DataFrames whose columns ``data/README.md``
+    explains. Each access gives a copy-on-write view: changing it never changes the evidence.
 
     Attributes
     ----------
@@ -99,6 +128,7 @@ class Evidence:
         arms: pd.DataFrame,
         outcomes: pd.DataFrame | None = None,
         contrasts: pd.DataFrame | None = None,
+        appraisals: pd.DataFrame | None = None,
         *,
         name: str = "frames",
     ) -> Evidence:
@@ -111,7 +141,8 @@ class Evidence:
         EvidenceError
             If anything is wrong; it holds all faults at once.
         """
-        frames = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
+        given = (trials, arms, outcomes, contrasts, appraisals)
+        frames = dict(zip(TABLES, given, strict=True))
         faults: list = []
         tables, faults = check_tables(raw_from_frames(frames, faults), faults)
         if faults:
@@ -138,9 +169,14 @@ class Evidence:
         """One row a difference between two arms as reported."""
         return self._tables["contrasts"].copy(deep=False)
 
+    @property
+    def appraisals(self) -> pd.DataFrame:
+        """One row a judgement of a trial's risk of bias; an absent domain is unknown, not low."""
+        return self._tables["appraisals"].copy(deep=False)
+
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the four tables as canonical CSV.
+        """SHA-256 (hex) of the tables as canonical CSV.
 
         The same facts in the same order give the same hash, whatever file format they came from.
         """
@@ -253,17 +289,9 @@ class Evidence:
 
         return effects.from_evidence(self, outcome, **options)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Name, version, hash and the tables as lists of rows; a missing value is None."""
-        rows = {
-            name: table.astype(object).where(table.notna(), None).to_dict("records")
-            for name, table in self._tables.items()
-        }
-        head = {"name": self.name, "version": self.version, "content_hash": self.content_hash}
-        return {**head, **rows}
-
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in TABLES)
+        there = [name for name in TABLES if name != "appraisals" or len(self._tables[name])]
+        sizes = ", ".join(f"{len(self._tables[name])} {name}" for name in there)
         version = f" {self.version}" if self.version else ""
         return f"<Evidence {self.name}{version}: {sizes}>"
 
@@ -302,5 +330,7 @@ def _consistent(
         kept = pd.concat([outcomes["trial_id"], contrasts["trial_id"]])
     trials = trials[trials["trial_id"].isin(kept)]
     arms = arms[arms["trial_id"].isin(kept)]
-    parts = {"trials": trials, "arms": arms, "outcomes": outcomes, "contrasts": contrasts}
+    appraisals = tables["appraisals"]
+    appraisals = appraisals[appraisals["trial_id"].isin(trials["trial_id"])]
+    parts = dict(zip(TABLES, (trials, arms, outcomes, contrasts, appraisals), strict=True))
     return {name: frame.reset_index(drop=True) for name, frame in parts.items()}

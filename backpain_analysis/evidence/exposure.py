@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.dose import DOSE_MEASURES, met_values
+from backpain_analysis.words import did_you_mean
 
 Exposure = Literal["prescribed", "attended", "cumulative"]
 EXPOSURES = ("prescribed", "attended", "cumulative")

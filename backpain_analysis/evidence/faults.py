@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
 _SHOWN = 100
+_COUNT = re.compile(r" \(\d+ (rows|in this table)\)")
+_ROWS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Fault:
     Attributes
     ----------
     table
-        ``trials``, ``arms``, ``outcomes`` or ``contrasts``; None for the input as a whole.
+        Name of the table, such as ``arms``; None for the input as a whole.
     file
         Name of the file.
     row
@@ -31,6 +34,8 @@ class Fault:
         What is wrong.
     hint
         What would be right.
+    sheet
+        Name of the workbook's sheet; None where the file is no workbook.
     """
 
     table: str | None
@@ -40,13 +45,20 @@ class Fault:
     value: str | None
     rule: str
     hint: str
+    sheet: str | None = None
+
+    @property
+    def place(self) -> str:
+        """File and sheet, or file and table where the file is not named after it."""
+        if self.sheet is not None:
+            return f"{self.file}, sheet {self.sheet}"
+        of_table = self.file and self.table and Path(self.file).stem != self.table
+        return f"{self.file}, {self.table}" if of_table else self.file or self.table or ""
 
     def __str__(self) -> str:
-        of_table = self.file and self.table and Path(self.file).stem != self.table
-        file = f"{self.file}, {self.table}" if of_table else self.file or self.table
         row = f"row {self.row}" if self.row else None
         cell = f"{self.column} = {self.value!r}" if self.value is not None else self.column
-        place = ", ".join(part for part in (file, row, cell) if part)
+        place = ", ".join(part for part in (self.place, row, cell) if part)
         return f"{place}: {self.rule}. {self.hint}"
 
 
@@ -68,15 +80,49 @@ class EvidenceError(ValueError):
         return type(self), (self.faults, self.path)
 
     def _message(self) -> str:
-        count = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''}"
+        count = f"{len(self.faults):,} fault{'s' if len(self.faults) != 1 else ''}"
         where = f" in {self.path}" if self.path else ""
-        lines = [f"- {fault}" for fault in self.faults[:_SHOWN]]
-        if len(self.faults) > _SHOWN:
-            lines.append(f"- … and {len(self.faults) - _SHOWN} more (all are in .faults)")
+        kinds = by_kind(self.faults)
+        lines = [f"- {line}" for kind in kinds[:_SHOWN] for line in in_words(kind)]
+        if rest := sum(len(kind) for kind in kinds[_SHOWN:]):
+            lines.append(f"- … and {rest:,} more (all are in .faults)")
         return "\n".join([f"{count}{where}:", *lines])
 
     def to_frame(self) -> pd.DataFrame:
         """The faults as a table, one row a fault, columns as the attributes of `Fault`."""
-        columns = [field.name for field in fields(Fault)]
-        frame = pd.DataFrame([asdict(fault) for fault in self.faults], columns=columns)
-        return frame.astype({"row": "Int64"})
+        return faults_frame(self.faults)
+
+
+def faults_frame(faults: Iterable[Fault]) -> pd.DataFrame:
+    """Faults as a table, one row a fault, columns as the attributes of `Fault`."""
+    columns = [field.name for field in fields(Fault)]
+    frame = pd.DataFrame([asdict(fault) for fault in faults], columns=columns)
+    return frame.astype({"row": "Int64"})
+
+
+def by_kind(faults: Iterable[Fault]) -> list[list[Fault]]:
+    """Faults of one rule in one column together, in the order in which each kind comes first."""
+    kinds: dict[tuple, list[Fault]] = {}
+    for fault in faults:
+        rule = _COUNT.sub("", fault.rule)
+        kind = (fault.table, fault.file, fault.sheet, fault.column, rule)
+        kinds.setdefault(kind, []).append(fault)
+    return list(kinds.values())
+
+
+def in_words(kind: Sequence[Fault]) -> list[str]:
+    """A line for each of a few faults of a kind; one for many: how many, and the first rows."""
+    first = kind[0]
+    if len(kind) <= _ROWS_SHOWN:
+        return [str(fault) for fault in kind]
+    place = ", ".join(part for part in (first.place, first.column) if part)
+    rows = ", ".join(_row(fault) for fault in kind[:_ROWS_SHOWN])
+    same = all(fault.hint == first.hint for fault in kind)
+    hint = first.hint if same else f"In {_row(first)}: {first.hint}"
+    rule = _COUNT.sub("", first.rule)
+    return [f"{place}: {rule}, {len(kind):,} times ({rows}, …). {hint}"]
+
+
+def _row(fault: Fault) -> str:
+    row = f"row {fault.row}" if fault.row else "no row"
+    return row if fault.value is None else f"{row} {fault.value!r}"

@@ -66,8 +66,8 @@ def describe(evidence: Evidence) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``topic``, ``item``, ``count`` (Int64) and ``unit`` (what is counted). Topics:
-        size, year, population, exercise type, comparator, outcome, flag, missing. A trial with
-        two types or outcomes counts under both.
+        size, year, population, exercise type, comparator, outcome, risk of bias (trials a tool
+        judged), flag, missing. A trial with two types, outcomes or tools counts under each.
     """
     trials, arms = evidence.trials, evidence.arms
     outcomes, contrasts = evidence.outcomes, evidence.contrasts
@@ -80,12 +80,14 @@ def describe(evidence: Evidence) -> pd.DataFrame:
         ("size", "randomised", trials["n_randomised"].sum(), "participants"),
         ("size", "results per arm", len(outcomes), "rows"),
         ("size", "results between arms", len(contrasts), "rows"),
+        ("size", "judgements of risk of bias", len(evidence.appraisals), "rows"),
         ("year", "first", trials["year"].min(), "year"),
         ("year", "last", trials["year"].max(), "year"),
         *_tally("population", trials["population"], "trials"),
         *_tally("exercise type", _once_a_trial(exercise, "exercise_type"), "trials"),
         *_tally("comparator", arms["comparator_type"], "arms"),
         *_tally("outcome", _once_a_trial(results, "outcome"), "trials"),
+        *_tally("risk of bias", _once_a_trial(evidence.appraisals, "tool"), "trials"),
         *_tally("flag", trials["flag"].fillna("no flag"), "trials"),
         ("missing", "year", trials["year"].isna().sum(), "trials"),
         ("missing", "n_randomised", trials["n_randomised"].isna().sum(), "trials"),

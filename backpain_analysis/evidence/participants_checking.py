@@ -1,33 +1,356 @@
-"""From participants' tables of text to validated tables, with every fault found on the way."""
+"""From participants' tables of text to validated tables, with every fault found on the way.
+
+Rules take the three tables (typed, index = spreadsheet row) and yield faults, as those of
+``evidence/rules.py`` do for the trial tables.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from backpain_analysis.evidence.checking import check_tables
+from backpain_analysis.evidence.checking import check_tables, words_of
+from backpain_analysis.evidence.dates import DateError, read_date
 from backpain_analysis.evidence.exposure import PERSON
 from backpain_analysis.evidence.faults import Fault
-from backpain_analysis.evidence.participants_rules import PARTICIPANT_RULES
-from backpain_analysis.evidence.participants_weeks import (
-    DATES,
-    Starts,
-    Trials,
-    in_dates,
-    with_weeks,
-)
-from backpain_analysis.evidence.reading import RawTable, open_workbook, read_tables
+from backpain_analysis.evidence.reading import RawTable, canonical, read_tables
+from backpain_analysis.evidence.rules import Rule, Tables, broken_rows
+from backpain_analysis.evidence.scales import WIDEST_LIMITS, with_limits
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES
+from backpain_analysis.evidence.workbooks import UnreadableWorkbook, Workbook
+from backpain_analysis.words import nearest
+
+MOST_MINUTES_PER_WEEK = 16 * 60 * 7
+"""The waking hours of a week."""
+
+_MANY = 5000
+_ADVISED = 50
+"""Strangers of a table for whom it is said what may be meant."""
 
 
-def check_participants(path: str | Path) -> list[Fault]:
+def participants_with_interventions(tables: Tables) -> Iterator[Fault]:
+    """Who has scores or a row in ``participants`` has a row in ``interventions``."""
+    advice = "add a row to interventions; a control has exercise_type none."
+    for name in ("scores", "participants"):
+        yield from _strangers(tables, name, "interventions", "without interventions", advice)
+
+
+def participants_in_their_table(tables: Tables) -> Iterator[Fault]:
+    """With a table ``participants``, whoever has interventions or scores is in it."""
+    advice = "add a row to participants; its cells may be empty."
+    rule = "not in table participants"
+    for name in ("interventions", "scores"):
+        yield from _strangers(tables, name, "participants", rule, advice)
+
+
+def exercise_has_a_dose(tables: Tables) -> Iterator[Fault]:
+    """Without exercise there are no sessions."""
+    frame = tables["interventions"]
+    none = frame["exercise_type"] == "none"
+    hint = "Name the exercise in exercise_type, or leave the sessions empty."
+    for column in ("prescribed_sessions_per_week", "attended_sessions_per_week"):
+        broken = none & (frame[column] > 0)
+        yield from broken_rows(
+            "interventions", frame, broken, column, "sessions without exercise", hint
+        )
+
+
+def attended_is_plausible(tables: Tables) -> Iterator[Fault]:
+    """Nobody attends more than twice what was prescribed."""
+    frame = tables["interventions"]
+    prescribed, attended = (
+        frame[f"{word}_sessions_per_week"] for word in ("prescribed", "attended")
+    )
+    broken = (prescribed > 0) & (attended > 2 * prescribed)
+    hint = (
+        "{prescribed_sessions_per_week} a week are prescribed. Give sessions a week, not those "
+        "of the whole programme; exercise beyond the programme gets a row of its own."
+    )
+    rule = "attended more than twice what was prescribed"
+    column = "attended_sessions_per_week"
+    yield from broken_rows("interventions", frame, broken, column, rule, hint)
+
+
+def minutes_fit_a_week(tables: Tables) -> Iterator[Fault]:
+    """Sessions of a week fit into its waking hours."""
+    frame = tables["interventions"]
+    hint = (
+        f"Sessions a week times {{minutes_per_session}} minutes is above {MOST_MINUTES_PER_WEEK}, "
+        "the waking minutes of a week. Check both."
+    )
+    for column in ("prescribed_sessions_per_week", "attended_sessions_per_week"):
+        broken = frame[column] * frame["minutes_per_session"] > MOST_MINUTES_PER_WEEK
+        rule = "more minutes than a week has"
+        yield from broken_rows("interventions", frame, broken, column, rule, hint)
+
+
+def end_not_before_start(tables: Tables) -> Iterator[Fault]:
+    """A programme does not end before it starts."""
+    frame = tables["interventions"]
+    broken = frame["end_week"] < frame["start_week"]
+    hint = "It starts in week {start_week}; it must not end before."
+    yield from broken_rows("interventions", frame, broken, "end_week", "end before start", hint)
+
+
+def several_programmes_have_weeks(tables: Tables) -> Iterator[Fault]:
+    """Where a participant has several programmes, each says when it was."""
+    frame = tables["interventions"]
+    several = frame.duplicated(PERSON, keep=False)
+    hint = "A participant with several programmes needs start and end of each."
+    for column in ("start_week", "end_week"):
+        broken = several & frame[column].isna()
+        rule = "programme of several without its weeks"
+        yield from broken_rows("interventions", frame, broken, column, rule, hint)
+
+
+def programmes_do_not_overlap(tables: Tables) -> Iterator[Fault]:
+    """Two programmes of the same type of one participant do not share weeks."""
+    frame = tables["interventions"]
+    keys = [*PERSON, "exercise_type"]
+    several = frame[frame.duplicated(keys, keep=False)].sort_values([*keys, "start_week"])
+    ends = several.groupby(keys, sort=False)["end_week"]
+    before = ends.cummax().groupby([several[key] for key in keys], sort=False).shift()
+    several = several.assign(end_before=before)
+    same_start = several.duplicated([*keys, "start_week"])
+    broken = (several["start_week"] < several["end_before"]) & ~same_start
+    hint = "The one before ends in week {end_before}; as it stands the weeks count twice."
+    rule = "programmes of the same type overlap"
+    yield from broken_rows("interventions", several, broken, "start_week", rule, hint)
+
+
+def scale_is_whole(tables: Tables) -> Iterator[Fault]:
+    """A scale has both limits, the largest above the smallest."""
+    frame = tables["scores"]
+    low, high = frame["scale_min"], frame["scale_max"]
+    rule, hint = "limit of a scale without the other", "Give both scale_min and scale_max."
+    yield from broken_rows("scores", frame, low.notna() & high.isna(), "scale_max", rule, hint)
+    yield from broken_rows("scores", frame, low.isna() & high.notna(), "scale_min", rule, hint)
+    hint = "scale_min is {scale_min}: scale_max must be above it."
+    yield from broken_rows("scores", frame, high <= low, "scale_max", "scale without width", hint)
+
+
+def score_on_its_scale(tables: Tables) -> Iterator[Fault]:
+    """A score lies within the limits of its instrument."""
+    frame = tables["scores"]
+    limits = with_limits(frame, WIDEST_LIMITS)
+    low, high = limits["scale_min"], limits["scale_max"]
+    outside = ((frame["value"] < low) | (frame["value"] > high)) & (low < high)
+    told = frame.assign(scale_min=low, scale_max=high)
+    for source, hint in (
+        ("reported", "The scale of this row is {scale_min} to {scale_max}."),
+        ("instrument", "{instrument} goes from {scale_min} to {scale_max}."),
+    ):
+        rows = outside & (limits["scale_source"] == source)
+        yield from broken_rows("scores", told, rows, "value", "impossible score", hint)
+
+
+PARTICIPANT_RULES: tuple[Rule, ...] = (
+    participants_with_interventions,
+    participants_in_their_table,
+    exercise_has_a_dose,
+    attended_is_plausible,
+    minutes_fit_a_week,
+    end_not_before_start,
+    several_programmes_have_weeks,
+    programmes_do_not_overlap,
+    scale_is_whole,
+    score_on_its_scale,
+)
+
+
+def _strangers(tables: Tables, name: str, target: str, rule: str, advice: str) -> Iterator[Fault]:
+    """Participants of one table that are not in another: one fault a participant."""
+    frame, others = tables[name][PERSON].dropna(), tables[target][PERSON].dropna()
+    if others.empty:
+        return
+    capital = advice[0].upper() + advice[1:]
+    known = pd.MultiIndex.from_frame(others)
+    strange = frame[~pd.MultiIndex.from_frame(frame).isin(known)]
+    elsewhere = others[others["participant_id"].isin(strange["participant_id"])].drop_duplicates()
+    elsewhere = elsewhere.groupby("participant_id")["trial_id"].agg(list).to_dict()
+    counts = strange.groupby(PERSON, sort=False).size().to_numpy()
+    first = strange.drop_duplicates().assign(rows=counts)
+    for number, (row, trial, person, rows) in enumerate(first.itertuples(name=None)):
+        if person in elsewhere:
+            hint = f"{target} has a participant {person!r} in trial "
+            hint += f"{', '.join(elsewhere[person][:5])}."
+        else:
+            meant = None
+            if number < _ADVISED:
+                near = others if trial == UNKNOWN_TRIAL else others[others["trial_id"] == trial]
+                meant = nearest(person, near["participant_id"]) if len(near) <= _MANY else None
+            hint = f"Did you mean {meant!r}? Otherwise {advice}" if meant else capital
+        told = f"participant {rule}" if rule.startswith("without") else rule
+        if rows > 1:
+            told = f"{told} ({rows} rows)"
+        yield Fault(name, None, row, "participant_id", person, told, hint)
+
+
+DATES = {
+    "interventions": {"start_week": "start_date", "end_week": "end_date"},
+    "scores": {"week": "date"},
+}
+"""The column of dates that may stand for a column of weeks."""
+
+UNKNOWN_TRIAL = "?"
+
+_START_HINT = (
+    "Add start_date to the participant's row of interventions or participants (a control starts "
+    "on the day of randomisation), or give weeks."
+)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Which trial each participant belongs to, to fill in where a table does not say."""
+
+    of_participant: pd.Series
+    in_several: tuple[str, ...]
+
+    @classmethod
+    def of(cls, interventions: pd.DataFrame) -> Trials:
+        """The trials of the participants of an ``interventions`` table."""
+        pairs = interventions[PERSON].dropna().drop_duplicates()
+        several = pairs.loc[pairs["participant_id"].duplicated(), "participant_id"].unique()
+        first = pairs.drop_duplicates("participant_id").set_index("participant_id")["trial_id"]
+        return cls(first, tuple(several))
+
+    def fill(self, raw: RawTable) -> tuple[RawTable, list[Fault]]:
+        """The table with ``trial_id``; a participant of no trial gets `UNKNOWN_TRIAL`."""
+        if "trial_id" in raw.cells or "participant_id" not in raw.cells:
+            return raw, []
+        ids = raw.cells["participant_id"]
+        faults = []
+        if several := sorted(set(self.in_several) & set(ids.dropna())):
+            shown = ", ".join(several[:5]) + (", …" if len(several) > 5 else "")
+            rule = f"trial_id is missing, and participant ids occur in several trials ({shown})"
+            hint = "Add the column trial_id."
+            faults.append(Fault(raw.name, raw.file, None, "trial_id", None, rule, hint))
+        trials = ids.map(self.of_participant).astype("str").fillna(UNKNOWN_TRIAL)
+        return replace(raw, cells=raw.cells.assign(trial_id=trials)), faults
+
+
+@dataclass(frozen=True)
+class Starts:
+    """The day that is week 0 of each participant.
+
+    Attributes
+    ----------
+    days : Series of datetime64, indexed by (trial_id, participant_id)
+        ``start_date`` of table ``participants`` where given, else the earliest ``start_date`` of
+        the participant's ``interventions``.
+    lacking : MultiIndex
+        Participants of ``interventions`` for whom no start date is written at all.
+    """
+
+    days: pd.Series
+    lacking: pd.MultiIndex
+
+    @classmethod
+    def of(cls, raw: Mapping[str, RawTable]) -> Starts:
+        """Start dates as the tables give them; a cell that is no date is passed over."""
+        written = [
+            raw[name].cells.dropna(subset=["start_date", *PERSON])
+            for name in ("participants", "interventions")
+            if name in raw and {"start_date", *PERSON} <= set(raw[name].cells)
+        ]
+        found = [_days(cells["start_date"])[0].set_axis(_persons(cells)) for cells in written]
+        none = pd.Series(dtype="datetime64[s]", index=_persons(None))
+        earliest = [days.dropna().groupby(level=[0, 1], sort=False).min() for days in found]
+        days = pd.concat([none, *earliest])
+        lacking = _persons(raw["interventions"].cells.dropna(subset=PERSON)).drop_duplicates()
+        for cells in written:
+            lacking = lacking[~lacking.isin(_persons(cells))]
+        return cls(days[~days.index.duplicated()], lacking)
+
+
+def with_weeks(raw: RawTable, starts: Starts) -> tuple[RawTable, list[Fault]]:
+    """The table with weeks where it has dates; a week that is given is kept.
+
+    Parameters
+    ----------
+    raw
+        ``interventions`` or ``scores``, with ``trial_id`` and ``participant_id``.
+    starts
+        Week 0 of the participants.
+
+    Returns
+    -------
+    RawTable
+        Weeks (days / 7) as text, rounded to four digits.
+    list of Fault
+        Cells that are no date or an ambiguous one; dates of a participant without start date,
+        once a participant.
+    """
+    cells, faults = raw.cells.copy(), []
+    for week, column in DATES[raw.name].items():
+        if column not in cells:
+            continue
+        if week not in cells:
+            cells[week] = pd.Series(pd.NA, cells.index, dtype="str")
+        rows = cells[cells[column].notna() & cells[week].isna()]
+        days, errors = _days(rows[column])
+        persons = _persons(rows)
+        for row, error in errors.items():
+            place = (raw.name, raw.file, row, column, rows.at[row, column])
+            faults.append(Fault(*place, error.rule, error.hint))
+        lacking = rows[persons.isin(starts.lacking)]
+        for _, of_one in lacking.groupby(PERSON, sort=False):
+            row, text = of_one.index[0], of_one[column].iloc[0]
+            rule = f"date of a participant without start date ({len(of_one)} in this table)"
+            faults.append(Fault(raw.name, raw.file, row, column, text, rule, _START_HINT))
+        since = days - starts.days.reindex(persons).to_numpy()
+        weeks = (since.dt.days / 7).round(4)
+        texts = weeks.map("{:.15g}".format, na_action="ignore").astype("str")
+        cells.loc[rows.index, week] = texts
+    return replace(raw, cells=cells), faults
+
+
+def in_dates(fault: Fault, raw: Mapping[str, RawTable]) -> Fault | None:
+    """A fault of a week that came from a date, told of the date; None where it is told already."""
+    column = DATES.get(fault.table, {}).get(fault.column)
+    cells = raw[fault.table].cells if fault.table in raw else {}
+    if fault.row is None or column not in cells:
+        return fault
+    written, given = cells.at[fault.row, column], fault.column in cells
+    if given and (pd.isna(written) or pd.notna(cells.at[fault.row, fault.column])):
+        return fault
+    if pd.isna(written):
+        return replace(fault, column=column)
+    if fault.value is None:
+        return None
+    hint = f"It is week {fault.value} since the participant's start. {fault.hint}"
+    return replace(fault, column=column, value=written, hint=hint)
+
+
+def _persons(cells: pd.DataFrame | None) -> pd.MultiIndex:
+    """The participants of the rows."""
+    empty = pd.DataFrame(columns=PERSON, dtype="str")
+    return pd.MultiIndex.from_frame(empty if cells is None else cells[PERSON])
+
+
+def _days(texts: pd.Series) -> tuple[pd.Series, dict[int, DateError]]:
+    """Dates of text cells, missing where they are none; the errors by row."""
+    days, errors = {}, {}
+    for text in texts.unique():
+        try:
+            days[text] = pd.Timestamp(read_date(text))
+        except DateError as error:
+            errors[text] = error
+    broken = texts[texts.isin(list(errors))]
+    series = pd.Series(texts.map(days), texts.index).astype("datetime64[s]")
+    return series, {row: errors[text] for row, text in broken.items()}
+
+
+def check_participants(path: str | Path, missing: str | Iterable[str] = ()) -> list[Fault]:
     """Everything that is wrong with a folder or workbook of participant-level tables.
 
     Parameters
     ----------
-    path
+    path, missing
         As in :func:`load_participants`. Only read, never written.
 
     Returns
@@ -40,7 +363,7 @@ def check_participants(path: str | Path) -> list[Fault]:
     FileNotFoundError
         If there is nothing at `path`.
     """
-    raw, faults = read_tables(Path(path), PARTICIPANT_TABLES)
+    raw, faults = read_tables(Path(path), PARTICIPANT_TABLES, words_of(missing))
     return check_participant_tables(raw, faults)[1]
 
 
@@ -51,11 +374,14 @@ def holds_participants(path: str | Path) -> bool:
     """
     path, wanted = Path(path), set(PARTICIPANT_TABLES[:2])
     if path.is_dir():
-        return any(file.stem in wanted for file in path.iterdir())
+        return any(canonical(file.stem) in wanted for file in path.iterdir())
     if path.suffix.lower() != ".xlsx" or not path.is_file():
         return False
-    book = open_workbook(path, [])
-    return book is not None and bool(wanted & set(book.sheetnames))
+    try:
+        with Workbook(path) as book:
+            return bool(wanted & {canonical(title) for title in book.titles})
+    except UnreadableWorkbook:
+        return False
 
 
 def check_participant_tables(

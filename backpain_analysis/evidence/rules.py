@@ -1,18 +1,22 @@
 """What must hold between the cells of a row, between rows and between tables: one function a rule.
 
-A rule takes the four tables (typed, index = spreadsheet row) and yields its faults. Types, ranges,
+A rule takes the tables (typed, index = spreadsheet row) and yields its faults. Types, ranges,
 vocabularies and duplicates are the schema's business (``evidence/schema.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from string import Formatter
 
 import pandas as pd
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.faults import Fault
-from backpain_analysis.evidence.schema import table_spec
+from backpain_analysis.evidence.schema import table_spec, vocabulary
+from backpain_analysis.words import did_you_mean
+
+_ADVISED = 50
+"""Unknown keys of a table for which the nearest known one is looked up."""
 
 Tables = Mapping[str, pd.DataFrame]
 Rule = Callable[[Tables], Iterator[Fault]]
@@ -23,19 +27,25 @@ def known_keys(tables: Tables) -> Iterator[Fault]:
     for name, frame in tables.items():
         for key in table_spec(name).foreign_keys:
             target = tables[key.table]
-            known = set(target[list(key.reference)].itertuples(index=False, name=None))
-            if not known:
+            known = pd.MultiIndex.from_frame(target[list(key.reference)].dropna())
+            if target.empty:
                 continue
-            for row, *cells in frame[list(key.fields)].dropna().itertuples(name=None):
-                if tuple(cells) not in known:
-                    rule, hint = f"not in table {key.table}", _near_key(cells, target)
-                    yield Fault(name, None, row, key.fields[-1], cells[-1], rule, hint)
+            cells = frame[list(key.fields)].dropna()
+            strange = cells[~pd.MultiIndex.from_frame(cells).isin(known)]
+            counts = strange.groupby(list(key.fields), sort=False)
+            first = strange.drop_duplicates().assign(rows=counts.size().to_numpy())
+            for number, (row, *own, rows) in enumerate(first.itertuples(name=None)):
+                rule = f"not in table {key.table}" + (f" ({rows} rows)" if rows > 1 else "")
+                hint = _near_key(own, target, advise=number < _ADVISED)
+                yield Fault(name, None, row, key.fields[-1], own[-1], rule, hint)
 
 
-def _near_key(cells: list[str], target: pd.DataFrame) -> str:
+def _near_key(cells: list[str], target: pd.DataFrame, *, advise: bool) -> str:
     trial, *arm = cells
+    if not advise:
+        return f"There is no {'arm ' if arm else 'trial '}{' '.join(arm) or trial!r}."
     trials = target["trial_id"].dropna()
-    if not arm or trial not in set(trials):
+    if not arm or not (trials == trial).any():
         return f"There is no trial {trial!r}. {did_you_mean(trial, trials.unique())}"
     arms = target.loc[target["trial_id"] == trial, "arm_id"].dropna()
     return f"The arms of {trial} are {', '.join(arms)}."
@@ -79,6 +89,43 @@ def mean_on_scale(tables: Tables) -> Iterator[Fault]:
     hint = "The scale is {scale_min} to {scale_max}; a change needs value_type to say so."
     broken = level & sensible & outside
     yield from broken_rows("outcomes", frame, broken, "mean", "mean outside its scale", hint)
+
+
+def mean_or_events(tables: Tables) -> Iterator[Fault]:
+    """A row holds a mean, or, where its value type is events, a count of participants of n."""
+    frame = tables["outcomes"]
+    counted, events, n = frame["value_type"] == "events", frame["events"], frame["n"]
+    if len(frame) and not counted.any() and frame["mean"].isna().all():
+        hint = "Give the means; counts of participants stand in events, with value_type events."
+        yield Fault("outcomes", None, None, "mean", None, "no row has a value", hint)
+        return
+    for column, kept, hint in (
+        ("mean", ~counted, "A count of participants needs value_type events."),
+        ("events", counted, "Give the number of participants, of n."),
+        ("n", counted, "Give the participants among whom the events were counted."),
+    ):
+        broken = frame["value_type"].notna() & kept & frame[column].isna()
+        yield from broken_rows("outcomes", frame, broken, column, "required value is missing", hint)
+    hint = "Where value_type is events, mean is empty; elsewhere events is."
+    for column, kept in (("mean", counted), ("events", ~counted & frame["value_type"].notna())):
+        broken = kept & frame[column].notna()
+        yield from broken_rows("outcomes", frame, broken, column, "mean beside events", hint)
+    broken = (events > n).fillna(False).astype(bool)
+    yield from broken_rows(
+        "outcomes", frame, broken, "events", "more events than participants", "n is {n}."
+    )
+
+
+def judgement_of_tool(tables: Tables) -> Iterator[Fault]:
+    """Each tool has domains and judgements of its own."""
+    frame = tables["appraisals"]
+    for column, words in (("domain", _DOMAINS), ("judgement", _JUDGEMENTS)):
+        for tool, own in words.items():
+            known = vocabulary("appraisals", column)
+            broken = (frame["tool"] == tool) & frame[column].isin(set(known) - set(own))
+            hint = f"{tool} has {', '.join(own)}."
+            rule = f"not a {column} of its tool"
+            yield from broken_rows("appraisals", frame, broken, column, rule, hint)
 
 
 def spread_complete(tables: Tables) -> Iterator[Fault]:
@@ -141,6 +188,25 @@ def arms_not_above_trial(tables: Tables) -> Iterator[Fault]:
     yield from broken_rows("trials", frame, broken, "n_randomised", rule, hint)
 
 
+_ROB1 = (
+    "sequence_generation",
+    "allocation_concealment",
+    "blinding_participants",
+    "blinding_personnel",
+    "blinding_assessors",
+    "incomplete_outcome_data",
+    "selective_reporting",
+    "analysed_as_allocated",
+    "other_bias",
+)
+_DOMAINS = {"RoB1": _ROB1, "PEDro": ("total",), "JBI": ("overall",), "AHRQ": ("overall",)}
+_JUDGEMENTS = {
+    "RoB1": ("low", "unclear", "high"),
+    "PEDro": tuple(str(score) for score in range(11)),
+    "JBI": ("good", "fair", "poor"),
+    "AHRQ": ("good", "fair", "poor"),
+}
+
 _INTERVALS = (
     ("outcomes", "mean", "lower", "upper"),
     ("contrasts", "estimate", "ci_low", "ci_high"),
@@ -152,11 +218,13 @@ RULES: tuple[Rule, ...] = (
     comparator_of_exercise,
     scale_order,
     mean_on_scale,
+    mean_or_events,
     spread_complete,
     limits_in_order,
     value_in_limits,
     analysed_not_above_randomised,
     arms_not_above_trial,
+    judgement_of_tool,
 )
 
 
@@ -164,9 +232,13 @@ def broken_rows(
     table: str, frame: pd.DataFrame, broken: pd.Series, column: str, rule: str, hint: str
 ) -> Iterator[Fault]:
     """A fault for every broken row; `hint` may name columns of the row in braces."""
-    for row, cells in frame[broken].iterrows():
-        texts = {name: _shown(cell) for name, cell in cells.items()}
-        value = None if pd.isna(cells[column]) else texts[column]
+    broken = frame[broken]
+    named = [field for _, field, _, _ in Formatter().parse(hint) if field]
+    shown = {name: [_shown(cell) for cell in broken[name]] for name in {column, *named}}
+    there = broken[column].notna()
+    for place, row in enumerate(broken.index):
+        texts = {name: cells[place] for name, cells in shown.items()}
+        value = texts[column] if there.iat[place] else None
         yield Fault(table, None, row, column, value, rule, hint.format_map(texts))
 
 

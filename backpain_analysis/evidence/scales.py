@@ -8,12 +8,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.datasets import load_reference
-
-LOWER_IS_BETTER = frozenset(
-    {"pain_intensity", "disability", "depression_anxiety", "kinesiophobia", "recurrence"}
-)
-"""Outcomes oriented so that higher = worse; every other outcome so that higher = better."""
+from backpain_analysis.datasets.bundled import load_reference
+from backpain_analysis.words import LOWER_IS_BETTER
 
 FIXED_LIMITS = {"RMDQ": (0.0, 24.0), "RMDQ23": (0.0, 23.0), "ODI": (0.0, 100.0)}
 """Instruments with one range by definition, used where a report does not restate it.
@@ -110,11 +106,6 @@ def to_percent_of_scale(table: pd.DataFrame, value: str, *, is_difference: pd.Se
     level = 100 * (table[value].astype(float) - table["scale_min"].astype(float)) / width
     level = level.where(sign > 0, 100 - level).where(np.isfinite(sign))
     return (scaled * sign).where(is_difference, level)
-
-
-def as_benefit(size: float, lower_is_better: bool) -> float:
-    """An effect of this size with the sign of a benefit."""
-    return -abs(size) if lower_is_better else abs(size)
 
 
 @cache

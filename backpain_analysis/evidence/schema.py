@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import pandas as pd
@@ -10,8 +11,11 @@ import pandera.pandas as pa
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.datapackage import Field, Table, read_datapackage
 
-TABLES = ("trials", "arms", "outcomes", "contrasts")
+TABLES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
 PARTICIPANT_TABLES = ("interventions", "scores", "participants")
+
+OTHER = r"other: \S.{0,99}"
+"""How a word of one's own is written where a vocabulary has ``other``."""
 
 UNKNOWN_WORD = "unknown word"
 TOO_LOW = "below the smallest possible value"
@@ -63,10 +67,22 @@ def empty_table(name: str) -> pd.DataFrame:
     return typed(pd.DataFrame(columns), name)
 
 
+def _known(vocabulary: tuple[str, ...]) -> Callable[[pd.Series], pd.Series]:
+    """Whether cells are words of a vocabulary; one with ``other`` takes ``other: free text``."""
+
+    def known(cells: pd.Series) -> pd.Series:
+        found = cells.isin(vocabulary)
+        if "other" in vocabulary and not found.all():
+            found |= cells.str.fullmatch(OTHER)
+        return found
+
+    return known
+
+
 def _column(field: Field) -> pa.Column:
     checks = []
     if field.vocabulary:
-        checks.append(pa.Check.isin(field.vocabulary, error=UNKNOWN_WORD))
+        checks.append(pa.Check(_known(field.vocabulary), error=UNKNOWN_WORD))
     if field.minimum is not None:
         checks.append(pa.Check.ge(field.minimum, error=TOO_LOW))
     if field.exclusive_minimum is not None:

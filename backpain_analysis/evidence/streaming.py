@@ -1,4 +1,4 @@
-"""Visits of scores larger than memory: whole participants, some at a time."""
+"""Scores larger than memory: whole participants, some at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
 
 from backpain_analysis.evidence.checking import check_tables
 from backpain_analysis.evidence.exposure import PERSON, Exposure, known_measure
 from backpain_analysis.evidence.faults import EvidenceError, Fault
-from backpain_analysis.evidence.participants_checking import derived
-from backpain_analysis.evidence.participants_rules import PARTICIPANT_RULES
-from backpain_analysis.evidence.participants_weeks import Starts, Trials, in_dates, with_weeks
-from backpain_analysis.evidence.reading import RawTable, read_tables
+from backpain_analysis.evidence.participants_checking import (
+    PARTICIPANT_RULES,
+    Starts,
+    Trials,
+    derived,
+    in_dates,
+    with_weeks,
+)
+from backpain_analysis.evidence.reading import ALL_TEXT, RawTable, read_tables, text_cells
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES, empty_table
-from backpain_analysis.evidence.score_batches import score_batches
 from backpain_analysis.evidence.visits import (
     Scale,
     known_people,
@@ -29,7 +36,69 @@ from backpain_analysis.evidence.visits import (
     visit_table,
 )
 
+_ROWS = 100_000
+
+_BYTES = 1 << 23
+
+
+def score_batches(folder: Path) -> Iterator[RawTable]:
+    """The rows of ``scores.csv`` or ``scores.parquet``, in order; never the whole file.
+
+    Raises
+    ------
+    EvidenceError
+        If there is no such file, or both, or one that cannot be read to its end.
+    """
+    found = [file for name in _READERS if (file := folder / f"scores{name}").is_file()]
+    if len(found) != 1:
+        rule = "table is there twice" if found else "table is missing"
+        hint = "Keep one of them." if found else "Add scores.csv or scores.parquet."
+        files = " and ".join(file.name for file in found) or None
+        raise EvidenceError([Fault("scores", files, None, None, None, rule, hint)], folder)
+    [file] = found
+    row = 2
+    try:
+        for batch in _READERS[file.suffix](file):
+            table = pa.Table.from_batches([batch])
+            names = [name.strip() for name in table.column_names]
+            _refuse_header(names, file)
+            cells = text_cells(table.rename_columns(names), row)
+            row += len(table)
+            yield RawTable("scores", file.name, cells)
+    except pa.ArrowException as error:
+        rule = f"not readable ({str(error).splitlines()[0]})"
+        hint = "Every row needs as many cells as the header, in UTF-8 text."
+        fault = Fault("scores", file.name, None, None, None, rule, hint)
+        raise EvidenceError([fault], folder) from error
+
+
+def _csv_batches(file: Path) -> Iterator[pa.RecordBatch]:
+    read = csv.ReadOptions(block_size=_BYTES)
+    parse = csv.ParseOptions(ignore_empty_lines=False)
+    with csv.open_csv(file, read, parse, ALL_TEXT) as reader:
+        yield from reader
+
+
+def _parquet_batches(file: Path) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(file) as parquet:
+        yield from parquet.iter_batches(_ROWS)
+
+
+_READERS = {".csv": _csv_batches, ".parquet": _parquet_batches}
+
+
+def _refuse_header(names: list[str], file: Path) -> None:
+    """A header whose names do not tell columns apart."""
+    for name in names:
+        if not name or names.count(name) > 1:
+            rule = "column is there twice" if name else "column without a name"
+            hint = "Give every column a name of its own."
+            fault = Fault("scores", file.name, 1, name or None, None, rule, hint)
+            raise EvidenceError([fault], file.parent)
+
+
 _HELD = ("interventions", "participants")
+
 _SEPARATOR = "\x1f"
 
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import pandas as pd
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.exposure import (
     PERSON,
     Exposure,
@@ -17,6 +16,7 @@ from backpain_analysis.evidence.exposure import (
     participant_doses,
 )
 from backpain_analysis.evidence.scales import with_limits
+from backpain_analysis.words import did_you_mean
 
 Scale = Literal["recorded", "0-100"]
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from backpain_analysis.datasets.words import did_you_mean
 from backpain_analysis.evidence.checking import as_number, number
 from backpain_analysis.evidence.faults import EvidenceError, Fault
+from backpain_analysis.evidence.reading import MISSING
 from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.words import did_you_mean
 
 PATTERNS = (
     "week_{week}_{score}",
@@ -167,4 +168,5 @@ def _id_faults(table: pd.DataFrame, ids: Sequence[str]) -> list[Fault]:
 
 
 def _text(cell: object) -> str:
-    return "" if pd.isna(cell) else str(cell).strip()
+    text = "" if pd.isna(cell) else str(cell).strip()
+    return "" if text in MISSING else text

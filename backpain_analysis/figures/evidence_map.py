@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from backpain_analysis.evidence import Evidence
-from backpain_analysis.evidence.dose import DOSE_LABELS, DOSE_MEASURES, with_doses
+from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
+from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.figures.style import (
     ACCENT,
     FAINT,
@@ -19,14 +19,11 @@ from backpain_analysis.figures.style import (
     MUTED,
     WIDTH,
     exercise_colour,
-    exercise_label,
     figure_style,
     legend_below,
     new_axes,
-    outcome_label,
-    readable,
-    tick_text,
 )
+from backpain_analysis.words import DOSE_LABELS, exercise_label, outcome_label, readable, tick_text
 
 ROW_HEIGHT = 0.27
 """Inches."""
@@ -209,7 +206,7 @@ def outcomes_by_type(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
 
 
 def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
-    """Trials by the risk of bias or PEDro score their reports give; most give none.
+    """Trials by the PEDro score or the appraisal that is known of them; most have none.
 
     Parameters
     ----------
@@ -222,6 +219,7 @@ def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
         A bar a score, best PEDro score first, other scales next, trials without any last.
     """
     words = evidence.trials["rob_or_pedro"].astype(object)
+    words = words.replace(r"^(?=.{40})([^:;]*)[:;].*", r"\1", regex=True)
     counts = words.where(words.notna(), NOT_REPORTED).value_counts(sort=False)
     score = pd.Series(counts.index, counts.index).str.extract(r"^PEDro (\d+)")[0].astype(float)
     order = score.mask(counts.index == NOT_REPORTED, -2.0).fillna(-1.0)

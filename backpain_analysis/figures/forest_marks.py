@@ -1,13 +1,116 @@
-"""The marks forests share: frame, diamonds, prediction bars, arrows, and their numbers as text."""
+"""What forests are drawn with: frame, diamonds, prediction bars, columns of text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.textpath import TextToPath
 
-from backpain_analysis.figures.style import ACCENT, BAND, INK, MUTED, TARGET, number, tick_text
-from backpain_analysis.models.pooling import PoolResult
+from backpain_analysis.figures.style import ACCENT, BAND, INK, MUTED, TARGET
+from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.words import plain_number, tick_text
+
+SIZE = 7.5
+
+GAP = 10.0
+"""Points: size of the text, space between columns."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of text in a row.
+
+    Attributes
+    ----------
+    text : str
+    bold, muted : bool
+    spans : bool
+        May run over the columns to its right, so that it does not widen its own.
+    """
+
+    text: str
+    bold: bool = False
+    muted: bool = False
+    spans: bool = False
+
+    @property
+    def width(self) -> float:
+        """In points."""
+        return text_width(self.text, self.bold)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and one cell (or none) a row."""
+
+    heading: str
+    cells: Sequence[Cell | None]
+    align: Literal["left", "right"] = "right"
+
+    @property
+    def width(self) -> float:
+        """In points."""
+        heading = max(text_width(line, True) for line in self.heading.split("\n"))
+        return max([heading, *(cell.width for cell in self.cells if cell and not cell.spans)])
+
+
+@cache
+def text_width(text: str, bold: bool = False) -> float:
+    """Width of a line of text in points."""
+    font = FontProperties(family=["DejaVu Sans"], size=SIZE, weight="bold" if bold else "normal")
+    return TextToPath().get_text_width_height_descent(text, font, ismath=False)[0]
+
+
+def draw_columns(
+    axes: Axes, left: Sequence[Column], right: Sequence[Column], heading_y: float
+) -> None:
+    """Write columns left and right of the axes; cell `i` stands at y = i, headings at `heading_y`.
+
+    Headings hang above `heading_y` (data coordinates).
+    """
+    room = sum(column.width + GAP for column in left)
+    spanning = [cell.width + GAP for cell in left[0].cells if cell and cell.spans]
+    _draw(axes, left, 0.0, -max([room, *spanning]), heading_y)
+    _draw(axes, right, 1.0, GAP, heading_y)
+
+
+def _draw(
+    axes: Axes, columns: Sequence[Column], edge: float, start: float, heading_y: float
+) -> None:
+    for column in columns:
+        shift = start if column.align == "left" else start + column.width
+        start += column.width + GAP
+        heading = Cell(column.heading, bold=True)
+        _write(axes, heading, edge, shift, heading_y, column.align, "bottom")
+        for row, cell in enumerate(column.cells):
+            if cell:
+                _write(axes, cell, edge, shift, row, column.align, "center_baseline")
+
+
+def _write(
+    axes: Axes, cell: Cell, edge: float, shift: float, y: float, align: str, vertical: str
+) -> None:
+    axes.annotate(
+        cell.text,
+        xy=(edge, y),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(shift, 0),
+        textcoords="offset points",
+        ha=align,
+        va=vertical,
+        fontsize=SIZE,
+        fontweight="bold" if cell.bold else "normal",
+        color=MUTED if cell.muted else INK,
+        annotation_clip=False,
+        parse_math=False,
+    )
 
 
 def heterogeneity_line(pooled: PoolResult) -> str:
@@ -15,7 +118,7 @@ def heterogeneity_line(pooled: PoolResult) -> str:
     if pooled.q_df < 1:
         return "Heterogeneity: one effect, not estimable"
     p = "p < 0.001" if pooled.q_p < 0.001 else f"p = {pooled.q_p:.3f}"
-    tau2 = number(pooled.tau2, 1 if pooled.tau2 >= 1 or pooled.tau2 == 0 else 3)
+    tau2 = plain_number(pooled.tau2, 1 if pooled.tau2 >= 1 or pooled.tau2 == 0 else 3)
     test = f"Q = {pooled.q:.1f}, df = {pooled.q_df}, {p}"
     return f"τ² = {tau2}, I² = {pooled.i2:.0f}%; {test}"
 
@@ -23,7 +126,8 @@ def heterogeneity_line(pooled: PoolResult) -> str:
 def interval_text(estimate: float, low: float, high: float) -> str:
     """An estimate and its interval: "−4.2 [−7.0, −1.4]"; two decimals where all are below 3."""
     places = 2 if max(abs(estimate), abs(low), abs(high)) < 3 else 1
-    return f"{number(estimate, places)} [{number(low, places)}, {number(high, places)}]"
+    centre, *limits = (plain_number(value, places) for value in (estimate, low, high))
+    return f"{centre} [{', '.join(limits)}]"
 
 
 def prediction_text(pooled: PoolResult) -> str:

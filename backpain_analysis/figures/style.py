@@ -9,8 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from backpain_analysis.evidence.dose import DOSE_LABELS
-from backpain_analysis.models import sentences
+from backpain_analysis.words import tick_text
 
 INK = "#222222"
 MUTED = "#6b6b6b"
@@ -23,26 +22,6 @@ TARGET = "#d55e00"
 WIDTH = 7.5
 """Inches: 720 px on a page, where one inch of a figure is 96 px."""
 
-EXERCISE_LABELS = {
-    "aerobic_walking": "Walking",
-    "aerobic_running": "Running",
-    "aerobic_cycling": "Cycling",
-    "aerobic_other": "Other aerobic",
-    "aquatic": "Aquatic",
-    "resistance": "Resistance",
-    "core_stabilisation": "Core stabilisation",
-    "motor_control": "Motor control",
-    "pilates": "Pilates",
-    "yoga": "Yoga",
-    "tai_chi_qigong": "Tai chi / qigong",
-    "stretching_static": "Static stretching",
-    "stretching_dynamic": "Dynamic stretching",
-    "stretching_mixed": "Mixed stretching",
-    "mckenzie": "McKenzie",
-    "general_mixed": "General / mixed",
-    "functional_restoration": "Functional restoration",
-    "none": "No exercise",
-}
 
 EXERCISE_COLOURS = {
     "aerobic_walking": "#0072b2",
@@ -66,17 +45,6 @@ EXERCISE_COLOURS = {
 }
 """Hues of Okabe & Ito 2008 (https://jfly.uni-koeln.de/color/); a family shares one hue."""
 
-TREATMENT_LABELS = EXERCISE_LABELS | {
-    "inactive": "Inactive control",
-    "no_treatment": "No treatment",
-    "waitlist": "Waiting list",
-    "usual_care": "Usual care",
-    "education_advice": "Education / advice",
-    "aerobic": "Aerobic",
-    "core_motor_control": "Core / motor control",
-    "stretching": "Stretching",
-    "mind_body": "Yoga / tai chi",
-}
 TREATMENT_COLOURS = EXERCISE_COLOURS | {
     "inactive": "#bdbdbd",
     "aerobic": "#0072b2",
@@ -89,33 +57,6 @@ TREATMENT_COLOURS = EXERCISE_COLOURS | {
 }
 """Also controls, and types lumped into families (see `effects.lumping`)."""
 
-POPULATION_LABELS = {
-    "acute_lbp": "Acute low back pain",
-    "subacute_lbp": "Subacute low back pain",
-    "chronic_nslbp": "Chronic low back pain",
-    "recurrent_lbp": "Recurrent low back pain",
-    "mixed_lbp": "Low back pain, mixed",
-}
-
-OUTCOME_LABELS = {
-    "pain_intensity": "Pain intensity",
-    "disability": "Disability",
-    "pressure_pain_threshold": "Pressure pain threshold",
-    "temporal_summation": "Temporal summation",
-    "conditioned_pain_modulation": "Conditioned pain modulation",
-    "quality_of_life": "Quality of life",
-    "depression_anxiety": "Depression / anxiety",
-    "kinesiophobia": "Kinesiophobia",
-    "pain_catastrophising": "Pain catastrophising",
-    "self_efficacy": "Self-efficacy",
-    "trunk_strength": "Trunk strength",
-    "trunk_endurance": "Trunk endurance",
-    "flexibility_rom": "Flexibility",
-    "balance_stability": "Balance",
-    "recurrence": "Recurrence",
-    "adherence": "Adherence",
-    "other": "Other",
-}
 
 _RC = {
     "font.family": "sans-serif",
@@ -167,61 +108,15 @@ def new_axes(width: float = WIDTH, height: float = 4.5) -> Axes:
     return Figure(figsize=(width, height), layout="constrained").add_subplot()
 
 
-def exercise_label(exercise_type: str) -> str:
-    """A treatment as readers write it: "aerobic_walking" is "Walking"."""
-    return TREATMENT_LABELS.get(exercise_type, readable(exercise_type))
-
-
 def exercise_colour(exercise_type: str) -> str:
     """The fixed colour of a treatment; unknown ones are grey."""
     return TREATMENT_COLOURS.get(exercise_type, MUTED)
-
-
-def outcome_label(outcome: str) -> str:
-    """An outcome as readers write it: "pain_intensity" is "Pain intensity"."""
-    return OUTCOME_LABELS.get(outcome, readable(outcome))
-
-
-def population_label(population: str) -> str:
-    """A population as readers write it: "acute_lbp" is "Acute low back pain"."""
-    return POPULATION_LABELS.get(population, readable(population))
-
-
-def readable(word: str) -> str:
-    """A word of a vocabulary as text: underscores become spaces, the first letter a capital."""
-    text = str(word).replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
-
-
-def shortened(text: str, length: int) -> str:
-    """Text of at most `length` characters, cut at a word where one ends nearby."""
-    text = " ".join(str(text).split())
-    if len(text) <= length:
-        return text
-    cut = text[: length - 1]
-    word = cut.rpartition(" ")[0]
-    return (word if len(word) > 0.7 * length else cut).rstrip(" ,;:+/(") + "…"
-
-
-def number(value: float, digits: int = 1) -> str:
-    """A number as `sentences.number` writes it, without commas for thousands."""
-    return sentences.number(value, digits).replace(",", "")
-
-
-def tick_text(value: float) -> str:
-    """A number as short as it goes, with a true minus sign."""
-    return f"{value:g}".replace("-", "−")
 
 
 def plain_ticks(ax: Axes) -> None:
     """Numbers of both axes as `tick_text`."""
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: tick_text(value))
-
-
-def dose_measure_label(name: str) -> str:
-    """A measure of dose as a reader knows it; another name as it is."""
-    return readable(DOSE_LABELS.get(name, name))
 
 
 def legend_below(
@@ -244,11 +139,3 @@ def legend_below(
         ncols=ncols,
         **spacing,
     )
-
-
-def measured(outcome: str, measure: str) -> str:
-    """What an effect size measures, as an axis says it, in two lines."""
-    name = outcome_label(outcome).lower()
-    if measure == "SMD":
-        return f"Difference in {name}\n(SMD, Hedges' g)"
-    return f"Difference in {name}\n(points on 0–100)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,32 @@ import pandas as pd
 from scipy import special
 
 from backpain_analysis.display import html_table
+from backpain_analysis.words import benefit_sign
+
+
+class Summary(pd.DataFrame):
+    """A table that prints at full width, whatever the terminal's."""
+
+    @property
+    def _constructor(self) -> type[Summary]:
+        return Summary
+
+    def __repr__(self) -> str:
+        return self.to_string(float_format=lambda value: f"{value:.5g}")
+
+
+def checked_level(level: float) -> float:
+    """A confidence level as a share; 95 is refused with what would be right.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not 0 < level < 1:
+        cure = f"; for {level:g}% give {level / 100:g}" if 1 < level < 100 else ""
+        raise ValueError(f"level {level:g} must lie between 0 and 1{cure}.")
+    return float(level)
+
 
 Df = float | pd.Series
 """Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
@@ -78,6 +104,12 @@ class Coefficients:
     method: str
 
     @property
+    def benefit(self) -> int | None:
+        """The sign of a benefit, -1 or 1; None where the outcome is not known."""
+        outcome = getattr(self, "outcome", "")
+        return benefit_sign(outcome) if outcome else None
+
+    @property
     def bse(self) -> pd.Series:
         """Standard errors."""
         return pd.Series(np.sqrt(np.diag(self.cov)), self.params.index)
@@ -97,14 +129,22 @@ class Coefficients:
 
     def conf_int(self, level: float | None = None) -> pd.DataFrame:
         """Confidence intervals, columns `ci_low` and `ci_high`."""
-        half = quantile(level or self.level, self.df) * self.bse
+        level = self.level if level is None else checked_level(level)
+        half = quantile(level, self.df) * self.bse
         return pd.DataFrame({"ci_low": self.params - half, "ci_high": self.params + half})
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self) -> Summary:
         """A row a coefficient: `estimate, se, ci_low, ci_high, p_value`."""
-        return pd.DataFrame(
+        return Summary(
             {"estimate": self.params, "se": self.bse, **self.conf_int(), "p_value": self.pvalues}
         )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The coefficients as a plain table, as in `summary`."""
+        return pd.DataFrame(self.summary())
+
+    def __str__(self) -> str:
+        return f"{self._title()}\n{self.summary()}\n{self._note()}"
 
     def _title(self) -> str:
         return type(self).__name__
@@ -115,3 +155,22 @@ class Coefficients:
     def _repr_html_(self) -> str:
         table = self.summary().rename_axis("coefficient").reset_index()
         return html_table(table, title=self._title(), note=self._note())
+
+
+class TableResult:
+    """Base of frozen dataclasses; `summary` is one row of the plain fields unless overridden."""
+
+    def summary(self) -> pd.DataFrame:
+        """The result as a table."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {name: value for name, value in values.items() if np.isscalar(value)}
+        return pd.DataFrame([plain])
+
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def _note(self) -> str | None:
+        return None
+
+    def _repr_html_(self) -> str:
+        return html_table(self.summary(), title=self._title(), note=self._note())

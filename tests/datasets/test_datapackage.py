@@ -5,18 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 
 import pytest
 
-from backpain_analysis.datasets import data_dir, load_reference, reference_names
+from backpain_analysis.datasets.bundled import data_dir, load_reference, reference_names
 from backpain_analysis.datasets.datapackage import read_datapackage
-from backpain_analysis.evidence import load_evidence
 from backpain_analysis.evidence.participants import load_participants
+
+
+def csv_rows(name):
+    """The rows of a table of the bundled trials, as its file has them."""
+    with open(data_dir() / "trials" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
 
 FOLDERS = ("trials", "reference", "participants")
 PACKAGES = {folder: read_datapackage(data_dir() / folder) for folder in FOLDERS}
 TABLES = [(folder, table) for folder, found in PACKAGES.items() for table in found.tables.values()]
 IDS = [f"{folder}/{table.path}" for folder, table in TABLES]
+TRIALS = {name: csv_rows(name) for name in PACKAGES["trials"].tables}
 CODEBOOK = (data_dir() / "README.md").read_text(encoding="utf-8")
 
 
@@ -70,15 +78,14 @@ def test_numbers_have_a_unit():
         for field in table.fields
         if field.kind != "string" and not field.unit
     }
-    assert bare == {"trials.csv: pmid"}
+    assert bare == {"trials.csv: pmid", "published_claims.csv: pmid"}
 
 
 def test_sizes_the_codebook_tells_are_those_of_the_tables():
-    evidence = load_evidence()
+    trials, arms, outcomes, contrasts, appraisals = (len(rows) for rows in TRIALS.values())
     sizes = (
-        f"{len(evidence.trials)} trials, {len(evidence.arms)} arms, "
-        f"{len(evidence.outcomes)} results of one arm, "
-        f"{len(evidence.contrasts)} differences between arms"
+        f"{trials} trials, {arms} arms, {outcomes} results of one arm, "
+        f"{contrasts} differences between arms, {appraisals} judgements of risk of bias"
     )
     assert sizes in CODEBOOK
     assert PACKAGES["trials"].version in CODEBOOK
@@ -95,29 +102,51 @@ def test_synthetic_participants_are_said_to_be_so():
     assert f"{size}, with known truth, version {data.version}" in CODEBOOK
 
 
+def missing(rows, *columns):
+    """How many rows lack one of the columns."""
+    return sum(not all(row[column] for column in columns) for row in rows)
+
+
 def test_gaps_the_codebook_tells_are_those_of_the_tables():
-    evidence = load_evidence()
-    trials, outcomes = evidence.trials, evidence.outcomes
-    arms = evidence.arms[evidence.arms["exercise_type"] != "none"]
-    known = arms.count()
-    results = evidence.coverage()["results"]
-    year, author = trials["year"].isna(), trials["first_author"].isna()
+    trials, arms, outcomes, contrasts, appraisals = TRIALS.values()
+    exercise = [row for row in arms if row["exercise_type"] != "none"]
+    known = {column: len(exercise) - missing(exercise, column) for column in arms[0]}
+    by_arm, between = ({row["trial_id"] for row in rows} for rows in (outcomes, contrasts))
+    flags = Counter(row["flag"] for row in trials)
+    of_people = Counter(row["population"] for row in trials)
+    others = {"healthy people": "healthy", "neck pain": "neck_pain", "other": "other"}
+    others = {name: of_people[word] for name, word in others.items()}
+    home = [row for row in arms if row["home_sessions_per_week"] or row["home_minutes_per_session"]]
+    p_alone = [row for row in contrasts if row["p_value"] and missing([row], "ci_low", "ci_high")]
     told = [
-        f"{(results == 'arms').sum()} trials give results per arm, "
-        f"{(results == 'contrasts').sum()} only differences between arms, "
-        f"{(results == 'both').sum()} both, {results.isna().sum()} none",
-        f"known for {known['minutes_per_session']} of {len(arms)} exercise arms "
+        f"{len(by_arm - between)} trials give results per arm, "
+        f"{len(between - by_arm)} only differences between arms, "
+        f"{len(by_arm & between)} both, {len(trials) - len(by_arm | between)} none",
+        f"known for {known['minutes_per_session']} of {len(exercise)} exercise arms "
         f"(sessions per week {known['sessions_per_week']}, weeks {known['duration_weeks']}, "
         f"total sessions {known['total_sessions']})",
-        f"{outcomes['dispersion_type'].isna().sum()} of {len(outcomes)} results per arm have no "
-        f"spread, and {outcomes['n'].isna().sum()} no number analysed",
-        f"{(year | author).sum()} reports lack a year or a first author "
-        f"({year.sum()} the year, {author.sum()} the author)",
-        f"is there for {trials['rob_or_pedro'].notna().sum()} trials",
-        f"`exclude` for {(trials['flag'] == 'exclude').sum()} trials",
-        f"`caution` for {(trials['flag'] == 'caution').sum()}:",
+        f"{missing(outcomes, 'dispersion_type')} of {len(outcomes)} results per arm have no "
+        f"spread, and {missing(outcomes, 'n')} no number analysed",
+        f"{len(p_alone)} of {len(contrasts)} differences have a P value and no interval",
+        f"in {len(home) - missing(home, 'home_minutes_per_session')} of the {len(home)} arms",
+        f"{missing(trials, 'year', 'first_author')} reports lack a year or a first author "
+        f"({missing(trials, 'year')} the year, {missing(trials, 'first_author')} the author)",
+        f"is there for {len({row['trial_id'] for row in appraisals})} trials",
+        f"`exclude` for {flags['exclude']} trials",
+        f"`caution` for {flags['caution']}:",
+        f"{sum(others.values())} of them are of other populations "
+        f"({', '.join(f'{name} {count}' for name, count in others.items())})",
     ]
     assert [sentence for sentence in told if sentence not in CODEBOOK] == []
+
+
+def test_what_is_said_to_be_empty_is_empty():
+    trials, arms, outcomes, _, _ = TRIALS.values()
+    assert missing(outcomes, "events") == len(outcomes)
+    assert missing(trials, "cluster_size") == missing(trials, "icc") == len(trials)
+    minutes = [row for row in arms if row["home_minutes_per_session"]]
+    assert len(minutes) == 5
+    assert all(row["home_minutes_per_session"] in row["note"] for row in minutes)
 
 
 @pytest.mark.parametrize("name", reference_names())

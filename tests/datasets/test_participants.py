@@ -9,12 +9,16 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.datasets import Truth, data_dir, load_truth, simulate_participants
-from backpain_analysis.datasets.drawing import draw_people, draw_scores
-from backpain_analysis.datasets.participants import simulate_tables, write_synthetic
-from backpain_analysis.evidence.participants import load_participants
-from backpain_analysis.models.curve_names import CURVES
-from backpain_analysis.models.shaped_curves import Emax
+from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.datasets.participants import (
+    draw_people,
+    draw_scores,
+    simulate_tables,
+    write_synthetic,
+)
+from backpain_analysis.datasets.truth import Truth, load_truth
+from backpain_analysis.evidence.participants import load_participants, simulate_participants
+from backpain_analysis.models.dose.curves import CURVES, Emax
 from backpain_analysis.models.time.curves import Exponential
 
 BUNDLED = data_dir() / "participants"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 
-from backpain_analysis.datasets import load_reference, reference_names
+from backpain_analysis.datasets.bundled import data_dir, load_reference, reference_names
 
 
 def test_names():
@@ -13,6 +15,8 @@ def test_names():
         "met_defaults",
         "met_values",
         "published_meta_analyses",
+        "published_claims",
+        "activity_cohorts",
         "guidelines",
         "pre_post_correlation",
         "exercise_induced_hypoalgesia_reviews",
@@ -49,3 +53,31 @@ def test_hayden_2021_is_as_printed():
     row = table[(table["review"] == "Hayden 2021 Cochrane") & (table["outcome"] == "pain")].iloc[0]
     columns = ["k_trials", "n", "estimate", "ci_low", "ci_high"]
     assert row[columns].tolist() == [35, 2746, -15, -18, -12]
+
+
+def test_answers_are_to_claims_that_are_there():
+    with open(data_dir() / "claims.csv", encoding="utf-8", newline="") as file:
+        claims = {row["claim_id"] for row in csv.DictReader(file)}
+    answers = load_reference("published_claims")
+    assert set(answers["claim_id"]) == claims
+    row = answers[(answers["review_id"] == "Pocovi 2022") & (answers["estimate"] == -0.23)].iloc[0]
+    assert row[["claim_id", "ci_low", "ci_high", "n_studies"]].tolist() == ["C01", -0.35, -0.1, 10]
+
+
+def test_answers_said_to_be_in_the_other_table_are_there():
+    answers = load_reference("published_claims")
+    twice = answers[answers["note"].str.contains("Already in published_meta_analyses")]
+    assert 0 < len(twice) < len(answers)
+    there = load_reference("published_meta_analyses")["estimate"].dropna()
+    printed = twice["estimate"].dropna()
+    assert printed.isin(there).all(), printed[~printed.isin(there)]
+
+
+def test_heuch_2016_is_as_printed():
+    cohorts = load_reference("activity_cohorts")
+    women = cohorts[cohorts["study"] == "Heuch 2016 HUNT2-HUNT3, women"]
+    assert women["cases"].tolist() == [331, 735, 419, 322, 108]
+    counted = cohorts[cohorts["cases"].notna() & (cohorts["n_kind"] == "people")]
+    assert (counted["cases"] <= counted["n_or_person_years"]).all()
+    limits = cohorts.dropna(subset=["rr", "ci_low", "ci_high"])
+    assert (limits["ci_low"] <= limits["rr"]).all() and (limits["rr"] <= limits["ci_high"]).all()

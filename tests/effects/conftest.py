@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from backpain_analysis.evidence import Evidence
+from backpain_analysis.evidence.evidence import Evidence
 
 SOURCE = {"source_url": "https://example.org", "source_locator": "made up for a test"}
 

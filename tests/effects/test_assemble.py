@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from backpain_analysis.effects.effect_sizes import hedges_factor
+from backpain_analysis.effects.measures import hedges_factor
 from tests.effects.conftest import arm, difference, result, trial
 
 TWO_ARMS = [arm("a1", "yoga", n_randomised=25), arm("a2", comparator_type="waitlist")]
@@ -200,7 +200,7 @@ def test_all_faults_of_a_request_are_named(build):
 
 
 def test_bundled_trials_give_effects_with_a_valid_covariance():
-    from backpain_analysis import load_evidence
+    from backpain_analysis.evidence.evidence import load_evidence
 
     evidence = load_evidence()
     for outcome in ("pain_intensity", "disability"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 
-from backpain_analysis.effects.effect_sizes import (
+from backpain_analysis.effects.measures import (
     hedges_factor,
     mean_differences,
     pooled_sd,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpain_analysis import load_evidence
+from backpain_analysis.evidence.evidence import load_evidence
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backpain_analysis import load_evidence
 from backpain_analysis.effects.assemble import effects_if_measured
+from backpain_analysis.evidence.evidence import load_evidence
 
 
 @pytest.fixture(scope="module")

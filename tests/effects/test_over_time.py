@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis import load_evidence
 from backpain_analysis.effects.over_time import effects_over_time
+from backpain_analysis.evidence.evidence import load_evidence
 from tests.effects.conftest import arm, difference, result
 
 ARMS = [arm("a1", "yoga", duration_weeks=6), arm("a2", comparator_type="waitlist")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backpain_analysis import load_evidence
 from backpain_analysis.effects.sensitivity import (
     BEFORE_AFTER,
     BOUT,
@@ -14,6 +13,7 @@ from backpain_analysis.effects.sensitivity import (
     sensitivity_changes,
     site_of,
 )
+from backpain_analysis.evidence.evidence import load_evidence
 
 
 @pytest.fixture(scope="module")

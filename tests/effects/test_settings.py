@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.effects.settings import (
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.treatments import (
     intensity_word,
     with_co_intervention,
     with_intensity,

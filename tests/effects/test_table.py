@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.models import pool
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.effects.conftest import arm, result
 
 ARMS = [
@@ -75,6 +75,5 @@ def test_reasons_are_counted(build):
     assert list(counts.columns) == ["reason", "trials", "arms"]
 
 
-def test_html_and_dict(effects):
+def test_html(effects):
     assert "2 contrasts of 1 trials, 86 participants" in effects._repr_html_()
-    assert effects.to_dict()["covariance"] == [[[22.25, 6.25], [6.25, 10.25]]]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from backpain_analysis.evidence import Fault, check_evidence
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.participants_checking import check_participants
 
 TABLES = {
@@ -41,6 +42,12 @@ trial_id,arm_id,ref_arm_id,outcome,instrument,timepoint_label,effect_measure,est
 ci_low,ci_high,p_value,note
 doe2020,a1,a3,disability,RMDQ,post,md,-2.4,95,-4.1,-0.7,<0.01,
 doe2020,a2,a3,disability,RMDQ,post,md,-1.1,95,,0.6,,"one-sided, ""noninferior"" or not"
+""",
+    "appraisals": """\
+trial_id,tool,domain,judgement,source
+doe2020,RoB1,sequence_generation,low,Made-up review
+doe2020,PEDro,total,7,Made-up review
+roe2021,RoB1,allocation_concealment,unclear,Made-up review
 """,
 }
 

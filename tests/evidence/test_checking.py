@@ -6,7 +6,9 @@ import pickle
 
 import pytest
 
-from backpain_analysis.evidence import EvidenceError, Fault, check_evidence, load_evidence
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence.faults import EvidenceError, Fault
 
 
 def where(fault):
@@ -157,7 +159,7 @@ def test_arm_without_exercise_and_without_comparator_type(broken):
 
 def test_all_faults_are_told_at_once_in_order(tables):
     tables.set("contrasts", 2, "ci_high", "-7")
-    tables.set("trials", 3, "year", "n/a")
+    tables.set("trials", 3, "year", "NR")
     tables.set("arms", 2, "exercise_type", "pilatess")
     tables.set("outcomes", 4, "mean", "12,5")
     tables.set("outcomes", 3, "n", "21")
@@ -190,7 +192,7 @@ def test_rows_are_counted_as_a_spreadsheet_counts_them(tables):
 
 
 def test_faults_as_a_table(tables):
-    tables.set("trials", 3, "year", "n/a")
+    tables.set("trials", 3, "year", "NR")
     frame = EvidenceError(tables.faults()).to_frame()
     assert frame.to_dict("records") == [
         {
@@ -198,24 +200,47 @@ def test_faults_as_a_table(tables):
             "file": "trials.csv",
             "row": 3,
             "column": "year",
-            "value": "n/a",
+            "value": "NR",
             "rule": "not a number",
-            "hint": "Leave the cell empty where the value is missing.",
+            "hint": "Leave the cell empty where the value is missing, or name the word as missing.",
+            "sheet": None,
         }
     ]
-    columns = ["table", "file", "row", "column", "value", "rule", "hint"]
+    columns = ["table", "file", "row", "column", "value", "rule", "hint", "sheet"]
     assert list(EvidenceError([]).to_frame().columns) == columns
 
 
 def test_a_very_long_list_is_cut_in_print_only():
-    faults = [Fault("arms", "arms.csv", row, "met", "x", "wrong", "Right.") for row in range(150)]
+    faults = [
+        Fault("arms", "arms.csv", row, f"c{kind}", "x", "wrong", "Right.")
+        for row in (2, 3)
+        for kind in range(150)
+    ]
     error = EvidenceError(faults)
-    assert len(error.faults) == 150
-    assert str(error).splitlines()[-1] == "- … and 50 more (all are in .faults)"
+    assert len(error.faults) == 300
+    lines = str(error).splitlines()
+    assert lines[0] == "300 faults:" and len(lines) == 1 + 200 + 1
+    assert lines[-1] == "- … and 100 more (all are in .faults)"
+
+
+def test_many_faults_of_a_kind_are_one_line():
+    one = Fault("arms", "arms.csv", 9, "met", "x", "wrong", "Right.")
+    many = [
+        Fault("arms", "a.xlsx", n, "n", f"{n}x", "no number", f"Write {n}.", "Arms")
+        for n in range(2, 51_002)
+    ]
+    lines = str(EvidenceError([many[0], one, *many[1:]])).splitlines()
+    assert lines == [
+        "51,001 faults:",
+        "- a.xlsx, sheet Arms, n: no number, 51,000 times (row 2 '2x', row 3 '3x', row 4 '4x', …). "
+        "In row 2 '2x': Write 2.",
+        "- arms.csv, row 9, met = 'x': wrong. Right.",
+    ]
+    assert str(EvidenceError(many[:3])).count("\n- ") == 3
 
 
 def test_error_travels_between_processes(tables):
-    tables.set("trials", 3, "year", "n/a")
+    tables.set("trials", 3, "year", "NR")
     error = EvidenceError(tables.faults(), "mine")
     again = pickle.loads(pickle.dumps(error))
     assert again.faults == error.faults and str(again) == str(error)
@@ -224,3 +249,118 @@ def test_error_travels_between_processes(tables):
 def test_nothing_at_the_path(tmp_path):
     with pytest.raises(FileNotFoundError, match="give a folder of CSV or Parquet tables"):
         check_evidence(tmp_path / "nowhere")
+
+
+def with_events(tables, **cells):
+    """The tables with a row of events, 5 of 20 unless `cells` say otherwise; its row number."""
+    rows = tables.rows("outcomes")
+    header = [*rows[0], "events"]
+    row = dict.fromkeys(header, "") | {
+        "trial_id": "doe2020",
+        "arm_id": "a1",
+        "outcome": "adverse_events",
+        "instrument": "other",
+        "timepoint_label": "post",
+        "value_type": "events",
+        "n": "20",
+        "events": "5",
+    }
+    row |= cells
+    tables.write("outcomes", [header, *([*old, ""] for old in rows[1:]), list(row.values())])
+    return len(rows) + 1
+
+
+@pytest.mark.parametrize("outcome", ["recurrence", "responders", "adverse_events", "dropout"])
+def test_events_have_a_total_and_no_mean(tables, outcome):
+    with_events(tables, outcome=outcome)
+    assert tables.faults() == []
+    found = load_evidence(tables.folder).outcomes
+    assert found["events"].dropna().tolist() == [5] and found["mean"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "rule"),
+    [
+        ({"events": ""}, "events", "required value is missing"),
+        ({"n": ""}, "n", "required value is missing"),
+        ({"mean": "25"}, "mean", "mean beside events"),
+        ({"events": "21", "n": "20"}, "events", "more events than participants"),
+        ({"events": "-1"}, "events", "below the smallest possible value"),
+        ({"events": "2.5"}, "events", "not a whole number"),
+        ({"value_type": "level", "mean": "25"}, "events", "mean beside events"),
+    ],
+)
+def test_events_that_cannot_be(tables, cells, column, rule):
+    row = with_events(tables, **cells)
+    fault = tables.only_fault()
+    assert (fault.table, fault.row, fault.column) == ("outcomes", row, column)
+    assert fault.rule == rule
+
+
+def test_a_table_without_any_value_is_one_fault(tables):
+    rows = tables.rows("outcomes")
+    at = rows[0].index("mean")
+    tables.write("outcomes", [row[:at] + row[at + 1 :] for row in rows])
+    fault = tables.only_fault()
+    assert where(fault) == ("outcomes", None, "mean", None)
+    assert fault.rule == "no row has a value"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "hint"),
+    [
+        (2, "judgement", "7", "RoB1 has low, unclear, high."),
+        (3, "judgement", "low", "PEDro has 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10."),
+        (3, "domain", "sequence_generation", "PEDro has total."),
+        (4, "domain", "overall", "RoB1 has sequence_generation, "),
+    ],
+)
+def test_appraisal_not_of_its_tool(broken, row, column, value, hint):
+    fault = broken("appraisals", row, column, value)
+    assert where(fault) == ("appraisals", row, column, value)
+    assert fault.rule == f"not a {column} of its tool" and fault.hint.startswith(hint)
+
+
+def test_appraisal_of_an_unknown_trial(broken):
+    fault = broken("appraisals", 3, "trial_id", "doe202")
+    assert where(fault) == ("appraisals", 3, "trial_id", "doe202")
+    assert fault.rule == "not in table trials"
+
+
+def test_an_arm_that_is_missing_is_told_once(tables):
+    rows = tables.rows("arms")
+    tables.write("arms", [row for row in rows if row[:2] != ["doe2020", "a1"]])
+    told = [(fault.table, fault.row, fault.column, fault.rule) for fault in tables.faults()]
+    assert told == [
+        ("outcomes", 2, "arm_id", "not in table arms (2 rows)"),
+        ("contrasts", 2, "arm_id", "not in table arms"),
+    ]
+
+
+def test_results_are_not_blamed_for_the_trial_of_their_arm(tables):
+    rows = tables.rows("trials")
+    tables.write("trials", rows[:2])
+    told = {(fault.table, fault.column, fault.rule) for fault in tables.faults()}
+    assert told == {
+        ("arms", "trial_id", "not in table trials (2 rows)"),
+        ("appraisals", "trial_id", "not in table trials"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column"),
+    [("arms", 6, "comparator_type"), ("outcomes", 2, "instrument"), ("outcomes", 2, "outcome")],
+)
+def test_a_word_of_ones_own_after_other(tables, table, row, column):
+    tables.set(table, row, column, "other: dry needling")
+    assert tables.faults() == []
+    evidence = load_evidence(tables.folder)
+    assert "other: dry needling" in getattr(evidence, table)[column].tolist()
+    for word in ("other:", "other: ", "other:dry needling", "dry needling", "other: " + "x" * 101):
+        tables.set(table, row, column, word)
+        assert "Or write 'other: …'" in tables.only_fault().hint
+
+
+def test_no_word_of_ones_own_without_other(broken):
+    fault = broken("trials", 2, "design", "other: n of 1")
+    assert fault.rule == "unknown word" and "other: …" not in fault.hint

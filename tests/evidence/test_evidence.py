@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import csv
 import pickle
 from dataclasses import FrozenInstanceError
 
 import pandas as pd
 import pytest
 
-from backpain_analysis.evidence import BACK_PAIN, check_evidence, load_evidence
+from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
 from backpain_analysis.evidence.schema import vocabulary
 
-NAMES = ("trials", "arms", "outcomes", "contrasts")
+NAMES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
+
+
+def csv_rows(name):
+    """The rows of a table of the bundled trials, as its file has them."""
+    with open(data_dir() / "trials" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +42,9 @@ def results(evidence):
 
 
 def test_bundled_trials_are_all_there(bundled):
-    assert [len(getattr(bundled, name)) for name in NAMES] == [149, 342, 511, 216]
-    assert (bundled.name, bundled.version) == ("backpain-trials", "2026.11.0")
+    assert [len(getattr(bundled, name)) for name in NAMES] == [180, 411, 904, 225, 161]
+    assert [len(csv_rows(name)) for name in NAMES] == [180, 411, 904, 225, 161]
+    assert (bundled.name, bundled.version) == ("backpain-trials", "2026.11.1")
     assert len(bundled.content_hash) == 64
 
 
@@ -48,7 +57,7 @@ def test_bundled_trials_have_a_source_for_every_number(bundled):
 
 def test_bundled_flags_have_a_reason(bundled):
     trials = bundled.trials
-    assert trials["flag"].value_counts().to_dict() == {"caution": 26, "exclude": 18}
+    assert trials["flag"].value_counts().to_dict() == {"caution": 34, "exclude": 33}
     assert (trials["flag"].notna() == trials["flag_reason"].notna()).all()
 
 
@@ -114,8 +123,10 @@ def test_filter_by_flag(made_up):
 def test_without_flags(made_up, bundled):
     assert made_up.without_flags("caution").trials["trial_id"].tolist() == ["doe2020"]
     assert made_up.without_flags("exclude").content_hash == made_up.content_hash
-    assert len(bundled.without_flags("exclude").trials) == 149 - 18
-    assert len(bundled.without_flags("exclude", "caution").trials) == 149 - 18 - 26
+    flags = [row["flag"] for row in csv_rows("trials")]
+    kept = bundled.without_flags("exclude")
+    assert len(kept.trials) == len(flags) - flags.count("exclude")
+    assert len(bundled.without_flags("exclude", "caution").trials) == flags.count("")
 
 
 def test_filter_by_exercise_type_keeps_its_arms_and_the_arms_without_exercise(made_up):
@@ -135,15 +146,16 @@ def test_filter_by_outcome_keeps_its_rows(made_up):
 
 def test_filter_may_leave_nothing(made_up):
     nothing = made_up.filter(exercise_type="mckenzie")
-    assert [len(getattr(nothing, name)) for name in NAMES] == [0, 0, 0, 0]
+    assert [len(getattr(nothing, name)) for name in NAMES] == [0] * 5
     assert nothing.coverage().empty
     assert nothing.describe().set_index("item").loc["randomised", "count"] == 0
     assert "<table" in nothing._repr_html_()
 
 
 def test_trial_without_a_year_is_in_no_range_of_years(bundled):
-    assert bundled.trials["year"].isna().sum() == 12
-    assert len(bundled.filter(year=(1900, 2100)).trials) == 149 - 12
+    years = [row["year"] for row in csv_rows("trials")]
+    assert years.count("") == 12
+    assert len(bundled.filter(year=(1900, 2100)).trials) == len(years) - 12
 
 
 @pytest.mark.parametrize(
@@ -192,8 +204,10 @@ def test_coverage(made_up):
 def test_coverage_of_the_bundled_trials(bundled):
     coverage = bundled.coverage()
     assert coverage["trial_id"].tolist() == bundled.trials["trial_id"].tolist()
-    counts = coverage["results"].value_counts().to_dict()
-    assert counts == {"arms": 62, "contrasts": 53, "both": 18}
+    by_arm, between = ({row["trial_id"] for row in csv_rows(name)} for name in NAMES[2:4])
+    expected = {"arms": by_arm - between, "contrasts": between - by_arm, "both": by_arm & between}
+    for kind, trials in expected.items():
+        assert set(coverage.loc[coverage["results"] == kind, "trial_id"]) == trials != set()
 
 
 def test_describe(made_up):
@@ -212,6 +226,8 @@ def test_describe(made_up):
         ("comparator", "waitlist"): 1,
         ("outcome", "disability"): 1,
         ("outcome", "pain_intensity"): 1,
+        ("risk of bias", "RoB1"): 2,
+        ("risk of bias", "PEDro"): 1,
         ("flag", "caution"): 1,
         ("flag", "no flag"): 1,
         ("missing", "year"): 0,
@@ -224,17 +240,10 @@ def test_describe(made_up):
     assert {key: counts[key] for key in expected} == expected
 
 
-def test_to_dict_is_json(made_up):
-    content = json.loads(json.dumps(made_up.to_dict()))
-    assert content["content_hash"] == made_up.content_hash
-    assert [len(content[name]) for name in NAMES] == [2, 5, 6, 2]
-    assert content["arms"][2]["exercise_type"] == "none"
-    assert content["arms"][2]["sessions_per_week"] is None
-    assert content["trials"][0]["n_randomised"] == 60
-
-
 def test_shown_as_a_table_and_as_a_line(made_up):
-    assert repr(made_up) == "<Evidence mine: 2 trials, 5 arms, 6 outcomes, 2 contrasts>"
+    assert (
+        repr(made_up) == "<Evidence mine: 2 trials, 5 arms, 6 outcomes, 2 contrasts, 3 appraisals>"
+    )
     html = made_up._repr_html_()
     assert html.count("<table") == 1 and "mine" in html and made_up.content_hash[:12] in html
     assert html == made_up._repr_html_()
@@ -244,3 +253,25 @@ def test_an_empty_frame_is_an_absent_table(made_up):
     frames = [made_up.trials, made_up.arms, made_up.outcomes]
     empty = type(made_up).from_frames(*frames, pd.DataFrame())
     assert empty.content_hash == type(made_up).from_frames(*frames).content_hash
+
+
+def test_appraisals_go_with_their_trials(made_up, bundled):
+    assert made_up.filter(country="Spain").appraisals["tool"].tolist() == ["RoB1", "PEDro"]
+    assert set(made_up.without_flags("caution").appraisals["trial_id"]) == {"doe2020"}
+    judged = {row["trial_id"] for row in csv_rows("appraisals")}
+    excluded = {row["trial_id"] for row in csv_rows("trials") if row["flag"] == "exclude"}
+    kept = bundled.without_flags("exclude").appraisals
+    assert set(kept["trial_id"]) == judged - excluded != judged
+
+
+def test_evidence_without_appraisals(tables, made_up):
+    (tables.folder / "appraisals.csv").unlink()
+    bare = load_evidence(tables.folder)
+    assert bare.appraisals.empty
+    assert list(bare.appraisals) == list(made_up.appraisals)
+    assert bare.content_hash != made_up.content_hash
+    assert repr(bare) == "<Evidence mine: 2 trials, 5 arms, 6 outcomes, 2 contrasts>"
+    frames = [bare.trials, bare.arms, bare.outcomes, bare.contrasts]
+    assert type(bare).from_frames(*frames).content_hash == bare.content_hash
+    again = type(bare).from_frames(*frames, made_up.appraisals)
+    assert again.content_hash == made_up.content_hash

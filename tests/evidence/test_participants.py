@@ -6,13 +6,8 @@ import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from backpain_analysis.evidence.exposure import (
-    cumulative_doses,
-    exercise_types,
-    participant_doses,
-)
-from backpain_analysis.evidence.participants import Participants, load_participants
-from backpain_analysis.evidence.participants_overview import doses
+from backpain_analysis.evidence.exposure import cumulative_doses, exercise_types, participant_doses
+from backpain_analysis.evidence.participants import Participants, doses, load_participants
 
 INTERVENTIONS = pd.DataFrame(
     [

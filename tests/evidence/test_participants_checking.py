@@ -57,7 +57,8 @@ def test_no_fault(people):
         ),
         (
             "scores", 3, {"instrument": "NRSS"},
-            "scores.csv, row 3, instrument = 'NRSS': unknown word. Did you mean 'NRS'?",
+            "scores.csv, row 3, instrument = 'NRSS': unknown word. Did you mean 'NRS'? "
+            "Or write 'other: …' in words of your own.",
         ),
         (
             "scores", 3, {"value": "30"},

@@ -89,7 +89,7 @@ def test_all_faults_at_once():
             "trial_id": ["t1", "t1", "t1", "t1"],
             "participant_id": ["p1", "p2", "p1", None],
             "week_0_pain": ["6", "7,5", "5", "1"],
-            "week0_pain": ["6", "n/a", "5", "1"],
+            "week0_pain": ["6", "NR", "5", "n/a"],
         }
     )
     with pytest.raises(EvidenceError) as caught:
@@ -99,8 +99,8 @@ def test_all_faults_at_once():
         "wide, row 1, week0_pain: a second column of pain in week 0. "
         "The first is week_0_pain. Keep one of them.",
         "wide, row 3, week_0_pain = '7,5': not a number. Write 7.5.",
-        "wide, row 3, week0_pain = 'n/a': not a number. "
-        "Leave the cell empty where the value is missing.",
+        "wide, row 3, week0_pain = 'NR': not a number. "
+        "Leave the cell empty where the value is missing, or name the word as missing.",
         "wide, row 5, participant_id: required value is missing. Say whose scores these are.",
         "wide, row 4, participant_id = 'p1': participant is there twice. "
         "Row 2 has the same trial_id, participant_id: a wide table has one row each.",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import os
+import re
 
 import openpyxl
 import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from backpain_analysis.evidence import EvidenceError, check_evidence, load_evidence
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence.faults import EvidenceError
 
-NAMES = ("trials", "arms", "outcomes", "contrasts")
+NAMES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
 
 
 def told(folder):
@@ -188,7 +193,7 @@ def test_column_without_a_name(tables):
 def test_semicolons(tables):
     file = tables.folder / "trials.csv"
     file.write_text(file.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
-    assert told(tables.folder) == [("trials.csv", 1, "columns are not separated by commas")]
+    assert tables.faults() == []
 
 
 def test_row_with_too_many_or_too_few_cells(tables):
@@ -228,7 +233,7 @@ def test_workbook_names_the_sheet_and_its_row(tables, tmp_path):
     book.save(file)
     [fault] = check_evidence(file)
     assert (fault.table, fault.row, fault.value) == ("arms", 4, "twice")
-    assert str(fault).startswith("book.xlsx, arms, row 4, sessions_per_week = 'twice': not a")
+    assert str(fault).startswith("book.xlsx, sheet arms, row 4, sessions_per_week = 'twice': not a")
 
 
 def test_a_single_file_is_no_evidence(tables):
@@ -256,3 +261,136 @@ def test_frames_are_checked_as_files_are(tables):
     with pytest.raises(EvidenceError) as caught:
         type(evidence).from_frames(evidence.trials, bad, evidence.outcomes)
     assert [fault.row for fault in caught.value.faults] == [2, 3, 4, 5, 6]
+
+
+def separated(tables, delimiter, suffix="csv", **encoding):
+    """The tables as a spreadsheet program of another locale writes them."""
+    for name in NAMES:
+        rows = tables.rows(name)
+        (tables.folder / f"{name}.csv").unlink()
+        with open(tables.folder / f"{name}.{suffix}", "w", newline="", **encoding) as file:
+            comma = [[re.sub(r"^(-?\d+)\.(\d+)$", r"\1,\2", cell) for cell in row] for row in rows]
+            csv.writer(file, delimiter=delimiter).writerows(comma)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "suffix", "encoding"),
+    [
+        (";", "csv", "utf-8"),
+        (";", "csv", "utf-8-sig"),
+        ("\t", "csv", "utf-16"),
+        ("\t", "tsv", "utf-8"),
+        ("\t", "TSV", "utf-16"),
+    ],
+)
+def test_other_separators_and_decimal_commas(tables, delimiter, suffix, encoding):
+    plain = load_evidence(tables.folder)
+    separated(tables, delimiter, suffix, encoding=encoding)
+    assert load_evidence(tables.folder).content_hash == plain.content_hash
+
+
+def test_a_decimal_comma_between_commas_is_a_fault(tables):
+    tables.set("outcomes", 3, "mean", "3,2")
+    assert tables.only_fault().hint == "Write 3.2."
+
+
+def test_thousands_are_not_guessed(tables):
+    separated(tables, ";", encoding="utf-8")
+    file = tables.folder / "trials.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace(";60;", ";1.060,5;"), encoding="utf-8")
+    [fault] = tables.faults()
+    assert (fault.column, fault.value, fault.rule) == ("n_randomised", "1.060,5", "not a number")
+
+
+@pytest.mark.parametrize("name", ["Outcomes.csv", "OUTCOMES.CSV", " outcomes .csv"])
+def test_case_and_blanks_of_file_names_do_not_matter(tables, name):
+    plain = load_evidence(tables.folder)
+    (tables.folder / "outcomes.csv").rename(tables.folder / name)
+    assert load_evidence(tables.folder).content_hash == plain.content_hash
+
+
+def test_a_file_that_is_nearly_a_table_is_named(tables):
+    (tables.folder / "contrasts.csv").unlink()
+    (tables.folder / "outcomes.csv").rename(tables.folder / "outcome.csv")
+    fault = tables.only_fault()
+    assert (fault.file, fault.rule) == ("outcome.csv", "not the name of a table")
+    assert "Did you mean outcomes.csv?" in fault.hint
+
+
+@pytest.mark.parametrize("suffix", [".xls", ".ods", ".txt"])
+def test_a_table_of_a_format_that_is_not_read_is_named(tables, suffix):
+    (tables.folder / "outcomes.csv").rename(tables.folder / f"outcomes{suffix}")
+    fault = tables.only_fault()
+    assert (fault.table, fault.file) == ("outcomes", f"outcomes{suffix}")
+    assert fault.rule == f"{suffix} is no format that is read"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dead link"])
+def test_what_is_no_file_is_named_and_not_waited_for(tables, kind):
+    place = tables.folder / "outcomes.csv"
+    place.unlink()
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("nowhere")
+    fault = tables.only_fault()
+    assert (fault.table, fault.file) == ("outcomes", "outcomes.csv")
+    assert "not a" in fault.rule
+
+
+def test_other_files_are_left_alone(tables):
+    (tables.folder / "remarks.csv").write_text("a,b\n1,2\n")
+    (tables.folder / "~$trials.xlsx").write_text("of a spreadsheet program")
+    (tables.folder / ".arms.csv").write_text("of an editor")
+    assert tables.faults() == []
+
+
+def test_columns_that_differ_in_case_alone_are_one_twice(tables):
+    rows = tables.rows("trials")
+    tables.write("trials", [[*row, cell] for row, cell in zip(rows, ["Year", *"12"], strict=True)])
+    assert (tables.only_fault().column, tables.only_fault().rule) == (
+        *("year", "column is there twice"),
+    )
+
+
+def test_words_for_a_missing_value_in_frames(tables):
+    evidence = load_evidence(tables.folder)
+    arms = evidence.arms.astype(object).where(evidence.arms.notna(), "NA")
+    again = type(evidence).from_frames(
+        evidence.trials, arms, evidence.outcomes, evidence.contrasts, evidence.appraisals
+    )
+    assert again.content_hash == evidence.content_hash
+
+
+def test_identifiers_that_became_decimals(tables):
+    for name in NAMES:
+        rows = tables.rows(name)
+        ids = {"doe2020": "1.0" if name == "outcomes" else "1"}
+        tables.write(name, [[ids.get(cell, cell) for cell in row] for row in rows])
+    assert "1" in load_evidence(tables.folder).outcomes["trial_id"].tolist()
+
+
+def test_very_many_columns_and_bad_rows_are_capped(tables):
+    (tables.folder / "trials.csv").write_text(",".join(map(str, range(100_000))) + "\n", "utf-8")
+    [fault] = [fault for fault in tables.faults() if fault.table == "trials"]
+    assert fault.rule == "100,000 columns, where at most 1,000 are read"
+    rows = tables.rows("outcomes")
+    bad = [*rows[1][:-5], "inf", *rows[1][-4:]]
+    tables.write("trials", tables.rows("appraisals"))
+    tables.write("outcomes", [rows[0], *([bad] * 2000)])
+    lines = str(EvidenceError(tables.faults())).splitlines()
+    assert len(lines) < 30 and max(map(len, lines)) < 500
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "Infinity", "1e400"])
+def test_infinite_values_are_faults(tables, value):
+    tables.set("outcomes", 3, "mean", value)
+    assert tables.only_fault().rule == "not a number"
+    evidence_of = load_evidence
+    tables.set("outcomes", 3, "mean", "3.2")
+    evidence = evidence_of(tables.folder)
+    bad = evidence.outcomes.assign(mean=float(value))
+    with pytest.raises(EvidenceError, match="not a number"):
+        type(evidence).from_frames(evidence.trials, evidence.arms, bad)

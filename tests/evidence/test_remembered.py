@@ -8,8 +8,7 @@ import weakref
 import pytest
 
 from backpain_analysis.evidence import evidence as module
-from backpain_analysis.evidence import load_evidence
-from backpain_analysis.evidence.remembered import once_per_evidence
+from backpain_analysis.evidence.evidence import load_evidence, once_per_evidence
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backpain_analysis.evidence.schema import empty_table, table_schema, vocabulary
+from backpain_analysis.evidence.schema import TABLES, empty_table, table_schema, vocabulary
 
 
 def where(fault):
@@ -26,6 +26,9 @@ def test_the_tables_of_these_tests_have_no_fault(tables):
         ("outcomes", "timepoint_label", "follow-up", "followup"),
         ("contrasts", "effect_measure", "MD", "md"),
         ("trials", "flag", "excluded", "exclude"),
+        ("appraisals", "tool", "RoB", "RoB1"),
+        ("appraisals", "domain", "allocation_concealed", "allocation_concealment"),
+        ("appraisals", "judgement", "Low", "low"),
     ],
 )
 def test_unknown_word_names_the_nearest_known_one(broken, table, column, word, meant):
@@ -40,8 +43,8 @@ def test_unknown_word_names_the_nearest_known_one(broken, table, column, word, m
     [
         ("12,5", "Write 12.5."),
         ("−3.2", "Write -3.2."),
-        ("n/a", "Leave the cell empty where the value is missing."),
-        ("NR", "Leave the cell empty where the value is missing."),
+        ("NR", "Leave the cell empty where the value is missing, or name the word"),
+        ("2026-04-03", "A spreadsheet took it for a date."),
         ("about 3", "Give one number"),
         ("nan", "Leave the cell empty"),
         ("inf", "Give one number"),
@@ -58,7 +61,7 @@ def test_text_where_a_number_belongs(broken, value, hint):
 
 
 def test_bad_number_in_a_required_column_is_one_fault(broken):
-    assert broken("outcomes", 5, "mean", "n/a").rule == "not a number"
+    assert broken("outcomes", 5, "mean", "NR").rule == "not a number"
 
 
 def test_fraction_where_a_count_belongs(broken):
@@ -120,7 +123,13 @@ def test_p_values_as_they_are_printed(tables, value):
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [("trials", "population"), ("arms", "exercise_type"), ("outcomes", "value_type")],
+    [
+        ("trials", "population"),
+        ("arms", "exercise_type"),
+        ("outcomes", "value_type"),
+        ("outcomes", "mean"),
+        ("appraisals", "judgement"),
+    ],
 )
 def test_required_value_is_missing(tables, table, column):
     tables.set(table, 2, column, "")
@@ -152,7 +161,7 @@ def test_misspelt_column_is_no_column_of_ones_own(tables):
     assert fault.hint.startswith("Did you mean 'sessions_per_week'?")
 
 
-@pytest.mark.parametrize("table", ["trials", "arms", "outcomes", "contrasts"])
+@pytest.mark.parametrize("table", TABLES)
 def test_row_is_there_twice(tables, table):
     rows = tables.rows(table)
     tables.write(table, [*rows, rows[1]])
@@ -167,7 +176,7 @@ def test_rows_that_differ_in_the_note_alone_are_two(tables):
 
 
 def test_every_table_has_its_columns_and_types_without_rows():
-    for name in ("trials", "arms", "outcomes", "contrasts"):
+    for name in TABLES:
         frame = empty_table(name)
         assert frame.empty and list(frame.columns) == list(table_schema(name).columns)
     assert empty_table("outcomes")["timepoint_label"].cat.ordered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects import Effects
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 
 

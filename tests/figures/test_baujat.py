@@ -6,8 +6,8 @@ from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import BACK_PAIN, load_evidence
-from backpain_analysis.models import pool
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.figures.drawn import artists, make_effects, outside, overlaps, texts
 
 

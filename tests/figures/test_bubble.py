@@ -6,8 +6,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import load_evidence
-from backpain_analysis.models import meta_regression
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from tests.figures.drawn import artists, outside, overlaps
 
 Z = 1.959963984540054

@@ -9,13 +9,13 @@ from bs4 import BeautifulSoup
 
 import backpain_analysis as bp
 from backpain_analysis import figures
-from backpain_analysis.effects import Effects
-from backpain_analysis.figures import tables
-from backpain_analysis.models.certainty import LEVELS
-from backpain_analysis.models.claims.claims import Claims, claims_table
-from backpain_analysis.models.findings import COLUMNS, Assumed, Findings
-from backpain_analysis.models.moderation import Moderation
-from backpain_analysis.models.verdicts import VERDICTS
+from backpain_analysis.answers import tables
+from backpain_analysis.answers.certainty import LEVELS
+from backpain_analysis.answers.claims import Claims, claims_table
+from backpain_analysis.answers.findings import COLUMNS, Assumed, Findings
+from backpain_analysis.answers.moderation import Moderation
+from backpain_analysis.answers.verdicts import VERDICTS
+from backpain_analysis.effects.table import Effects
 from tests.figures.drawn import artists, outside, overlaps, texts
 
 NARROW = "\N{NO-BREAK SPACE}"

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.figures.dose_effects import dose_effects, interactions
-from backpain_analysis.models.participants.ancova import ancova
-from backpain_analysis.models.participants.clda import clda
-from backpain_analysis.models.participants.imputation import impute
-from backpain_analysis.models.participants.imputed_result import with_imputations
-from backpain_analysis.models.participants.interactions import dose_by_moderator
+from backpain_analysis.figures.people_plots import dose_effects, interactions
+from backpain_analysis.models.people.ancova import ancova
+from backpain_analysis.models.people.clda import clda
+from backpain_analysis.models.people.imputation import impute, with_imputations
+from backpain_analysis.models.people.interactions import dose_by_moderator
 from tests.figures.drawn import artists, outside, overlaps
-from tests.models.participants.made_visits import made_visits
+from tests.models.people.made_visits import made_visits
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.figures import show
-from backpain_analysis.figures.dose_network import (
+from backpain_analysis.answers import dose_network as dose_answers
+from backpain_analysis.answers.tables import dose_network as dose_tables
+from backpain_analysis.figures.dose_network_plot import (
     contrast_points,
     dose_network,
     dose_network_panels,
 )
-from backpain_analysis.figures.tables import dose_network as dose_tables
-from backpain_analysis.models.network import dose_answers
+from backpain_analysis.figures.show import show
 from backpain_analysis.models.network.dose_network import dose_network as fit
 from tests.figures.drawn import artists, outside, overlaps
 from tests.models.network.dose_tables import arms_on

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.models.dose_response import dose_response
+from backpain_analysis.models.dose.fit import dose_response
 from tests.figures.drawn import artists, make_effects, outside, overlaps, texts
 
 DOSES = (30.0, 60.0, 90.0, 120.0)
@@ -122,7 +122,7 @@ def test_many_types_share_the_last_entry_of_the_legend():
 def test_labels():
     axes = figures.dose_response(fitted())
     assert axes.get_xlabel() == "Minutes per week"
-    assert axes.get_ylabel() == "Difference in pain intensity\n(points on 0–100)"
+    assert axes.get_ylabel() == "Difference in pain\n(points on 0–100)"
     axes = figures.dose_response(fitted(), dose_label="Dose", effect_label="Effect")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Dose", "Effect")
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import load_evidence
-from backpain_analysis.models import pool, pool_by
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.pairwise.pooling import pool, pool_by
 from tests.figures.drawn import artists, make_effects, outside, overlaps, texts
 
 Z = 1.959963984540054

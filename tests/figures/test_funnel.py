@@ -6,8 +6,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import BACK_PAIN, load_evidence
-from backpain_analysis.models import egger_test, pool, trim_and_fill
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.models.pairwise.asymmetry import egger_test, trim_and_fill
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.figures.drawn import artists, make_effects, outside, overlaps
 
 Z = 1.959963984540054
@@ -124,7 +125,7 @@ def test_effects_and_tables_are_pooled_first():
     effects = make_effects([{"yi": -10.0, "vi": 4.0}, {"yi": -4.0, "vi": 4.0}])
     axes = figures.funnel(effects)
     assert_allclose(artists(axes, "estimate")[0].get_xdata(), -7)
-    assert axes.get_xlabel().startswith("Difference in pain intensity")
+    assert axes.get_xlabel().startswith("Difference in pain")
     axes = figures.funnel(pd.DataFrame({"yi": [-10, -4], "vi": [4, 4]}), xlabel="Pain")
     assert_allclose(artists(axes, "estimate")[0].get_xdata(), -7)
     assert axes.get_xlabel() == "Pain"

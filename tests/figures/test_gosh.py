@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
-from backpain_analysis.evidence import BACK_PAIN, load_evidence
-from backpain_analysis.figures.gosh import n_subsets, pool_masks, subset_masks
-from backpain_analysis.models import pool
-from backpain_analysis.models.studies import as_studies
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.figures.gosh_plot import n_subsets, pool_masks, subset_masks
+from backpain_analysis.models.pairwise.diagnostics import as_studies
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.figures.drawn import artists, make_effects, outside, overlaps
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.figures.longitudinal import longitudinal, profiles
-from backpain_analysis.models.participants.longitudinal import longitudinal as fit
+from backpain_analysis.figures.people_plots import longitudinal, profiles
+from backpain_analysis.models.people.longitudinal import longitudinal as fit
 from tests.figures.drawn import artists, outside, overlaps
-from tests.models.participants.made_visits import made_visits
+from tests.models.people.made_visits import made_visits
 
 
 @pytest.fixture(scope="module")

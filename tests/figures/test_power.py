@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.figures.power import power
-from backpain_analysis.models.participants.power import PLAIN
-from backpain_analysis.models.participants.power_result import PowerResult
+from backpain_analysis.figures.people_plots import power
+from backpain_analysis.models.people.power import PLAIN, PowerResult
 from tests.figures.drawn import artists, outside, overlaps
 
 

@@ -7,8 +7,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from backpain_analysis import figures
-from backpain_analysis.figures.style import number, shortened
-from backpain_analysis.models.pooling import pool
+from backpain_analysis.models.pairwise.pooling import pool
+from backpain_analysis.words import plain_number as number
+from backpain_analysis.words import shortened
 from tests.figures.drawn import make_effects
 
 

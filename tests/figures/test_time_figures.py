@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis import load_evidence
+from backpain_analysis.answers.tables import people as tables
 from backpain_analysis.effects.over_time import effects_over_time
-from backpain_analysis.figures.responders import responders as draw_responders
-from backpain_analysis.figures.tables import time as tables
-from backpain_analysis.figures.time_course import time_course as draw
-from backpain_analysis.models.responders.participants import responders
-from backpain_analysis.models.responders.trials import responders_from_means
-from backpain_analysis.models.time.compare import compare_courses
-from backpain_analysis.models.time.course import time_course
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.figures.responder_plots import responders as draw_responders
+from backpain_analysis.figures.time_plot import time_course as draw
+from backpain_analysis.models.pairwise.responders import responders_from_means
+from backpain_analysis.models.people.responders import responders
+from backpain_analysis.models.time.course import compare_courses, time_course
 from tests.figures.drawn import artists, outside, overlaps, texts
-from tests.models.responders.test_responders import TWO_TRIALS, people
+from tests.models.people.test_responders import TWO_TRIALS, people
 from tests.models.time.test_durability import followed
 from tests.models.time.test_time_course import WEEKS, effects, noisy
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.figures.tipping_point import tipping_point
-from backpain_analysis.models.participants.tipping_point import TippingPoint
+from backpain_analysis.figures.people_plots import tipping_point
+from backpain_analysis.models.people.tipping_point import TippingPoint
 from tests.figures.drawn import artists, outside, overlaps
 
 

@@ -8,8 +8,8 @@ import re
 import nbformat
 import pytest
 
-from backpain_analysis import load_evidence
-from backpain_analysis.datasets import notebooks_dir
+from backpain_analysis.datasets.bundled import notebooks_dir
+from backpain_analysis.evidence.evidence import load_evidence
 
 NOTEBOOKS = (
     *("04_exercise_types", "07_pain_sensitivity", "08_mechanisms", "10_moderators"),

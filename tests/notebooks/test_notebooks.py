@@ -7,9 +7,10 @@ import json
 import pytest
 from bs4 import BeautifulSoup
 
-from backpain_analysis import load_evidence
-from backpain_analysis.datasets import notebooks_dir, reports_dir
-from backpain_analysis.reporting import read_suite, run_suite
+from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.reporting.run import run_suite
+from backpain_analysis.reporting.suite_file import read_suite
 from tests.reporting.audit import audit
 
 SUITE = """
@@ -84,7 +85,7 @@ def test_every_run_finishes(suite, own):
 
 def test_each_answers_with_an_interval(suite):
     answers = {name: outcome.answer for name, outcome in suite[1].items()}
-    assert answers["map"].startswith("149 trials from 1988 to 2026")
+    assert answers["map"].startswith("180 trials from 1988 to 2026")
     assert "(95% CI" in answers["pooled"]
     assert "of the MCID of 15 points" in answers["pooled"]
     assert "standard deviations" in answers["yoga-smd"]

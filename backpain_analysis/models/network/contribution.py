@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.network.result import NetworkResult
+    from backpain_analysis.models.network.network import NetworkResult
 
 NO_FLOW = 1e-10
 

@@ -1,4 +1,4 @@
-"""The data of a network: contrasts between treatments, one block a trial."""
+"""The data of a network: contrasts of treatments, one block a trial; what connects them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,111 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from backpain_analysis.effects import Effects
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
-from backpain_analysis.effects.table import count_reasons
-from backpain_analysis.models.terms import RandomTerm
+from backpain_analysis.effects.table import Effects, count_reasons
+from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
+
+
+def network_components(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    treatment: str = "treatment",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: str = "MD",
+    lump: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """The connected parts of a network, the largest first.
+
+    Parameters
+    ----------
+    data, trial, treatment, mean, sd, n, measure, lump
+        As for `network`.
+
+    Returns
+    -------
+    DataFrame
+        `component` (from 1), `treatment, trials, participants`: a row a treatment.
+    """
+    columns = {"trial": trial, "treatment": treatment, "mean": mean, "sd": sd, "n": n}
+    return components_table(network_data(data, **columns, measure=measure, lump=lump))
+
+
+def components_table(data: NetworkData) -> pd.DataFrame:
+    """`component, treatment, trials, participants` of each treatment."""
+    trials = data.arms["treatment"].value_counts()
+    table = pd.DataFrame(
+        {
+            "component": data.components() + 1,
+            "treatment": data.treatments,
+            "trials": trials.reindex(range(len(data.treatments))).to_numpy(),
+            "participants": data.participants.to_numpy(),
+        }
+    )
+    return table.sort_values(["component", "treatment"], ignore_index=True)
+
+
+def check_connected(data: NetworkData) -> None:
+    """Refuse a network of several parts.
+
+    Raises
+    ------
+    ValueError
+        That lists the parts.
+    """
+    table = components_table(data)
+    if table["component"].max() == 1:
+        return
+    parts = table.groupby("component")["treatment"].agg(", ".join)
+    listed = "\n".join(f"  {number}. {names}" for number, names in parts.items())
+    raise CannotEstimate(
+        f"the network falls into {len(parts)} parts that no trial connects",
+        f"\n{listed}\nAnalyse one part (`connected_part`), lump treatments, or, if "
+        "treatments share components, use components='+'",
+    )
+
+
+def connected_part(
+    effects: Effects,
+    around: str | None = None,
+    *,
+    treatment: str = "treatment",
+    lump: Mapping[str, str] | None = None,
+) -> Effects:
+    """The effects of one connected part of a network; the others are listed as excluded.
+
+    Parameters
+    ----------
+    effects : Effects
+    around : str, optional
+        A treatment of the part (after lumping); by default the part with most treatments.
+    treatment, lump
+        As for `network`.
+
+    Raises
+    ------
+    ValueError
+        If no trial that compares two treatments has `around`.
+    """
+    parts = network_components(effects, treatment=treatment, lump=lump)
+    number = 1
+    if around is not None:
+        found = parts.loc[parts["treatment"] == around, "component"]
+        if found.empty:
+            raise CannotEstimate(
+                f"no treatment {around!r} in the network", f"it has {', '.join(parts['treatment'])}"
+            )
+        number = found.iloc[0]
+    members = set(parts.loc[parts["component"] == number, "treatment"])
+    table = effects.table
+    names = table[treatment].astype(str).replace(dict(lump or {}))
+    against = table[f"ref_{treatment}"].astype(str).replace(dict(lump or {}))
+    inside = np.array([name in members for name in names]) & (against.isin(members).to_numpy())
+    return effects.select(inside, "no trial connects it to the rest of the network")
+
 
 ONE_TREATMENT = "all arms of the trial belong to one treatment of the network"
 
@@ -281,7 +382,7 @@ def _combined(
             parts.append((np.full(len(effect), label, dtype=object), given, against, effect))
             matrices.append(V)
     if not matrices:
-        raise ValueError("no trial compares two different treatments.")
+        raise CannotEstimate("no trial compares two different treatments")
     rows = [np.concatenate(column) for column in zip(*parts, strict=True)]
     used = np.unique(np.concatenate([rows[1], rows[2]]))
     recode = np.full(len(names), -1)

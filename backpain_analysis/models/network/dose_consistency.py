@@ -9,21 +9,20 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.models.information import times_precision
-from backpain_analysis.models.mixed import ConvergenceError, MixedFit
+from backpain_analysis.engine.mixed import MixedFit, times_precision
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.estimation import Estimated, at_tau2, estimate
-from backpain_analysis.models.report import Report
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.network.dose_network_result import DoseNetworkResult
+    from backpain_analysis.models.network.dose_network import DoseNetworkResult
 
 RANK = 1e-9
 """Share of the largest singular value (or variance) below which there is nothing."""
 
 
 @dataclass(frozen=True, repr=False)
-class DoseConsistency(Report):
+class DoseConsistency(TableResult):
     """Curves against the split network.
 
     Attributes
@@ -100,7 +99,7 @@ def _estimated(result: DoseNetworkResult, X: np.ndarray, method: str) -> Estimat
     network = result.data.network
     try:
         return estimate(network, X, method if len(network.y) > X.shape[1] else "CE")
-    except ConvergenceError:
+    except CannotEstimate:
         return estimate(network, X, "CE")
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from backpain_analysis.models.blocks import group, stack_covariance
-from backpain_analysis.models.mixed import MixedFit, fit
+from backpain_analysis.engine.likelihood import group, stack_covariance
+from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.models.network.data import NetworkData
 
 Method = Literal["REML", "ML", "DL", "CE"]

@@ -22,11 +22,11 @@ from itertools import product
 
 import numpy as np
 
-from backpain_analysis.models.blocks import group, stack_covariance
-from backpain_analysis.models.mixed import STARTS, components_of, typical_sd
+from backpain_analysis.engine.likelihood import group, stack_covariance
+from backpain_analysis.engine.mixed import STARTS, components_of, typical_sd
+from backpain_analysis.engine.search import maximise
+from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
 from backpain_analysis.models.network.data import NetworkData
-from backpain_analysis.models.optimise import maximise
-from backpain_analysis.models.terms import RandomTerm, ScaledTerm
 
 TINY = 1e-5
 

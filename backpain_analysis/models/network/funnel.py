@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from backpain_analysis.models.network.splitting import direct, pairwise
-from backpain_analysis.models.report import Report
+from backpain_analysis.models.network.inconsistency import direct, pairwise
+from backpain_analysis.models.results import TableResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from backpain_analysis.models.network.result import NetworkResult
+    from backpain_analysis.models.network.network import NetworkResult
 
 
 @dataclass(frozen=True, repr=False)
-class ComparisonAdjustedFunnel(Report):
+class ComparisonAdjustedFunnel(TableResult):
     """Comparisons of all trials around their own direct means.
 
     Attributes

@@ -1,20 +1,25 @@
-"""Heterogeneity within designs and inconsistency between them."""
+"""Heterogeneity within designs and inconsistency between them; direct against indirect evidence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.models.mixed import MixedFit
+from backpain_analysis.engine.likelihood import group, stack_covariance
+from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.models.network.data import NetworkData
 from backpain_analysis.models.network.estimation import at_tau2, estimate
-from backpain_analysis.models.report import Report
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.network.result import NetworkResult
+    from matplotlib.axes import Axes
+
+    from backpain_analysis.models.network.network import NetworkResult
 
 
 def heterogeneity(result: NetworkResult) -> pd.DataFrame:
@@ -76,7 +81,7 @@ def design_columns(result: NetworkResult) -> tuple[np.ndarray, list[tuple[int, .
 
 
 @dataclass(frozen=True, repr=False)
-class DesignInconsistency(Report):
+class DesignInconsistency(TableResult):
     """Design-by-treatment interaction.
 
     Attributes
@@ -169,3 +174,210 @@ def _q(result: NetworkResult, X: np.ndarray) -> float:
     """Q of the common-effect model on the span of X, whatever its rank."""
     basis, size, _ = np.linalg.svd(X, full_matrices=False)
     return at_tau2(result.data, basis[:, size > 1e-10 * size.max()], 0.0).rss
+
+
+@dataclass(frozen=True, repr=False)
+class NetHeat(TableResult):
+    """The net heat matrix.
+
+    Attributes
+    ----------
+    heat : DataFrame
+        Row `d`, column `c`: by how much the inconsistency of design `d` falls (positive) or rises
+        when design `c` is detached.
+    share : DataFrame
+        How much the estimate of design `d` rests on design `c`: the largest absolute entry of
+        the hat matrix, between 0 and about 1.
+    q : Series
+        Inconsistency of each design, its part of Q between designs.
+    tau2 : float
+        Heterogeneity within designs at which all was computed.
+    """
+
+    heat: pd.DataFrame
+    share: pd.DataFrame
+    q: pd.Series
+    tau2: float
+
+    def summary(self) -> pd.DataFrame:
+        """The heat matrix."""
+        return self.heat.rename_axis("design").reset_index()
+
+    def _title(self) -> str:
+        return "Net heat: fall in inconsistency of the row when the column is detached"
+
+    def plot(self, **options: Any) -> Axes:
+        """Heat map: see `figures.net_heat`."""
+        from backpain_analysis import figures
+
+        return figures.net_heat(self, **options)
+
+
+def net_heat(result: NetworkResult) -> NetHeat:
+    """Compute the net heat matrix by design.
+
+    Designs are summarised by their own effects; the consistent network is fitted to these, and
+    again with each design detached (given effects of its own). Source: Krahn, Binder & König
+    2013 (doi 10.1186/1471-2288-13-35), here with one row a design, not one a comparison.
+    """
+    tau2 = design_inconsistency(result).tau2_inconsistency
+    X, of = design_columns(result)
+    within = at_tau2(result.data, X, tau2)
+    effects, precision = within.beta, np.linalg.inv(within.cov_beta)
+    consistent, *_ = np.linalg.lstsq(X, result.engine.X, rcond=None)
+    designs = list(dict.fromkeys(of))
+    parts = [np.flatnonzero([own == design for own in of]) for design in designs]
+    hat, q = _fit(effects, precision, consistent, parts)
+    heat = np.zeros((len(designs), len(designs)))
+    for number, part in enumerate(parts):
+        detached = consistent.copy()
+        detached[part] = 0.0
+        own = np.eye(len(effects))[:, part]
+        heat[:, number] = q - _fit(effects, precision, np.hstack([detached, own]), parts)[1]
+    share = np.array([[np.abs(hat[np.ix_(d, c)]).max() for c in parts] for d in parts])
+    names = [":".join(result.treatments[code] for code in design) for design in designs]
+    return NetHeat(
+        pd.DataFrame(heat, names, names),
+        pd.DataFrame(share, names, names),
+        pd.Series(q, names),
+        tau2,
+    )
+
+
+def _fit(
+    y: np.ndarray, W: np.ndarray, X: np.ndarray, parts: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hat matrix and each design's part of `(y - Xb)'W(y - Xb)`; X of any rank."""
+    hat = X @ np.linalg.pinv(X.T @ W @ X, hermitian=True) @ X.T @ W
+    residual = y - hat @ y
+    q = [residual[part] @ W[np.ix_(part, part)] @ residual[part] for part in parts]
+    return hat, np.array(q)
+
+
+ALL_DIRECT = 1 - 1e-8
+"""Share of direct evidence from which there is no indirect evidence to speak of."""
+
+
+def pairwise(data: NetworkData) -> pd.DataFrame:
+    """Every comparison of two arms of a trial.
+
+    Returns
+    -------
+    DataFrame
+        `trial_id, treatment, versus` (names, in alphabetical order), `yi, vi`.
+    """
+    blocks = group(data.trial)
+    found = []
+    for rows, V in zip(blocks.batches, stack_covariance(data.covariance, blocks), strict=True):
+        size = rows.shape[1]
+        for i in range(size):
+            own = rows[:, i]
+            found.append((own, data.treatment[own], data.versus[own], data.y[own], V[:, i, i]))
+            for j in range(i + 1, size):
+                together = data.versus[rows[:, i]] == data.versus[rows[:, j]]
+                a, b = rows[together, i], rows[together, j]
+                v = (V[:, i, i] + V[:, j, j] - 2 * V[:, i, j])[together]
+                found.append((a, data.treatment[a], data.treatment[b], data.y[a] - data.y[b], v))
+    row, first, second, y, v = (np.concatenate(part) for part in zip(*found, strict=True))
+    turned = first > second
+    names = np.array(data.treatments, dtype=object)
+    table = pd.DataFrame(
+        {
+            "trial_id": data.trial[row],
+            "treatment": names[np.where(turned, second, first)],
+            "versus": names[np.where(turned, first, second)],
+            "yi": np.where(turned, -y, y),
+            "vi": v,
+        }
+    )
+    return table.iloc[np.argsort(row, kind="stable")].reset_index(drop=True)
+
+
+def direct(result: NetworkResult) -> pd.DataFrame:
+    """The direct evidence on every compared pair, both ways round.
+
+    Inverse-variance mean of the trials' comparisons at the heterogeneity of the network.
+
+    Returns
+    -------
+    DataFrame
+        `treatment, versus, trials, estimate, se, ci_low, ci_high`.
+    """
+    table = pairwise(result.data)
+    table["weight"] = 1 / (table["vi"] + result.tau2)
+    table["weighted"] = table["weight"] * table["yi"]
+    pooled = table.groupby(["treatment", "versus"]).agg(
+        trials=("yi", "size"), weight=("weight", "sum"), weighted=("weighted", "sum")
+    )
+    pooled = pooled.assign(
+        estimate=pooled["weighted"] / pooled["weight"], se=1 / np.sqrt(pooled["weight"])
+    )
+    one_way = pooled[["trials", "estimate", "se"]].reset_index()
+    other = one_way.rename(columns={"treatment": "versus", "versus": "treatment"})
+    both = pd.concat([one_way, other.assign(estimate=-other["estimate"])], ignore_index=True)
+    half = quantile(result.level, np.inf) * both["se"]
+    both = both.assign(ci_low=both["estimate"] - half, ci_high=both["estimate"] + half)
+    return both[["treatment", "versus", "trials", "estimate", "se", "ci_low", "ci_high"]]
+
+
+@dataclass(frozen=True, repr=False)
+class NodeSplit(TableResult):
+    """Direct and indirect evidence on every pair of treatments.
+
+    Attributes
+    ----------
+    table : DataFrame
+        `treatment, versus, trials, direct_share, direct, direct_se, indirect, indirect_se,
+        network, network_se, difference, difference_se, p_value`.
+    level : float
+    """
+
+    table: pd.DataFrame
+    level: float
+
+    def summary(self) -> pd.DataFrame:
+        """The pairs with both kinds of evidence."""
+        return self.table.dropna(subset=["difference"]).reset_index(drop=True)
+
+    def _title(self) -> str:
+        return "Direct and indirect evidence"
+
+    def plot(self, **options: Any) -> Axes:
+        """Forest plot of the three estimates of each pair: see `figures.node_split`."""
+        from backpain_analysis import figures
+
+        return figures.node_split(self, **options)
+
+
+def node_split(result: NetworkResult) -> NodeSplit:
+    """Separate indirect from direct evidence by back-calculation.
+
+    With `h = var(network) / var(direct)`, the share of the direct evidence,
+    `indirect = (network - h direct) / (1 - h)` with variance `var(network) / (1 - h)`. Source:
+    Dias et al. 2010 (doi 10.1002/sim.3767); König, Krahn & Binder 2013 (doi 10.1002/sim.6001).
+    """
+    estimate, se = result._pairs()
+    known = direct(result).set_index(["treatment", "versus"])
+    rows = []
+    for i, j in combinations(range(len(result.treatments)), 2):
+        pair = (result.treatments[i], result.treatments[j])
+        whole, variance = estimate[i, j], se[i, j] ** 2
+        row = {"treatment": pair[0], "versus": pair[1], "trials": 0, "direct_share": 0.0}
+        row |= {"indirect": whole, "indirect_se": se[i, j]}
+        if pair in known.index:
+            own = known.loc[pair]
+            share = min(variance / own["se"] ** 2, 1.0)
+            row |= {"trials": int(own["trials"]), "direct_share": share}
+            row |= {"direct": own["estimate"], "direct_se": own["se"]}
+            rest = 1 - share if share < ALL_DIRECT else np.nan
+            row["indirect"] = (whole - share * own["estimate"]) / rest
+            row["indirect_se"] = float(np.sqrt(variance / rest))
+        rows.append(row | {"network": whole, "network_se": se[i, j]})
+    columns = "treatment versus trials direct_share direct direct_se indirect indirect_se".split()
+    table = pd.DataFrame(rows, columns=[*columns, "network", "network_se"])
+    difference = table["direct"] - table["indirect"]
+    spread = np.sqrt(table["direct_se"] ** 2 + table["indirect_se"] ** 2)
+    p = two_sided_p((difference / spread).to_numpy(dtype=float), np.inf)
+    return NodeSplit(
+        table.assign(difference=difference, difference_se=spread, p_value=p), result.level
+    )

@@ -2,20 +2,315 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.evidence.scales import LOWER_IS_BETTER
-from backpain_analysis.models.curves import Curve
-from backpain_analysis.models.dose_response import Options, fit_effects
-from backpain_analysis.models.time.curves import APPROACHES, time_curve
-from backpain_analysis.models.time.height import Heights
+from backpain_analysis.display import html_table
+from backpain_analysis.effects.over_time import effects_over_time
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.dose.fit import Options, fit_effects
+from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.time.curves import (
+    APPROACHES,
+    HalfTime,
+    Heights,
+    half_time,
+    half_times,
+    time_curve,
+)
+from backpain_analysis.models.time.durability import Durability, durability
 from backpain_analysis.models.time.participants import effects_of_participants
-from backpain_analysis.models.time.profile import half_time
-from backpain_analysis.models.time.result import TimeCourseResult
+from backpain_analysis.words import LOWER_IS_BETTER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+GRID = 801
+
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class TimeEstimate:
+    """Weeks until a share of the maximal effect, with their interval.
+
+    Attributes
+    ----------
+    fraction : float
+    estimate : float
+        Missing where the data do not give one; `note` says why.
+    ci_low, ci_high : float
+        0 and infinity where the data set no limit; both missing without an interval.
+    note : str
+        What limits the answer, for readers; empty where nothing does.
+    """
+
+    fraction: float
+    estimate: float
+    ci_low: float
+    ci_high: float
+    note: str
+
+
+def weeks_to(result: TimeCourseResult, fraction: float, *, seed: int = 1) -> TimeEstimate:
+    """Weeks until `fraction` of the maximal effect is there.
+
+    Curves that approach a maximum: a known multiple of their half-time, whose interval is that
+    of its profile likelihood (see `profile.half_time`); one-sided or missing where the data set
+    fewer limits. Other curves: of their largest effect between randomisation and the last
+    follow-up, with a percentile interval over curves drawn from the joint distribution of the
+    coefficients (as `dose_search.dose_of_optimum`); missing where the curve has no maximum there.
+
+    Parameters
+    ----------
+    result : TimeCourseResult
+    fraction : float
+        Strictly between 0 and 1.
+    seed : int
+        Of the drawn curves.
+
+    Returns
+    -------
+    TimeEstimate
+
+    Raises
+    ------
+    ValueError
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction {fraction} must lie between 0 and 1.")
+    if result.half_time is None:
+        return _on_curve(result, fraction, seed)
+    half, times = result.half_time, half_times(result.asked, fraction)
+    note = result.note
+    if not note and half.low == 0 and np.isinf(half.high):
+        note = "the data rule out neither an immediate effect nor one that still grows"
+    elif not note and np.isinf(half.high):
+        note = "no upper limit: an effect that still grows at the last follow-up is plausible"
+    elif not note and half.low == 0:
+        note = "no lower limit: an immediate effect is plausible"
+    return TimeEstimate(fraction, times * half.estimate, times * half.low, times * half.high, note)
+
+
+def _on_curve(result: TimeCourseResult, fraction: float, seed: int) -> TimeEstimate:
+    if result.curve.name == "constant":
+        why = "the curve gives the same effect at all times"
+        return TimeEstimate(fraction, np.nan, np.nan, np.nan, why)
+    grid = np.linspace(0, result.last_week, GRID)
+    rows, mean = result.fit.gradient(grid), result.fit.mean(grid)
+    largest = int(np.argmax(np.abs(mean)))
+    if largest == GRID - 1:
+        why = f"the effect still grows at the last follow-up (week {result.last_week:g})"
+        return TimeEstimate(fraction, np.nan, np.nan, np.nan, why)
+    towards = np.sign(mean[largest])
+    estimate = grid[_first_reaching(towards * mean[None], fraction)[0]]
+    cov, df = result.fit.cov.to_numpy(), float(np.min(result.fit.df))
+    rng = np.random.default_rng(seed)
+    deviations = rng.standard_normal((DRAWS, len(cov))) @ np.linalg.cholesky(cov).T
+    if np.isfinite(df):
+        deviations *= np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
+    drawn = towards * (mean + deviations @ rows.T)
+    turning = np.argmax(drawn, axis=1) < GRID - 1
+    tail = (1 - result.level) / 2
+    if np.mean(~turning) > tail:
+        note = f"{np.mean(~turning):.0%} of plausible curves still grow at the last follow-up"
+        return TimeEstimate(fraction, float(estimate), np.nan, np.nan, note)
+    weeks = grid[_first_reaching(drawn[turning], fraction)]
+    low, high = np.quantile(weeks, [tail, 1 - tail])
+    return TimeEstimate(fraction, float(estimate), float(low), float(high), "")
+
+
+def _first_reaching(curves: np.ndarray, fraction: float) -> np.ndarray:
+    """Place on the grid where each curve first reaches a share of its maximum."""
+    return np.argmax(curves >= fraction * curves.max(axis=1, keepdims=True), axis=1)
+
+
+FOLLOW_UPS = (4.0, 8.0, 12.0, 26.0, 52.0, 104.0)
+"""Weeks at which effects are shown unless others are asked for."""
+
+
+@dataclass(frozen=True)
+class TimeCourseResult:
+    """The effect of exercise as a curve of weeks since randomisation.
+
+    Attributes
+    ----------
+    fit : DoseResponseResult
+        The curve, with weeks as its dose; `params`, `bse` and the like are its own.
+    asked : str
+        Name of the curve asked for; `curve` is another one where the data have no half-time.
+    half_time : HalfTime or None
+        Of curves that approach a maximum.
+    lower_is_better : bool
+    """
+
+    fit: DoseResponseResult = field(repr=False)
+    asked: str
+    half_time: HalfTime | None
+    lower_is_better: bool
+
+    @property
+    def curve(self) -> Curve:
+        """The fitted curve."""
+        return self.fit.curve
+
+    @property
+    def effects(self) -> Effects:
+        """What was fitted: a row a contrast and time, with `weeks`."""
+        return self.fit.effects
+
+    @property
+    def params(self) -> pd.Series:
+        """Coefficients: the maximal effect and the half-time, or those of the curve."""
+        return self.fit.params
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors."""
+        return self.fit.bse
+
+    @property
+    def pvalues(self) -> pd.Series:
+        return self.fit.pvalues
+
+    @property
+    def llf(self) -> float:
+        return self.fit.llf
+
+    @property
+    def aic(self) -> float:
+        return self.fit.aic
+
+    @property
+    def bic(self) -> float:
+        return self.fit.bic
+
+    @property
+    def level(self) -> float:
+        return self.fit.level
+
+    @property
+    def n_trials(self) -> int:
+        return self.fit.n_trials
+
+    @property
+    def n_participants(self) -> int:
+        """Participants in arms of known size."""
+        return self.fit.n_participants
+
+    @property
+    def first_week(self) -> float:
+        """The earliest measurement after randomisation."""
+        return float(self.effects.table["weeks"].min())
+
+    @property
+    def last_week(self) -> float:
+        """The latest measurement: the edge of the data."""
+        return float(self.effects.table["weeks"].max())
+
+    @property
+    def note(self) -> str:
+        """What the data did not let the curve be; empty where it is the one asked for."""
+        if self.half_time is None or self.half_time.limit is None:
+            return ""
+        if self.curve.name == "constant":
+            return (
+                f"the effect is no smaller at the first follow-up (week {self.first_week:g}) than "
+                "later, so the data only bound its half-time from above"
+            )
+        return (
+            f"the effect still grows in a straight line at the last follow-up (week "
+            f"{self.last_week:g}), so the data only bound its half-time from below"
+        )
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance of the coefficients."""
+        return self.fit.cov_params()
+
+    def conf_int(self, level: float | None = None) -> pd.DataFrame:
+        """Confidence intervals of the coefficients; for the half-time prefer `weeks_to`."""
+        return self.fit.conf_int(level)
+
+    def summary(self) -> pd.DataFrame:
+        """A row a coefficient: `estimate, se, ci_low, ci_high, p_value`."""
+        return self.fit.summary()
+
+    def effect(self, weeks: ArrayLike | None = None) -> pd.DataFrame:
+        """Mean effect at these weeks since randomisation.
+
+        Parameters
+        ----------
+        weeks : array_like, shape (n,), optional
+            By default usual follow-ups up to the last one of the data.
+
+        Returns
+        -------
+        DataFrame
+            `weeks, estimate, se, ci_low, ci_high, pi_low, pi_high`.
+        """
+        if weeks is None:
+            weeks = [week for week in FOLLOW_UPS if week <= self.last_week] or [self.last_week]
+        found = self.fit.predict(np.atleast_1d(np.asarray(weeks, dtype=float)))
+        return found.rename(columns={"dose": "weeks"})
+
+    def predict(self, weeks: ArrayLike | None = None) -> pd.DataFrame:
+        """The same as `effect`."""
+        return self.effect(weeks)
+
+    def weeks_to(self, fraction: float = 0.5) -> TimeEstimate:
+        """Weeks until this share of the maximal effect: see `reaching.weeks_to`."""
+        return weeks_to(self, fraction)
+
+    def weeks_for(self, effect: float) -> DoseEstimate:
+        """The first week whose mean effect reaches `effect`, such as minus the MCID.
+
+        See `dose_search.dose_reaching`.
+        """
+        return self.fit.dose_for(effect)
+
+    def durability(self) -> Durability:
+        """What becomes of the effect after the programme: see `durability.durability`."""
+        return durability(self.effects, level=self.level)
+
+    def leave_one_out(self, weeks: ArrayLike | None = None) -> pd.DataFrame:
+        """The effect without each trial, at the same half-time: see `dose_fit.leave_one_out`.
+
+        Returns
+        -------
+        DataFrame
+            `trial_id, weeks, estimate, se, ci_low, ci_high`.
+        """
+        return self.fit.leave_one_out(weeks).rename(columns={"dose": "weeks"})
+
+    def goodness_of_fit(self) -> pd.Series:
+        """Deviance test and decorrelated R2: see `dose_fit.goodness_of_fit`."""
+        return self.fit.goodness_of_fit()
+
+    def excluded_counts(self) -> pd.DataFrame:
+        """How many arms (and trials) were left out for which reason."""
+        return self.fit.excluded_counts()
+
+    def plot(self, **options: Any) -> Axes:
+        """The curve with its trials: see `figures.time_course`."""
+        from backpain_analysis.figures.time_plot import time_course
+
+        return time_course(self, **options)
+
+    def _repr_html_(self) -> str:
+        table = self.summary().rename_axis("coefficient").reset_index()
+        size = f"{self.n_trials} trials, {len(self.effects)} contrasts and times. "
+        note = f"{self.note[:1].upper()}{self.note[1:]}." if self.note else ""
+        return html_table(table, title=f"Time course: {self.curve.name}", note=size + note)
+
 
 WEEKS = "weeks since randomisation"
 
@@ -113,3 +408,95 @@ def _with_time(effects: Effects) -> Effects:
     if len(wrong):
         raise ValueError(f"weeks must be known and above zero: {', '.join(wrong.astype(str))}.")
     return replace(effects, table=effects.table.assign(dose=weeks, ref_dose=np.zeros(len(weeks))))
+
+
+CURVES = ("exponential", "emax", "log", "constant")
+
+CORRELATIONS = (
+    ("no correlation over time", 0.0, "constant"),
+    ("correlation over time 0.3", 0.3, "constant"),
+    ("correlation over time 0.8", 0.8, "constant"),
+    ("correlation 0.7 between times 12 weeks apart, decaying", 0.7, "decay"),
+)
+
+
+def compare_courses(
+    evidence: Evidence,
+    outcome: str,
+    *,
+    curve: str = "exponential",
+    at: float = 12.0,
+    curves: Sequence[str] = CURVES,
+    flags: Sequence[str] = ("exclude",),
+    correlation_over_time: float = 0.5,
+    pattern: str = "constant",
+    **options: Any,
+) -> pd.DataFrame:
+    """The time course against no exercise under other choices, one changed at a time.
+
+    Other curves, other correlations of a trial's follow-ups, and without trials flagged for
+    caution.
+
+    Parameters
+    ----------
+    evidence, outcome
+        As of `effects.over_time.effects_over_time`.
+    curve : str
+        The curve of the main analysis.
+    at : float
+        Week whose effect is compared.
+    curves : sequence of str
+        Others to try.
+    flags, correlation_over_time, pattern, **options
+        As of `effects_over_time`.
+
+    Returns
+    -------
+    DataFrame
+        `choice, aic, estimate, ci_low, ci_high, half_time, half_low, half_high, note`: AIC by
+        maximum likelihood, comparable between curves only; the effect at week `at`; the weeks to
+        half of the largest effect. A choice that cannot be fitted has missing values and says why.
+    """
+    as_asked = {"r": correlation_over_time, "pattern": pattern, "flags": tuple(flags)}
+    choices = [("as above", curve, as_asked)]
+    choices += [(f"curve: {name}", name, as_asked) for name in curves if name != curve]
+    choices += [
+        (label, curve, {**as_asked, "r": r, "pattern": kind}) for label, r, kind in CORRELATIONS
+    ]
+    if "caution" not in flags:
+        stricter = {**as_asked, "flags": (*flags, "caution")}
+        choices.append(("without trials flagged for caution", curve, stricter))
+    rows = []
+    for label, name, chosen in choices:
+        effects = effects_over_time(
+            evidence,
+            outcome,
+            correlation_over_time=chosen["r"],
+            pattern=chosen["pattern"],
+            flags=chosen["flags"],
+            **options,
+        ).against_inactive()
+        try:
+            fitted = time_course(effects, curve=name)
+            aic = (
+                time_course(effects, curve=name, method="ML").aic if chosen == as_asked else np.nan
+            )
+        except CannotEstimate as fault:
+            rows.append({"choice": label, "note": str(fault)})
+            continue
+        rows.append({"choice": label, "aic": aic, **_row(fitted, at)})
+    columns = "choice aic estimate ci_low ci_high half_time half_low half_high note"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def _row(fitted: TimeCourseResult, at: float) -> dict[str, float | str]:
+    effect, half = fitted.effect([at]).iloc[0], fitted.weeks_to(0.5)
+    return {
+        "estimate": effect["estimate"],
+        "ci_low": effect["ci_low"],
+        "ci_high": effect["ci_high"],
+        "half_time": half.estimate,
+        "half_low": half.ci_low,
+        "half_high": half.ci_high,
+        "note": half.note,
+    }

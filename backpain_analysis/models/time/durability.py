@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.models.mixed import MixedFit, RandomTerm, fit
-from backpain_analysis.models.report import Report
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.mixed import MixedFit, fit
+from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
 GRACE = 1.0
@@ -23,7 +23,7 @@ COLUMNS = ["estimate", "se", "ci_low", "ci_high", "p_value"]
 
 
 @dataclass(frozen=True)
-class Durability(Report):
+class Durability(TableResult):
     """The effect after the end of the programme.
 
     Attributes
@@ -55,13 +55,6 @@ class Durability(Report):
     def summary(self) -> pd.DataFrame:
         """The effect at the end and its change a month."""
         return pd.concat([self.at_end, self.change])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as for JSON."""
-        plain = super().to_dict()
-        for name in ("at_end", "change"):
-            plain[name] = getattr(self, name).to_dict(orient="index")
-        return plain
 
     def _title(self) -> str:
         return "After the end of the programme"
@@ -124,10 +117,10 @@ def durability(
     method = "CE" if after.n_trials == 1 else method
     since = np.maximum(after.table["weeks_after_programme"].to_numpy(dtype=float), 0.0)
     if len(np.unique(since)) < 2 or (after.n_trials < 3 and method != "CE"):
-        raise ValueError(
+        raise CannotEstimate(
             f"{after.n_trials} trials with {len(np.unique(since))} different times after the end "
-            "of the programme cannot tell whether the effect lasts: at least three trials and two "
-            "times are needed."
+            "of the programme cannot tell whether the effect lasts",
+            "at least three trials and two times are needed",
         )
     months = since / WEEKS_A_MONTH
     model = _fitted(after, np.column_stack([np.ones(len(months)), months]), method)

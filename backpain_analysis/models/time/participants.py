@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.models.curves import Curve
-from backpain_analysis.models.participants.clda import CldaResult, clda
-from backpain_analysis.models.participants.curve_effects import difference
-from backpain_analysis.models.participants.residual import Structure
-from backpain_analysis.models.participants.visits import as_visits
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.people.clda import CldaResult, Structure, clda
+from backpain_analysis.models.people.visits import as_visits, difference
 
 Weeks = float | Mapping[str, float] | None
 
@@ -63,15 +62,17 @@ def effects_of_participants(
     visits = as_visits(data, **columns)
     doses = visits.loc[visits["dose"] > 0, "dose"]
     if doses.empty:
-        raise ValueError("nobody has a dose above zero: there is no effect to follow over time.")
+        raise CannotEstimate(
+            "nobody has a dose above zero", "there is no effect to follow over time"
+        )
     at = float(doses.median()) if at is None else float(at)
     lengths = _programmes(data, programme_weeks, visits)
     tables, matrices, left_out = [], [], []
     for trial, rows in visits.groupby("trial_id", sort=False):
         try:
             fitted = _fitted(rows, dose_curve, residual)
-        except ValueError as fault:
-            left_out.append((trial, "", str(fault)))
+        except CannotEstimate as fault:
+            left_out.append((trial, "", fault.reason))
             continue
         table, covariance = _effects(str(trial), rows, fitted, at)
         length = lengths.get(trial, np.nan)
@@ -80,7 +81,7 @@ def effects_of_participants(
         matrices.append(covariance)
     if not tables:
         why = "; ".join(f"{trial}: {reason}" for trial, _, reason in left_out)
-        raise ValueError(f"no trial can estimate the effect over time: {why}")
+        raise CannotEstimate("no trial can estimate the effect over time", why)
     return Effects(
         table=pd.concat(tables, ignore_index=True),
         covariance=tuple(matrices),
@@ -92,7 +93,7 @@ def effects_of_participants(
 
 def _fitted(rows: pd.DataFrame, dose_curve: str | Curve, residual: Structure) -> CldaResult:
     if rows["dose"].dropna().nunique() < 2:
-        raise ValueError("everybody has the same dose.")
+        raise CannotEstimate("everybody has the same dose")
     return clda(rows, curve=dose_curve, residual=residual)
 
 

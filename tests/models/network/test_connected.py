@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from backpain_analysis import load_evidence
-from backpain_analysis.effects.lumping import LUMPINGS, lumping
-from backpain_analysis.models.network.connected import connected_part, network_components
+from backpain_analysis.effects.treatments import LUMPINGS, lumping
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.network.data import connected_part, network_components
 from backpain_analysis.models.network.network import network
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.models.network.dose_effects import ALONE, NO_DOSE, connected_agents
+from backpain_analysis.models.network.dose_data import ALONE, NO_DOSE, connected_agents
 from backpain_analysis.models.network.dose_network import dose_network
 from tests.figures.drawn import make_effects
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backpain_analysis.models.network.inconsistency import pairwise
 from backpain_analysis.models.network.network import network
-from backpain_analysis.models.network.splitting import pairwise
 
 
 @pytest.fixture(scope="module")

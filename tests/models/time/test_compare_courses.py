@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis import load_evidence
 from backpain_analysis.effects.over_time import effects_over_time
-from backpain_analysis.models.time.compare import compare_courses
-from backpain_analysis.models.time.course import time_course
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.time.course import compare_courses, time_course
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.effects import Effects
-from backpain_analysis.models.curves import Linear
-from backpain_analysis.models.mixed import RandomTerm, fit
-from backpain_analysis.models.time.curves import Constant, EmaxInTime, Exponential
-from backpain_analysis.models.time.height import Heights
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.mixed import fit
+from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.models.dose.curves import Linear
+from backpain_analysis.models.time.curves import Constant, EmaxInTime, Exponential, Heights
 from tests.models.time.test_time_course import effects
 
 CURVES = (

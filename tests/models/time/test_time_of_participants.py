@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.models.time.course import time_course
 from backpain_analysis.models.time.participants import effects_of_participants
-from tests.models.participants.made_visits import at, made_visits
+from tests.models.people.made_visits import at, made_visits
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_trials_without_a_contrast_are_named(visits):
     same = visits[(visits["trial_id"] != "t2") | (visits["dose"] == 60)]
     effects = effects_of_participants(same)
     assert list(effects.excluded["trial_id"]) == ["t2"]
-    assert effects.excluded["reason"].item() == "everybody has the same dose."
+    assert effects.excluded["reason"].item() == "everybody has the same dose"
     with pytest.raises(ValueError, match="nobody has a dose above zero"):
         effects_of_participants(visits.assign(dose=0.0))
     with pytest.raises(ValueError, match="t2: everybody has the same dose"):

@@ -1,0 +1,143 @@
+"""The public names, each from the room it lives in; `__init__.py` reads them from here."""
+
+from . import datasets, figures
+from .answers import sentences
+from .answers.certainty import certainty
+from .answers.claims import Claims, claims
+from .answers.dose import by_type, spread_over_week
+from .answers.findings import Findings, summary_of_findings
+from .answers.moderation import Moderation, moderation
+from .answers.robustness import adjusted_estimates, robustness
+from .datasets.bundled import load_reference
+from .datasets.truth import Truth
+from .display import table
+from .effects.measures import effect_size
+from .effects.over_time import effects_over_time
+from .effects.sensitivity import sensitivity_changes
+from .effects.table import Effects, count_reasons
+from .effects.treatments import LUMPINGS, lumping
+from .engine.sampling import sampling_covariance
+from .errors import CannotEstimate, ConvergenceError
+from .evidence.dose import DOSE_MEASURES
+from .evidence.evidence import BACK_PAIN, Evidence, load_evidence
+from .evidence.faults import EvidenceError
+from .evidence.participants import Participants, load_participants, simulate_participants
+from .evidence.scales import mcid
+from .evidence.streaming import visits_in_chunks
+from .evidence.wide import reshape_wide
+from .models.dose.comparison import compare_curves, multiverse, select_fractional_polynomial
+from .models.dose.curves import piecewise, rcs
+from .models.dose.fit import dose_response
+from .models.dose.result import DoseResponseResult
+from .models.network.data import connected_part, network_components
+from .models.network.dose_data import connected_agents
+from .models.network.dose_network import DoseNetworkResult, dose_network
+from .models.network.network import NetworkResult, network
+from .models.pairwise.asymmetry import egger_test, pet_peese, rank_test, trim_and_fill
+from .models.pairwise.bivariate import bivariate
+from .models.pairwise.diagnostics import cumulative, influence, leave_one_out
+from .models.pairwise.meta_regression import MetaRegressionResult, meta_regression
+from .models.pairwise.multilevel import MultilevelResult, multilevel
+from .models.pairwise.pooling import PoolResult, pool, pool_by, pooled_table
+from .models.pairwise.responders import responders_from_means
+from .models.pairwise.selection import selection_model
+from .models.people.ancova import ancova
+from .models.people.clda import clda
+from .models.people.gee import gee
+from .models.people.imputation import impute, pool_imputations, with_imputations
+from .models.people.interactions import dose_by_moderator
+from .models.people.longitudinal import longitudinal
+from .models.people.power import power_of_design
+from .models.people.responders import responders
+from .models.people.tipping_point import tipping_point
+from .models.time.course import time_course
+from .words import DOSE_LABELS, LOWER_IS_BETTER
+
+__version__: str
+
+__all__ = [
+    "BACK_PAIN",
+    "DOSE_LABELS",
+    "DOSE_MEASURES",
+    "LOWER_IS_BETTER",
+    "LUMPINGS",
+    "CannotEstimate",
+    "Claims",
+    "ConvergenceError",
+    "DoseNetworkResult",
+    "DoseResponseResult",
+    "Effects",
+    "Evidence",
+    "EvidenceError",
+    "Findings",
+    "MetaRegressionResult",
+    "Moderation",
+    "MultilevelResult",
+    "NetworkResult",
+    "Participants",
+    "PoolResult",
+    "Truth",
+    "adjusted_estimates",
+    "ancova",
+    "bivariate",
+    "by_type",
+    "certainty",
+    "claims",
+    "clda",
+    "compare_curves",
+    "connected_agents",
+    "connected_part",
+    "count_reasons",
+    "cumulative",
+    "datasets",
+    "dose_by_moderator",
+    "dose_network",
+    "dose_response",
+    "effect_size",
+    "effects_over_time",
+    "egger_test",
+    "figures",
+    "gee",
+    "impute",
+    "influence",
+    "leave_one_out",
+    "load_evidence",
+    "load_participants",
+    "load_reference",
+    "longitudinal",
+    "lumping",
+    "mcid",
+    "meta_regression",
+    "moderation",
+    "multilevel",
+    "multiverse",
+    "network",
+    "network_components",
+    "pet_peese",
+    "piecewise",
+    "pool",
+    "pool_by",
+    "pool_imputations",
+    "pooled_table",
+    "power_of_design",
+    "rank_test",
+    "rcs",
+    "reshape_wide",
+    "responders",
+    "responders_from_means",
+    "robustness",
+    "sampling_covariance",
+    "select_fractional_polynomial",
+    "selection_model",
+    "sensitivity_changes",
+    "sentences",
+    "simulate_participants",
+    "spread_over_week",
+    "summary_of_findings",
+    "table",
+    "time_course",
+    "tipping_point",
+    "trim_and_fill",
+    "visits_in_chunks",
+    "with_imputations",
+]

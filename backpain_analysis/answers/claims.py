@@ -1,0 +1,179 @@
+"""The claims of the article this project began from, each with an estimate and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from backpain_analysis.answers import claim_tests
+from backpain_analysis.answers.certainty import LEVELS
+from backpain_analysis.answers.claim_parts import Context, Part
+from backpain_analysis.answers.verdicts import VERDICTS, together
+from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.display import html_table
+from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+Answer = Callable[[Context], list[Part]]
+
+BACK_PAIN_ONLY: dict[str, Answer] = {
+    "C01": claim_tests.aerobic,
+    "C02": claim_tests.resistance,
+    "C03": claim_tests.stretching,
+    "C04": claim_tests.core,
+    "C05": claim_tests.function,
+    "C07": claim_tests.strength,
+    "C08": claim_tests.flexibility,
+    "C09": claim_tests.stability,
+    "C11": claim_tests.quality_of_life,
+    "C12": claim_tests.mood,
+    "C14": claim_tests.low_impact,
+    "C15": claim_tests.other_types,
+    "C16": claim_tests.guideline,
+    "C17": claim_tests.spread,
+    "C18": claim_tests.time_to_effect,
+    "C19": claim_tests.high_impact,
+    "C20": claim_tests.intensity,
+    "C21": claim_tests.combined,
+    "C22": claim_tests.static_or_dynamic,
+    "C23": claim_tests.people,
+    "C24": claim_tests.lifestyle,
+    "C25": claim_tests.acute,
+}
+
+EVERYBODY: dict[str, Answer] = {
+    "C06": claim_tests.sensitivity,
+    "C10": claim_tests.posture,
+    "C13": claim_tests.recurrence,
+    "C26": claim_tests.neck,
+    "C27": claim_tests.mechanism,
+}
+"""Who answers which claim, and on which evidence: people with back pain, or all of it."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Verdicts on claims.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a claim: `claim_id, theme, claim, question, data, estimate, certainty, verdict,
+        reason, notebook`.
+    parts : DataFrame
+        A row a testable part: `claim_id, what, trials, participants, estimate, ci_low, ci_high,
+        unit, certainty, downgrades, verdict, reason`.
+    """
+
+    table: pd.DataFrame
+    parts: pd.DataFrame
+
+    def counts(self) -> pd.Series:
+        """How many claims have each verdict."""
+        return self.table["verdict"].value_counts().reindex(VERDICTS, fill_value=0)
+
+    def answer(self) -> str:
+        """How the claims fare, in a sentence."""
+        counts = self.counts()
+        words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        certain = self.table["certainty"].isin(LEVELS[2:]).sum()
+        return (
+            f"Of {len(self.table)} claims, {words}. For {certain} of them the evidence is of "
+            "moderate or high certainty."
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """What a reader wants first: claim, estimate, certainty, verdict."""
+        return self.table[["claim_id", "claim", "estimate", "certainty", "verdict", "reason"]]
+
+    def plot(self, **options: Any) -> Axes:
+        """Verdicts at a glance: see `figures.claims`."""
+        from backpain_analysis import figures
+
+        return figures.claims(self, **options)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.summary(), title="Claims and verdicts")
+
+
+def claims_table() -> pd.DataFrame:
+    """The claims as `data/claims.csv` has them: `claim_id, theme, claim, question, notebook`."""
+    return pd.read_csv(data_dir() / "claims.csv", dtype=str, keep_default_na=False)
+
+
+def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -> Claims:
+    """Answer the claims with an evidence.
+
+    Every claim is taken apart into what trials can test (`models/claims/by_*.py`); each part is
+    estimated, graded (`models/certainty.py`) and judged (`models/verdicts.py`). A claim is
+    supported if all its parts are, not supported if none is even partly, else partly.
+
+    Parameters
+    ----------
+    evidence : Evidence, optional
+        By default the bundled trials.
+    ids : sequence of str, optional
+        Only these claims, such as ["C01", "C16"].
+
+    Returns
+    -------
+    Claims
+
+    Raises
+    ------
+    ValueError
+        For an unknown claim.
+    """
+    evidence = load_evidence() if evidence is None else evidence
+    listed = claims_table()
+    unknown = sorted(set(ids or ()) - set(listed["claim_id"]))
+    if unknown:
+        raise ValueError(f"no claim {', '.join(map(repr, unknown))}: they run from C01 to C27.")
+    if ids is not None:
+        listed = listed[listed["claim_id"].isin(ids)]
+    whole = Context(evidence)
+    backs = Context(evidence.filter(population=BACK_PAIN))
+    rows, parts = [], []
+    for claim in listed.to_dict("records"):
+        name = claim["claim_id"]
+        found = EVERYBODY[name](whole) if name in EVERYBODY else BACK_PAIN_ONLY[name](backs)
+        rows.append(claim | _row(found))
+        parts.extend({"claim_id": name} | _part(part) for part in found)
+    return Claims(pd.DataFrame(rows), pd.DataFrame(parts))
+
+
+def _row(parts: list[Part]) -> dict[str, str]:
+    tested = [part for part in parts if part.body is not None]
+    trials = max((part.body.n_trials for part in tested), default=0)
+    levels = [part.certainty.level for part in tested]
+    reasons = dict.fromkeys(f"{part.what}: {part.reason}" for part in parts)
+    return {
+        "data": f"{trials} trial{'s' * (trials != 1)}" if trials else "none",
+        "estimate": "; ".join(f"{part.what}: {part.estimate_text}" for part in tested),
+        "certainty": min(levels, key=LEVELS.index) if levels else "no evidence",
+        "verdict": together([part.verdict for part in parts]),
+        "reason": "; ".join(reasons),
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    body = part.body
+    numbers = {name: getattr(body, name, None) for name in ("estimate", "ci_low", "ci_high")}
+    return {
+        "what": part.what,
+        "trials": body.n_trials if body else 0,
+        "participants": body.n_participants if body else 0,
+        **numbers,
+        "text": part.estimate_text,
+        "unit": part.unit,
+        "certainty": part.certainty.level,
+        "downgrades": part.certainty.reasons,
+        "verdict": part.verdict,
+        "reason": part.reason,
+    }

@@ -1,0 +1,104 @@
+"""How far a pooled effect rests on single trials and on small ones: one table, one sentence."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, trim_and_fill
+from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
+from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.models.pairwise.selection import selection_model
+from backpain_analysis.words import effect_digits, number, p_text
+
+FEWEST = 3
+
+POWERFUL = 10
+"""Below so many trials tests of funnel asymmetry say little (Cochrane Handbook 13.3.5.4)."""
+
+
+def adjusted_estimates(result: PoolResult) -> pd.DataFrame:
+    """The pooled effect beside what corrections for small-study effects make of it.
+
+    Parameters
+    ----------
+    result : PoolResult
+        Of independent effects; at least three.
+
+    Returns
+    -------
+    DataFrame
+        `method, estimate, ci_low, ci_high, note`: as pooled, trim and fill, PET-PEESE, selection
+        model (steps at one-sided P = 0.025). A correction the data cannot carry has no numbers
+        and says why.
+    """
+
+    def filled() -> tuple:
+        found = trim_and_fill(result)
+        noun = "trial" if found.k0 == 1 else "trials"
+        note = f"{found.k0} {noun} filled in on the {found.side}"
+        return found.filled.estimate, found.filled.ci_low, found.filled.ci_high, note
+
+    def regressed() -> tuple:
+        found = pet_peese(result)
+        return found.estimate, found.ci_low, found.ci_high, f"{found.chosen} was chosen"
+
+    def selected() -> tuple:
+        alternative = "less" if result.estimate < 0 else "greater"
+        found = selection_model(result, alternative=alternative)
+        note = f"likelihood-ratio test against no selection {p_text(found.lrt_p)}"
+        return found.estimate, found.ci_low, found.ci_high, note
+
+    rows = [("As pooled", result.estimate, result.ci_low, result.ci_high, "")]
+    corrections = {"Trim and fill": filled, "PET-PEESE": regressed, "Selection model": selected}
+    for name, correct in corrections.items():
+        try:
+            rows.append((name, *correct()))
+        except CannotEstimate as fault:
+            rows.append((name, float("nan"), float("nan"), float("nan"), str(fault)))
+    return pd.DataFrame(rows, columns=["method", "estimate", "ci_low", "ci_high", "note"])
+
+
+def robustness(result: PoolResult, measure: str = "MD") -> str:
+    """What leaving trials out, influence and funnel asymmetry say of a pooled effect.
+
+    Parameters
+    ----------
+    result : PoolResult
+        Of independent effects.
+    measure : str
+        "MD" or "SMD": sets the digits.
+    """
+    if result.n_trials < FEWEST:
+        return "Too few trials to ask how far the answer rests on any one of them."
+    digits = effect_digits(measure)
+    left_out = leave_one_out(result)
+    low, high = left_out["estimate"].min(), left_out["estimate"].max()
+    text = (
+        f"Leaving out one trial at a time moves the estimate between {number(low, digits)} and "
+        f"{number(high, digits)}; "
+    )
+    text += _stability(result, left_out)
+    flagged = influence(result).query("influential")["label"].tolist()
+    text += f" Influential by the usual rules: {', '.join(flagged) if flagged else 'none'}."
+    try:
+        egger = egger_test(result)
+    except CannotEstimate as fault:
+        return f"{text} Funnel asymmetry cannot be tested: {fault}"
+    text += f" Egger's test of funnel asymmetry gives {p_text(egger.p_value)}"
+    if result.n_trials < POWERFUL:
+        return f"{text}, but with fewer than {POWERFUL} trials it says little."
+    return f"{text}."
+
+
+def _stability(result: PoolResult, left_out: pd.DataFrame) -> str:
+    clear = (left_out["ci_low"] > 0) | (left_out["ci_high"] < 0)
+    if result.ci_low <= 0 <= result.ci_high:
+        turning = left_out.loc[clear, "label"].tolist()
+        if turning:
+            return f"the interval would exclude zero without {', '.join(turning)}."
+        return "the interval includes zero every time."
+    fragile = left_out.loc[~clear, "label"].tolist()
+    if fragile:
+        return f"the interval would include zero without {', '.join(fragile)}."
+    return "the interval excludes zero every time."

@@ -1,0 +1,383 @@
+"""Results in words: the sentence that answers, computed and with its uncertainty."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from backpain_analysis.evidence.dose import with_doses
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.network.network import NetworkResult
+from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.models.pairwise.responders import TrialResponders, nnt_from_smd
+from backpain_analysis.models.people.responders import Responders
+from backpain_analysis.models.time.course import TimeCourseResult, TimeEstimate
+from backpain_analysis.models.time.durability import Durability
+from backpain_analysis.words import (
+    DOSE_LABELS,
+    LOWER_IS_BETTER,
+    benefit_sign,
+    dose_text,
+    effect_digits,
+    number,
+    outcome_words,
+    p_text,
+    plural,
+    unit_words,
+)
+
+CURVE_WORDS = {
+    "linear": "straight line",
+    "quadratic": "quadratic curve",
+    "log": "logarithmic curve",
+    "rcs": "restricted cubic spline",
+}
+
+
+def share_of_mcid(effect: float, mcid: float | None) -> str:
+    """How an effect compares with the MCID; empty without one."""
+    if not mcid:
+        return ""
+    return f" That is {number(abs(effect) / mcid, 2)} of the MCID of {number(mcid, 0)} points."
+
+
+def evidence(data: Evidence) -> str:
+    """What the evidence is: how many trials and people, from when, and how much is known."""
+    arms = with_doses(data.arms)
+    exercise = arms[arms["exercise_type"] != "none"]
+    years = data.trials["year"].dropna()
+    span = f"from {years.min():.0f} to {years.max():.0f}" if len(years) else "without a year"
+    people = data.trials["n_randomised"].sum()
+    weekly = exercise["minutes_per_week"].notna()
+    judged = data.trials["rob_or_pedro"].notna().sum()
+    types = exercise["exercise_type"].nunique()
+    return (
+        f"{plural(len(data.trials), 'trial')} {span}, with {number(people, 0)} people "
+        f"randomised and {plural(len(exercise), 'exercise arm')} of {plural(types, 'type')}. "
+        f"Minutes of exercise per week are known for {number(weekly.sum(), 0)} of these arms; "
+        f"an appraisal of the risk of bias is known for {plural(judged, 'trial')}."
+    )
+
+
+def pooled(
+    result: PoolResult,
+    outcome: str,
+    measure: str = "MD",
+    *,
+    what: str = "exercise",
+    against: str = "no exercise",
+    mcid: float | None = None,
+) -> str:
+    """The answer of a pooled analysis: direction, size, interval, spread of new trials.
+
+    Parameters
+    ----------
+    result : PoolResult
+    outcome, measure : str
+        As of the `Effects` that were pooled.
+    what, against : str
+        The two sides of the comparison.
+    mcid : float, optional
+        In points of 0-100; not used for SMDs.
+    """
+    word, unit = outcome_words(outcome), unit_words(measure)
+    digits = effect_digits(measure)
+    size = size_words(result)
+    clear = result.ci_low > 0 or result.ci_high < 0
+    direction = "lower" if result.estimate < 0 else "higher"
+    level = f"{result.level:.0%} CI"
+    if clear:
+        near, far = sorted((abs(result.ci_low), abs(result.ci_high)))
+        text = (
+            f"In {size}, {word} was {number(abs(result.estimate), digits)} {unit} {direction} with "
+            f"{what} than with {against} ({level} {number(near, digits)} to "
+            f"{number(far, digits)} {direction})."
+        )
+        text += share_of_mcid(result.estimate, mcid if measure == "MD" else None)
+    else:
+        text = (
+            f"In {size}, no clear difference in {word} between {what} and {against}: "
+            f"{number(result.estimate, digits)} {unit} ({level} {number(result.ci_low, digits)} to "
+            f"{number(result.ci_high, digits)})."
+        )
+    if math.isfinite(result.pi_low) and result.method != "CE":
+        text += (
+            f" In a new trial the effect is expected between {number(result.pi_low, digits)} and "
+            f"{number(result.pi_high, digits)} (prediction interval)."
+        )
+    return text
+
+
+def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure: str = "MD") -> str:
+    """Which dose first reaches an effect, or that none does."""
+    label = DOSE_LABELS.get(dose_name, dose_name)
+    unit = unit_words(measure)
+    target = f"{number(abs(effect), 1 if measure == 'MD' else 2)} {unit}"
+    if not dose.reached:
+        return f"An effect of {target} is not shown at any dose: {dose.note}."
+    at, low, high, largest = _doses(dose)
+    interval = f"95% interval from {low}"
+    if math.isfinite(dose.ci_high):
+        interval += f" to {high}"
+    else:
+        interval += f", without an upper limit up to the largest dose, {largest}"
+    return f"The mean curve first reaches {target} at {at} {label} ({interval})."
+
+
+def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str:
+    """Where the best mean effect lies, or that the data show no turning point."""
+    label = DOSE_LABELS.get(dose_name, dose_name)
+    effect = number(dose.effect, effect_digits(measure))
+    at, low, high, _ = _doses(dose)
+    text = (
+        f"The best mean effect, {effect} {unit_words(measure)}, is at {at} {label} "
+        f"(95% interval from {low} to {high})"
+    )
+    return f"{text}; {dose.note}." if dose.note else f"{text}."
+
+
+def _doses(dose: DoseEstimate) -> tuple[str, ...]:
+    """Estimate, interval and largest dose as text."""
+    values = (dose.estimate, dose.ci_low, dose.ci_high, dose.high)
+    return tuple(dose_text(value, dose.high) for value in values)
+
+
+def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
+    """The answer of a dose-response analysis in a few sentences."""
+    label, word = DOSE_LABELS.get(result.dose_name, result.dose_name), outcome_words(result.outcome)
+    test = result.test_overall()
+    size = size_words(result)
+    verdict = "is related" if test["p_value"] < 1 - result.level else "is not clearly related"
+    text = [
+        f"In {size}, {word} {verdict} to {label} ({CURVE_WORDS[result.curve.name]}, "
+        f"{p_text(test['p_value'])})."
+    ]
+    if mcid:
+        sign = benefit_sign(result.outcome)
+        reach = result.dose_for(sign * mcid)
+        text.append(dose_to_reach(reach, result.dose_name, mcid, measure=result.measure))
+    best = result.optimum(best="lowest" if result.outcome in LOWER_IS_BETTER else "highest")
+    text.append(best_dose(best, result.dose_name, measure=result.measure))
+    return " ".join(text)
+
+
+def size_words(result: Any) -> str:
+    """Trials of a result or of effects, with the participants where they are known."""
+    size = plural(result.n_trials, "trial")
+    if not result.n_participants:
+        return size
+    people = f"{number(result.n_participants, 0)} participants"
+    if result.unsized_arms:
+        people += f" and {plural(result.unsized_arms, 'arm')} of unknown size"
+    return f"{size} ({people})"
+
+
+SHOWN = (4.0, 12.0, 26.0, 52.0)
+"""Weeks whose effects are named, where the data reach so far."""
+
+
+def time_course(result: TimeCourseResult, outcome: str) -> str:
+    """The answer of a time course: the effect at usual follow-ups, and how fast it came.
+
+    Parameters
+    ----------
+    result : TimeCourseResult
+    outcome : str
+        Such as "pain_intensity".
+    """
+    weeks = [w for w in SHOWN if result.first_week <= w <= result.last_week] or [result.last_week]
+    digits = effect_digits(result.effects.measure)
+    parts = [
+        f"{number(row.estimate, digits)} at week {row.weeks:g} ({result.level:.0%} CI "
+        f"{number(row.ci_low, digits)} to {number(row.ci_high, digits)})"
+        for row in result.effect(weeks).itertuples()
+    ]
+    return (
+        f"In {size_words(result.effects)}, the effect of exercise on {outcome_words(outcome)}, in "
+        f"{unit_words(result.effects.measure)}, was {_listed(parts)}. {speed(result)}"
+    )
+
+
+def speed(result: TimeCourseResult) -> str:
+    """When half and 90% of the largest effect were there, or why the data cannot tell."""
+    half, most = result.weeks_to(0.5), result.weeks_to(0.9)
+    level = f"{result.level:.0%}"
+    if not math.isnan(half.estimate):
+        text = (
+            f"Half of the largest effect was there after {number(half.estimate)} weeks "
+            f"({level} CI {_limits(half)}), 90% of it after {number(most.estimate)} "
+            f"({_limits(most)})"
+        )
+        return f"{text}; {half.note}." if half.note else f"{text}."
+    text = f"How fast the effect came the data do not give: {half.note}"
+    if math.isnan(half.ci_low) or (half.ci_low == 0 and math.isinf(half.ci_high)):
+        return f"{text}."
+    return f"{text}; half of it was there after {_limits(half)} weeks ({level} limit)."
+
+
+def durability(found: Durability, measure: str = "MD") -> str:
+    """What became of the effect after the programme."""
+    digits = effect_digits(measure)
+    kind = "within trials" if "within trials" in found.change.index else "all trials"
+    row, level = found.change.loc[kind], f"{found.level:.0%}"
+    growth = row["estimate"] * found.at_end["estimate"].iloc[0]
+    clear = row["ci_low"] > 0 or row["ci_high"] < 0
+    verdict = "did not clearly change"
+    if clear:
+        verdict = "grew" if growth > 0 else "shrank"
+    basis = f"within the {plural(found.n_repeated, 'trial')} that measured more than once"
+    if kind == "all trials":
+        basis = (
+            f"over {plural(found.n_trials, 'trial')}, {found.n_repeated} measured more than once"
+        )
+    change, low, high = (
+        number(row[name], digits + 1) for name in ("estimate", "ci_low", "ci_high")
+    )
+    text = (
+        f"After the end of the programme the effect {verdict}: {change} {unit_words(measure)} a "
+        f"month ({level} CI {low} to {high}, {p_text(row['p_value'])}; {basis})."
+    )
+    return " ".join([text, *(_kept(share, level) for share in found.retained.to_dict("records"))])
+
+
+def _kept(share: dict, level: str) -> str:
+    when = f"{number(share['weeks'], 0)} weeks after the end"
+    if math.isnan(share["retained_low"]):
+        return f"What share of the effect remains {when} cannot be told: {share['note']}."
+    low, high = (number(100 * share[name], 0) for name in ("retained_low", "retained_high"))
+    start = f"{when} {share['retained']:.0%} of it remained"
+    return f"{start} ({level} CI {low} to {high}%)."
+
+
+def _limits(time: TimeEstimate) -> str:
+    """An interval in words; one-sided where there is one limit only."""
+    if math.isnan(time.ci_low):
+        return "not available"
+    if time.ci_low == 0 and math.isinf(time.ci_high):
+        return "any time"
+    if time.ci_low == 0:
+        return f"at most {number(time.ci_high)}"
+    if math.isinf(time.ci_high):
+        return f"at least {number(time.ci_low)}"
+    return f"{number(time.ci_low)} to {number(time.ci_high)}"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def network(result: NetworkResult | str, outcome: str, names: dict[str, str] | None = None) -> str:
+    """The answer of a network: who is best, by how much, and how sure the order is.
+
+    Parameters
+    ----------
+    result : NetworkResult or str
+        Or why there is none, of `questions.fitted`.
+    outcome : str
+    names : dict, optional
+        Treatments as a reader calls them.
+    """
+    if isinstance(result, str):
+        return f"These trials make no network for {outcome_words(outcome)}: {result}."
+    called = {name: (names or {}).get(name, name.replace("_", " ")) for name in result.treatments}
+    effects = result.effects()
+    benefit = -1 if result.lower_is_better else 1
+    clear = effects[(effects[["ci_low", "ci_high"]] * benefit > 0).all(axis=1)]
+    best = result.p_scores().index[0]
+    ranks = result.ranking()
+    verb = "compares" if result.n_trials == 1 else "compare"
+    text = (
+        f"{plural(result.n_trials, 'trial')} ({number(result.n_participants, 0)} participants in "
+        f"arms of known size) {verb} {len(result.treatments)} treatments. Of the {len(effects)} "
+        f"set against {called[result.reference].lower()}, {len(clear)} improve "
+        f"{outcome_words(outcome)} with an interval that leaves out zero."
+    )
+    if best == result.reference:
+        return f"{text} None ranks above {called[best].lower()}."
+    row, rank = effects.loc[best], ranks.loc[best]
+    digits = effect_digits(result.data.measure)
+    text += (
+        f" {called[best]} ranks first (P-score {number(rank['p_score'], 2)}; "
+        f"{number(row['estimate'], digits)} {unit_words(result.data.measure)}, "
+        f"{result.level:.0%} CI {number(row['ci_low'], digits)} to "
+        f"{number(row['ci_high'], digits)}), but its rank may be anything from "
+        f"{int(rank['rank_low'])} to {int(rank['rank_high'])}"
+    )
+    return f"{text}{_not_beaten(result, best)}"
+
+
+def _not_beaten(result: NetworkResult, best: str) -> str:
+    others = result.effects(best).drop(index=result.reference, errors="ignore")
+    unclear = ((others["ci_low"] <= 0) & (others["ci_high"] >= 0)).sum()
+    if not len(others):
+        return "."
+    return f": it is not clearly better than {unclear} of the other {len(others)}."
+
+
+def inconsistency(result: NetworkResult) -> str:
+    """Whether direct and indirect evidence agree, and how much trials differ."""
+    found = result.design_inconsistency()
+    spread = result.heterogeneity().loc["total"]
+    unit = unit_words(result.data.measure)
+    digits = effect_digits(result.data.measure)
+    text = (
+        f"Between trials of the same comparison effects vary with a standard deviation of "
+        f"{number(result.tau, digits)} {unit} (I² {number(spread['i2'], 0)}%). "
+    )
+    if not found.df:
+        return text + "No comparison has both direct and indirect evidence: not testable."
+    agree = "do not clearly disagree" if found.p_value >= 0.05 else "disagree"
+    split = result.node_split().summary()
+    doubtful = int((split["p_value"] < 0.05).sum())
+    return (
+        f"{text}Designs {agree} (design-by-treatment interaction, {found.df} degrees of freedom, "
+        f"{p_text(found.p_value)}); of {len(split)} comparisons with both kinds of evidence, "
+        f"{doubtful} differ with P < 0.05. Such tests have little power in a network as thin as "
+        "this one."
+    )
+
+
+def trial_responders(result: TrialResponders) -> str:
+    """How many more respond with exercise, over published trials."""
+    found = result.summary().loc["difference"]
+    more = "more" if found["estimate"] >= 0 else "fewer"
+    return (
+        f"In {size_words(result.effects)}, {_percent(result.control_share)}% of people without "
+        f"exercise and {_percent(abs(found['estimate']))} percentage points {more} with it "
+        f"({result.difference.level:.0%} CI {_percent(found['ci_low'])} to "
+        f"{_percent(found['ci_high'])}) improved in {outcome_words(result.outcome)} by "
+        f"{result.response.text}, by the normal approximation: {result.nnt.text}."
+    )
+
+
+def from_pooled_smd(pooled: PoolResult, control_share: float, *, lower_is_better: bool) -> str:
+    """The number needed to treat that a pooled SMD implies (see `nnt.nnt_from_smd`)."""
+    sign = -1 if lower_is_better else 1
+    limits = sorted((sign * pooled.ci_low, sign * pooled.ci_high))
+    needed = nnt_from_smd(sign * pooled.estimate, *limits, control_share, pooled.level)
+    return (
+        f"The pooled SMD of all {size_words(pooled)} at this time, "
+        f"{number(pooled.estimate, 2)} ({pooled.level:.0%} CI {number(pooled.ci_low, 2)} to "
+        f"{number(pooled.ci_high, 2)}), implies {needed.text} where {_percent(control_share)}% "
+        "respond without exercise."
+    )
+
+
+def responders(result: Responders) -> str:
+    """How many respond at each dose, from participants."""
+    first, *others = result.shares.to_dict("records")
+    differences = result.differences.set_index("group")
+    parts = [
+        f"{_percent(row['share'])}% at {row['group']} ({differences.loc[row['group'], 'nnt']})"
+        for row in others
+    ]
+    return (
+        f"Of {plural(result.n_participants, 'participant')} in {plural(result.n_trials, 'trial')}, "
+        f"{_percent(first['share'])}% at a dose of {first['group']} improved by "
+        f"{result.response.text} at week {result.week:g}, and {', '.join(parts)}."
+    )
+
+
+def _percent(share: float) -> str:
+    return number(100 * share, 0)

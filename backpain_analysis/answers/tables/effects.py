@@ -1,0 +1,309 @@
+"""Tables of effects, doses, networks, mechanisms and pain sensitivity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from backpain_analysis.answers.dose import Answer
+from backpain_analysis.datasets.bundled import load_reference
+from backpain_analysis.display import Table, table
+from backpain_analysis.models.dose.comparison import CurveComparison
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.network.network import NetworkResult
+from backpain_analysis.models.pairwise.bivariate import Bivariate
+from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.words import (
+    DOSE_LABELS,
+    EXERCISE_LABELS,
+    dose_text,
+    effect_digits,
+    exercise_label,
+    number,
+    outcome_label,
+    p_text,
+    readable,
+)
+
+MISSING = "–"
+
+
+def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> str:
+    """`estimate [low, high]` in one cell; a dash where it is missing."""
+    if not math.isfinite(estimate):
+        return MISSING
+    return unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
+
+
+def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
+    """Pooled effects, a row a result.
+
+    Parameters
+    ----------
+    results : mapping of PoolResult
+        Exercise types are shown by their labels, other names as they are.
+    measure : str
+        "MD" or "SMD": heads the column of effects and sets the digits.
+    title : str
+    """
+    digits = effect_digits(measure)
+    rows = [
+        {
+            "": EXERCISE_LABELS.get(name, name),
+            "Trials": result.n_trials,
+            "Participants": result.n_participants,
+            f"{measure} [{result.level:.0%} CI]": interval_text(
+                result.estimate, result.ci_low, result.ci_high, digits
+            ),
+            "Prediction interval": _range(result.pi_low, result.pi_high, digits),
+            "τ²": number(result.tau2, digits) if math.isfinite(result.i2) else MISSING,
+            "I²": f"{result.i2:.0f}%" if math.isfinite(result.i2) else MISSING,
+            "P": unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
+        }
+        for name, result in results.items()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def predictions(result: DoseResponseResult, *, title: str) -> Table:
+    """The curve at some round doses, with its intervals."""
+    digits = effect_digits(result.measure)
+    label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
+    rows = [
+        {
+            label: dose_text(row.dose, result.max_dose),
+            f"{result.measure} [{result.level:.0%} CI]": interval_text(
+                row.estimate, row.ci_low, row.ci_high, digits
+            ),
+            "Prediction interval": _range(row.pi_low, row.pi_high, digits),
+        }
+        for row in result.predict().itertuples()
+        if row.dose != 0
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> Table:
+    """What `compare_curves` found, a row a curve."""
+    digits, found = effect_digits(measure), comparison.table
+    rows = []
+    for name, row in found.iterrows():
+        cells = {
+            "Curve": name,
+            "AIC": number(row["aic"]) if math.isfinite(row["aic"]) else MISSING,
+            "Weight": f"{row['weight']:.0%}" if math.isfinite(row["weight"]) else MISSING,
+            f"{measure} at the median dose [95% CI]": interval_text(
+                row["effect"], row["ci_low"], row["ci_high"], digits
+            ),
+        }
+        if "mcid_dose" in found:
+            reached = math.isfinite(row["mcid_dose"])
+            text = dose_text(row["mcid_dose"], row["mcid_dose"]) if reached else "not reached"
+            cells["MCID reached at"] = text
+        if "note" in found:
+            cells["Why not fitted"] = row["note"]
+        rows.append(cells)
+    return table(pd.DataFrame(rows), title=title)
+
+
+def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `robustness.adjusted_estimates` found, a row a correction."""
+    digits = effect_digits(measure)
+    rows = [
+        {
+            "": row.method,
+            f"{measure} [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high, digits),
+            "Note": row.note,
+        }
+        for row in adjusted.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
+    """The numbers of a `dose_questions.Answer`; nothing where there are none."""
+    if found.table.empty:
+        return None
+    digits = effect_digits(measure)
+    rows = []
+    for row in found.table.to_dict("records"):
+        interval = interval_text(row.pop("estimate"), row.pop("ci_low"), row.pop("ci_high"), digits)
+        cells = {name.replace("_", " ").capitalize(): value for name, value in row.items()}
+        if "Group" in cells:
+            cells["Group"] = exercise_label(cells["Group"])
+        rows.append({**cells, f"{measure} [95% CI]": interval})
+    return table(pd.DataFrame(rows), title=title)
+
+
+def inconsistency(result: NetworkResult, *, title: str) -> Table:
+    """Cochran's Q of a network and its parts."""
+    rows = [
+        {
+            "": kind.capitalize(),
+            "Q": number(row["q"]),
+            "df": int(row["df"]),
+            "P": p_value(row["p_value"]),
+        }
+        for kind, row in result.heterogeneity().iterrows()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `network.questions.lumpings` found, a row a grouping."""
+    digits = effect_digits(measure)
+    rows = []
+    for row in found.to_dict("records"):
+        known = math.isfinite(row["estimate"])
+        rows.append(
+            {
+                "Grouping": row["lumping"],
+                "Treatments": row["treatments"],
+                "Trials": row["trials"],
+                "τ": number(row["tau"], digits) if math.isfinite(row["tau"]) else MISSING,
+                "Inconsistency, P": p_value(row["inconsistency_p"]),
+                "Ranked first": exercise_label(row["best"]) if known else MISSING,
+                f"{measure} against the reference [95% CI]": interval_text(
+                    row["estimate"], row["ci_low"], row["ci_high"], digits
+                )
+                if known
+                else MISSING,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def p_value(p: float) -> str:
+    """A P value in a column of them."""
+    return MISSING if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Table:
+    """Doses that published meta-analyses name as best or as reaching the MCID, beside ours.
+
+    Parameters
+    ----------
+    outcome : str
+    ours : mapping
+        Heading of the column -> text, for the row of this report.
+    title : str
+    """
+    word = {"pain_intensity": "pain"}.get(outcome, outcome)
+    known = load_reference("published_meta_analyses")
+    rows = known[(known["outcome"] == word) & (known["optimum_dose"].notna())]
+    lines = [
+        {
+            "Review": row.review,
+            "Exercise": row.exercise_type_or_comparison,
+            "Trials": row.k_trials,
+            "Dose": row.dose_unit,
+            "Best": row.optimum_dose,
+            "MCID reached at": MISSING if pd.isna(row.mcid_dose) else f"{row.mcid_dose:g}",
+        }
+        for row in rows.itertuples()
+    ]
+    return table(pd.DataFrame([*lines, {"Review": "This report", **ours}]), title=title)
+
+
+def reasons(counts: pd.DataFrame, *, title: str) -> Table:
+    """Why arms were left out, with how many."""
+    words = {"reason": "Reason", "trials": "Trials", "arms": "Arms"}
+    return table(counts.rename(columns=words), title=title)
+
+
+def _range(low: float, high: float, digits: int) -> str:
+    if not math.isfinite(low):
+        return MISSING
+    return unbroken(f"[{number(low, digits)}, {number(high, digits)}]")
+
+
+def unbroken(text: str) -> str:
+    """Text that stays on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def sensitivity(found: pd.DataFrame, *, title: str) -> Table:
+    """What `mechanisms.sensitivity_pooled` found, a row a setting and comparison."""
+    rows = [
+        {
+            "": f"{readable(row.setting)}, {row.comparison}",
+            "Trials": row.trials,
+            "SMD [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high, 2),
+            "I²": f"{row.i2:.0f}%" if math.isfinite(row.i2) else MISSING,
+        }
+        for row in found.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
+    """Published reviews of single bouts, signs as printed."""
+    rows = []
+    for row in reviews.itertuples():
+        if pd.isna(row.estimate):
+            continue
+        year = "" if pd.isna(row.year) else f" {int(row.year)}"
+        year = "" if year.strip() in str(row.review) else year
+        known = pd.notna(row.ci_low)
+        text = interval_text(row.estimate, row.ci_low, row.ci_high, 2)
+        rows.append(
+            {
+                "Review": f"{row.review}{year}",
+                "People": row.population,
+                "Exercise": row.exercise_type,
+                "Outcome": row.outcome,
+                "Studies": MISSING if pd.isna(row.k) else str(int(row.k)),
+                "Effect [95% CI]": f"{text if known else number(row.estimate, 2)} {row.measure}",
+                "Note": MISSING if pd.isna(row.note) else row.note,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def reported(counts: pd.DataFrame, *, title: str) -> Table:
+    """What `mechanisms.pooled` says was measured and used."""
+    rows = [
+        {
+            "Outcome": outcome_label(row.outcome),
+            "Trials that report it": row.trials,
+            "Usable against no exercise": row.usable,
+            "Most frequent reason against the others": row.why or MISSING,
+        }
+        for row in counts.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def by_type(found: pd.DataFrame, *, title: str) -> Table:
+    """What `mechanisms.by_type` found, a row an outcome and type."""
+    rows = [
+        {
+            "Outcome": outcome_label(row.outcome),
+            "Type": exercise_label(row.exercise_type),
+            "Trials": row.trials,
+            "SMD [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high, 2),
+        }
+        for row in found.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def together(found: dict[str, Bivariate | str], *, title: str) -> Table:
+    """What `mechanisms.go_together` found; why nothing is known where nothing is."""
+    rows = []
+    for outcome, result in found.items():
+        known = isinstance(result, Bivariate)
+        slope = MISSING
+        if known:
+            slope = interval_text(result.slope, result.slope_low, result.slope_high, 2)
+        rows.append(
+            {
+                "Gain": outcome_label(outcome),
+                "Trials": result.n_trials if known else MISSING,
+                "Pain effect per SD of gain [95% CI]": slope,
+                "Note": "association between trials" if known else result,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)

@@ -1,0 +1,221 @@
+"""Tables of moderators, certainty and claims."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from backpain_analysis.answers.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
+from backpain_analysis.answers.claims import Claims
+from backpain_analysis.answers.findings import MAIN, Findings, published
+from backpain_analysis.answers.moderation import Moderation
+from backpain_analysis.answers.tables.effects import (
+    MISSING,
+    interval_text,
+    p_value,
+    pooled,
+    unbroken,
+)
+from backpain_analysis.answers.verdicts import VERDICTS
+from backpain_analysis.display import Table, table
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.words import (
+    author_year,
+    effect_digits,
+    exercise_label,
+    number,
+    outcome_words,
+    plural,
+    population_label,
+)
+
+SIGNS = dict(zip(VERDICTS, "●◆✕–", strict=True))
+"""As in the figure of all claims."""
+
+
+def moderators(found: Moderation, *, title: str) -> Table:
+    """Every moderator with its coefficient, or why it has none."""
+    digits = effect_digits(found.measure)
+    rows = [
+        {
+            "Moderator": row.moderator,
+            "Compared": row.how,
+            "Trials": row.trials,
+            f"Change, {found.measure} [95% CI]": interval_text(
+                row.estimate, row.ci_low, row.ci_high, digits
+            ),
+            "P": p_value(row.p_value),
+            "P (Holm)": p_value(row.p_holm),
+            "Note": row.note or MISSING,
+        }
+        for row in found.table.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def populations(found: Moderation, *, title: str) -> Table:
+    """The effect in each population by itself."""
+    results = {population_label(name): one for name, one in found.by_population().items()}
+    return pooled(results, measure=found.measure, title=title)
+
+
+def adverse_events(evidence: Evidence, *, title: str) -> Table:
+    """What reports printed on adverse events, word for word."""
+    trials = evidence.trials.set_index("trial_id")
+    known = evidence.arms[evidence.arms["adverse_events_text"].notna()]
+    rows = []
+    for (trial, text), part in known.groupby(["trial_id", "adverse_events_text"], sort=False):
+        kinds = dict.fromkeys(exercise_label(str(kind)) for kind in part["exercise_type"])
+        name = author_year(*trials.loc[trial, ["first_author", "year"]], trial)
+        rows.append({"Trial": name, "Arms": ", ".join(kinds), "Printed": text})
+    told = known["trial_id"].nunique()
+    note = f"{told} of {plural(len(trials), 'trial')} say{'s' * (told == 1)} anything."
+    columns = ["Trial", "Arms", "Printed"]
+    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+
+
+def findings(found: Findings, *, title: str) -> Table:
+    """The summary of findings."""
+    rows = []
+    for row in found.table.itertuples():
+        points = str(row.unit).startswith("points")
+        effect = interval_text(row.estimate, row.ci_low, row.ci_high, 1 if points else 2)
+        share, needed = row.share_of_mcid, row.nnt_text
+        marked = effect if points or effect == MISSING else f"{effect} {row.unit}"
+        rows.append(
+            {
+                "Result": _short(row.what),
+                "Trials": row.trials,
+                "Participants": f"{row.participants:,}" if row.participants else MISSING,
+                "Effect [95% CI]": marked,
+                "Share of the MCID": MISSING if pd.isna(share) else number(share, 2),
+                "NNT [95% CI]": MISSING if pd.isna(needed) else _brief(needed),
+                "Certainty": row.certainty,
+            }
+        )
+    return table(pd.DataFrame(rows), title=title, note=_assumptions(found))
+
+
+def _short(what: str) -> str:
+    """What was compared with no exercise."""
+    text = what.replace(" against no exercise", "")
+    return text[:1].upper() + text[1:]
+
+
+def _assumptions(found: Findings) -> str:
+    """What the NNTs take for granted."""
+    given = [
+        f"for {outcome_words(outcome)}, {number(100 * known.control_share, 0)}% of people improve "
+        f"so much without exercise (from {plural(known.n_trials, 'trial')}) and scores have a "
+        f"standard deviation of {number(known.sd, 0)} points"
+        for outcome, known in found.assumed.items()
+    ]
+    text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
+    if not given:
+        return text
+    return (
+        f"{text} NNTB: people who exercise for one more to improve by the MCID (NNTH: to fail to), "
+        "by the normal approximation; its interval is that of the effect alone. Assumed: "
+        f"{'; '.join(given)}."
+    )
+
+
+def _brief(needed: str) -> str:
+    """A number needed to treat without the word CI, on one line if it is short."""
+    text = needed.replace("95% CI ", "")
+    return text if "∞" in text else unbroken(text)
+
+
+def downgrades(found: Findings, *, title: str) -> Table:
+    """A row a result with evidence: its certainty, and what each domain took from it."""
+    known = found.table[found.table["trials"] > 0]
+    steps = {(row.what, row.domain): row for row in found.downgrades.itertuples()}
+    rows = []
+    for row in known.itertuples():
+        cells = {"Result": _short(row.what)}
+        for domain in DOMAINS:
+            lowered = steps.get((row.what, domain))
+            cells[domain.capitalize()] = f"−{lowered.steps}: {lowered.reason}" if lowered else "0"
+        rows.append(cells | {"Certainty": row.certainty})
+    columns = ["Result", *map(str.capitalize, DOMAINS), "Certainty"]
+    note = (
+        "Steps down from high. Small-study effects are tested from "
+        f"{FEWEST_FOR_ASYMMETRY} trials on."
+    )
+    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+
+
+def published_effects(found: Findings, *, title: str) -> Table:
+    """Published estimates of all exercise beside ours, by outcome."""
+    rows = []
+    known = found.table[found.table["trials"] > 0].drop_duplicates("outcome")
+    for _, ours in known[known["outcome"].isin(MAIN)].iterrows():
+        outcome = ours["outcome"]
+        numbers = [float(ours[name]) for name in ("estimate", "ci_low", "ci_high")]
+        word = ours["what"].split(", ")[-1]
+        line = {"Outcome": word, "Review": "This report", "Trials": ours["trials"]}
+        rows.append(line | {"MD [95% CI]": interval_text(*numbers), "Intervals overlap": MISSING})
+        for row in published(outcome, *numbers).itertuples():
+            rows.append(
+                {
+                    "Outcome": word,
+                    "Review": f"{row.review}: {row.comparison}",
+                    "Trials": MISSING if pd.isna(row.trials) else int(row.trials),
+                    "MD [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high),
+                    "Intervals overlap": "yes" if row.overlap else "no",
+                }
+            )
+    return table(pd.DataFrame(rows), title=title)
+
+
+def claims(found: Claims, *, title: str) -> Table:
+    """A row a claim: verdict, certainty, what was estimated, and where it is shown."""
+    parts = found.parts.groupby("claim_id", sort=False)
+    rows = [
+        {
+            "Id": row.claim_id,
+            "Claim": row.claim,
+            "Verdict": _signed(row.verdict),
+            "Certainty": row.certainty,
+            "Estimates [95% CI] and what they say": _lines(parts.get_group(row.claim_id)),
+            "Data": row.data,
+            "Notebook": row.notebook,
+        }
+        for row in found.table.itertuples()
+    ]
+    note = (
+        "Against no exercise unless said; points of 100 unless another unit is given. The sign of "
+        "each estimate is its own verdict."
+    )
+    return table(pd.DataFrame(rows), title=title, note=note)
+
+
+def _lines(parts: pd.DataFrame) -> str:
+    """Each part on a line of its own."""
+    lines = []
+    for row in parts.itertuples():
+        number_text = unbroken(row.text.removesuffix(" points of 100"))
+        said = ", ".join(filter(None, [number_text, row.reason]))
+        lines.append(f"{unbroken(SIGNS[row.verdict] + ' ')}{_short(row.what)}: {said}")
+    return ";\n".join(lines)
+
+
+def _signed(verdict: str) -> str:
+    return unbroken(f"{SIGNS[verdict]} ") + verdict
+
+
+def claim_parts(found: Claims, *, title: str) -> Table:
+    """Every part of every claim, with what lowered its certainty."""
+    rows = [
+        {
+            "Id": row.claim_id,
+            "Part": row.what[:1].upper() + row.what[1:],
+            "Trials": row.trials,
+            "Participants": f"{row.participants:,}" if row.participants else MISSING,
+            "Estimate [95% CI]": row.text or MISSING,
+            "Certainty": row.certainty,
+            "Verdict": _signed(row.verdict),
+            "Lowered by": row.downgrades.replace("; ", ";\n") or MISSING,
+        }
+        for row in found.parts.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)

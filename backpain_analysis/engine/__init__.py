@@ -1,0 +1,1 @@
+"""The linear mixed model with known sampling covariance: likelihood, search, and what serves it."""

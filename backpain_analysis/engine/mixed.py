@@ -1,0 +1,400 @@
+"""The one engine: linear mixed models with known sampling covariance, by REML, ML or CE.
+
+    y = X b + Z u + e,   u ~ N(0, Psi),   e ~ N(0, S),   one independent block a trial
+
+Pooling, meta-regression, multilevel models, one-stage dose-response and network meta-analysis
+are thin callers that build X, the blocks and the random terms. Sources: Harville 1977
+(doi 10.1080/01621459.1977.10480998) for the likelihoods; Gasparrini, Armstrong & Kenward 2012
+(doi 10.1002/sim.5471) and Sera et al. 2019 (doi 10.1002/sim.8362) for their use in
+meta-analysis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import scipy.linalg
+
+from backpain_analysis.engine.likelihood import (
+    Batch,
+    Blocks,
+    Point,
+    evaluate,
+    group,
+    singletons,
+    stack_covariance,
+)
+from backpain_analysis.engine.search import maximise
+from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+from backpain_analysis.errors import CannotEstimate
+
+Method = Literal["REML", "ML", "CE"]
+
+METHODS = ("REML", "ML", "CE")
+
+TINY = 1e-14
+"""Smallest eigenvalue of an invertible covariance, over its largest."""
+STARTS = (0.3, 1.5)
+"""Standard deviations of the random effects, over the typical sampling error."""
+
+
+@dataclass(frozen=True)
+class MixedFit:
+    """A fitted linear mixed model.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+    cov_beta : ndarray, shape (p, p)
+        Model-based covariance of `beta`, `(X'V^-1 X)^-1`.
+    psi : tuple of ndarray
+        Covariance of the random effects of each term, on the scale of its design.
+    llf : float
+        Log-likelihood; for REML with `1/2 log|X'X|` as in metafor, so that it does not depend
+        on the units of X.
+    method : {"REML", "ML", "CE"}
+    n_variance_parameters : int
+    rss : float
+        `(y - Xb)' V^-1 (y - Xb)`.
+    precision : tuple of ndarray
+        Inverse marginal covariance of each batch of blocks, in the units of y.
+    y, X, blocks, terms
+        What went in.
+    n_iterations : int
+    theta : ndarray
+        Variance parameters as the engine searches them.
+    """
+
+    beta: np.ndarray
+    cov_beta: np.ndarray
+    psi: tuple[np.ndarray, ...]
+    llf: float
+    method: Method
+    n_variance_parameters: int
+    rss: float
+    precision: tuple[np.ndarray, ...]
+    y: np.ndarray
+    X: np.ndarray
+    blocks: Blocks
+    terms: tuple[RandomTerm, ...]
+    n_iterations: int
+    theta: np.ndarray
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.y)
+
+    @property
+    def n_blocks(self) -> int:
+        return len(self.blocks.labels)
+
+    @property
+    def n_parameters(self) -> int:
+        return len(self.beta) + self.n_variance_parameters
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, `-2 llf + 2 (p + m)`; compare REML fits only at equal X."""
+        return -2 * self.llf + 2 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """Bayes criterion, with `n - p` observations for REML and n else, as in metafor."""
+        n = self.n_rows - len(self.beta) * (self.method == "REML")
+        return -2 * self.llf + np.log(n) * self.n_parameters
+
+    def blups(self, term: int = 0) -> np.ndarray:
+        """Best linear unbiased predictions of a term's random effects, one row a block.
+
+        `u = Psi Z' V^-1 (y - X b)` (Harville 1977), shape (n_blocks, q).
+        """
+        design = self.terms[term].design
+        residual = self.y - self.X @ self.beta
+        effects = np.zeros((len(self.blocks.labels), design.shape[1]))
+        for batch, members, W in zip(
+            self.blocks.batches, self.blocks.members, self.precision, strict=True
+        ):
+            weighted = np.einsum("bnm,bm->bn", W, residual[batch])
+            effects[members] = np.einsum("bnq,bn->bq", design[batch], weighted)
+        return effects @ self.psi[term]
+
+
+def fit(
+    y: np.ndarray,
+    X: np.ndarray,
+    covariance: np.ndarray | Sequence[np.ndarray],
+    *,
+    blocks: Sequence | None = None,
+    terms: Sequence[RandomTerm] = (),
+    method: Method = "REML",
+    names: Sequence[str] | None = None,
+) -> MixedFit:
+    """Fit the model by restricted or full maximum likelihood, or with no random effects.
+
+    The result does not depend on the units of y or of the columns of X and Z: all are scaled to
+    one inside. Variance parameters are searched as Cholesky factors, so estimates stay inside
+    (and may reach) the boundary of positive semidefinite matrices.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_rows,)
+    X : ndarray, shape (n_rows, p)
+    covariance : ndarray (n_rows,) or sequence of square ndarrays
+        Sampling variances, or a sampling covariance matrix a block in the order of first
+        appearance of the block.
+    blocks : sequence, shape (n_rows,), optional
+        Block (trial) labels; None: each row is its own block.
+    terms : sequence of RandomTerm
+        Ignored for "CE".
+    method : {"REML", "ML", "CE"}
+        "CE" is the common-effect model (no random effects, full likelihood).
+    names : sequence of str, optional
+        Names of the columns of X, for messages.
+
+    Returns
+    -------
+    MixedFit
+
+    Raises
+    ------
+    ValueError
+        For unusable shapes, missing or infinite values, collinear columns of X, too few rows,
+        a sampling covariance that is not positive definite.
+    ConvergenceError
+        If no maximum was found.
+    """
+    y, X = np.asarray(y, dtype=float), np.asarray(X, dtype=float)
+    names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
+    terms = () if method == "CE" else tuple(terms)
+    _check(y, X, names, terms, method)
+    grouped = singletons(len(y)) if blocks is None else group(blocks)
+    stacks = stack_covariance(covariance, grouped)
+    spread = typical_sd(stacks)
+    orthonormal, triangle = np.linalg.qr(X)
+    scaled = [ScaledTerm(term, len(y)) for term in terms]
+    batches = batches_of(y / spread, orthonormal, stacks, spread, grouped, scaled)
+    reml = method == "REML"
+    _check_definite(batches, grouped)
+    theta, point, n_iterations = _search(batches, scaled, reml)
+    back = np.linalg.inv(triangle)
+    psi = components_of(scaled, theta)[0]
+    n_effective = len(y) - X.shape[1] * reml
+    return MixedFit(
+        beta=spread * back @ point.beta,
+        cov_beta=spread**2 * back @ point.cov_beta @ back.T,
+        psi=tuple(
+            spread**2 * term.psi(part)
+            for term, part in zip(scaled, _split(scaled, theta), strict=True)
+        ),
+        llf=point.llf - n_effective * np.log(spread),
+        method=method,
+        n_variance_parameters=len(theta),
+        rss=point.rss,
+        precision=tuple(batch.precision(psi)[0] / spread**2 for batch in batches),
+        y=y,
+        X=X,
+        blocks=grouped,
+        terms=terms,
+        n_iterations=n_iterations,
+        theta=theta,
+    )
+
+
+def _check(
+    y: np.ndarray,
+    X: np.ndarray,
+    names: list[str],
+    terms: tuple[RandomTerm, ...],
+    method: str,
+) -> None:
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
+    if X.ndim != 2 or len(X) != len(y):
+        raise ValueError(f"X has shape {X.shape} but y has {len(y)} rows.")
+    if not (np.isfinite(y).all() and np.isfinite(X).all()):
+        raise ValueError("y or X holds missing or infinite values: drop those rows first.")
+    if len(y) < X.shape[1] or (method == "REML" and len(y) == X.shape[1] and terms):
+        raise CannotEstimate(
+            f"{len(y)} effect sizes cannot estimate {X.shape[1]} coefficients and the "
+            "heterogeneity",
+            "use a simpler model or method='CE'",
+        )
+    norms = np.linalg.norm(X, axis=0)
+    if np.any(norms == 0):
+        raise CannotEstimate(f"column {names[int(np.argmin(norms))]!r} of X is all zero", "drop it")
+    if X.shape[1] == 1:
+        return
+    _, triangle, order = scipy.linalg.qr(X / norms, mode="economic", pivoting=True)
+    diagonal = np.abs(np.diag(triangle))
+    if diagonal.min() <= 1e-10 * diagonal.max():
+        column = names[order[int(np.argmin(diagonal))]]
+        raise CannotEstimate(
+            f"column {column!r} of X is a combination of the others (or too close to one)",
+            "drop it, or collect data in which they differ",
+        )
+
+
+def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
+    """Every trial's sampling covariance must have an inverse.
+
+    Raises
+    ------
+    CannotEstimate
+        Names the first trial whose covariance has none.
+    """
+    for batch, members in zip(batches, blocks.members, strict=True):
+        values = np.linalg.eigvalsh(batch.S)
+        definite = values[:, 0] > TINY * values[:, -1]
+        if definite.all():
+            continue
+        label = blocks.labels[members[int(np.argmin(definite))]]
+        raise CannotEstimate(
+            f"the sampling covariance of trial '{label}' is not positive definite",
+            "a variance is zero or negative, or two of its rows repeat each other",
+        )
+
+
+def typical_sd(stacks: list[np.ndarray]) -> float:
+    """Median sampling standard deviation, the engine's unit of y.
+
+    Raises
+    ------
+    ValueError
+        For missing, infinite or negative variances.
+    """
+    variances = np.concatenate([np.diagonal(stack, axis1=1, axis2=2).ravel() for stack in stacks])
+    if not np.isfinite(variances).all():
+        raise ValueError("the sampling covariance holds missing or infinite values.")
+    if np.any(variances < 0):
+        raise ValueError("a sampling variance is negative.")
+    typical = float(np.median(variances))
+    return np.sqrt(typical) if typical > 0 else 1.0
+
+
+def batches_of(
+    y: np.ndarray,
+    X: np.ndarray,
+    stacks: list[np.ndarray],
+    spread: float,
+    blocks: Blocks,
+    terms: list[ScaledTerm],
+) -> list[Batch]:
+    """What the likelihood takes, with y and the covariance scaled by `spread`."""
+    bases = [term.bases(blocks) for term in terms]
+    batches = []
+    for number, rows in enumerate(blocks.batches):
+        S = stacks[number] / spread**2
+        K = [basis[number] for basis in bases]
+        K = np.concatenate(K) if K else np.zeros((0, *S.shape))
+        batches.append(Batch(y[rows], X[rows], S, K))
+    return batches
+
+
+def _split(terms: list[ScaledTerm], theta: np.ndarray) -> list[np.ndarray]:
+    parts, first = [], 0
+    for term in terms:
+        parts.append(theta[first : first + term.n_parameters])
+        first += term.n_parameters
+    return parts
+
+
+def components_of(
+    terms: list[ScaledTerm], theta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Components of all terms, with block-diagonal Jacobian and curvature."""
+    if len(terms) == 1:
+        return terms[0].components(theta)
+    m = len(theta)
+    values, jacobian, curvature = np.zeros(m), np.zeros((m, m)), np.zeros((m, m, m))
+    first = 0
+    for term, part in zip(terms, _split(terms, theta), strict=True):
+        own = slice(first, first + len(part))
+        values[own], jacobian[own, own], curvature[own, own, own] = term.components(part)
+        first = own.stop
+    return values, jacobian, curvature
+
+
+def derivatives_at(
+    theta: np.ndarray, *, batches: list[Batch], terms: list[ScaledTerm], reml: bool
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log-likelihood, gradient and Hessian by the Cholesky parameters."""
+    values, jacobian, curvature = components_of(terms, theta)
+    point = evaluate(batches, values, reml=reml, derivatives=True)
+    gradient = jacobian.T @ point.gradient
+    hessian = jacobian.T @ point.hessian @ jacobian
+    return point.llf, gradient, hessian + np.tensordot(point.gradient, curvature, axes=1)
+
+
+def _search(
+    batches: list[Batch], terms: list[ScaledTerm], reml: bool
+) -> tuple[np.ndarray, Point, int]:
+    nothing = np.zeros(0)
+    if not terms:
+        return nothing, evaluate(batches, nothing, reml=reml), 0
+
+    at = partial(derivatives_at, batches=batches, terms=terms, reml=reml)
+
+    def height(size: float) -> float:
+        theta = np.concatenate([term.start(size) for term in terms])
+        return evaluate(batches, components_of(terms, theta)[0], reml=reml).llf
+
+    heights = {size: height(size) for size in STARTS}
+    nothing_between = height(0.0)
+    best = None
+    for size in sorted(STARTS, key=heights.get, reverse=True):
+        if best is not None and max(heights[size], nothing_between) <= best.value:
+            break
+        found = maximise(at, np.concatenate([term.start(size) for term in terms]))
+        if best is None or found.value > best.value:
+            best = found
+    theta = _at_boundary(best.theta, terms, at) if best.value > nothing_between else 0 * best.theta
+    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), best.n_iterations
+
+
+def _at_boundary(
+    theta: np.ndarray,
+    terms: list[ScaledTerm],
+    at: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """The optimum with terms that are zero but for rounding set to zero."""
+    for number in range(len(terms)):
+        parts = _split(terms, theta)
+        if 0 < float(np.abs(parts[number]).max()) < 1e-5:
+            parts[number] = 0 * parts[number]
+            without = np.concatenate(parts)
+            theta = without if at(without)[0] >= at(theta)[0] - 1e-10 else theta
+    return theta
+
+
+def times_precision(model: MixedFit, matrix: np.ndarray) -> np.ndarray:
+    """`V^-1` of a fitted model times the rows of `matrix`, shape (n_rows, k)."""
+    product = np.empty_like(matrix)
+    for rows, W in zip(model.blocks.batches, model.precision, strict=True):
+        product[rows] = W @ matrix[rows]
+    return product
+
+
+def inverse_information(J: np.ndarray, weighted: np.ndarray, fault: str) -> np.ndarray:
+    """`(J' V^-1 J)^-1` for any units of the columns.
+
+    Parameters
+    ----------
+    J, weighted : ndarray, shape (n_rows, k)
+        Derivatives of the mean by the parameters, and `V^-1 J`.
+    fault : str
+        What to say if the data do not tell the parameters apart.
+
+    Raises
+    ------
+    ValueError
+        With that text.
+    """
+    information = J.T @ weighted
+    scale = np.sqrt(np.diag(information))
+    if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e13:
+        raise ValueError(fault)
+    return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)

@@ -1,0 +1,322 @@
+"""Dose-response curves of all agents of a network, on one pair of axes or in panels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from backpain_analysis.figures.style import (
+    EXERCISE_COLOURS,
+    FAINT,
+    INK,
+    MUTED,
+    TARGET,
+    WIDTH,
+    figure_style,
+    new_axes,
+    plain_ticks,
+)
+from backpain_analysis.words import (
+    as_benefit,
+    dose_measure_label,
+    exercise_label,
+    measured,
+    tick_text,
+)
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.network.dose_network import DoseNetworkResult
+
+
+GRID = 161
+
+LARGEST_AREA = 170.0
+"""Square points."""
+
+MOST_BANDS = 4
+
+SPARE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5b4bb3", "#b8860b", "#00b3b3")
+"""For agents that are no exercise type."""
+
+
+def dose_network(
+    result: DoseNetworkResult,
+    *,
+    agents: Sequence[str] | None = None,
+    mcid: float | None = None,
+    dose_label: str | None = None,
+    effect_label: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the curves of several agents on one pair of axes.
+
+    Lines: mean effects against the reference; bands: their confidence intervals (of up to four
+    agents); dots: beyond the largest dose the agent was studied at. Circles: contrasts of trials
+    at the dose of the arm, their area proportional to `1/vi`; hollow where the other arm had a
+    dose too, at the contrast plus that arm's curve, so that such a contrast stands at both doses.
+
+    Parameters
+    ----------
+    result : DoseNetworkResult
+    agents : sequence of str, optional
+        By default all.
+    mcid : float, optional
+        Minimal clinically important difference (its size): a line on the side of benefit.
+    dose_label, effect_label : str, optional
+        Of the axes.
+    ax : Axes, optional
+        By default on a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        For an unknown agent.
+    """
+    shown = list(result.agents if agents is None else agents)
+    colours = _colours(result)
+    largest = max(result.max_dose(agent) for agent in shown)
+    with figure_style():
+        ax = new_axes(WIDTH, 4.7) if ax is None else ax
+        for agent in shown:
+            band = len(shown) <= MOST_BANDS
+            _draw_curve(ax, result, agent, colours[agent], largest, band=band)
+            _draw_points(ax, result, agent, colours[agent])
+        _finish(ax, result, shown, largest, mcid)
+        ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
+        ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
+        entries = [
+            Line2D([], [], color=colours[a], marker="o", ms=5, lw=1.9, label=exercise_label(a))
+            for a in shown
+        ]
+        ax.legend(
+            handles=[*entries, *_keys(result, shown, mcid)],
+            loc="upper left",
+            bbox_to_anchor=(0, -0.14),
+            ncols=3,
+            columnspacing=1.6,
+            handletextpad=0.6,
+        )
+    return ax
+
+
+def dose_network_panels(
+    result: DoseNetworkResult,
+    *,
+    agents: Sequence[str] | None = None,
+    mcid: float | None = None,
+    dose_label: str | None = None,
+    effect_label: str | None = None,
+) -> Figure:
+    """Draw one panel an agent, as `dose_network`, with the other curves in grey behind it.
+
+    Dashes: the prediction interval of a new trial.
+
+    Parameters
+    ----------
+    result, agents, mcid, dose_label, effect_label
+        As for `dose_network`.
+
+    Returns
+    -------
+    Figure
+    """
+    shown = list(result.agents if agents is None else agents)
+    colours = _colours(result)
+    largest = max(result.max_dose(agent) for agent in shown)
+    columns = 2 if len(shown) in (2, 4) else min(3, len(shown))
+    lines = -(-len(shown) // columns)
+    with figure_style():
+        figure = Figure(figsize=(WIDTH, 2.3 * lines + 0.9), layout="constrained")
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        for ax, agent in zip(grid.flat, shown, strict=False):
+            for other in shown:
+                if other != agent:
+                    curve = result.predict(other, np.linspace(0, result.max_dose(other), GRID))
+                    ax.plot(curve["dose"], curve["estimate"], color=FAINT, lw=1.2, gid="other")
+            _draw_curve(ax, result, agent, colours[agent], largest, prediction=True)
+            _draw_points(ax, result, agent, colours[agent])
+            ax.set_title(exercise_label(agent))
+        for place, ax in enumerate(grid.flat):
+            if place >= len(shown):
+                ax.remove()
+                continue
+            _finish(ax, result, shown, largest, mcid)
+            if place + columns >= len(shown):
+                ax.tick_params(labelbottom=True)
+                ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
+        figure.supylabel(effect_label or measured(result.outcome, result.measure), fontsize=8.5)
+        keys = _keys(result, shown, mcid, prediction=True)
+        figure.legend(handles=keys, loc="outside lower center", ncols=3)
+    return figure
+
+
+def contrast_points(result: DoseNetworkResult, agent: str) -> pd.DataFrame:
+    """Contrasts of trials with an arm of the agent, as effects against the reference.
+
+    Returns
+    -------
+    DataFrame
+        `trial_id, dose, effect, variance, hollow`: hollow where the other arm had a dose too, to
+        whose mean effect the contrast is added.
+    """
+    network, nodes = result.data.network, result.data.nodes
+    effect = np.array(
+        [
+            result.mean(name, [dose])[0] if dose > 0 else 0.0
+            for name, dose in nodes.itertuples(index=False)
+        ]
+    )
+    mine = (nodes["agent"] == agent).to_numpy() & (nodes["dose"] > 0).to_numpy()
+    dosed = (nodes["dose"] > 0).to_numpy()
+    doses = nodes["dose"].to_numpy()
+    variance = _variances(result)
+    sides = []
+    for own, other, sign in (
+        (network.treatment, network.versus, 1.0),
+        (network.versus, network.treatment, -1.0),
+    ):
+        rows = mine[own]
+        sides.append(
+            pd.DataFrame(
+                {
+                    "trial_id": network.trial[rows],
+                    "dose": doses[own[rows]],
+                    "effect": sign * network.y[rows] + effect[other[rows]],
+                    "variance": variance[rows],
+                    "hollow": dosed[other[rows]],
+                }
+            )
+        )
+    return pd.concat(sides, ignore_index=True)
+
+
+def _variances(result: DoseNetworkResult) -> np.ndarray:
+    network = result.data.network
+    variance = np.empty(len(network.y))
+    places = pd.Series(np.arange(len(network.y))).groupby(pd.factorize(network.trial)[0]).indices
+    for number, V in enumerate(network.covariance):
+        variance[places[number]] = np.diag(V)
+    return variance
+
+
+def _colours(result: DoseNetworkResult) -> dict[str, str]:
+    """A colour an agent: that of its exercise type, else one that is not taken."""
+    colours = {name: EXERCISE_COLOURS[name] for name in result.agents if name in EXERCISE_COLOURS}
+    spare = [colour for colour in SPARE_COLOURS if colour not in colours.values()] or [MUTED]
+    rest = [name for name in result.agents if name not in colours]
+    return colours | {name: spare[place % len(spare)] for place, name in enumerate(rest)}
+
+
+def _draw_curve(
+    ax: Axes,
+    result: DoseNetworkResult,
+    agent: str,
+    colour: str,
+    largest: float,
+    *,
+    band: bool = True,
+    prediction: bool = False,
+) -> None:
+    own = result.max_dose(agent)
+    curve = result.predict(agent, np.linspace(0, own, GRID))
+    if band:
+        limits = curve["dose"], curve["ci_low"], curve["ci_high"]
+        ax.fill_between(*limits, color=colour, alpha=0.16, lw=0, gid="band")
+    if prediction and np.isfinite(curve["pi_low"]).any():
+        for limit in ("pi_low", "pi_high"):
+            ax.plot(
+                curve["dose"][1:], curve[limit][1:], color=colour, lw=0.8, ls=(0, (4, 3)), gid="pi"
+            )
+    ax.plot(curve["dose"], curve["estimate"], color=colour, lw=1.9, zorder=3, gid="curve")
+    if largest > own:
+        beyond = result.predict(agent, np.linspace(own, largest, GRID))
+        style = {"color": colour, "lw": 1.4, "ls": (0, (1, 2)), "alpha": 0.8}
+        ax.plot(beyond["dose"], beyond["estimate"], zorder=2.5, gid="extrapolated", **style)
+
+
+def _draw_points(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> None:
+    heaviest = (1 / _variances(result)).max()
+    points = contrast_points(result, agent)
+    for hollow, own in points.groupby("hollow"):
+        ax.scatter(
+            own["dose"],
+            own["effect"],
+            s=np.maximum(LARGEST_AREA / own["variance"] / heaviest, 14),
+            facecolors="none" if hollow else colour,
+            edgecolors=colour if hollow else "white",
+            linewidths=1.2 if hollow else 0.6,
+            alpha=0.85,
+            zorder=4,
+            gid="contrast-hollow" if hollow else "contrast",
+        )
+
+
+def _finish(
+    ax: Axes,
+    result: DoseNetworkResult,
+    shown: list[str],
+    largest: float,
+    mcid: float | None,
+) -> None:
+    """Limits, the line of no effect, the MCID."""
+    threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
+    ax.set_xlim(-0.02 * largest, 1.04 * largest)
+    ax.set_ylim(*_heights(result, shown, threshold))
+    ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
+    if threshold is not None:
+        ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
+    plain_ticks(ax)
+
+
+def _heights(
+    result: DoseNetworkResult, shown: list[str], threshold: float | None
+) -> tuple[float, float]:
+    """Limits that hold all points and curves, and half as much again of the intervals."""
+    values, limits = [0.0, *([] if threshold is None else [threshold])], []
+    for agent in shown:
+        curve = result.predict(agent, np.linspace(0, result.max_dose(agent), 21))
+        values += [*curve["estimate"], *contrast_points(result, agent)["effect"]]
+        limits += [*curve["ci_low"], *curve["ci_high"]]
+    low, high = min(values), max(values)
+    reach = 0.5 * (high - low)
+    low, high = max(min([low, *limits]), low - reach), min(max([high, *limits]), high + reach)
+    space = 0.05 * (high - low)
+    return low - space, high + space
+
+
+def _keys(
+    result: DoseNetworkResult, shown: list[str], mcid: float | None, prediction: bool = False
+) -> list[Line2D | Patch]:
+    """What lines and circles mean, whatever the agent; only what is drawn."""
+    level, largest = f"{result.level:.0%}", max(result.max_dose(agent) for agent in shown)
+    hollow = pd.concat([contrast_points(result, agent)["hollow"] for agent in shown])
+    circle = {"marker": "o", "ls": "", "ms": 6, "color": MUTED}
+    keys: list[Line2D | Patch] = []
+    if prediction or len(shown) <= MOST_BANDS:
+        keys.append(Patch(color=FAINT, label=f"{level} confidence interval"))
+    if prediction and np.isfinite(result.predict(shown[0])["pi_low"]).any():
+        keys.append(_line(f"{level} prediction interval", MUTED, 0.8, (4, 3)))
+    if any(result.max_dose(agent) < largest for agent in shown):
+        keys.append(_line("Beyond the doses studied", MUTED, 1.4, (1, 2)))
+    if not hollow.all():
+        keys.append(Line2D([], [], label="Trial, against no dose", **circle))
+    if hollow.any():
+        keys.append(Line2D([], [], label="Trial, against another dose", mfc="none", **circle))
+    if mcid is not None:
+        keys.append(_line(f"MCID, {tick_text(abs(mcid))}", TARGET, 0.9, (4, 3)))
+    return keys
+
+
+def _line(label: str, colour: str, width: float, dashes: tuple[int, int]) -> Line2D:
+    return Line2D([], [], color=colour, lw=width, ls=(0, dashes), label=label)

@@ -1,0 +1,457 @@
+"""Networks: who was compared with whom, forest, league table, ranking, inconsistency."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.patches import Rectangle
+from scipy import special
+
+from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
+from backpain_analysis.figures.forest_plot import summary_forest
+from backpain_analysis.figures.style import (
+    ACCENT,
+    BAND,
+    FAINT,
+    INK,
+    MUTED,
+    TARGET,
+    WIDTH,
+    exercise_colour,
+    figure_style,
+    new_axes,
+)
+from backpain_analysis.models.results import quantile
+from backpain_analysis.words import exercise_label, shortened, tick_text
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.network.funnel import ComparisonAdjustedFunnel
+    from backpain_analysis.models.network.inconsistency import NetHeat, NodeSplit
+    from backpain_analysis.models.network.network import NetworkResult
+
+
+LARGEST, SMALLEST = 1400.0, 60.0
+"""Area of a node in points squared."""
+
+WIDEST = 9.0
+"""Width of an edge in points."""
+
+ROOM = 1.55
+"""Half the width of the axes, where the nodes stand on a circle of radius 1."""
+
+
+def network_graph(result: NetworkResult, *, ax: Axes | None = None) -> Axes:
+    """Network graph: node area by participants, edge width by trials.
+
+    Treatments stand on a circle in an order that makes few edges cross; a node whose arms are all
+    of unknown size is hollow. Numbers on edges are trials.
+
+    Parameters
+    ----------
+    result : NetworkResult
+    ax : Axes, optional
+        By default on a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    trials = result._direct_trials()
+    np.fill_diagonal(trials, 0)
+    order = _order(trials)
+    angle = np.pi / 2 - 2 * np.pi * np.arange(len(order)) / len(order)
+    place = np.empty((len(order), 2))
+    place[order] = np.column_stack([np.cos(angle), np.sin(angle)])
+    with figure_style():
+        ax = new_axes(WIDTH, 5.2) if ax is None else ax
+        ax.set(xlim=(-1.45 * ROOM, 1.45 * ROOM), ylim=(-1.45, 1.45), aspect="equal")
+        ax.axis("off")
+        for i, j in np.argwhere(np.triu(trials) > 0):
+            _draw_edge(ax, place[i], place[j], int(trials[i, j]), int(trials.max()))
+        _draw_nodes(ax, result, place)
+    return ax
+
+
+def _order(trials: np.ndarray) -> np.ndarray:
+    """Round the circle by the second eigenvector pair of the graph: neighbours stand together."""
+    linked = (trials > 0).astype(float)
+    laplacian = np.diag(linked.sum(axis=0)) - linked
+    _, vectors = np.linalg.eigh(laplacian)
+    if len(trials) < 4:
+        return np.arange(len(trials))
+    return np.argsort(np.arctan2(vectors[:, 2], vectors[:, 1]), kind="stable")
+
+
+def _draw_edge(ax: Axes, start: np.ndarray, end: np.ndarray, trials: int, most: int) -> None:
+    width = max(1.2, WIDEST * trials / max(most, 4))
+    ax.plot(*zip(start, end, strict=True), color=FAINT, lw=width, zorder=1, gid="edge")
+    middle = 0.56 * start + 0.44 * end
+    ax.annotate(
+        str(trials),
+        middle,
+        ha="center",
+        va="center",
+        fontsize=6.5,
+        color=MUTED,
+        zorder=2,
+        bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+    )
+
+
+def _draw_nodes(ax: Axes, result: NetworkResult, place: np.ndarray) -> None:
+    sizes = result.data.participants.to_numpy(dtype=float)
+    known = np.isfinite(sizes) & (sizes > 0)
+    largest = np.nanmax(np.where(known, sizes, np.nan)) if known.any() else 1.0
+    for name, size, own, (x, y) in zip(result.treatments, sizes, known, place, strict=True):
+        area = max(SMALLEST, LARGEST * size / largest) if own else SMALLEST
+        colour = exercise_colour(name)
+        face = colour if own else "white"
+        ax.scatter(x, y, s=area, facecolors=face, edgecolors=INK, lw=0.8, zorder=3, gid="node")
+        side = "center" if abs(x) < 0.15 else "left" if x > 0 else "right"
+        text = f"{exercise_label(name)}\nn = {int(size)}" if own else exercise_label(name)
+        reach = np.sqrt(area / np.pi) + 5
+        ax.annotate(
+            text,
+            (x, y),
+            xytext=(x * reach, y * reach),
+            textcoords="offset points",
+            ha=side,
+            va="bottom" if y > 0.8 else "top" if y < -0.8 else "center",
+            fontsize=7.5,
+            zorder=4,
+        )
+
+
+class Row(NamedTuple):
+    """What `summary_forest` draws of a treatment; trials are those with direct evidence."""
+
+    estimate: float
+    ci_low: float
+    ci_high: float
+    pi_low: float
+    pi_high: float
+    n_trials: int
+    n_participants: float | None
+    level: float
+
+
+def network_forest(result: NetworkResult, *, reference: str | None = None, **options: Any) -> Axes:
+    """Forest plot of the network's estimates against one treatment, the best first.
+
+    "Trials" are those that compare the two directly, "n" the treatment's participants.
+
+    Parameters
+    ----------
+    result : NetworkResult
+    reference : str, optional
+        By default the reference of the fit.
+    **options
+        Of `summary_forest`: `xlabel, mcid, ax`.
+
+    Returns
+    -------
+    Axes
+    """
+    rows = {}
+    for name, effect in result.effects(reference).iterrows():
+        people = effect["participants"]
+        rows[name] = Row(
+            *effect[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
+            n_trials=int(effect["trials"]),
+            n_participants=int(people) if people == people else None,
+            level=result.level,
+        )
+    return summary_forest(rows, lower_is_better=result.lower_is_better, **options)
+
+
+FUNNEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e6b832", "#4b9fd1", "#7f7f7f")
+
+MARKERS = "osD^vP"
+
+
+def network_funnel(funnel: ComparisonAdjustedFunnel, *, ax: Axes | None = None) -> Axes:
+    """Comparisons around their direct means (Chaimani & Salanti 2012, doi 10.1002/jrsm.57).
+
+    Parameters
+    ----------
+    funnel : ComparisonAdjustedFunnel
+    ax : Axes, optional
+        By default on a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    table = funnel.table
+    deepest = 1.06 * float(table["sei"].max())
+    grid = np.linspace(0, deepest, 50)
+    with figure_style():
+        ax = new_axes(WIDTH, 4.4) if ax is None else ax
+        ax.axvline(0, color=ACCENT, lw=1.2)
+        for side in (-1, 1):
+            ax.plot(side * special.ndtri(0.975) * grid, grid, color=ACCENT, lw=0.9, ls="--")
+        groups = table.groupby(["treatment", "versus"], sort=True)
+        for number, ((first, second), own) in enumerate(groups):
+            ax.scatter(
+                own["centred"],
+                own["sei"],
+                s=26,
+                marker=MARKERS[number // len(FUNNEL_COLOURS) % len(MARKERS)],
+                color=FUNNEL_COLOURS[number % len(FUNNEL_COLOURS)],
+                edgecolors="white",
+                lw=0.6,
+                label=f"{exercise_label(first)} – {exercise_label(second)} ({len(own)})",
+                zorder=3,
+            )
+        if np.isfinite(funnel.intercept):
+            line = funnel.intercept * grid
+            ax.plot(line, grid, color=INK, lw=1.1, ls=":", label=f"Egger, P = {funnel.p_value:.2g}")
+        ax.set(ylim=(deepest, 0), ylabel="Standard error")
+        ax.set_xlabel("Difference minus the direct mean of its comparison")
+        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=6)
+    return ax
+
+
+BETTER_WORSE = LinearSegmentedColormap.from_list("better", ["#0072b2", "#ffffff", "#d55e00"])
+"""Blue favours the better-ranked treatment."""
+
+PALEST = 0.6
+"""How strong the strongest colour is: the text must stay readable."""
+
+LONGEST = 18
+
+CELL, FONT = 0.84, 6.4
+"""Width of a cell in inches, and size of its text in points."""
+
+
+def league(result: NetworkResult, *, digits: int = 1, ax: Axes | None = None) -> Axes:
+    """League table: the better-ranked treatment minus the other, the best-ranked first.
+
+    Below the diagonal the whole network (column minus row), above it the direct evidence alone
+    (row minus column). Cells are coloured where the interval leaves out zero: blue where the
+    better-ranked one is better, orange where direct evidence says the opposite.
+
+    Parameters
+    ----------
+    result : NetworkResult
+    digits : int
+        Decimals.
+    ax : Axes, optional
+        By default on a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    order = list(result.p_scores().index)
+    size = len(order)
+    whole = result.differences().set_index(["treatment", "versus"])
+    direct = result.direct().set_index(["treatment", "versus"])
+    strongest = float(whole["estimate"].abs().max())
+    benefit = -1.0 if result.lower_is_better else 1.0
+    font = FONT if size > 7 else 1.2 * FONT
+    with figure_style():
+        ax = new_axes(max(WIDTH, CELL * size), 0.5 * CELL * size + 0.6) if ax is None else ax
+        for i, row in enumerate(order):
+            for j, column in enumerate(order):
+                if i == j:
+                    _draw_name(ax, row, i, font)
+                    continue
+                source, pair = (whole, (column, row)) if i > j else (direct, (row, column))
+                if pair not in source.index:
+                    continue
+                cell = source.loc[pair]
+                clear = cell["ci_low"] * cell["ci_high"] > 0
+                shade = PALEST * benefit * cell["estimate"] / strongest if clear else 0.0
+                colour = BETTER_WORSE(0.5 - 0.5 * float(np.clip(shade, -1, 1)))
+                ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fc=colour, ec="white", lw=1.2))
+                _draw_cell(ax, i, j, cell, digits, font)
+        ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+        ax.set_xlabel("Below the diagonal: whole network · above: direct evidence alone")
+        ax.tick_params(length=0, labelbottom=False, labelleft=False)
+        ax.spines[:].set_visible(False)
+    return ax
+
+
+def _draw_name(ax: Axes, name: str, place: int, font: float) -> None:
+    box = Rectangle((place - 0.5, place - 0.5), 1, 1, fc="#ececec", ec="white", lw=1.2)
+    ax.add_patch(box)
+    words = shortened(exercise_label(name), LONGEST).replace(" / ", " /\n")
+    text = words.replace(" ", "\n", 1) if len(words) > 9 and "\n" not in words else words
+    ax.text(place, place, text, ha="center", va="center", fontsize=font, fontweight="bold")
+
+
+def _draw_cell(ax: Axes, row: int, column: int, cell: pd.Series, digits: int, font: float) -> None:
+    centre = f"{cell['estimate']:.{digits}f}".replace("-", "−")
+    interval = f"{cell['ci_low']:.{digits}f} to {cell['ci_high']:.{digits}f}".replace("-", "−")
+    ax.text(column, row - 0.13, centre, ha="center", va="center", fontsize=font, color=INK)
+    ax.text(column, row + 0.22, interval, ha="center", va="center", fontsize=0.86 * font, color=INK)
+
+
+ROW_HEIGHT = 0.26
+
+
+def ranking(
+    result: NetworkResult, *, draws: int = 10_000, seed: int = 1, ax: Axes | None = None
+) -> Axes:
+    """Where each treatment may rank: probabilities as shades, the mean rank and its interval.
+
+    Parameters
+    ----------
+    result : NetworkResult
+    draws, seed : int
+        Of `NetworkResult.ranking`.
+    ax : Axes, optional
+        With room for text on both sides; by default on a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    table = result.ranking(draws, seed)
+    chances = result.rank_probabilities(draws, seed).loc[table.index].to_numpy()
+    size = len(table)
+    with figure_style():
+        ax = new_axes(WIDTH, 1.0 + ROW_HEIGHT * size) if ax is None else ax
+        ax.set(xlim=(0.5, size + 0.5), ylim=(size - 0.4, -0.6), autoscale_on=False)
+        spots = np.arange(size)
+        shades = [to_rgba(BAND, _shade(chance)) for chance in chances.ravel()]
+        left = np.tile(spots + 0.52, size)
+        ax.barh(np.repeat(spots, size), 0.96, left=left, height=0.8, color=shades)
+        ax.hlines(spots, table["rank_low"], table["rank_high"], color=ACCENT, lw=1.4)
+        ax.plot(table["mean_rank"], spots, "o", color=ACCENT, ms=5, gid="mean-rank")
+        ax.set_xlabel("Rank (1 is best)")
+        ax.set_xticks(range(1, size + 1))
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        names = [Cell(shortened(exercise_label(name), 30)) for name in table.index]
+        left = [Column("", names, "left")]
+        interval = [
+            Cell(f"{mean:.1f} [{low} to {high}]")
+            for mean, low, high in zip(
+                table["mean_rank"], table["rank_low"], table["rank_high"], strict=True
+            )
+        ]
+        right = [
+            Column("P-score", [Cell(f"{score:.2f}") for score in table["p_score"]]),
+            Column(f"Mean rank [{result.level:.0%}]", interval),
+            Column("Best", [Cell(f"{chance:.0%}") for chance in table["best"]]),
+        ]
+        draw_columns(ax, left, right, heading_y=-0.75)
+    return ax
+
+
+def _shade(chance: float) -> float:
+    return float(np.clip(2.5 * chance, 0.0, 1.0))
+
+
+KINDS = {"direct": TARGET, "indirect": MUTED, "network": ACCENT}
+
+LINE_HEIGHT = 0.19
+
+
+def node_split(
+    split: NodeSplit, *, xlabel: str = "Difference (first minus second)", ax: Axes | None = None
+) -> Axes:
+    """Forest plot of the comparisons that have both direct and indirect evidence.
+
+    Parameters
+    ----------
+    split : NodeSplit
+    xlabel : str
+    ax : Axes, optional
+        With room for text on both sides; by default on a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If no comparison has both.
+    """
+    table = split.summary()
+    if table.empty:
+        raise ValueError("no comparison has both direct and indirect evidence.")
+    lines = 4 * len(table) - 1
+    critical = quantile(split.level, np.inf)
+    names, kinds, values = [[None] * lines for _ in range(3)]
+    with figure_style():
+        ax = new_axes(WIDTH, 0.9 + LINE_HEIGHT * lines) if ax is None else ax
+        ax.axvline(0, color=INK, lw=0.7)
+        for number, row in table.iterrows():
+            first, second = exercise_label(row["treatment"]), exercise_label(row["versus"])
+            names[4 * number] = Cell(f"{first} – {second}", bold=True)
+            names[4 * number + 1] = Cell(f"P = {row['p_value']:.2g}", muted=True)
+            for line, (kind, colour) in enumerate(KINDS.items(), start=4 * number):
+                estimate, half = row[kind], critical * row[f"{kind}_se"]
+                ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
+                ax.plot(estimate, line, "o" if kind != "network" else "D", color=colour, ms=4.5)
+                kinds[line] = Cell(_words(kind, row))
+                values[line] = Cell(_interval(estimate, half))
+        ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel)
+        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        left = [Column("", names, "left"), Column("Evidence", kinds, "left")]
+        draw_columns(ax, left, [Column(f"Estimate [{split.level:.0%} CI]", values)], -0.75)
+    return ax
+
+
+def _words(kind: str, row: pd.Series) -> str:
+    return f"direct ({row['trials']})" if kind == "direct" else kind
+
+
+def _interval(estimate: float, half: float) -> str:
+    text = f"{estimate:.1f} [{estimate - half:.1f} to {estimate + half:.1f}]"
+    return text.replace("-", "−")
+
+
+GREY = "#9a9a9a"
+
+
+def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
+    """Net heat plot (Krahn, Binder & König 2013, doi 10.1186/1471-2288-13-35).
+
+    Grey squares show how much the row's estimate rests on the column's design; colours how the
+    row's inconsistency changes when the column's design is detached: orange, it falls (the
+    column is a source of inconsistency); blue, it rises.
+
+    Parameters
+    ----------
+    heat : NetHeat
+    ax : Axes, optional
+        By default on a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    names = [_name(design) for design in heat.heat.index]
+    size = len(names)
+    bound = max(float(heat.heat.abs().to_numpy().max()), 1e-9)
+    with figure_style():
+        ax = new_axes(WIDTH, 1.8 + 0.3 * size) if ax is None else ax
+        image = ax.imshow(heat.heat, cmap=BETTER_WORSE, vmin=-bound, vmax=bound, aspect="equal")
+        rows, columns = np.indices(heat.share.shape)
+        share = np.clip(heat.share.to_numpy(), 0, 1).ravel()
+        side = 150 / size
+        ax.scatter(columns, rows, s=share * side**2, marker="s", c=GREY, lw=0, alpha=0.75)
+        ax.set_xticks(range(size), names, rotation=40, ha="right", fontsize=6.5)
+        ax.set_yticks(range(size), names, fontsize=6.5)
+        ax.set_xlabel("Detached design")
+        ax.spines[:].set_visible(False)
+        bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+        bar.set_label("Fall in inconsistency (Q)")
+        bar.outline.set_visible(False)
+    return ax
+
+
+def _name(design: str) -> str:
+    return " : ".join(exercise_label(part) for part in design.split(":"))

@@ -1,1 +1,0 @@
-"""Verdicts on the claims of the article this project began from."""

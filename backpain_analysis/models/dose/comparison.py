@@ -1,0 +1,329 @@
+"""One question under other choices: curves compared and averaged, selected, and the multiverse."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special
+
+from backpain_analysis.display import html_table
+from backpain_analysis.effects.assemble import from_evidence
+from backpain_analysis.effects.choice import INACTIVE
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.models.dose.curves import Curve, FractionalPolynomial, named
+from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.dose.result import DoseResponseResult, round_doses
+from backpain_analysis.models.results import quantile
+from backpain_analysis.words import LOWER_IS_BETTER, as_benefit
+
+DEFAULT_CURVES = ("linear", "quadratic", "log", "rcs")
+
+
+@dataclass(frozen=True)
+class CurveComparison:
+    """What `compare_curves` found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a curve: `aic`, Akaike `weight`, mean effect at the median dose studied (`effect,
+        ci_low, ci_high`), `mcid_dose` where an MCID was given, likelihood-ratio test against the
+        straight line where that is nested (`lrt, lrt_df, lrt_p`), and `note`: why a curve could
+        not be fitted.
+    results : mapping of DoseResponseResult
+        The fits, by maximum likelihood, by name.
+    """
+
+    table: pd.DataFrame
+    results: Mapping[str, DoseResponseResult] = field(repr=False)
+
+    def predict(self, doses: ArrayLike | None = None, reference: float = 0.0) -> pd.DataFrame:
+        """Mean effect averaged over the curves by their Akaike weights.
+
+        The standard error holds the uncertainty of the choice, `sum w sqrt(se^2 + (f - mean)^2)`
+        (Buckland, Burnham & Augustin 1997, doi 10.2307/2533961).
+
+        Returns
+        -------
+        DataFrame
+            `dose, estimate, se, ci_low, ci_high`.
+        """
+        fits = list(self.results.values())
+        largest = max(fit.max_dose for fit in fits)
+        doses = round_doses(largest) if doses is None else np.atleast_1d(doses)
+        weights = self.table["weight"].dropna().to_numpy()[:, None]
+        parts = [fit.predict(doses, reference) for fit in fits]
+        estimates = np.stack([part["estimate"] for part in parts])
+        errors = np.stack([part["se"] for part in parts])
+        mean = (weights * estimates).sum(axis=0)
+        se = (weights * np.sqrt(errors**2 + (estimates - mean) ** 2)).sum(axis=0)
+        half = quantile(fits[0].level, min(float(np.min(fit.df)) for fit in fits)) * se
+        columns = {"dose": doses, "estimate": mean, "se": se}
+        return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table, title="Curves fitted to the same trials")
+
+
+def compare_curves(
+    data: Effects | pd.DataFrame,
+    curves: Sequence[str | Curve] = DEFAULT_CURVES,
+    *,
+    mcid: float | None = None,
+    **options: Any,
+) -> CurveComparison:
+    """Fit each curve by maximum likelihood and compare.
+
+    Akaike weights: Burnham & Anderson 2002, section 2.9. The likelihood-ratio test counts the
+    variance parameters a richer curve adds; they may lie at zero, where it is conservative (Self
+    & Liang 1987, doi 10.1080/01621459.1987.10478472).
+
+    Parameters
+    ----------
+    data : Effects or DataFrame
+        As of `dose_response`.
+    curves : sequence of str or Curve
+    mcid : float, optional
+        Size of the minimal clinically important difference.
+    **options
+        As of `dose_response`, but for `method`.
+
+    Returns
+    -------
+    CurveComparison
+
+    Raises
+    ------
+    ValueError
+        If none of the curves can be fitted.
+    """
+    results: dict[str, DoseResponseResult] = {}
+    notes: dict[str, str] = {}
+    for curve in map(named, curves):
+        try:
+            results[curve.name] = dose_response(data, curve=curve, method="ML", **options)
+        except CannotEstimate as fault:
+            notes[curve.name] = str(fault)
+    if not results:
+        raise CannotEstimate("no curve can be fitted", next(iter(notes.values()), "none was given"))
+    order = [named(curve).name for curve in curves]
+    rows = [
+        _row(results[name], results.get("linear"), mcid)
+        if name in results
+        else {"note": notes[name]}
+        for name in dict.fromkeys(order)
+    ]
+    table = pd.DataFrame(rows, index=pd.Index(dict.fromkeys(order), name="curve"))
+    evidence = np.exp(-(table["aic"] - table["aic"].min()) / 2)
+    table.insert(1, "weight", evidence / evidence.sum())
+    if "note" not in table or not (table["note"].fillna("") != "").any():
+        return CurveComparison(table.drop(columns="note", errors="ignore"), results)
+    return CurveComparison(table.assign(note=table["note"].fillna("")), results)
+
+
+def _row(
+    result: DoseResponseResult, linear: DoseResponseResult | None, mcid: float | None
+) -> dict[str, Any]:
+    middle = float(result.points["dose"].median())
+    at_middle = result.predict([middle]).iloc[0]
+    row = {"aic": result.aic, "effect": at_middle["estimate"]}
+    row |= {"ci_low": at_middle["ci_low"], "ci_high": at_middle["ci_high"]}
+    if mcid is not None:
+        benefit = -1 if result.outcome in {*LOWER_IS_BETTER, "outcome"} else 1
+        row["mcid_dose"] = result.dose_for(benefit * abs(mcid)).estimate
+    nested = linear is not None and result is not linear and result.curve.terms[0] == "dose"
+    if nested and not result.curve.shape_terms:
+        ratio = max(0.0, 2 * (result.llf - linear.llf))
+        df = result.engine.n_parameters - linear.engine.n_parameters
+        row |= {"lrt": ratio, "lrt_df": df, "lrt_p": float(special.chdtrc(df, ratio))}
+    return row
+
+
+@dataclass(frozen=True)
+class FPSelection:
+    """What the closed test chose.
+
+    Attributes
+    ----------
+    chosen : {"none", "linear", "fp1", "fp2"}
+    result : DoseResponseResult or None
+        The chosen fit, by maximum likelihood; None for "none".
+    table : DataFrame
+        A row a test of the second-degree polynomial against a simpler model: `against, deviance`
+        (difference), `df, p_value`.
+    """
+
+    chosen: str
+    result: DoseResponseResult | None = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table, title=f"Closed test: {self.chosen}")
+
+
+def select_fractional_polynomial(
+    data: Effects | pd.DataFrame, *, alpha: float = 0.05, **options: Any
+) -> FPSelection:
+    """Choose a fractional polynomial by the closed test procedure.
+
+    The best polynomial of degree 2 is tested against no effect, then against a straight line,
+    then against the best of degree 1; the first model it does not clearly beat is chosen, and so
+    the family-wise error is `alpha`. A power counts as a parameter. Source: Ambler & Royston 2001
+    (doi 10.1080/00949650108812083); Royston & Sauerbrei 2008, section 4.10.
+
+    Parameters
+    ----------
+    data : Effects or DataFrame
+        As of `dose_response`.
+    alpha : float
+    **options
+        As of `dose_response`, but for `curve` and `method`.
+
+    Returns
+    -------
+    FPSelection
+    """
+    curves = {
+        "linear": FractionalPolynomial(powers=(1.0,)),
+        "fp1": FractionalPolynomial(degree=1),
+        "fp2": FractionalPolynomial(degree=2),
+    }
+    fits = {
+        name: dose_response(data, curve=curve, method="ML", **options)
+        for name, curve in curves.items()
+    }
+    llf = {"none": _no_effect(fits["fp2"].effects), **{n: fit.llf for n, fit in fits.items()}}
+    sizes = {"none": 0, **{name: _parameters(fit) for name, fit in fits.items()}}
+    rows, chosen = [], "fp2"
+    for simpler in ("none", "linear", "fp1"):
+        deviance = max(0.0, 2 * (llf["fp2"] - llf[simpler]))
+        df = sizes["fp2"] - sizes[simpler]
+        p = float(special.chdtrc(df, deviance))
+        rows.append({"against": simpler, "deviance": deviance, "df": df, "p_value": p})
+        if p >= alpha:
+            chosen = simpler
+            break
+    return FPSelection(chosen, fits.get(chosen), pd.DataFrame(rows))
+
+
+def _parameters(fit: DoseResponseResult) -> int:
+    return fit.engine.n_parameters + fit.curve.n_estimated
+
+
+def _no_effect(effects: Effects) -> float:
+    """Log-likelihood of contrasts that are all zero but for sampling error."""
+    rows = effects.table.groupby("trial_id", sort=False).indices
+    yi, llf = effects.table["yi"].to_numpy(dtype=float), 0.0
+    for trial, V in zip(effects.trials, effects.covariance, strict=True):
+        y = yi[rows[trial]]
+        llf -= 0.5 * (y @ np.linalg.solve(V, y) + np.linalg.slogdet(2 * np.pi * V)[1])
+    return float(llf)
+
+
+CHOICES: dict[str, Mapping[str, Any]] = {
+    "curve": {"line": "linear", "quadratic": "quadratic", "log": "log", "spline": "rcs"},
+    "results": {"reported first": "best", "final values": "final", "changes": "change"},
+    "correlation": {"0.3": 0.3, "0.5": 0.5, "0.7": 0.7},
+    "reference": {
+        "untreated or waiting": INACTIVE[:2],
+        "+ usual care, advice": INACTIVE,
+        "+ sham, passive": (*INACTIVE, "sham", "passive_modality"),
+    },
+    "trials": {"all but excluded": ("exclude",), "without cautions": ("exclude", "caution")},
+}
+"""Choice -> option as a reader knows it -> value."""
+
+
+def multiverse(
+    evidence: Evidence,
+    outcome: str,
+    *,
+    dose: str,
+    at: float,
+    measure: str = "MD",
+    timepoint: str | Sequence[float] = "post",
+    mcid: float | None = None,
+    choices: Mapping[str, Mapping[str, Any]] = CHOICES,
+) -> pd.DataFrame:
+    """Fit the dose-response curve under every combination of choices.
+
+    Source: Steegen et al. 2016 (doi 10.1177/1745691616658637) for multiverse analysis.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    outcome, dose, measure, timepoint
+        As of `effects.from_evidence` and `dose_response`.
+    at : float
+        Dose whose effect is compared.
+    mcid : float, optional
+        Adds the dose that first reaches it.
+    choices : mapping
+        See `CHOICES`; names must be those.
+
+    Returns
+    -------
+    DataFrame
+        A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
+        (`note` says why a combination could not be fitted), sorted by estimate.
+    """
+    target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
+    prepared: dict[tuple, tuple[Effects, Hashable]] = {}
+    found: dict[tuple, dict[str, Any]] = {}
+    rows = []
+    for names in product(*(choices[choice] for choice in choices)):
+        chosen = dict(zip(choices, names, strict=True))
+        value = {choice: choices[choice][name] for choice, name in chosen.items()}
+        key = tuple(chosen[choice] for choice in chosen if choice != "curve")
+        if key not in prepared:
+            effects = from_evidence(
+                evidence,
+                outcome,
+                measure=measure,
+                timepoint=timepoint,
+                analysis=value["results"],
+                correlation=value["correlation"],
+                inactive=value["reference"],
+                flags=value["trials"],
+            ).with_dose(dose)
+            prepared[key] = effects, _numbers_in(effects)
+        effects, numbers = prepared[key]
+        fit = numbers, chosen["curve"]
+        if fit not in found:
+            found[fit] = _fitted(effects, value["curve"], dose, at, target)
+        rows.append({**chosen, **found[fit]})
+    return pd.DataFrame(rows).sort_values("estimate", kind="stable", ignore_index=True)
+
+
+def _numbers_in(effects: Effects) -> Hashable:
+    """All of the effects that a curve depends on: many choices come to the same."""
+    numbers = effects.table[["yi", "dose", "ref_dose"]].to_numpy(dtype=float)
+    return (
+        *effects.table["trial_id"],
+        numbers.tobytes(),
+        *(V.tobytes() for V in effects.covariance),
+    )
+
+
+def _fitted(
+    effects: Effects, curve: str, dose: str, at: float, target: float | None
+) -> dict[str, Any]:
+    row = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    row |= {"mcid_dose": np.nan, "note": ""}
+    try:
+        result = dose_response(effects, curve=curve, dose=dose)
+    except CannotEstimate as fault:
+        return row | {"note": str(fault)}
+    row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
+    row["n_trials"] = result.n_trials
+    if target is not None:
+        row["mcid_dose"] = result.dose_for(target).estimate
+    return row

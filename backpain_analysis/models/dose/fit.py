@@ -1,0 +1,301 @@
+"""Dose-response meta-analysis in one stage or two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from backpain_analysis.effects.arms import from_arms_table
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
+from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
+from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.dose import DOSE_MEASURES
+from backpain_analysis.models.dose.curves import Curve, named
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.pairwise.formulas import Moderators, moderators
+from backpain_analysis.models.results import Df
+
+Method = Literal["REML", "ML", "CE"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a curve is fitted, whatever the data."""
+
+    curve: Curve
+    dose_name: str
+    stages: int
+    method: Method
+    moderators: str | None
+    test: str
+    level: float
+
+
+def dose_response(
+    data: Effects | pd.DataFrame,
+    *,
+    curve: str | Curve = "linear",
+    trial: str = "trial_id",
+    dose: str | Sequence[str] = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: Literal["MD", "SMD"] | None = None,
+    stages: Literal[1, 2] = 1,
+    method: Method = "REML",
+    moderators: str | None = None,
+    covariance: Sequence[np.ndarray] | None = None,
+    test: Literal["t", "z", "CR2"] = "t",
+    level: float = 0.95,
+) -> DoseResponseResult:
+    """Fit a dose-response curve to all trials.
+
+    One stage: `y = (f(d) - f(d0)) (b + u) + e`, with the known covariance of a trial's contrasts
+    and `u ~ N(0, Psi)` (Crippa et al. 2019, doi 10.1177/0962280218773122). Two stages: a curve
+    a trial by generalised least squares, then a multivariate meta-analysis of the coefficients
+    (Orsini et al. 2012, doi 10.1093/aje/kwr265; differences in means: Crippa & Orsini 2016,
+    doi 10.1186/s12874-016-0189-0). Curves that are not linear in all their parameters (Emax,
+    Hill, estimated breaks) are fitted by profile likelihood over those, random effects on the
+    linear coefficients.
+
+    Parameters
+    ----------
+    data : Effects or DataFrame
+        Effects, or a table of arms whose first row a trial is the reference arm (see
+        `effects.arms.from_arms_table`).
+    curve : str or Curve
+        A name of `models.curves.CURVES` or a curve.
+    dose : str or sequence of two str
+        Dose measure of `Effects`, or column of the table; two for a surface.
+    trial, mean, sd, n : str
+        Columns of the table.
+    measure : {"MD", "SMD"}
+        Of a table ("MD" by default); `Effects` have their own.
+    stages : {1, 2}
+    method : {"REML", "ML", "CE"}
+        "CE" is the common-effect model.
+    moderators : str, optional
+        Formula over columns of the contrasts, such as "exercise_type": the coefficients of the
+        curve may differ with them.
+    covariance : sequence of ndarray, optional
+        Of the contrasts of each trial of a table, over the computed one.
+    test : {"t", "z", "CR2"}
+        "t" uses (trials - coefficients) degrees of freedom: it covers 93-98% in simulations of 10
+        to 50 trials, erring to the safe side. "CR2" is the bias-reduced covariance clustered by
+        trial with Satterthwaite degrees of freedom of each dose: 93-96%, where the model holds
+        (see benchmarks/README.md). "CE" is always "z".
+    level : float
+
+    Returns
+    -------
+    DoseResponseResult
+
+    Raises
+    ------
+    ValueError
+        For unusable data, or too few trials or distinct doses for the curve; says what to do.
+    ConvergenceError
+        If the likelihood has no maximum.
+    """
+    if test not in ("t", "z", "CR2") or stages not in (1, 2):
+        raise ValueError(f"test {test!r} must be 't', 'z' or 'CR2', stages {stages!r} 1 or 2.")
+    if isinstance(data, Effects):
+        effects, dose_name = _effects_with_dose(data, dose, measure, covariance)
+    else:
+        columns = {"trial": trial, "dose": dose, "mean": mean, "sd": sd, "n": n}
+        effects = from_arms_table(data, **columns, measure=measure or "MD", covariance=covariance)
+        dose_name = dose if isinstance(dose, str) else " and ".join(dose)
+    options = Options(named(curve), dose_name, stages, method, moderators, test, level)
+    return fit_effects(effects, options)
+
+
+def _effects_with_dose(
+    effects: Effects,
+    dose: str | Sequence[str],
+    measure: str | None,
+    covariance: Sequence[np.ndarray] | None,
+) -> tuple[Effects, str]:
+    if measure not in (None, effects.measure):
+        raise ValueError(
+            f"these effects are {effects.measure}s: make them with measure={measure!r}."
+        )
+    if covariance is not None:
+        raise ValueError("Effects carry their own covariance: leave it out.")
+    if not isinstance(dose, str):
+        first, second = dose
+        both = effects.with_dose(second)
+        table = both.table.rename(columns={"dose": "dose_2", "ref_dose": "ref_dose_2"})
+        return replace(both, table=table).with_dose(first), " and ".join(dose)
+    if dose == "dose" and "dose" in effects.table:
+        return effects, dose
+    if dose == "dose":
+        raise ValueError(f"say which dose: one of {', '.join(DOSE_MEASURES)}.")
+    return effects.with_dose(dose), dose
+
+
+def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
+    """Fit the curve to effects that have `dose` and `ref_dose`."""
+    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
+    curve = options.curve
+    _check_size(effects, dose, reference, options)
+    curve = curve.prepare(np.concatenate([dose, reference]))
+    run = _one_stage if options.stages == 1 else _two_stage
+    by_ml = replace(options, method="CE" if options.method == "CE" else "ML")
+    curve = curve.settle(
+        lambda c: run(effects, c, dose, reference, by_ml)[0].llf,
+        np.concatenate([dose, reference]),
+    )
+    model, entered, design = run(effects, curve, dose, reference, options)
+    names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
+    size = len(curve.terms)
+    psi = model.psi[0] if model.psi else np.zeros((size, size))
+    cov = _covariance(model, entered, curve, options.stages, design)
+    found = curve.n_estimated
+    spare = entered.n_trials - len(names)
+    df: Df = np.inf
+    robust = None
+    if options.method != "CE" and options.test != "z":
+        df = float(max(spare, 1))
+    if options.method != "CE" and options.test == "CR2":
+        robust = _clustered(model, entered, curve, options.stages)
+        cov, df = robust.cov, pd.Series(robust.df(np.eye(len(names))), names)
+    return DoseResponseResult(
+        params=pd.Series([*model.beta, *curve.shape], names),
+        cov=pd.DataFrame(cov, names, names),
+        df=df,
+        level=options.level,
+        llf=float(model.llf),
+        aic=float(model.aic + 2 * found),
+        bic=float(model.bic + found * (model.bic + 2 * model.llf) / model.n_parameters),
+        method=options.method,
+        curve=curve,
+        psi=pd.DataFrame(psi, list(curve.terms), list(curve.terms)),
+        effects=entered,
+        dose_name=options.dose_name,
+        stages=options.stages,
+        moderators=design,
+        engine=model,
+        refit=partial(fit_effects, options=options),
+        robust=robust,
+    )
+
+
+def _doses(table: pd.DataFrame, name: str) -> np.ndarray:
+    """Doses of the contrasts: shape (n,), or (n, 2) where there is a second one."""
+    if f"{name}_2" in table:
+        return table[[name, f"{name}_2"]].to_numpy(dtype=float)
+    return table[name].to_numpy(dtype=float)
+
+
+def _check_size(
+    effects: Effects, dose: np.ndarray, reference: np.ndarray, options: Options
+) -> None:
+    """Enough distinct doses, and trials; common-effect models make do with contrasts."""
+    curve = options.curve
+    wanted = len(curve.terms) + len(curve.shape_terms)
+    distinct = len(np.unique(np.concatenate([dose, reference]), axis=0))
+    units = len(effects) if options.method == "CE" else effects.n_trials
+    if units <= wanted or distinct <= wanted:
+        raise CannotEstimate(
+            f"{effects.n_trials} trials with {distinct} distinct doses of {options.dose_name} "
+            f"cannot carry a {curve.name} curve of {wanted} term(s)",
+            "use a simpler curve, another dose measure, or fewer filters",
+        )
+
+
+Run = tuple[MixedFit, Effects, Moderators]
+
+
+def _one_stage(
+    effects: Effects, curve: Curve, dose: np.ndarray, reference: np.ndarray, options: Options
+) -> Run:
+    basis = curve.basis(dose) - curve.basis(reference)
+    design = moderators(options.moderators, effects.table)
+    model = fit(
+        effects.table["yi"].to_numpy(dtype=float),
+        design.products(basis),
+        effects.covariance,
+        blocks=effects.table["trial_id"].to_numpy(),
+        terms=[RandomTerm(basis, name="trial")],
+        method=options.method,
+        names=design.coefficient_names(curve.terms),
+    )
+    return model, effects, design
+
+
+def _two_stage(
+    effects: Effects, curve: Curve, dose: np.ndarray, reference: np.ndarray, options: Options
+) -> Run:
+    """Trials with fewer contrasts than the curve has terms cannot give a curve of their own."""
+    size = len(curve.terms)
+    counts = effects.table.groupby("trial_id")["trial_id"].transform("size").to_numpy()
+    entered = effects.select(
+        counts >= size, f"fewer than {size + 1} arms, too few for a curve of its own (two stages)"
+    )
+    kept = counts >= size
+    basis = (curve.basis(dose) - curve.basis(reference))[kept]
+    yi = entered.table["yi"].to_numpy(dtype=float)
+    rows = entered.table.groupby("trial_id", sort=False).indices
+    estimates, covariances = [], []
+    for trial, V in zip(entered.trials, entered.covariance, strict=True):
+        own = rows[trial]
+        weighted = np.linalg.solve(V, basis[own])
+        information = basis[own].T @ weighted
+        if np.linalg.cond(information) > 1e14:
+            raise CannotEstimate(
+                f"trial {trial!r} has too few distinct doses for a {curve.name} curve of its own",
+                "use one stage, or leave it out",
+            )
+        covariances.append(np.linalg.inv(information))
+        estimates.append(covariances[-1] @ (weighted.T @ yi[own]))
+    first = [rows[trial][0] for trial in entered.trials]
+    design = moderators(options.moderators, entered.table)
+    weights = design.matrix[first]
+    n_trials = len(estimates)
+    X = np.vstack([np.kron(weight, np.eye(size)) for weight in weights])
+    model = fit(
+        np.concatenate(estimates),
+        X,
+        covariances,
+        blocks=np.repeat(np.array(entered.trials, dtype=object), size),
+        terms=[RandomTerm(np.tile(np.eye(size), (n_trials, 1)), name="trial")],
+        method=options.method,
+        names=design.coefficient_names(curve.terms),
+    )
+    return model, entered, design
+
+
+def _clustered(model: MixedFit, effects: Effects, curve: Curve, stages: int) -> RobustCovariance:
+    if curve.shape_terms:
+        raise ValueError(f"test='CR2' is not for a {curve.name} curve: use 't'.")
+    labels = effects.table["trial_id"].to_numpy()
+    if stages == 2:
+        labels = np.repeat(np.array(effects.trials, dtype=object), len(curve.terms))
+    return robust_covariance(model, labels, "CR2")
+
+
+def _covariance(
+    model: MixedFit, effects: Effects, curve: Curve, stages: int, design: Moderators
+) -> np.ndarray:
+    """Covariance of the coefficients; with shape parameters that of the linearised model.
+
+    `(J'V^-1 J)^-1`, J the derivatives of the mean by all parameters (Bates & Watts 1988).
+    """
+    if not curve.shape_terms:
+        return model.cov_beta
+    if stages == 2 or design.size > 1:
+        raise ValueError(f"a {curve.name} curve is fitted in one stage and without moderators.")
+    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
+    J = curve.gradient(dose, model.beta) - curve.gradient(reference, model.beta)
+    return inverse_information(
+        J,
+        times_precision(model, J),
+        f"the data do not tell the parameters of a {curve.name} curve apart: use a simpler curve.",
+    )

@@ -1,0 +1,158 @@
+"""How well a dose-response curve fits, and how much it rests on single trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special
+
+from backpain_analysis.engine.likelihood import stack_covariance
+from backpain_analysis.engine.resampling import resample
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.dose.result import DoseResponseResult
+
+
+def goodness_of_fit(result: DoseResponseResult) -> pd.Series:
+    """Deviance test and coefficient of determination of the decorrelated contrasts.
+
+    With `S = LL'` the known covariance, `y* = L^-1 y` and `X* = L^-1 X` are uncorrelated; the
+    deviance is `|y* - X*b|^2`, chi-square on contrasts - coefficients degrees of freedom where
+    the curve fits and trials do not differ, and `R2 = 1 - deviance / |y*|^2` (the model has no
+    intercept). Source: Discacciati, Crippa & Orsini 2017 (doi 10.1002/jrsm.1194).
+
+    Returns
+    -------
+    Series
+        `deviance, df, p_value, r2, adjusted_r2`.
+    """
+    model = result.engine
+    fitted = model.X @ model.beta
+    deviance, total = 0.0, 0.0
+    for batch, S in zip(model.blocks.batches, _known(result), strict=True):
+        lower = np.linalg.cholesky(S)
+        both = np.stack([model.y[batch] - fitted[batch], model.y[batch]], axis=-1)
+        white = np.linalg.solve(lower, both)
+        deviance += float(np.sum(white[..., 0] ** 2))
+        total += float(np.sum(white[..., 1] ** 2))
+    n, p = len(model.y), len(result.params)
+    df = n - p
+    r2 = 1 - deviance / total
+    return pd.Series(
+        {
+            "deviance": deviance,
+            "df": df,
+            "p_value": float(special.chdtrc(df, deviance)) if df > 0 else np.nan,
+            "r2": r2,
+            "adjusted_r2": 1 - (1 - r2) * n / df if df > 0 else np.nan,
+        }
+    )
+
+
+def _known(result: DoseResponseResult) -> list[np.ndarray]:
+    """The sampling covariance of the engine's rows, stacked a batch."""
+    model = result.engine
+    if result.stages == 1:
+        return stack_covariance(result.effects.covariance, model.blocks)
+    stacks = []
+    between = model.psi[0] if model.psi else None
+    for batch, W in zip(model.blocks.batches, model.precision, strict=True):
+        V = np.linalg.inv(W)
+        if between is not None:
+            Z = model.terms[0].design[batch]
+            V = V - Z @ between @ Z.transpose(0, 2, 1)
+        stacks.append(V)
+    return stacks
+
+
+def variance_partition(result: DoseResponseResult, doses: ArrayLike | None = None) -> pd.DataFrame:
+    """Variance partition coefficients: the share of a contrast's variance between trials.
+
+    `z Psi z' / (z Psi z' + v)` with z the basis of the dose minus that of the reference and v the
+    sampling variance of the contrast. Source: Crippa et al. 2018 (doi 10.1186/s12874-018-0563-x).
+
+    Parameters
+    ----------
+    result : DoseResponseResult
+    doses : array_like, optional
+        Doses against zero, with the median sampling variance; by default the contrasts
+        themselves.
+
+    Returns
+    -------
+    DataFrame
+        `dose, between, within, vpc` (and `trial_id` for the contrasts).
+    """
+    table = result.points
+    if doses is None:
+        z = result.curve.basis(table["dose"].to_numpy(float)) - result.curve.basis(
+            table["ref_dose"].to_numpy(float)
+        )
+        within = table["vi"].to_numpy(dtype=float)
+        columns = {"trial_id": table["trial_id"].to_numpy(), "dose": table["dose"].to_numpy()}
+    else:
+        values = np.atleast_1d(np.asarray(doses, dtype=float))
+        z = result.curve.basis(values) - result.curve.basis(np.zeros(1))
+        within = np.full(len(values), float(table["vi"].median()))
+        columns = {"dose": values}
+    between = np.einsum("ij,jk,ik->i", z, result.psi.to_numpy(), z)
+    return pd.DataFrame(
+        {**columns, "between": between, "within": within, "vpc": between / (between + within)}
+    )
+
+
+def leave_one_out(result: DoseResponseResult, doses: ArrayLike | None = None) -> pd.DataFrame:
+    """The mean effect without each trial.
+
+    Parameters
+    ----------
+    result : DoseResponseResult
+    doses : array_like, optional
+        By default the median dose studied.
+
+    Returns
+    -------
+    DataFrame
+        `trial_id, dose, estimate, se, ci_low, ci_high`: a row a trial left out and dose.
+    """
+    table = result.points
+    doses = [float(table["dose"].median())] if doses is None else doses
+    frames = []
+    for trial in result.effects.trials:
+        others = result.effects.select(table["trial_id"] != trial, "left out in turn")
+        predicted = result.refit(others).predict(doses)[
+            ["dose", "estimate", "se", "ci_low", "ci_high"]
+        ]
+        frames.append(predicted.assign(trial_id=trial))
+    columns = ["trial_id", "dose", "estimate", "se", "ci_low", "ci_high"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def bootstrap(result: DoseResponseResult, replicates: int = 1000, *, seed: int = 1) -> pd.DataFrame:
+    """Parametric bootstrap: coefficients of data drawn from the fitted model.
+
+    Source: Davison & Hinkley 1997, section 7.4 (parametric resampling of a fitted model).
+
+    Parameters
+    ----------
+    result : DoseResponseResult
+        Of a curve without shape parameters.
+    replicates, seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row a replicate, a column a coefficient.
+
+    Raises
+    ------
+    ValueError
+        For a curve with shape parameters.
+    """
+    if result.curve.shape_terms:
+        raise ValueError(f"a {result.curve.name} curve has shape parameters: not bootstrapped.")
+    drawn = resample(result.engine, _known(result), replicates, seed)
+    return pd.DataFrame(drawn, columns=result.params.index)

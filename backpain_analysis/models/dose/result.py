@@ -1,0 +1,488 @@
+"""What a fitted dose-response curve can tell: effects, doses that reach one, the best dose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import optimize
+
+from backpain_analysis.effects.table import Effects, count_reasons
+from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.engine.robust import RobustCovariance
+from backpain_analysis.models.dose import goodness
+from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.pairwise.formulas import Moderators
+from backpain_analysis.models.results import Coefficients, quantile, wald_test
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+GRID = 801
+
+
+@dataclass(frozen=True)
+class DoseEstimate:
+    """A dose with its interval.
+
+    Attributes
+    ----------
+    estimate, ci_low, ci_high : float
+        NaN for what is not reached between `low` and `high`.
+    effect : float
+        Mean effect at the estimate; NaN where there is none.
+    low, high : float
+        The doses searched.
+    reached : bool
+        Whether the mean curve reaches the effect (always true of an optimum).
+    at_edge : bool
+        Whether the estimate lies at `low` or `high`, so that the data show no turning point.
+    note : str
+        What limits the answer, for readers; empty where nothing does.
+    """
+
+    estimate: float
+    ci_low: float
+    ci_high: float
+    effect: float
+    low: float
+    high: float
+    reached: bool
+    at_edge: bool
+    note: str
+
+
+def dose_reaching(
+    result: DoseResponseResult, effect: float, low: float, high: float, reference: float
+) -> DoseEstimate:
+    """The lowest dose whose mean effect reaches `effect`, with an interval by test inversion.
+
+    The interval holds the doses at which the pointwise confidence interval of the curve contains
+    `effect` before the effect is certainly reached: it starts where the favourable limit first
+    reaches `effect` and ends where the unfavourable limit does (Fieller 1954,
+    doi 10.1111/j.2517-6161.1954.tb00159.x: exact where the estimates are normal). A limit that
+    is not reached between `low` and `high` is NaN.
+
+    Parameters
+    ----------
+    result : DoseResponseResult
+    effect : float
+        In units of the outcome; its sign gives the direction.
+    low, high : float
+        Doses between which to search.
+    reference : float
+        Dose the effect is a difference from.
+
+    Returns
+    -------
+    DoseEstimate
+    """
+    cov = result.cov.to_numpy()
+
+    def shortfall(dose: np.ndarray, shift: float) -> np.ndarray:
+        """Distance of the curve, moved by so many half-intervals, from the effect; <= 0: there."""
+        doses = np.atleast_1d(dose)
+        rows = result.gradient(doses, reference)
+        se = np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
+        half = shift * result.critical(rows) * se
+        return np.sign(effect) * (effect - result.mean(doses, reference)) - half
+
+    estimate, first, last = (
+        _first_crossing(lambda d, s=s: shortfall(d, s), low, high) for s in (0, 1, -1)
+    )
+    reached = bool(np.isfinite(estimate))
+    note = ""
+    if not reached:
+        target = f"{effect:g}".replace("-", "−")
+        note = f"the mean curve does not reach {target} up to the largest dose, {high:g}; "
+        within = f"its confidence interval does from {first:.3g}"
+        note += within if np.isfinite(first) else "neither does its confidence interval"
+    elif not np.isfinite(last):
+        note = f"no upper limit: at {high:g} a smaller effect is still plausible"
+    mean = float(result.mean(np.array([estimate]), reference)[0]) if reached else np.nan
+    return DoseEstimate(estimate, first, last, mean, low, high, reached, estimate == high, note)
+
+
+def _first_crossing(function, low: float, high: float) -> float:
+    grid = np.linspace(low, high, GRID)
+    values = function(grid)
+    there = np.flatnonzero(values <= 0)
+    if not len(there):
+        return np.nan
+    first = there[0]
+    if first == 0:
+        return low
+    return float(
+        optimize.brentq(lambda d: float(function(np.array([d]))[0]), grid[first - 1], grid[first])
+    )
+
+
+def dose_of_optimum(
+    result: DoseResponseResult,
+    low: float,
+    high: float,
+    *,
+    best: str = "lowest",
+    seed: int = 1,
+    draws: int = 4000,
+) -> DoseEstimate:
+    """The dose with the best mean effect, with a percentile interval from the joint distribution.
+
+    The coefficients are drawn from the multivariate t (normal for infinite degrees of freedom)
+    of their estimates and the best dose of each drawn curve is found; draws whose best dose is at
+    an edge count as that edge.
+
+    Parameters
+    ----------
+    result : DoseResponseResult
+    low, high : float
+        Doses between which to search.
+    best : {"lowest", "highest"}
+        Which effect is best.
+    seed, draws : int
+
+    Returns
+    -------
+    DoseEstimate
+    """
+    sign = {"lowest": 1.0, "highest": -1.0}[best]
+    grid = np.linspace(low, high, GRID)
+    rows, mean = result.gradient(grid), result.mean(grid)
+    cov = result.cov.to_numpy()
+    place = int(np.argmin(sign * mean))
+    rng = np.random.default_rng(seed)
+    deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
+    df = float(np.min(result.df))
+    if np.isfinite(df):
+        deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
+    doses = grid[np.argmin(sign * (mean + deviations @ rows.T), axis=1)]
+    tail = (1 - result.level) / 2
+    ci_low, ci_high = np.quantile(doses, [tail, 1 - tail])
+    at_edge = place in (0, GRID - 1)
+    share = float(np.mean((doses == low) | (doses == high)))
+    note = ""
+    if at_edge:
+        note = (
+            f"at the edge of the data ({grid[place]:g}): no turning point between the doses studied"
+        )
+    elif share > tail:
+        note = f"{share:.0%} of plausible curves have their best dose at an edge of the data"
+    return DoseEstimate(
+        float(grid[place]),
+        float(ci_low),
+        float(ci_high),
+        float(mean[place]),
+        low,
+        high,
+        True,
+        at_edge,
+        note,
+    )
+
+
+@dataclass(frozen=True)
+class DoseResponseResult(Coefficients):
+    """A fitted dose-response curve.
+
+    Attributes
+    ----------
+    curve : Curve
+        With its knots or shape.
+    psi : DataFrame
+        Covariance of the trials' own coefficients around the mean ones; all zero for "CE".
+    effects : Effects
+        The contrasts that entered, with `dose` and `ref_dose`; `effects.excluded` lists the
+        others.
+    dose_name : str
+    stages : {1, 2}
+    moderators : Moderators
+        What the coefficients may depend on.
+    engine : MixedFit
+    refit : callable
+        Fits the same model to other `Effects`.
+    robust : RobustCovariance or None
+        Where the covariance is cluster-robust (test "CR2").
+    """
+
+    curve: Curve
+    psi: pd.DataFrame = field(repr=False)
+    effects: Effects = field(repr=False)
+    dose_name: str
+    stages: int
+    moderators: Moderators = field(repr=False)
+    engine: MixedFit = field(repr=False)
+    refit: Callable[[Effects], DoseResponseResult] = field(repr=False)
+    robust: RobustCovariance | None = field(repr=False, default=None)
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """The table of the contrasts that entered."""
+        return self.effects.table
+
+    @property
+    def excluded(self) -> pd.DataFrame:
+        """`trial_id, arm_id, reason` of what did not enter."""
+        return self.effects.excluded
+
+    @property
+    def outcome(self) -> str:
+        return self.effects.outcome
+
+    @property
+    def measure(self) -> str:
+        return self.effects.measure
+
+    @property
+    def n_trials(self) -> int:
+        return self.effects.n_trials
+
+    @property
+    def n_participants(self) -> int:
+        """Participants in arms of known size."""
+        return self.effects.n_participants
+
+    @property
+    def unsized_arms(self) -> int:
+        """Arms of unknown size."""
+        return self.effects.unsized_arms
+
+    @property
+    def max_dose(self) -> float:
+        """The largest dose any arm was given: the edge of the data."""
+        return float(self.points["dose"].max())
+
+    def gradient(
+        self, doses: np.ndarray, reference: float = 0.0, at: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """Derivative of the mean effect by the coefficients, shape (n_doses, n_coefficients).
+
+        Of curves that are linear in their coefficients this is the row of the model matrix.
+        """
+        linear = self._curve_coefficients(at)
+        rows = self.curve.gradient(doses, linear) - self.curve.gradient(
+            self._as_doses(reference), linear
+        )
+        shaped = rows.shape[1] - len(linear)
+        curve = rows[:, : len(linear)]
+        spread = [curve * weight for weight in self.moderators.row(at)]
+        return np.hstack([*spread, rows[:, len(linear) :]] if shaped else spread)
+
+    def mean(
+        self, doses: np.ndarray, reference: float = 0.0, at: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """Mean effect of each dose against the reference dose, shape (n_doses,)."""
+        basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
+        return basis @ self._curve_coefficients(at)
+
+    def critical(self, rows: np.ndarray) -> np.ndarray:
+        """Critical values of combinations of the coefficients, shape (n,).
+
+        With a robust covariance each combination has degrees of freedom of its own (at least
+        one); the reference dose itself has none and needs none.
+        """
+        if self.robust is None:
+            return np.full(len(rows), quantile(self.level, self.df))
+        df = self.robust.df(rows)
+        df = np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
+        return quantile(self.level, pd.Series(df)).to_numpy()
+
+    def _as_doses(self, reference: float) -> np.ndarray:
+        return np.atleast_1d(np.asarray(reference, dtype=float))
+
+    def _curve_coefficients(self, at: Mapping[str, Any] | None) -> np.ndarray:
+        """Coefficients of the curve at given moderators, shape (number of linear terms,)."""
+        weights = self.moderators.row(at)
+        size = len(self.curve.terms)
+        values = self.params.to_numpy()[: size * len(weights)].reshape(len(weights), size)
+        return weights @ values
+
+    def predict(
+        self,
+        doses: ArrayLike | None = None,
+        reference: float = 0.0,
+        at: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Mean effect of each dose against the reference dose.
+
+        Parameters
+        ----------
+        doses : array_like, shape (n,), optional
+            By default some round doses from zero to the largest. Pairs, shape (n, 2), for a
+            surface.
+        reference : float
+        at : mapping, optional
+            Values of the moderators; by default their reference levels (numbers: zero).
+
+        Returns
+        -------
+        DataFrame
+            `dose, estimate, se, ci_low, ci_high, pi_low, pi_high`. The prediction interval, for
+            a new trial, adds `f Psi f'` to the variance (f: basis minus that of the reference).
+        """
+        doses = round_doses(self.max_dose) if doses is None else np.asarray(doses, dtype=float)
+        doses = np.atleast_1d(doses)
+        estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
+        variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
+        basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
+        between = np.einsum("ij,jk,ik->i", basis, self.psi.to_numpy(), basis)
+        critical = self.critical(rows)
+        half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
+        return pd.DataFrame(
+            {
+                **({"dose": doses} if doses.ndim == 1 else dict(zip("xy", doses.T, strict=True))),
+                "estimate": estimate,
+                "se": np.sqrt(variance),
+                "ci_low": estimate - half,
+                "ci_high": estimate + half,
+                "pi_low": estimate - reach,
+                "pi_high": estimate + reach,
+            }
+        )
+
+    def trial_curves(self, doses: ArrayLike | None = None) -> pd.DataFrame:
+        """Each trial's own curve: best linear unbiased predictions.
+
+        With `G = I - Psi Z'V^-1 Z` the trial's coefficients are `b + Psi Z'V^-1 (y - Zb)` and
+        their covariance `G Psi + G C G'`, C that of b (Gasparrini et al. 2012,
+        doi 10.1002/sim.5471).
+
+        Returns
+        -------
+        DataFrame
+            `trial_id, dose, estimate, se, ci_low, ci_high`, a row a trial and dose.
+        """
+        doses = round_doses(self.max_dose) if doses is None else np.atleast_1d(doses)
+        basis = self.curve.basis(np.asarray(doses, float)) - self.curve.basis(self._as_doses(0.0))
+        C, psi = self._curve_covariance(), self.psi.to_numpy()
+        critical, frames = quantile(self.level, float(np.min(self.df))), []
+        for trial, own, ZWZ in self._trial_coefficients():
+            G = np.eye(len(psi)) - psi @ ZWZ
+            cov = G @ psi + G @ C @ G.T
+            estimate = basis @ own
+            se = np.sqrt(np.einsum("ij,jk,ik->i", basis, cov, basis))
+            columns = {"trial_id": trial, "dose": doses, "estimate": estimate, "se": se}
+            columns |= {"ci_low": estimate - critical * se, "ci_high": estimate + critical * se}
+            frames.append(pd.DataFrame(columns))
+        return pd.concat(frames, ignore_index=True)
+
+    def _curve_covariance(self) -> np.ndarray:
+        size = len(self.psi)
+        return self.engine.cov_beta[:size, :size]
+
+    def _trial_coefficients(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """(trial, its coefficients, Z'V^-1 Z) in the order of the engine's blocks."""
+        model, size = self.engine, len(self.psi)
+        design = model.terms[0].design if model.terms else model.X[:, :size]
+        effects = model.blups() if model.terms else np.zeros((model.n_blocks, size))
+        fixed = self._curve_coefficients(None)
+        rows: list = [None] * model.n_blocks
+        for batch, members, W in zip(
+            model.blocks.batches, model.blocks.members, model.precision, strict=True
+        ):
+            ZWZ = np.einsum("bnp,bnm,bmq->bpq", design[batch], W, design[batch])
+            for member, matrix in zip(members, ZWZ, strict=True):
+                trial = model.blocks.labels[member]
+                rows[member] = (trial, fixed + effects[member], matrix)
+        return rows
+
+    def excluded_counts(self) -> pd.DataFrame:
+        """How many arms (and trials) were left out for which reason."""
+        return count_reasons(self.excluded)
+
+    def test_overall(self) -> pd.Series:
+        """Wald test that no dose has an effect."""
+        linear = self.moderators.coefficient_names(self.curve.terms)
+        return self._wald(lambda name: name in linear)
+
+    def test_nonlinearity(self) -> pd.Series:
+        """Wald test that all terms of the curve beyond the first (linear) one are zero.
+
+        Raises
+        ------
+        ValueError
+            For a curve with a single term, or one whose first term is not the dose itself.
+        """
+        if len(self.curve.terms) == 1:
+            raise ValueError(f"a {self.curve.name} curve has one term: nothing to test.")
+        if self.curve.terms[0] != "dose":
+            raise ValueError(f"a {self.curve.name} curve has no linear part to test against.")
+        return self._wald(lambda name: name.split(":")[0] != "dose")
+
+    def test_moderators(self) -> pd.Series:
+        """Wald test that the curve does not depend on the moderators.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        if self.moderators.size == 1:
+            raise ValueError("the model has no moderators.")
+        return self._wald(lambda name: ":" in name)
+
+    def _wald(self, wanted) -> pd.Series:
+        names = [name for name in self.params.index if wanted(name)]
+        df = float(np.min(self.df))
+        return wald_test(self.params[names].to_numpy(), self.cov.loc[names, names].to_numpy(), df)
+
+    def dose_for(
+        self, effect: float, low: float = 0.0, high: float | None = None, reference: float = 0.0
+    ) -> DoseEstimate:
+        """The lowest dose whose mean effect reaches `effect` (for example minus the MCID).
+
+        See `dose_search.dose_reaching`.
+        """
+        return dose_reaching(self, effect, low, self.max_dose if high is None else high, reference)
+
+    def optimum(
+        self, low: float = 0.0, high: float | None = None, *, best: str = "lowest", seed: int = 1
+    ) -> DoseEstimate:
+        """The dose with the best mean effect between `low` and `high`.
+
+        See `dose_search.dose_of_optimum`.
+        """
+        return dose_of_optimum(
+            self, low, self.max_dose if high is None else high, best=best, seed=seed
+        )
+
+    def goodness_of_fit(self) -> pd.Series:
+        """Deviance test and decorrelated R2: see `goodness.goodness_of_fit`."""
+        return goodness.goodness_of_fit(self)
+
+    def variance_partition(self, doses: ArrayLike | None = None) -> pd.DataFrame:
+        """Share of the variance that lies between trials: see `goodness.variance_partition`."""
+        return goodness.variance_partition(self, doses)
+
+    def leave_one_out(self, doses: ArrayLike | None = None) -> pd.DataFrame:
+        """The curve without each trial: see `goodness.leave_one_out`."""
+        return goodness.leave_one_out(self, doses)
+
+    def bootstrap(self, replicates: int = 1000, *, seed: int = 1) -> pd.DataFrame:
+        """Coefficients of simulated data sets: see `goodness.bootstrap`."""
+        return goodness.bootstrap(self, replicates, seed=seed)
+
+    def plot(self, **options: Any) -> Axes:
+        """The curve with its trials: see `figures.dose_response`."""
+        from backpain_analysis import figures
+
+        return figures.dose_response(self, **options)
+
+    def _title(self) -> str:
+        return f"Dose-response: {self.curve.name} in {self.dose_name}"
+
+    def _note(self) -> str:
+        size = f"{self.n_trials} trials, {len(self.points)} contrasts"
+        return f"{size}, {self.n_participants} participants. {super()._note()}"
+
+
+def round_doses(largest: float) -> np.ndarray:
+    """Five to ten round doses from zero to at most `largest`."""
+    rough = largest / 8
+    power = 10 ** np.floor(np.log10(rough))
+    step = next(power * size for size in (1, 2, 2.5, 5, 10) if power * size >= rough)
+    return np.arange(0, largest + step / 1e6, step)

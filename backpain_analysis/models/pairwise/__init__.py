@@ -1,0 +1,1 @@
+"""Pooling, meta-regression and multilevel models of effect sizes, with their diagnostics."""

@@ -1,0 +1,272 @@
+"""How much a pooled effect rests on single studies, and how it grew with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special
+
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.pairwise.pooling import PoolResult, checked_studies, study_names
+from backpain_analysis.models.pairwise.subsets import pool_subsets
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Checked effect sizes of independent studies and how they are to be pooled.
+
+    Attributes
+    ----------
+    y, v : ndarray, shape (k,)
+    labels : list of str
+        Need not be unique: each row is a study of its own.
+    method, test : str
+    level : float
+    """
+
+    y: np.ndarray
+    v: np.ndarray
+    labels: list[str]
+    method: str
+    test: str
+    level: float
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def options(self) -> dict:
+        """Keyword arguments of `pool` and `meta_regression`."""
+        return {"method": self.method, "test": self.test, "level": self.level}
+
+
+def as_studies(
+    yi: ArrayLike | PoolResult | Effects,
+    vi: ArrayLike | None,
+    labels: Sequence[str] | None,
+    *,
+    method: str | None = None,
+    test: str | None = None,
+    level: float | None = None,
+    least: int = 1,
+) -> Studies:
+    """The studies of a diagnostic.
+
+    Parameters
+    ----------
+    yi, vi, labels
+        Effect sizes, sampling variances and names of independent studies; or a `PoolResult` or
+        `Effects` as `yi` alone.
+    method, test, level
+        As of `pool`; None: those of the `PoolResult`, else the defaults of `pool`.
+    least : int
+        How many studies the diagnostic needs.
+
+    Raises
+    ------
+    ValueError
+        For unusable or too few effect sizes, for variances given twice, and for correlated
+        contrasts (trials with several arms against one reference), to which these diagnostics do
+        not apply.
+    """
+    given = {"method": "REML", "test": "knapp-hartung", "level": 0.95}
+    if isinstance(yi, PoolResult | Effects):
+        if vi is not None:
+            raise ValueError("a pooled result carries its own variances: leave out vi.")
+        if isinstance(yi, PoolResult):
+            given = {name: getattr(yi, name) for name in given}
+        table = yi.table
+        if yi.n_trials < len(table):
+            raise ValueError(
+                f"{len(table)} contrasts of {yi.n_trials} trials: contrasts of one trial are "
+                "correlated, but this diagnostic is for independent ones. Keep one contrast a "
+                "trial."
+            )
+        yi, vi = table["yi"], table["vi"]
+        labels = list(table["label"]) if labels is None else labels
+    chosen = {"method": method, "test": test, "level": level}
+    given |= {name: value for name, value in chosen.items() if value is not None}
+    y, v, labels = checked_studies(yi, vi, labels, **given)
+    labels = labels or study_names(len(y))
+    if len(y) < least:
+        size = f"{len(y)} {'study' if len(y) == 1 else 'studies'}"
+        raise CannotEstimate(f"{size} given, but this diagnostic needs at least {least}")
+    return Studies(y, v, labels, **given)
+
+
+def leave_one_out(
+    yi: ArrayLike | PoolResult | Effects,
+    vi: ArrayLike | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    method: str | None = None,
+    test: str | None = None,
+    level: float | None = None,
+) -> pd.DataFrame:
+    """The pooled effect without each study in turn.
+
+    Parameters
+    ----------
+    yi : array_like, shape (k,), or PoolResult or Effects
+        Effect sizes of independent studies; or a pooled result, whose method, test and level are
+        then the defaults.
+    vi : array_like, shape (k,)
+        Sampling variances.
+    labels : sequence of str, optional
+        Names of the studies; equal ones are still studies of their own.
+    method, test, level : optional
+        As of `pool`, with its defaults "REML", "knapp-hartung" and 0.95.
+
+    Returns
+    -------
+    DataFrame
+        A row a study left out: `label`, then `n_trials, estimate, se, ci_low, ci_high, p_value,
+        pi_low, pi_high, tau2, i2, h2, q, q_df, q_p` of the others, each as in `PoolResult`.
+
+    Raises
+    ------
+    ValueError
+        For unusable input (missing values, variances of zero) or correlated contrasts; for fewer
+        than two studies.
+    """
+    studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=2)
+    return _labelled(studies.labels, _without_each(studies))
+
+
+def influence(
+    yi: ArrayLike | PoolResult | Effects,
+    vi: ArrayLike | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    method: str | None = None,
+    test: str | None = None,
+    level: float | None = None,
+) -> pd.DataFrame:
+    """Outlier and influence diagnostics of each study.
+
+    Source: Viechtbauer & Cheung 2010 (doi 10.1002/jrsm.11). With `(i)` for "without study i" and
+    s2 for the scale that Knapp-Hartung gives the variance (1 for "z"):
+
+    - `rstudent`: `(y_i - mu_(i)) / sqrt(v_i + tau2_(i) + se_(i)^2)`
+    - `dffits`: `(mu - mu_(i)) / sqrt(s2_(i) h_i (v_i + tau2_(i)))`
+    - `cook_d`: `(mu - mu_(i))^2 / se^2`
+    - `cov_r`: `se_(i)^2 / se^2`
+    - `tau2_del`, `q_del`: tau2 and Cochran's Q without the study
+    - `hat`: `h_i`, its share of the weights; `weight` the same in per cent
+    - `dfbetas`: `(mu - mu_(i)) / sqrt(s2_(i) / sum_j 1/(v_j + tau2_(i)))`
+    - `influential`: metafor's rule, any of |dffits| > 3 sqrt(1/(k - 1)), cook_d beyond the median
+      of chi-square on one degree of freedom, hat > 3/k, |dfbetas| > 1.
+
+    Parameters
+    ----------
+    yi, vi, labels, method, test, level
+        As of `leave_one_out`.
+
+    Returns
+    -------
+    DataFrame
+        A row a study: `label` and the columns above.
+
+    Raises
+    ------
+    ValueError
+        As `leave_one_out`; for fewer than three studies.
+    """
+    studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=3)
+    y, v, k = studies.y, studies.v, len(studies)
+    full = pool_subsets(y, v, np.ones((1, k)), **studies.options).iloc[0]
+    others = _without_each(studies)
+    se_del, tau2_del = others["se"].to_numpy(), others["tau2"].to_numpy()
+    weights = 1 / (v + full["tau2"])
+    hat = weights / weights.sum()
+    all_weights = (1 / (v + tau2_del[:, None])).sum(axis=1)
+    scale = se_del**2 * (all_weights - 1 / (v + tau2_del))
+    shift = full["estimate"] - others["estimate"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table = pd.DataFrame(
+            {
+                "rstudent": (y - others["estimate"]) / np.sqrt(v + tau2_del + se_del**2),
+                "dffits": shift / np.sqrt(scale * hat * (v + tau2_del)),
+                "cook_d": shift**2 / full["se"] ** 2,
+                "cov_r": se_del**2 / full["se"] ** 2,
+                "tau2_del": tau2_del,
+                "q_del": others["q"],
+                "hat": hat,
+                "weight": 100 * hat,
+                "dfbetas": shift / np.sqrt(scale / all_weights),
+            }
+        )
+    table["influential"] = (
+        (table["dffits"].abs() > 3 * np.sqrt(1 / (k - 1)))
+        | (table["cook_d"] > special.chdtri(1, 0.5))
+        | (table["hat"] > 3 / k)
+        | (table["dfbetas"].abs() > 1)
+    )
+    return _labelled(studies.labels, table)
+
+
+def cumulative(
+    yi: ArrayLike | PoolResult | Effects,
+    vi: ArrayLike | None = None,
+    *,
+    order: ArrayLike | None = None,
+    labels: Sequence[str] | None = None,
+    method: str | None = None,
+    test: str | None = None,
+    level: float | None = None,
+) -> pd.DataFrame:
+    """The pooled effect as studies are added one by one.
+
+    Source: Lau et al. 1992 (doi 10.1056/NEJM199207233270406).
+
+    Parameters
+    ----------
+    yi, vi, labels, method, test, level
+        As of `leave_one_out`.
+    order : array_like, shape (k,), optional
+        What to sort the studies by, such as their years, smallest first; equal values stay as
+        given. None: as given.
+
+    Returns
+    -------
+    DataFrame
+        A row a step: `label` of the study added, then the columns of `leave_one_out`. The first
+        step is that study's own effect with a normal interval.
+
+    Raises
+    ------
+    ValueError
+        As `leave_one_out`; if `order` is of another length or holds missing values.
+    """
+    studies = as_studies(yi, vi, labels, method=method, test=test, level=level)
+    rows = _sorted(order, studies.labels)
+    masks = np.tril(np.ones((len(rows), len(rows))))
+    steps = pool_subsets(studies.y[rows], studies.v[rows], masks, **studies.options)
+    return _labelled([studies.labels[row] for row in rows], steps)
+
+
+def _without_each(studies: Studies) -> pd.DataFrame:
+    masks = ~np.eye(len(studies), dtype=bool)
+    return pool_subsets(studies.y, studies.v, masks, **studies.options)
+
+
+def _sorted(order: ArrayLike | None, labels: list[str]) -> np.ndarray:
+    if order is None:
+        return np.arange(len(labels))
+    keys = pd.Series(np.asarray(order).ravel())
+    if len(keys) != len(labels):
+        raise ValueError(f"order has {len(keys)} values for {len(labels)} studies.")
+    missing = [labels[i] for i in np.flatnonzero(keys.isna())]
+    if missing:
+        raise ValueError(f"order is missing for {', '.join(missing)}: give it, or drop them.")
+    return keys.argsort(kind="stable").to_numpy()
+
+
+def _labelled(labels: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
+    table.insert(0, "label", list(labels))
+    return table

@@ -1,0 +1,204 @@
+"""Every claim is answered, and its numbers are those of the models called by hand."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import backpain_analysis as bp
+from backpain_analysis.answers.certainty import LEVELS, Body, certainty
+from backpain_analysis.answers.claim_parts import HAZARD_RATIO, Context, judged
+from backpain_analysis.answers.claim_tests import posture, unharmonised
+from backpain_analysis.answers.claims import BACK_PAIN_ONLY, EVERYBODY, claims_table
+from backpain_analysis.answers.verdicts import VERDICTS, together
+from backpain_analysis.datasets.bundled import data_dir, notebooks_dir
+
+IDS = [f"C{number:02}" for number in range(1, 28)]
+THREE = ["sherman2011", "tankha2024", "miyamoto2013"]
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return bp.load_evidence()
+
+
+@pytest.fixture(scope="module")
+def backs(evidence):
+    return evidence.filter(population=bp.BACK_PAIN)
+
+
+@pytest.fixture(scope="module")
+def found(evidence):
+    return bp.claims(evidence)
+
+
+def part(found, claim, words):
+    parts = found.parts[found.parts["claim_id"] == claim]
+    chosen = parts[parts["what"].str.contains(words, regex=False)]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def numbers(row):
+    return tuple(float(row[name]) for name in ("estimate", "ci_low", "ci_high"))
+
+
+def test_every_claim_is_answered_once(found):
+    assert list(found.table["claim_id"]) == IDS
+    assert sorted([*BACK_PAIN_ONLY, *EVERYBODY]) == IDS
+    assert set(found.parts["claim_id"]) == set(IDS)
+    assert set(found.table["verdict"]) <= set(VERDICTS)
+    assert (found.table["reason"].str.len() > 5).all()
+    assert found.counts().sum() == 27
+
+
+def test_each_names_a_notebook_that_asks_it():
+    names = {path.stem for path in notebooks_dir().glob("*.ipynb")}
+    assert set(claims_table()["notebook"]) <= names
+
+
+def test_columns_are_those_of_the_codebook():
+    text = (data_dir() / "README.md").read_text(encoding="utf-8")
+    section = text.split(": `claims.csv`\n", 1)[1]
+    documented = re.findall(r"^\| `(\w+)` \|", section.split("\n## ")[0], re.MULTILINE)
+    assert documented == list(claims_table().columns)
+
+
+def test_aerobic_exercise_is_a_network(backs, found):
+    """C01."""
+    lump = bp.lumping("broad")
+    effects = backs.effects("pain_intensity", head_to_head=True)
+    result = bp.network(
+        bp.connected_part(effects, "inactive", lump=lump), reference="inactive", lump=lump
+    )
+    row = result.predict("aerobic", "inactive")
+    assert numbers(part(found, "C01", "aerobic")) == pytest.approx(numbers(row))
+
+
+def test_disability_is_pooled(backs, found):
+    """C05."""
+    single = backs.effects("disability").against_inactive().one_per_trial()
+    result = bp.pool(single)
+    own = part(found, "C05", "against no exercise")
+    assert numbers(own) == pytest.approx((result.estimate, result.ci_low, result.ci_high))
+    assert own["trials"] == single.n_trials
+
+
+def test_thirty_minutes_on_a_straight_line(backs, found):
+    """C05."""
+    line = bp.dose_response(backs.effects("disability"), dose="minutes_per_week", curve="linear")
+    own = part(found, "C05", "30 more minutes")
+    assert own["estimate"] == pytest.approx(30 * line.params.iloc[0])
+    assert own["ci_high"] == pytest.approx(30 * line.conf_int().iloc[0, 1])
+
+
+def test_single_bouts_by_hand(found):
+    """C06: differences of changes in kPa, with their variances (tests/effects/test_sensitivity)."""
+    result = bp.pool([18.0, 110.0, 45.0], [4377.1, 3758.666667, 182.808155], test="z")
+    own = part(found, "C06", "single bout")
+    assert numbers(own) == pytest.approx((result.estimate, result.ci_low, result.ci_high), rel=1e-5)
+
+
+def test_recurrence_by_hand(found):
+    """C13: printed 1.11 (0.80 to 1.54), 0.72 (0.60 to 0.85) and 0.37 (0.22 to 0.64)."""
+    ratios = np.array([[1.11, 0.80, 1.54], [0.72, 0.60, 0.85], [0.37, 0.22, 0.64]])
+    y, low, high = np.log(ratios).T
+    result = bp.pool(y, ((high - low) / (2 * 1.959964)) ** 2, test="z")
+    own = part(found, "C13", "hazard")
+    assert numbers(own) == pytest.approx((result.estimate, result.ci_low, result.ci_high), rel=1e-5)
+    assert own["unit"] == HAZARD_RATIO
+    assert own["text"].startswith(f"{np.exp(result.estimate):.2f} [")
+
+
+def test_guideline_dose_on_the_curve(backs, found):
+    """C16."""
+    curve = bp.dose_response(backs.effects("disability"), dose="minutes_per_week", curve="rcs")
+    own = part(found, "C16", "disability")
+    assert numbers(own) == pytest.approx(numbers(curve.predict([150.0]).iloc[0]))
+
+
+def test_age_is_a_meta_regression(backs, found):
+    """C23."""
+    single = backs.effects("disability").against_inactive().one_per_trial()
+    ages = backs.trials.set_index("trial_id")["mean_age"].astype(float)
+    table = single.table.assign(age=single.table["trial_id"].map(ages)).dropna(subset=["age"])
+    fitted = bp.meta_regression("yi ~ age", table)
+    own = part(found, "C23", "effect on disability")
+    assert own["estimate"] == pytest.approx(10 * fitted.params["age"])
+
+
+def test_neck_pain_is_pooled_by_itself(evidence, found):
+    """C26."""
+    effects = evidence.filter(population="neck_pain").effects("pain_intensity").against_inactive()
+    result = bp.pool(effects.one_per_trial(), test="z")
+    own = part(found, "C26", "against no exercise")
+    assert numbers(own) == pytest.approx((result.estimate, result.ci_low, result.ci_high))
+
+
+def test_what_no_trial_measured_is_not_testable(found):
+    for claim in ("C10", "C24", "C27"):
+        row = found.table.set_index("claim_id").loc[claim]
+        assert row["verdict"] == "not testable with these data"
+        assert (row["certainty"], row["data"], row["estimate"]) == ("no evidence", "none", "")
+    assert part(found, "C10", "posture")["reason"] == "no trial measured posture"
+
+
+def test_words_are_looked_for_in_the_tables(evidence):
+    outcomes = evidence.outcomes.copy()
+    outcomes.loc[0, "instrument_text"] = "Posture score, serum IL-6"
+
+    class Own:
+        contrasts = evidence.contrasts
+
+    own = Own()
+    own.outcomes = outcomes
+    context = Context(own)
+    assert posture(context)[0].reason == "posture is not harmonised"
+    assert unharmonised(context, "", "cortisol", "cortisol").reason == "no trial measured cortisol"
+
+
+def test_verdict_and_certainty_of_a_claim_are_those_of_its_parts(found):
+    for _, row in found.table.iterrows():
+        parts = found.parts[found.parts["claim_id"] == row["claim_id"]]
+        assert row["verdict"] == together(list(parts["verdict"]))
+        known = parts.loc[parts["trials"] > 0, "certainty"]
+        weakest = min(known, key=LEVELS.index) if len(known) else "no evidence"
+        assert row["certainty"] == weakest
+
+
+def test_a_part_is_judged_by_its_rules():
+    body = Body(-18.0, -22.0, -14.0, n_trials=8, n_participants=900, appraised_good=8, mcid=15.0)
+    own = judged("x", body, "points of 100", "pain_intensity")
+    assert (own.certainty, own.verdict) == (certainty(body), "supported")
+    assert own.estimate_text == "−18.0 [−22.0 to −14.0] points of 100"
+    worse = judged("x", body, "points of 100", "quality_of_life")
+    assert worse.verdict == "not supported" and "harm" in worse.reason
+    wide = judged("x", body, "points of 100", "pain_intensity", rule="equivalence", margin=15)
+    assert wide.verdict == "not supported"
+    endless = Body(20.0, 0.0, np.inf, n_trials=3, n_participants=90, appraised_good=0)
+    assert judged("x", endless, "weeks", "").estimate_text == "20.0 [0.0 to ∞] weeks"
+
+
+def test_some_claims_only(evidence):
+    few = bp.claims(evidence, ids=["C10", "C24"])
+    assert list(few.table["claim_id"]) == ["C10", "C24"]
+    assert few.answer().startswith("Of 2 claims, 0 supported, 0 partly, 0 not supported, 2 not")
+    with pytest.raises(ValueError, match="no claim 'C28'"):
+        bp.claims(evidence, ids=["C28"])
+
+
+@pytest.mark.parametrize("kept", [THREE, ["andersen2014"], ["manniche1988"]])
+def test_few_trials_or_none_are_said(evidence, kept):
+    few = bp.claims(evidence.filter(trial_id=kept))
+    assert list(few.table["claim_id"]) == IDS
+    texts = " ".join([*few.table["estimate"], *few.table["reason"], few.answer()])
+    assert not re.search(r"\bnan\b|\binf\b|None", texts)
+    untestable = few.parts["verdict"] == "not testable with these data"
+    assert untestable.sum() > 30
+    assert (few.parts.loc[untestable, "reason"].str.len() > 5).all()
+
+
+def test_as_a_page(found):
+    assert "C27" in found._repr_html_()

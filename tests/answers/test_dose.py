@@ -1,0 +1,112 @@
+"""Questions of a dose, and the multiverse of analyses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from backpain_analysis.answers.dose import by_type, spread_over_week
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.models.dose.comparison import CHOICES, multiverse
+from backpain_analysis.models.dose.fit import dose_response
+from tests.figures.drawn import make_effects
+
+
+def row(yi, dose, exercise_type="yoga", sessions=2.0, vi=0.01):
+    return {
+        "yi": yi,
+        "vi": vi,
+        "minutes_per_week": float(dose),
+        "exercise_type": exercise_type,
+        "sessions_per_week": sessions,
+    }
+
+
+def test_types_with_different_lines_are_told_apart():
+    """Slopes -0.1 and -0.2: at 90 minutes -9 and -18."""
+    rows = [row(-0.1 * d, d) for d in (60, 90, 120)]
+    rows += [row(-0.2 * d, d, "pilates") for d in (60, 90, 120)]
+    found = by_type(make_effects([*rows, row(-5, 60, "aquatic")]), "minutes_per_week", at=90)
+    table = found.table.set_index("group")
+    assert_allclose(table.loc["yoga", "estimate"], -9, atol=1e-6)
+    assert_allclose(table.loc["pilates", "estimate"], -18, atol=1e-6)
+    assert "differ between 2 groups (P < 0.001" in found.text
+    assert "1 contrasts of rarer groups" in found.text
+
+
+def test_a_question_the_trials_cannot_carry_is_said_to_be_one():
+    one = make_effects([row(-5, d) for d in (60, 90, 120)])
+    assert by_type(one, "minutes_per_week").text.startswith("Fewer than two groups")
+    assert spread_over_week(one).text.startswith("Too few trials")
+    assert spread_over_week(one).table.empty
+
+
+def test_spread_over_the_week():
+    """With effects -0.1 d - 0.02 d n: at 100 minutes -12 with one session, -16 with three."""
+    rows = [
+        row(-0.1 * d - 0.02 * d * n, d, sessions=n) for d in (60, 90, 120) for n in (1.0, 2.0, 3.0)
+    ]
+    found = spread_over_week(make_effects(rows), minutes=100)
+    table = found.table.set_index("sessions_per_week")
+    assert_allclose(table.loc[[1.0, 3.0], "estimate"], [-12, -16], atol=1e-6)
+    assert_allclose(table.loc[3.0, "minutes_per_session"], 100 / 3)
+    assert "matters (P < 0.001)" in found.text
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return load_evidence().filter(population=BACK_PAIN)
+
+
+def test_each_world_is_the_analysis_it_names(evidence):
+    choices = {
+        "curve": {"line": "linear", "spline": "rcs"},
+        "results": {"final values": "final"},
+        "correlation": {"0.7": 0.7},
+        "reference": {"untreated": ("no_treatment", "waitlist")},
+        "trials": {"all": ()},
+    }
+    table = multiverse(
+        evidence, "disability", dose="sessions_per_week", at=2.0, mcid=10, choices=choices
+    )
+    effects = evidence.effects(
+        "disability",
+        analysis="final",
+        correlation=0.7,
+        inactive=("no_treatment", "waitlist"),
+        flags=(),
+    )
+    line = dose_response(effects, dose="sessions_per_week")
+    found = table.set_index("curve").loc["line"]
+    assert_allclose(found["estimate"], line.predict([2.0])["estimate"].iloc[0])
+    assert_allclose(found["mcid_dose"], line.dose_for(-10).estimate)
+    assert found["n_trials"] == line.n_trials
+
+
+def test_choices_that_come_to_the_same_effects_have_rows_of_their_own(evidence):
+    """Final values do not need the correlation with the baseline; changes do."""
+    choices = {**CHOICES, "curve": {"line": "linear"}, "trials": {"all": ()}}
+    table = multiverse(evidence, "disability", dose="sessions_per_week", at=2.0, choices=choices)
+    assert len(table) == 3 * 3 * 3
+    spread = table.groupby(["results", "reference"])["estimate"].agg(np.ptp).unstack("results")
+    assert (spread["final values"] == 0).all()
+    assert (spread["changes"] > 0).any()
+    for _, found in table[table["results"] == "changes"].iterrows():
+        effects = evidence.effects(
+            "disability",
+            analysis="change",
+            correlation=float(found["correlation"]),
+            inactive=CHOICES["reference"][found["reference"]],
+            flags=(),
+        )
+        line = dose_response(effects, dose="sessions_per_week")
+        assert_allclose(found["estimate"], line.predict([2.0])["estimate"].iloc[0], rtol=1e-9)
+
+
+def test_a_world_that_cannot_be_fitted_says_why(evidence):
+    three = evidence.filter(trial_id=["sherman2011", "tankha2024"])
+    table = multiverse(three, "disability", dose="sessions_per_week", at=2.0)
+    bent = table[table["curve"].isin(["quadratic", "spline"])]
+    assert np.isnan(bent["estimate"]).all()
+    assert bent["note"].str.contains("cannot carry").all()

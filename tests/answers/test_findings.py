@@ -1,0 +1,118 @@
+"""Summary of findings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import backpain_analysis as bp
+from backpain_analysis.answers import findings
+from backpain_analysis.effects.table import Effects
+from backpain_analysis.models.pairwise.responders import responders_from_means
+
+THREE = ["sherman2011", "tankha2024", "miyamoto2013"]
+
+
+@pytest.fixture(scope="module")
+def trials():
+    return bp.load_evidence().filter(population=bp.BACK_PAIN)
+
+
+@pytest.fixture(scope="module")
+def found(trials):
+    return bp.summary_of_findings(trials)
+
+
+def row(found, what):
+    return found.table[found.table["what"] == what].iloc[0]
+
+
+def test_all_exercise_is_the_pooled_effect(trials, found):
+    effects = trials.effects("pain_intensity").against_inactive()
+    expected = bp.pool(effects.one_per_trial())
+    pain = row(found, "exercise, pain")
+    assert pain["estimate"] == pytest.approx(expected.estimate)
+    assert (pain["ci_low"], pain["ci_high"]) == pytest.approx((expected.ci_low, expected.ci_high))
+    assert (pain["trials"], pain["participants"]) == (expected.n_trials, effects.n_participants)
+    assert pain["share_of_mcid"] == pytest.approx(-expected.estimate / 15)
+
+
+def test_types_come_from_the_network(trials, found):
+    effects = trials.effects("disability", head_to_head=True)
+    lump = bp.lumping("families")
+    part = bp.connected_part(effects, "inactive", lump=lump)
+    result = bp.network(part, reference="inactive", lump=lump)
+    expected = result.predict("yoga", "inactive")
+    yoga = row(found, "yoga against no exercise, disability")
+    assert yoga["estimate"] == pytest.approx(expected["estimate"])
+    assert yoga["ci_high"] == pytest.approx(expected["ci_high"])
+
+
+def test_numbers_needed_by_hand(trials, found):
+    """1 / (Phi(d + Phi^-1(c)) - c), d in standard deviations within arms."""
+    share = responders_from_means(trials, "pain_intensity").control_share
+    table = trials.effects("pain_intensity").table.astype({"n_arm": float, "n_ref": float})
+    sd = np.nanmedian(np.sqrt(table["vi"] / (1 / table["n_arm"] + 1 / table["n_ref"])))
+    pain = row(found, "exercise, pain")
+    for number, effect in (("nnt", "estimate"), ("nnt_low", "ci_high"), ("nnt_high", "ci_low")):
+        improved = stats.norm.cdf(stats.norm.ppf(share) - pain[effect] / sd)
+        assert pain[number] == pytest.approx(1 / (improved - share))
+    assert found.assumed["pain_intensity"].sd == pytest.approx(sd)
+
+
+def test_spread_within_arms_by_hand():
+    """Variances 100 (1/20 + 1/20) and 400 (1/40 + 1/10): SDs 10 and 20, median 15."""
+    table = pd.DataFrame(
+        {"trial_id": ["a", "b", "c"], "vi": [10.0, 50.0, 9.0]}
+        | {"n_arm": [20, 40, np.nan], "n_ref": [20, 10, 5]}
+    )
+    effects = Effects(table, (), pd.DataFrame(), "pain_intensity", "MD")
+    assert findings.spread_within_arms(effects) == pytest.approx(15.0)
+    assert np.isnan(findings.spread_within_arms(Effects(table[2:], (), table, "p", "MD")))
+
+
+def test_standardised_results_have_no_share_of_an_mcid(found):
+    strength = row(found, "exercise, trunk strength")
+    assert strength["unit"] == "SD"
+    assert pd.isna(strength["share_of_mcid"]) and pd.isna(strength["nnt"])
+
+
+def test_every_step_down_adds_up_to_the_level(found):
+    levels = ["very low", "low", "moderate", "high"]
+    for _, result in found.table.iterrows():
+        steps = found.downgrades.loc[found.downgrades["what"] == result["what"], "steps"].sum()
+        assert result["certainty"] == levels[max(0, 3 - int(steps))]
+
+
+def test_published_estimates_beside_ours():
+    """Hayden 2021: pain -15 (-18 to -12), disability -7 (-8 to -5)."""
+    table = findings.published("pain_intensity", -11.0, -13.0, -9.0)
+    hayden = table[table["review"] == "Hayden 2021 Cochrane"].iloc[0]
+    assert (hayden["estimate"], hayden["ci_low"], hayden["ci_high"]) == (-15, -18, -12)
+    assert hayden["overlap"] and not hayden["inside"]
+    apart = findings.published("disability", -20.0, -22.0, -18.0).set_index("review")
+    assert not apart.loc["Hayden 2021 Cochrane", "overlap"]
+    within = findings.published("disability", -6.0, -7.0, -5.5).set_index("review")
+    assert within.loc["Hayden 2021 Cochrane", "inside"]
+
+
+@pytest.mark.parametrize("kept", [THREE, ["andersen2014"], ["manniche1988"]])
+def test_few_trials_or_none(kept):
+    evidence = bp.load_evidence().filter(trial_id=kept).filter(population=bp.BACK_PAIN)
+    few = bp.summary_of_findings(evidence)
+    text = findings.answer(few)
+    assert len(few.table) == 17
+    assert "nan" not in text and "inf" not in text
+    if kept != THREE:
+        assert "no usable trial of pain; no usable trial of disability" in text
+        assert few.assumed == {}
+        assert few.table["estimate"].isna().all()
+
+
+def test_answer_counts_levels(found):
+    text = findings.answer(found)
+    counts = found.table["certainty"].value_counts()
+    assert f"very low for {counts['very low']}" in text
+    assert text.startswith("Exercise against no exercise: pain −")

@@ -1,0 +1,159 @@
+"""Outcomes by which exercise might work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import backpain_analysis as bp
+from backpain_analysis.answers import mechanisms
+from backpain_analysis.effects.sensitivity import COLUMNS
+
+THREE = ["sherman2011", "tankha2024", "miyamoto2013"]
+
+
+@pytest.fixture(scope="module")
+def trials():
+    return bp.load_evidence().filter(population=bp.BACK_PAIN)
+
+
+@pytest.fixture(scope="module")
+def found(trials):
+    return mechanisms.pooled(trials)
+
+
+def changes(*rows):
+    """(trial, setting, comparison, kPa, variance)"""
+    names = ["trial_id", "setting", "comparison", "yi_kpa", "vi_kpa"]
+    table = pd.DataFrame(rows, columns=names).reindex(columns=list(COLUMNS))
+    return table.assign(yi=table["yi_kpa"] / 100, vi=table["vi_kpa"] / 1e4)
+
+
+def test_strength_by_hand(found):
+    """Steele 2017: changes 67.5 (46.3) of 77 and -0.2 (24.2) of 37, SD at the start 93.5, 99.7.
+
+    g = J (67.5 + 0.2) / SD at the start, pooled; J = 1 - 3 / (4 x 112 - 1), Hedges 1981.
+    """
+    spread = np.sqrt((76 * 93.5**2 + 36 * 99.7**2) / 112)
+    result = found[0]["trunk_strength"]
+    assert result.estimate == pytest.approx((1 - 3 / 447) * 67.7 / spread, rel=1e-4)
+    assert result.n_trials == 1
+
+
+def test_each_outcome_is_pooled_one_effect_a_trial(trials, found):
+    effects = trials.effects("quality_of_life", measure="SMD").against_inactive()
+    expected = bp.pool(effects.one_per_trial(), test="z")
+    result = found[0]["quality_of_life"]
+    assert (result.estimate, result.ci_low) == pytest.approx((expected.estimate, expected.ci_low))
+
+
+def test_what_was_measured_is_counted(trials, found):
+    counts = found[1].set_index("outcome")
+    names = {*trials.outcomes.loc[trials.outcomes["outcome"] == "balance_stability", "trial_id"]}
+    names |= {*trials.contrasts.loc[trials.contrasts["outcome"] == "balance_stability", "trial_id"]}
+    assert counts.loc["balance_stability", "trials"] == len(names)
+    assert counts.loc["balance_stability", "usable"] == 0
+    assert counts.loc["balance_stability", "why"]
+
+
+def test_types_are_pooled_apart(trials):
+    """Saper 2017: yoga and physical therapy against education."""
+    table = mechanisms.by_type(trials, ("depression_anxiety",)).set_index("exercise_type")
+    effects = trials.effects("depression_anxiety", measure="SMD").against_inactive().table
+    for kind in ("yoga", "general_mixed"):
+        own = effects.loc[effects["exercise_type"] == kind, "yi"]
+        assert table.loc[kind, "estimate"] == pytest.approx(own.item())
+
+
+def test_gains_that_cannot_be_set_beside_relief_say_why(trials):
+    together = mechanisms.go_together(trials)
+    assert together["trunk_strength"].startswith("1 trial with both trunk strength and pain; 5")
+    assert together["flexibility_rom"] == "no trial has usable results of flexibility and pain"
+
+
+@pytest.mark.parametrize("kept", [THREE, ["andersen2014"]])
+def test_few_trials_or_none(kept):
+    evidence = bp.load_evidence().filter(trial_id=kept).filter(population=bp.BACK_PAIN)
+    results, reported = mechanisms.pooled(evidence)
+    assert results == {}
+    assert len(reported) == len(mechanisms.MECHANISMS)
+    assert mechanisms.answer(results, reported).startswith("No trial of these data measured")
+    assert mechanisms.by_type(evidence).empty
+    assert {type(note) for note in mechanisms.go_together(evidence).values()} == {str}
+
+
+def test_answer_does_not_speak_of_others_where_there_are_none(found):
+    results = {"trunk_strength": found[0]["trunk_strength"]}
+    reported = pd.DataFrame({"outcome": ["trunk_strength"], "trials": [1]})
+    text = mechanisms.answer(results, reported)
+    assert text.startswith("Of 1 outcomes, reported 1 time by trials, 1 can")
+    assert "(95% CI 0.51 to 0.89; 1 trial)" in text
+    assert "others" not in text
+    some = pd.DataFrame({"outcome": ["a", "b"], "trials": [1, 2]})
+    assert "The others rest on" in mechanisms.answer(results, some)
+
+
+def test_sensitivity_in_words_by_hand():
+    """40 and 60 kPa, variance 100 each: tau2 = 200 - 100, standard error 10: 30.4 to 69.6."""
+    table = changes(
+        ("a", "single bout", "against no exercise", 40, 100),
+        ("b", "single bout", "against no exercise", 60, 100),
+        ("c", "single bout", "before and after", 500, 1),
+    )
+    text = mechanisms.sensitivity_answer(table)
+    assert "a single bout raised it by 50 kilopascals (95% CI 30 to 70; 2 trials)" in text
+    assert "no trial compares a programme with no exercise in kilopascals" in text
+    assert text.endswith("Higher means less sensitive to pain.")
+
+
+def test_sensitivity_without_an_effect_or_any_trial():
+    table = changes(("a", "programme", "against no exercise", -5, 100))
+    text = mechanisms.sensitivity_answer(table)
+    assert "a programme changed it, not clearly, by −5 kilopascals" in text
+    assert "1 trial)" in text
+    other = mechanisms.sensitivity_answer(table, "temporal_summation")
+    assert "by −0.05 standard deviations" in other and "less sensitive" not in other
+    nothing = mechanisms.sensitivity_answer(changes())
+    assert nothing.startswith("No trial of these data compares exercise with no exercise")
+    assert mechanisms.sensitivity_pooled(changes()).empty
+
+
+def test_sensitivity_and_dose(trials):
+    """Effects on the line 10 kPa + 5 kPa per 60 minutes: the slope comes back."""
+    minutes = {"sherman2011": 75.0, "tankha2024": 60.0, "miyamoto2013": 120.0, "saper2017": 30.0}
+    arms = pd.DataFrame(
+        {
+            "trial_id": list(minutes),
+            "exercise_type": "yoga",
+            "sessions_per_week": 1.0,
+            "minutes_per_session": list(minutes.values()),
+        }
+    )
+
+    class Own:
+        pass
+
+    own = Own()
+    own.arms = arms.reindex(columns=trials.arms.columns)
+    rows = [
+        (name, "programme", "against no exercise", 10 + 5 * value / 60, 1e-3)
+        for name, value in minutes.items()
+    ]
+    text = mechanisms.sensitivity_dose(own, changes(*rows))
+    assert "With 60 more minutes a week the effect of a programme differs by 5 kilopascals" in text
+    few = mechanisms.sensitivity_dose(own, changes(*rows[:2]))
+    assert few.endswith("are reported by 2 trials, too few.")
+
+
+def test_what_was_measured_of_sensitivity():
+    counts = mechanisms.sensitivity_measured(bp.load_evidence()).set_index("outcome")
+    table, _ = bp.sensitivity_changes(bp.load_evidence())
+    against = table[table["comparison"] == "against no exercise"]
+    assert counts.loc["pressure_pain_threshold", "usable"] == against["trial_id"].nunique()
+    assert counts.loc["temporal_summation", "trials"] == 0
+
+
+def test_only_outcomes_of_sensitivity():
+    with pytest.raises(ValueError, match="unknown outcome 'pain_intensity'"):
+        bp.sensitivity_changes(bp.load_evidence(), "pain_intensity")

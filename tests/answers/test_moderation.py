@@ -1,0 +1,138 @@
+"""Moderators, one at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import backpain_analysis as bp
+from backpain_analysis.answers import moderation as module
+from backpain_analysis.answers.moderation import holm, moderation, slope
+from backpain_analysis.effects.treatments import lumping, with_supervision
+
+THREE = ["sherman2011", "tankha2024", "miyamoto2013"]
+
+
+@pytest.fixture(scope="module")
+def trials():
+    return bp.load_evidence().filter(population=bp.BACK_PAIN)
+
+
+@pytest.fixture(scope="module")
+def found(trials):
+    return moderation(trials, "pain_intensity")
+
+
+def test_holm_by_hand():
+    """Three known: 3 x 0.01; 2 x 0.03 = 0.06; then 0.04, which may not be below 0.06."""
+    adjusted = holm(pd.Series([0.01, 0.04, np.nan, 0.03]))
+    assert adjusted[[0, 1, 3]].tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert np.isnan(adjusted[2])
+    assert holm(pd.Series([np.nan, np.nan])).isna().all()
+
+
+def test_slope_of_a_straight_line():
+    table = pd.DataFrame({"yi": [2.0, 5.0, 8.0, 14.0], "vi": 1e-4, "x": [0.0, 1.0, 2.0, 4.0]})
+    assert slope(table)["estimate"] == pytest.approx(3.0)
+    assert slope(table)["trials"] == 4
+
+
+def test_slope_says_why_it_cannot_be_had():
+    table = pd.DataFrame({"yi": [1.0, 2.0, 3.0, 4.0], "vi": 1.0, "x": [1.0, np.nan, 2.0, np.nan]})
+    assert slope(table) == {"trials": 2, "note": "reported by 2 trials, too few"}
+    assert slope(table.assign(x=7.0))["note"] == "the same in all trials"
+
+
+def row(found, start):
+    return found.table[found.table["moderator"].str.startswith(start)].iloc[0]
+
+
+def test_age_is_a_meta_regression(trials, found):
+    single = trials.effects("pain_intensity").against_inactive().one_per_trial()
+    ages = trials.trials.set_index("trial_id")["mean_age"].astype(float)
+    table = single.table.assign(age=single.table["trial_id"].map(ages)).dropna(subset=["age"])
+    fitted = bp.meta_regression("yi ~ age", table)
+    age = row(found, "Mean age")
+    assert age["estimate"] == pytest.approx(10 * fitted.params["age"])
+    assert (age["ci_low"], age["ci_high"]) == pytest.approx(
+        tuple(10 * fitted.conf_int().loc["age"])
+    )
+    assert age["trials"] == len(table)
+
+
+def test_supervision_is_a_network(trials, found):
+    effects = trials.effects("pain_intensity", head_to_head=True)
+    known = with_supervision(effects, trials.arms)
+    part = bp.connected_part(known, "supervised", treatment="setting")
+    result = bp.network(part, treatment="setting", reference="unsupervised")
+    expected = result.predict("supervised", "unsupervised")
+    asked = row(found, "Supervised")
+    assert asked["estimate"] == pytest.approx(expected["estimate"])
+    assert asked["p_value"] == pytest.approx(expected["p_value"])
+    assert asked["note"].startswith(f"{int(expected['trials'])} trial")
+
+
+def test_impact_turned_round_changes_sign(trials, found):
+    effects = trials.effects("pain_intensity", head_to_head=True)
+    lump = lumping("impact")
+    part = bp.connected_part(effects, "inactive", lump=lump)
+    result = bp.network(part, reference="high_impact_aerobic", lump=lump)
+    other = result.predict("low_impact_aerobic", "high_impact_aerobic")["estimate"]
+    assert row(found, "Running")["estimate"] == pytest.approx(-other)
+
+
+def test_all_are_adjusted_together(found):
+    known = found.table.dropna(subset=["p_value"])
+    assert (known["p_holm"] >= known["p_value"]).all()
+    smallest = known["p_value"].idxmin()
+    expected = min(1, len(known) * known.loc[smallest, "p_value"])
+    assert known.loc[smallest, "p_holm"] == pytest.approx(expected)
+
+
+def test_populations_are_pooled_apart(trials, found):
+    acute = trials.filter(population="acute_lbp").effects("pain_intensity").against_inactive()
+    assert found.by_population()["acute_lbp"].estimate == pytest.approx(
+        bp.pool(acute.one_per_trial()).estimate
+    )
+
+
+def test_baseline_is_a_mean_over_arms():
+    """Bloedt 2015 printed 55.6 and 52.1 of 100; Bello 2017 6.7 and 6.4 of 10."""
+    evidence = bp.load_evidence().filter(trial_id=["blodt2015", "bello2017"])
+    start = module.baseline(evidence, "pain_intensity")
+    assert start["blodt2015"] == pytest.approx((55.6 + 52.1) / 2)
+    assert start["bello2017"] == pytest.approx(65.5)
+
+
+@pytest.mark.parametrize("kept", [THREE, ["andersen2014"], ["manniche1988"]])
+def test_few_trials_or_none_give_reasons(kept):
+    """Three trials; none of back pain; one that measured no pain."""
+    evidence = bp.load_evidence().filter(trial_id=kept).filter(population=bp.BACK_PAIN)
+    few = moderation(evidence, "pain_intensity")
+    unknown = few.table[few.table["estimate"].isna()]
+    assert len(few.table) == 12
+    assert len(unknown) >= 11
+    assert (unknown["note"].str.len() > 5).all()
+    assert "nan" not in module.answer(few)
+    assert len(few.by_population()) == (kept == THREE)
+
+
+def test_an_outcome_that_no_evidence_has_is_an_error(trials):
+    with pytest.raises(ValueError, match="'pains' is not in these data"):
+        moderation(trials, "pains")
+
+
+def test_answer_counts_what_stands():
+    table = pd.DataFrame(
+        {
+            "moderator": ["Mean age, per 10 years", "Size", "Year"],
+            "p_value": [0.001, 0.04, np.nan],
+            "p_holm": [0.002, 0.08, np.nan],
+        }
+    )
+    text = module.answer(module.Moderation(table, None))
+    assert text.startswith("Of 3 moderators, 2 could be asked; 2 reach P < 0.05")
+    assert "1 after adjustment for asking 2 (mean age)" in text
+    nothing = module.Moderation(table.assign(p_value=np.nan), None)
+    assert module.answer(nothing).startswith("The trials are too few")

@@ -1,0 +1,97 @@
+"""What the participants' report says is what the models find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backpain_analysis.answers import participants as report
+from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.datasets.truth import load_truth
+from backpain_analysis.evidence.participants import load_participants
+from backpain_analysis.models.people.ancova import ancova
+from backpain_analysis.models.people.gee import gee
+from backpain_analysis.models.people.imputation import impute
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_participants()
+
+
+@pytest.fixture(scope="module")
+def visits(data):
+    return data.visits()
+
+
+def test_the_answer_names_synthetic_data_and_its_interval(visits):
+    result = ancova(visits, week=12)
+    text = report.answer(result, 120.0, 12.0, synthetic=True)
+    row = result.predict([120.0]).iloc[0]
+    assert text.startswith("Synthetic data: nobody in them exists.")
+    assert f"{row['estimate']:.1f}".replace("-", "−") in text and "differs" in text
+    assert not report.answer(result, 120.0, 12.0, synthetic=False).startswith("Synthetic")
+
+
+def test_models_stand_side_by_side(visits):
+    found = report.side_by_side(visits, 120.0, 12.0, "linear", imputed=impute(visits, m=2))
+    table = found.set_index("model")
+    assert table["note"].eq("").all()
+    expected = ancova(visits, week=12).predict([120.0]).iloc[0]
+    assert table.loc["ANCOVA a trial, then pooled", "estimate"] == pytest.approx(
+        expected["estimate"]
+    )
+    marginal = gee(visits).predict([120.0], week=12.0).iloc[0]
+    assert table.loc["GEE, marginal", "ci_low"] == pytest.approx(marginal["ci_low"])
+    assert table["estimate"].max() - table["estimate"].min() < 4
+
+
+def test_a_model_that_cannot_be_fitted_says_why(visits):
+    few = visits[visits["dose"].isin([0.0, 120.0])]
+    table = report.side_by_side(few, 120.0, 12.0, "quadratic", imputed=impute(few, m=2))
+    assert table["estimate"].isna().all()
+    assert table["note"].str.len().min() > 5
+
+
+def test_moderators_within_and_across_are_apart(visits):
+    table = report.moderators(visits.drop(columns="sitting_hours"), 120.0, 12.0, "linear")
+    missing = table.set_index("moderator").loc["sitting_hours", "note"]
+    assert missing == "not recorded"
+    assert {"within trials", "across trials"} <= set(table["source"].dropna())
+    text = report.interactions_sentence(table)
+    within = table[table["source"] == "within trials"]
+    assert f"Of {len(within)} moderators" in text
+    assert f"{(within['p_value'] < 0.05).sum()} have P < 0.05" in text
+    assert report.interactions_sentence(table.iloc[:0]) == "No moderator could be asked."
+
+
+def test_the_truth_is_that_of_the_simulator(data):
+    table = report.truth_of(data, "", [12.0])
+    truth, _ = load_truth(data_dir() / "participants")
+    expected = [float(truth.effect(dose, 12.0)) for dose in table["dose"]]
+    assert table["truth"].to_numpy() == pytest.approx(expected)
+    inside = table["truth"].between(table["ci_low"], table["ci_high"])
+    assert (inside == table["inside"]).all()
+    assert f"{inside.sum()} of 3 intervals" in report.truth_sentence(table)
+    assert report.truth_of(replace(data, synthetic=False), "", [12.0]) is None
+    assert "no known truth" in report.truth_sentence(None)
+
+
+def test_retention_by_hand():
+    visits = pd.DataFrame(
+        {
+            "trial_id": "t",
+            "participant_id": ["a", "a", "b", "b", "c", "d", "d"],
+            "week": [0.0, 12.0, 0.0, 12.0, 0.0, 0.0, 12.0],
+            "value": [40.0, 30.0, 50.0, 45.0, 80.0, 60.0, np.nan],
+        }
+    )
+    text = report.retention_sentence(visits, 12.0)
+    assert "50% of 4 participants have no score" in text
+    assert "averaged 70.0 points, those who stayed 45.0" in text
+    assert report.retention_sentence(visits[visits["participant_id"].isin(["a", "b"])], 12.0) == (
+        "Every participant has a score at week 12."
+    )

@@ -1,0 +1,44 @@
+"""How far a pooled effect rests on single and on small trials."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+from backpain_analysis.answers.robustness import adjusted_estimates, robustness
+from backpain_analysis.models.pairwise.pooling import pool
+
+
+def test_reference_corrections_side_by_side(reference):
+    md = reference["effect_sizes"]["MD"]
+    table = adjusted_estimates(pool(md["yi"], md["vi"], test="z")).set_index("method")
+    filled, selected = reference["trim_and_fill"], reference["selection_3psm"]
+    assert_allclose(table.loc["As pooled", "estimate"], reference["pool"]["REML z"]["b"], rtol=1e-6)
+    assert_allclose(table.loc["Trim and fill", "estimate"], filled["b"], rtol=1e-6)
+    assert_allclose(table.loc["PET-PEESE", "estimate"], reference["peese"]["b"][0], rtol=1e-6)
+    assert_allclose(table.loc["Selection model", "estimate"], selected["b"], rtol=1e-4)
+    assert table.loc["Trim and fill", "note"] == "2 trials filled in on the right"
+
+
+def test_sentence_of_the_reference_trials(reference):
+    md, expected = reference["effect_sizes"]["MD"], reference["leave_one_out"]["estimate"]
+    text = robustness(pool(md["yi"], md["vi"], test="z"))
+    low, high = (f"{abs(f(expected)):.1f}" for f in (min, max))
+    assert f"between −{low} and −{high}; the interval excludes zero every time." in text
+    assert "Egger's test of funnel asymmetry gives P = 0.70." in text
+
+
+def test_a_fragile_result_names_the_trial_it_rests_on():
+    text = robustness(pool([-20.0, -3.0, -3.2, -2.8], [1.0, 1.1, 1.2, 1.3], test="z"))
+    assert "the interval would exclude zero without study 1." in text
+    few = robustness(pool([-3.0, -2.9, -3.1, -3.0], [1.0, 1.1, 1.2, 1.3], test="z"))
+    assert "with fewer than 10 trials it says little." in few
+
+
+def test_too_few_trials_and_corrections_without_footing():
+    assert robustness(pool([1.0, 2.0], [1.0, 1.0])).startswith("Too few trials")
+    equal = pool([-3.0, -2.0, -4.0], [1.0, 1.0, 1.0])
+    table = adjusted_estimates(equal).set_index("method")
+    assert np.isnan(table.loc["PET-PEESE", "estimate"])
+    assert "same standard error" in table.loc["PET-PEESE", "note"]
+    assert "Funnel asymmetry cannot be tested: all studies have the same" in robustness(equal)

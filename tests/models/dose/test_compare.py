@@ -1,0 +1,57 @@
+"""Curves side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.dose.comparison import compare_curves
+from backpain_analysis.models.dose.fit import dose_response
+
+
+@pytest.fixture(scope="module")
+def comparison(reference_table):
+    return compare_curves(reference_table("dose"), ["linear", "quadratic", "log"], mcid=10)
+
+
+def test_weights_follow_aic(comparison):
+    aic = comparison.table["aic"]
+    relative = np.exp(-(aic - aic.min()) / 2)
+    assert_allclose(comparison.table["weight"], relative / relative.sum())
+
+
+def test_likelihood_ratio_against_the_line(comparison, reference_table):
+    """ML fits: 2 coefficients and 3 variances against 1 and 1."""
+    line, bent = (
+        dose_response(reference_table("dose"), curve=curve, method="ML").llf
+        for curve in ("linear", "quadratic")
+    )
+    row = comparison.table.loc["quadratic"]
+    assert_allclose(row["lrt"], 2 * (bent - line), rtol=1e-9)
+    assert row["lrt_df"] == 3
+    assert_allclose(row["lrt_p"], stats.chi2.sf(2 * (bent - line), 3), rtol=1e-9)
+    assert np.isnan(comparison.table.loc["log", "lrt"])
+
+
+def test_average_by_hand(comparison):
+    weights = comparison.table["weight"]
+    own = {name: fit.predict([100]).iloc[0] for name, fit in comparison.results.items()}
+    mean = sum(weights[name] * row["estimate"] for name, row in own.items())
+    se = sum(
+        weights[name] * np.hypot(row["se"], row["estimate"] - mean) for name, row in own.items()
+    )
+    averaged = comparison.predict([100]).iloc[0]
+    assert_allclose(averaged[["estimate", "se"]], [mean, se])
+
+
+def test_curves_that_cannot_be_fitted_say_why():
+    effects = load_evidence().effects("pain_intensity")
+    few = effects.select(effects.table["minutes_per_week"] == 75, "another dose")
+    table = compare_curves(few, dose="minutes_per_week").table
+    assert "cannot carry a rcs curve" in table.loc["rcs", "note"]
+    assert np.isnan(table.loc["rcs", "aic"])
+    with pytest.raises(ValueError, match="no curve can be fitted"):
+        compare_curves(few, ["rcs"], dose="minutes_per_week")

@@ -346,8 +346,7 @@ def lab() -> None:
 
 def _suite(what: str | None) -> Suite:
     from backpain_analysis.datasets.bundled import reports_dir
-    from backpain_analysis.reporting.suite import notebook_suite
-    from backpain_analysis.reporting.suite_file import read_suite
+    from backpain_analysis.reporting.suite import notebook_suite, read_suite
 
     if what is None:
         return read_suite(reports_dir() / "default.yml")

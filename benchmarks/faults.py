@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from backpain_analysis.reporting.run import run_suite
-from backpain_analysis.reporting.suite_file import read_suite
+from backpain_analysis.reporting.suite import read_suite
 from reports import BIN, grid
 
 CELL = "import time\ntime.sleep(0.3)\nprint('x' * 100_000)"

@@ -176,8 +176,8 @@ def _limits_apart(rows: list[list[str]], heads: int) -> list[list[str]]:
 
 def _split(column: list[str], heads: int) -> list[list[str]]:
     names, cells = column[:heads], column[heads:]
-    found = [INTERVAL.fullmatch(cell) for cell in cells]
-    if not all(found) or not any(match[2] for match in found):
+    found = [match for cell in cells if (match := INTERVAL.fullmatch(cell))]
+    if len(found) < len(cells) or not any(match[2] for match in found):
         return [column]
     level = LIMITS.search(names[-1])
     name = LIMITS.sub("", names[-1])

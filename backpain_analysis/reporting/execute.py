@@ -39,7 +39,7 @@ from papermill.execute import ERROR_MARKER_TAG
 
 from backpain_analysis.reporting.inputs import home
 from backpain_analysis.reporting.job import DIED
-from backpain_analysis.reporting.kernel import FIGURES, serve
+from backpain_analysis.reporting.kernel import FIGURES, RC, serve
 from backpain_analysis.reporting.suite import Limits
 from backpain_analysis.reporting.warm import run_environment
 
@@ -345,7 +345,7 @@ class FreshEngine(Engine):
         ):
             figures = [
                 f"--InlineBackend.figure_formats={FIGURES['figure_formats']}",
-                *(f"--InlineBackend.rc={key}={value}" for key, value in FIGURES["rc"].items()),
+                *(f"--InlineBackend.rc={key}={value}" for key, value in RC.items()),
             ]
             client = _FreshClient(
                 nb_man,

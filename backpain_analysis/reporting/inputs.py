@@ -207,7 +207,8 @@ def listed(patterns: Iterable[str], base: Path) -> tuple[dict[str, Path], list[s
     faults : list of str
         Patterns that match nothing or leave the suite's folder.
     """
-    found, faults = {}, []
+    found: dict[str, Path] = {}
+    faults = []
     for pattern in patterns:
         files = list(_matching(base, pattern)) if ".." not in Path(pattern).parts else []
         if not files:

@@ -25,7 +25,8 @@ from traitlets import Any as Anything
 from traitlets import Type
 from traitlets.config import Config
 
-FIGURES = {"figure_formats": {"svg"}, "rc": {"svg.hashsalt": "backpain"}}
+RC = {"svg.hashsalt": "backpain"}
+FIGURES = {"figure_formats": {"svg"}, "rc": RC}
 """How figures a notebook leaves to matplotlib become outputs; their ids are the same each time."""
 
 

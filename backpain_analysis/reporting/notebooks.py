@@ -42,7 +42,8 @@ class Parameter:
 
     def accepts(self, value: Any) -> bool:
         """Whether `value` is of the declared type; an undeclared type takes anything."""
-        return not self.type or _fits(value, _parsed(self.type))
+        kind = _parsed(self.type) if self.type else None
+        return kind is None or _fits(value, kind)
 
     def read(self, text: str) -> Any:
         """Read a value written on the command line, by the declared type."""
@@ -192,7 +193,7 @@ def _refused(what: str) -> Callable[[yaml.SafeLoader, yaml.Node], Any]:
 def _number(kind: str) -> Callable[[yaml.SafeLoader, yaml.Node], Any]:
     usual = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")
 
-    def construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    def construct(loader: yaml.SafeLoader, node: Any) -> Any:
         if ":" in node.value or re.fullmatch(r"[-+]?0[0-9_]+", node.value):
             _refused(f"{node.value} would be read as another number; put it in quotes")(
                 loader, node

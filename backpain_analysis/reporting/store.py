@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -87,7 +88,7 @@ def taken_folder(out: Path, names: Iterable[str], *, force: bool = False) -> Ite
 def _lock(file: IO[str]) -> bool:
     """Take a lock that the system gives back however this process ends."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             file.seek(0)

@@ -273,10 +273,16 @@ def _with_digest(name: str, cell: Mapping[str, Any]) -> str:
     return f"{name[: LONGEST_NAME - DIGEST - 1].strip('-_')}-{digest}"
 
 
-SHARED_KEYS = {"title": str, "files": list, "limits": dict}
-SUITE_KEYS = {**SHARED_KEYS, "evidence": str, "reports": list}
-REPORT_KEYS = {**SHARED_KEYS, "notebook": str, "name": str, "parameters": dict, "grid": dict}
-KINDS = {str: "text", list: "a list", dict: "a mapping"}
+SHARED_KEYS: dict[str, type] = {"title": str, "files": list, "limits": dict}
+SUITE_KEYS: dict[str, type] = {**SHARED_KEYS, "evidence": str, "reports": list}
+REPORT_KEYS: dict[str, type] = {
+    **SHARED_KEYS,
+    "notebook": str,
+    "name": str,
+    "parameters": dict,
+    "grid": dict,
+}
+KINDS: dict[type, str] = {str: "text", list: "a list", dict: "a mapping"}
 SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 RESERVED_NAMES = {"index", "compare"}
 DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}

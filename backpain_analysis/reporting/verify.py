@@ -112,7 +112,8 @@ def verify_site(
 def _made_again(manifest: Manifest, site: Path, again: Path) -> dict[str, bool]:
     """Make all files but times from the notebooks as they were run; say which are the same."""
     again.mkdir()
-    jobs, outcomes, verdicts = [], [], {}
+    jobs, outcomes = [], []
+    verdicts: dict[str, bool] = {}
     for entry in manifest.reports:
         job, built = _from_executed(entry, manifest, site)
         jobs.append(job)

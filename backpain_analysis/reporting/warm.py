@@ -201,7 +201,7 @@ def import_jsonschema() -> None:
     grammar = "rfc3987_syntax"
     if grammar in sys.modules:
         return
-    sys.modules[grammar] = None
+    sys.modules[grammar] = None  # type: ignore[assignment]
     try:
         import_module("jsonschema")
     finally:
@@ -224,7 +224,7 @@ def main() -> None:
                 if not handles:
                     break
                 running.add(_fork_builder(server, handles[0]))
-            running -= set(filter(_has_ended, running))
+            running -= {builder for builder in running if _has_ended(builder)}
     finally:
         for builder in running:
             _end(builder)

@@ -200,7 +200,7 @@ def test_what_is_no_json_of_ours_is_no_record_and_no_manifest(site, content):
     ("key", "value"),
     [
         ("name", "../x"),
-        ("name", "/tmp/x"),
+        ("name", "/srv/x"),
         ("notebook", "../../x"),
         ("notebook", "/etc/x"),
         ("file", "../x.html"),

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -117,10 +118,12 @@ def _sign(lock: IO[str]) -> None:
 
 
 def _holder(lock: IO[str]) -> str:
-    with suppress(OSError, ValueError):
-        lock.seek(0)
-        if said := " ".join(lock.read(300).split()):
-            return said
+    for _ in range(20):  # it may just have begun
+        with suppress(OSError, ValueError):
+            lock.seek(0)
+            if said := " ".join(lock.read(300).split()):
+                return said
+        time.sleep(0.05)
     return "another run"
 
 

@@ -186,14 +186,14 @@ class _Client(PapermillNotebookClient):
         self._left_of_cell[cell_index] -= min(size, room)
         self._left_of_page -= min(size, room)
         if size <= room:
-            return super().process_message(msg, cell, cell_index)
+            return self._take(msg, cell, cell_index)
         if msg["msg_type"] == "error":
             said = str(content["evalue"])[:LONGEST_ERROR]
             content |= {"evalue": said, "traceback": []}
-            return super().process_message(msg, cell, cell_index)
+            return self._take(msg, cell, cell_index)
         if msg["msg_type"] == "stream" and room:
             content["text"] = content["text"][:room]
-            super().process_message(msg, cell, cell_index)
+            self._take(msg, cell, cell_index)
         if cell_index not in self._told:
             self._told.add(cell_index)
             full = ("cell", limits.output_mb) if of_cell == room else ("page", limits.page_mb)
@@ -202,6 +202,33 @@ class _Client(PapermillNotebookClient):
                 nbformat.v4.new_output("stream", name="stderr", text=word.format(*full))
             )
         return None
+
+    def _take(
+        self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int
+    ) -> nbformat.NotebookNode | None:
+        """Take in a message; streams become one each, however their texts came in pieces."""
+        output = super().process_message(msg, cell, cell_index)
+        if msg["msg_type"] == "stream":
+            _merge_streams(cell.outputs)
+        return output
+
+
+def _merge_streams(outputs: list[nbformat.NotebookNode]) -> None:
+    """Merge the streams at the end of a cell's outputs, stdout before stderr.
+
+    When a stream is sent depends on clocks and load, and a page must not; but before anything else
+    is shown, both have been.
+    """
+    texts: dict[str, str] = {}
+    start = len(outputs)
+    while start and outputs[start - 1].output_type == "stream":
+        start -= 1
+    for output in outputs[start:]:
+        texts[output.name] = texts.get(output.name, "") + output.text
+    outputs[start:] = [
+        nbformat.v4.new_output("stream", name=name, text=texts[name])
+        for name in sorted(texts, key=["stdout", "stderr"].index)
+    ]
 
 
 def _size(content: Any) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.reporting import ReportingError, SuiteError, inputs, run_suite
 from backpain_analysis.reporting.run import plan
 from backpain_analysis.reporting.suite import with_parameters
@@ -142,12 +143,11 @@ def test_a_word_that_happens_to_name_a_file_stays_as_it_is(folder):
 
 
 def test_two_evidence_folders_of_equal_content_both_serve(tmp_path):
-    from backpain_analysis.datasets.bundled import data_dir
-
+    small = load_evidence().filter(trial_id=["sherman2011", "tankha2024"])
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        for table in (data_dir() / "trials").glob("*.csv"):
-            (tmp_path / name / table.name).write_bytes(table.read_bytes())
+        for table in ("trials", "arms", "outcomes", "contrasts"):
+            getattr(small, table).to_csv(tmp_path / name / f"{table}.csv", index=False)
     write_notebook(
         tmp_path,
         "looks",

@@ -68,9 +68,9 @@ def test_floods_and_memory_are_kept_in_bounds_and_said(tmp_path, forked):
     write_notebook(
         tmp_path,
         "floods",
-        "print('x' * 30_000_000)",
-        "for n in range(40): print('y' * 500_000)",
-        "from IPython.display import HTML\nHTML('<p>' + 'z' * 30_000_000)",
+        "print('x' * 5_000_000)",
+        "for n in range(8): print('y' * 500_000)",
+        "from IPython.display import HTML\nHTML('<p>' + 'z' * 5_000_000)",
         "print('goes on')",
     )
     write_notebook(tmp_path, "eats", "held = bytearray(3_000_000_000)", "print('never')")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -455,7 +456,12 @@ def _with_own_loop(run: Callable[[], None]) -> None:
             warnings.simplefilter("ignore")
             run()
     finally:
-        ensure_event_loop().close()
+        loop = ensure_event_loop()
+        left = asyncio.all_tasks(loop)  # of a run that was ended
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()
 
 
 def _without_markers(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -25,8 +25,8 @@ from backpain_analysis.cli_data import data
 from backpain_analysis.console import one_message, terminal_table
 
 if TYPE_CHECKING:
-    from backpain_analysis.reporting.events import Listen
     from backpain_analysis.reporting.notebooks import Notebook
+    from backpain_analysis.reporting.progress import Listen
     from backpain_analysis.reporting.suite import Suite
 
 SITE = Path("reports/site")
@@ -112,6 +112,22 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events, a line of JSON each.")
     ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="Of each run: cell_seconds, run_seconds, memory_mb, output_mb, page_mb.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over pages that are not from here.")
+    ] = False,
+    full_paths: Annotated[
+        bool, typer.Option("--full-paths", help="Show in tracebacks where files are, to find bugs.")
+    ] = False,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="List the files that each report reads; run nothing.")
+    ] = False,
 ) -> None:
     """Run a suite or a notebook and write its HTML reports; what is finished is not done twice.
 
@@ -123,23 +139,44 @@ def run(
     * `backpain report run my-suite.yml --scheduler tcp://scheduler:8786`
     """
     with one_message():
-        if warm and not scheduler:
+        if warm and not scheduler and not inputs:
             _warm_up()
-        from backpain_analysis.reporting.cluster import Scheduler
+        from backpain_analysis.reporting.cluster import Scheduler, is_open_to_others
         from backpain_analysis.reporting.run import run_suite
-        from backpain_analysis.reporting.suite import with_parameters
+        from backpain_analysis.reporting.store import stale_pages
+        from backpain_analysis.reporting.suite import with_limits, with_parameters
 
         suite = with_parameters(_suite(what), dict(_pair(text) for text in parameter or []))
+        suite = with_limits(suite, dict(_pair(text, "--limit") for text in limit or []))
+        if inputs:
+            _print_inputs(suite)
+            return
         cluster = Scheduler(scheduler, tls_ca, tls_cert, tls_key) if scheduler else None
+        if cluster and is_open_to_others(cluster):
+            print(
+                f"{scheduler} asks for no certificate: whoever reaches it can run code on its "
+                "workers and read what is sent. See docs/clusters.md, TLS.",
+                file=sys.stderr,
+            )
         with _listener(as_json) as listen:
             outcomes = run_suite(
-                suite, out, jobs=jobs, scheduler=cluster, fresh=fresh, forked=warm, listen=listen
+                suite,
+                out,
+                jobs=jobs,
+                scheduler=cluster,
+                fresh=fresh,
+                forked=warm,
+                force=force,
+                full_paths=full_paths,
+                listen=listen,
             )
     failed = [outcome for outcome in outcomes if outcome.error]
     if not as_json:
         for outcome in failed:
             print(f"failed  {out / outcome.report.name}.html  {outcome.error.splitlines()[0]}")
         print(f"{len(outcomes) - len(failed)} finished, {len(failed)} failed: {out / 'index.html'}")
+        if stale := stale_pages(out, [outcome.report.name for outcome in outcomes]):
+            print(f"left from other suites, not in the index: {_some(stale)}")
     if failed:
         raise typer.Exit(1)
 
@@ -150,20 +187,34 @@ def verify(
     evidence: Annotated[
         Path | None, typer.Option(help="The evidence, if it is not the bundled trials.")
     ] = None,
+    files: Annotated[
+        Path | None, typer.Option(help="A folder with other files that reports read.")
+    ] = None,
+    run: Annotated[
+        bool,
+        typer.Option("--run", help="Run its notebooks; they may do all that you may do."),
+    ] = False,
 ) -> None:
-    """Run a site's reports again and compare them with it, byte by byte.
+    """Make a site again from its notebooks as they were run, and compare it, byte by byte.
+
+    Nothing of the site is run without `--run`. Say that only if you trust where it comes from.
 
     For example:
 
     * `backpain report verify`
-    * `backpain report verify my-site --evidence my-trials/`
+    * `backpain report verify my-site --run --evidence my-trials/`
     """
     with one_message():
-        _warm_up()
+        if run:
+            print("Running the notebooks of this site, with your rights.", file=sys.stderr)
+            _warm_up()
+        from backpain_analysis.reporting.warm import import_jsonschema
+
+        import_jsonschema()
         from backpain_analysis.reporting.verify import verify_site
 
         with _listener() as listen:
-            verdict = verify_site(site, evidence=evidence, listen=listen)
+            verdict = verify_site(site, run=run, evidence=evidence, files=files, listen=listen)
     for change in verdict.changed:
         print(f"changed    {change}")
     for name in verdict.different:
@@ -248,8 +299,7 @@ def lab() -> None:
 
 def _suite(what: str | None) -> Suite:
     from backpain_analysis.datasets.bundled import reports_dir
-    from backpain_analysis.reporting.suite import notebook_suite
-    from backpain_analysis.reporting.suite_file import read_suite
+    from backpain_analysis.reporting.suite import notebook_suite, read_suite
 
     if what is None:
         return read_suite(reports_dir() / "default.yml")
@@ -258,11 +308,28 @@ def _suite(what: str | None) -> Suite:
     return notebook_suite(what)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, option: str = "-p") -> tuple[str, str]:
     name, given, value = text.partition("=")
     if not (name and given):
-        raise typer.BadParameter(f"-p {text}: give a name and a value")
+        raise typer.BadParameter(f"{option} {text}: give a name and a value")
     return name, value
+
+
+def _print_inputs(suite: Suite) -> None:
+    """Print what each report reads: what a run finds in its folder, and a worker gets."""
+    from backpain_analysis.reporting.run import plan
+
+    for job in plan(suite):
+        print(
+            f"{job.report.name}: {len(job.inputs)} files, {sum(i.size for i in job.inputs):,} bytes"
+        )
+        for each in job.inputs:
+            print(f"  {each.place}  {each.size:,}  {each.sha256[:12]}")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _own_notebooks() -> Path:

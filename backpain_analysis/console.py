@@ -13,12 +13,15 @@ from rich.table import Table
 
 @contextmanager
 def one_message(*expected: type[Exception]) -> Iterator[None]:
-    """Turn an error a user can put right into its message and exit code 2.
+    """Turn an error a user can put right into its message and exit code 2; Ctrl-C into 130.
 
     Those are the errors of our own classes, of files, and `expected`.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        print("Stopped. What is finished stays; run the same again to go on.", file=sys.stderr)
+        raise typer.Exit(130) from None
     except Exception as error:
         ours = type(error).__module__.startswith("backpain_analysis.")
         if not (ours or isinstance(error, (OSError, *expected))):

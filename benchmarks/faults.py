@@ -2,9 +2,11 @@
 
     python benchmarks/faults.py --kills 50
 
-Half of the kills hit the runner, half the process of a run. After each, no file may be half
-there; at the end the site must be, byte for byte, that of a batch nobody disturbed. Then a suite
-of 1,000 runs of which 3 fail. The same seed kills after the same waits.
+First six runs on one folder at once, folders removed meanwhile, a clock that steps, disks that are
+full or read-only (Linux, as root). Then half of the kills hit the runner, half a builder or the
+kernel of a run. After each, no file may be half there; at the end the site must be, byte for byte,
+that of a batch nobody disturbed, and no temporary folder may be left. Then a suite of 1,000 runs of
+which 3 fail. The same seed kills after the same waits.
 """
 
 from __future__ import annotations
@@ -13,15 +15,18 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from backpain_analysis.reporting.run import run_suite
-from backpain_analysis.reporting.suite_file import read_suite
+from backpain_analysis.reporting.suite import read_suite
 from reports import BIN, grid
 
 CELL = "import time\ntime.sleep(0.3)\nprint('x' * 100_000)"
@@ -52,9 +57,10 @@ def disturb(path: Path, site: Path, chance: random.Random, runner_too: bool) -> 
         if runner_too:
             runner.kill()
         else:
-            runs = [run for zygote in processes(runner.pid) for run in processes(zygote)]
-            for run in runs[:1]:
-                os.kill(run, signal.SIGKILL)
+            builders = [each for warm in processes(runner.pid) for each in processes(warm)]
+            for builder in builders[:1]:
+                victim = chance.choice([builder, *processes(builder)])
+                os.kill(victim, signal.SIGKILL)
             time.sleep(chance.uniform(0.5, 1.5))
             runner.kill()
         runner.stdout.read()
@@ -77,15 +83,139 @@ def survive(folder: Path, kills: int, seed: int) -> None:
     wanted, chance = content(whole), random.Random(seed)
     for kill in range(kills):
         disturb(path, site, chance, runner_too=bool(kill % 2))
-        present = {name: data for name, data in content(site).items() if ".part" not in name}
+        present = {n: data for n, data in content(site).items() if ".backpain-part" not in n}
         wrong = [name for name, data in present.items() if wanted.get(name) != data]
         assert not wrong, f"half there after kill {kill}: {wrong}"
     kept = len(list((site / ".finished").glob("*.json")))
     run_suite(read_suite(path), site)
     assert content(site) == wanted, "the site differs"
+    left = list(Path(tempfile.gettempdir()).glob("backpain-*"))
+    left = [each for each in left if not each.name.startswith(f"backpain-{os.getpid()}-")]
+    assert not left, f"temporary folders are left: {left}"
     print(
         f"{kills} kills: {kept} of {6 * kills} runs were finished before the last start; same site"
     )
+
+
+def run_of(path: Path, site: Path, **options: object) -> subprocess.Popen[str]:
+    """Start a batch."""
+    command = [BIN / "backpain", "report", "run", path, "--out", site]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )
+
+
+def whole_of(path: Path, folder: Path) -> dict[str, bytes]:
+    """Make the site of a suite undisturbed."""
+    run_suite(read_suite(path), folder)
+    return content(folder)
+
+
+def overlap(folder: Path, runs: int = 6) -> None:
+    """Start several runs on one folder at once: one finishes, the others say who has it."""
+    path = grid(folder / "overlap", CELL, 12)
+    wanted, site = whole_of(path, folder / "overlap-whole"), folder / "overlap-site"
+    together = [run_of(path, site) for _ in range(runs)]
+    said = [run.communicate()[0] for run in together]
+    ends = [run.returncode for run in together]
+    assert sorted(ends) == [0] + [2] * (runs - 1), (ends, said)
+    refused = [text for text, end in zip(said, ends, strict=True) if end == 2]
+    assert all("is being written to by process" in text for text in refused), refused
+    assert content(site) == wanted, "the site differs"
+    print(
+        f"{runs} overlapping runs: 1 finished, {runs - 1} were refused with who writes; same site"
+    )
+
+
+def delete(folder: Path, times: int, chance: random.Random) -> None:
+    """Remove the site, or a folder of it, while a batch runs; the next run makes it whole."""
+    path = grid(folder / "delete", CELL, 12)
+    wanted, site = whole_of(path, folder / "delete-whole"), folder / "delete-site"
+    for _ in range(times):
+        run = run_of(path, site)
+        while not list(site.glob("small-*.html")) and run.poll() is None:
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 1))
+        gone = chance.choice([site, site / "notebooks", site / ".finished"])
+        shutil.rmtree(gone, ignore_errors=True)
+        said = run.communicate()[0]
+        assert run.returncode in (0, 2) and "Traceback" not in said, said
+        again = run_of(path, site)
+        said = again.communicate()[0]
+        assert again.returncode == 0, said
+        assert content(site) == wanted, f"the site differs after {gone.name} was removed"
+        shutil.rmtree(site)
+    print(f"{times} times a folder was removed during a batch: whole after the next run")
+
+
+STEPS = """
+import random, time
+real = time.time
+time.time = lambda: real() - random.choice([0, 1, 3600, 10**8])
+"""
+
+
+def step_clock(folder: Path) -> None:
+    """Let the clock of every process step to and fro by up to three years."""
+    path = grid(folder / "clock", CELL, 12)
+    wanted, site = whole_of(path, folder / "clock-whole"), folder / "clock-site"
+    (folder / "steps").mkdir()
+    (folder / "steps" / "sitecustomize.py").write_text(STEPS)
+    paths = os.pathsep.join(filter(None, [str(folder / "steps"), os.environ.get("PYTHONPATH")]))
+    run = run_of(path, site, env={**os.environ, "PYTHONPATH": paths})
+    said = run.communicate(timeout=300)[0]
+    assert run.returncode == 0, said
+    found = content(site)
+    dated = "ro-crate-metadata.json"
+    assert {**found, dated: b""} == {**wanted, dated: b""}, "the site differs"
+    print("a clock that steps to and fro: finished, same site")
+
+
+@contextmanager
+def small_disk(place: Path, size: str) -> Iterator[Path | None]:
+    """Mount a disk of a few megabytes; None if that is not allowed here."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place]
+    if subprocess.run(mount, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def fill_disks(folder: Path) -> None:
+    """Write a site, then temporary files, to a disk that fills; then a site to a locked one."""
+    path = grid(folder / "full", CELL, 40)
+    wanted = whole_of(path, folder / "full-whole")
+    with small_disk(folder / "disk", "2m") as disk:
+        if disk is None:
+            print("no disk can be mounted here: full and read-only disks were not tried")
+            return
+        run = run_of(path, disk / "site")
+        said = run.communicate()[0]
+        assert run.returncode == 2 and "No space left" in said and "Traceback" not in said, said
+        for name, data in content(disk / "site").items():
+            assert wanted.get(name) == data, f"{name} is half there"
+        kept = len(list((disk / "site" / ".finished").glob("*.json")))
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        run = run_of(path, disk / "site")
+        said = run.communicate()[0]
+        assert run.returncode == 0 and content(disk / "site") == wanted, said
+        print(f"a full disk: one message, {kept} reports whole and kept; same site with more room")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        run = run_of(path, disk / "other")
+        said = run.communicate()[0]
+        assert run.returncode == 2 and "Read-only" in said and len(said.splitlines()) == 1, said
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        print("a read-only disk: one line")
+    with small_disk(folder / "small", "64k") as disk:
+        (disk / "ballast").write_bytes(b"x" * 60_000)
+        run = run_of(path, folder / "tmp-site", env={**os.environ, "TMPDIR": str(disk)})
+        said = run.communicate()[0]
+        assert run.returncode in (0, 2) and "Traceback" not in said, said
+        print(f"temporary files on a full disk: {said.splitlines()[0][:100]}")
 
 
 def many(folder: Path) -> None:
@@ -104,9 +234,14 @@ def many(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--deletions", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
     with tempfile.TemporaryDirectory() as temporary:
+        overlap(Path(temporary))
+        delete(Path(temporary), chosen.deletions, random.Random(chosen.seed))
+        step_clock(Path(temporary))
+        fill_disks(Path(temporary))
         survive(Path(temporary), chosen.kills, chosen.seed)
         many(Path(temporary))

@@ -24,8 +24,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from backpain_analysis.datasets.bundled import reports_dir
-from backpain_analysis.reporting.suite import Suite
-from backpain_analysis.reporting.suite_file import read_suite
+from backpain_analysis.reporting.suite import Suite, read_suite
 
 BIN = Path(sys.executable).parent
 SMALL = """

@@ -80,6 +80,30 @@ def test_an_output_folder_that_cannot_be_made_is_a_message(tmp_path):
     assert "output folder" in result.output
 
 
+def test_what_a_run_reads_is_listed_and_nothing_is_run(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.csv").write_text("1,2")
+    suite = tmp_path / "suite.yml"
+    suite.write_text(f"reports: [{{notebook: {NOTEBOOKS / 'fails'}, files: [mine]}}]")
+    result = backpain("report", "run", suite, "--inputs", "--out", tmp_path / "site")
+    assert result.exit_code == 0
+    first, second = result.output.splitlines()
+    assert first == "fails: 1 files, 3 bytes" and second.split()[:2] == ["mine/a.csv", "3"]
+    assert not (tmp_path / "site").exists()
+
+
+def test_limits_and_force_are_options_and_pages_of_other_suites_are_named(tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "interpreter.html").write_text("mine")
+    words = ("report", "run", NOTEBOOKS / "interpreter.ipynb", "--out", site)
+    assert "say --force" in backpain(*words).output
+    assert "unknown limit 'cells'" in backpain(*words, "--limit", "cells=3").output
+    assert backpain(*words, "--force", "--limit", "cell_seconds=60").exit_code == 0
+    other = backpain("report", "run", NOTEBOOKS / "fails.ipynb", "--out", site)
+    assert "left from other suites, not in the index: interpreter.html" in other.output
+
+
 def test_parameters_of_a_notebook_are_listed():
     result = backpain("report", "list", NOTEBOOKS / "curve.ipynb")
     assert result.exit_code == 0

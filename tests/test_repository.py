@@ -171,16 +171,33 @@ def test_reporting_knows_no_statistics():
             assert beside or module in allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
-def test_requirements_are_plain_pins_that_satisfy_the_project():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in lines)
-    pins = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in lines)}
-    for name, wanted in requirements([*project()["dependencies"], *dev()]).items():
-        assert wanted.specifier.contains(pins[name], prereleases=True), name
+def pins(file: str) -> dict[str, str]:
+    """Versions by name; every line is a pin, a hash, or nothing."""
+    found = {}
+    for line in (ROOT / file).read_text(encoding="utf-8").replace("\\\n", "").splitlines():
+        pin = re.fullmatch(
+            r"([a-z0-9._-]+)==([a-z0-9.!+]+)( ; [^#]+?)? +(--hash=sha256:[0-9a-f]{64} *)+", line
+        )
+        assert pin, f"{file}: {line[:80]}"
+        found[canonicalize_name(pin[1])] = pin[2]
+    return found
+
+
+def test_requirements_are_pinned_with_hashes_and_satisfy_the_project():
+    users, tools = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert not users.keys() & tools.keys(), "a package is pinned once"
+    for name, wanted in requirements(project()["dependencies"]).items():
+        assert wanted.specifier.contains(users[name], prereleases=True), name
+    for name, wanted in requirements(dev()).items():
+        assert wanted.specifier.contains((users | tools)[name], prereleases=True), name
+    assert not {"pytest", "dask", "ruff", "playwright"} & users.keys()
 
 
 def dev() -> list[str]:
-    return project()["optional-dependencies"]["dev"]
+    """What developers need beside the project: their tools, and what is optional to users."""
+    optional = project()["optional-dependencies"]
+    tools = [line for line in optional["dev"] if not line.startswith(project()["name"])]
+    return [*tools, *optional["build"], *optional["cluster"]]
 
 
 def test_conda_environment_is_the_project():

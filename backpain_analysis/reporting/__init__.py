@@ -9,8 +9,14 @@ if TYPE_CHECKING:
     from backpain_analysis.reporting.errors import ReportingError, SuiteError
     from backpain_analysis.reporting.notebooks import Notebook, find_notebook, list_notebooks
     from backpain_analysis.reporting.run import run_suite
-    from backpain_analysis.reporting.suite import Report, Suite, notebook_suite, with_parameters
-    from backpain_analysis.reporting.suite_file import read_suite
+    from backpain_analysis.reporting.suite import (
+        Report,
+        Suite,
+        notebook_suite,
+        read_suite,
+        with_limits,
+        with_parameters,
+    )
     from backpain_analysis.reporting.verify import verify_site
 
 _HOME = {
@@ -22,9 +28,10 @@ _HOME = {
     "find_notebook": "notebooks",
     "list_notebooks": "notebooks",
     "notebook_suite": "suite",
-    "read_suite": "suite_file",
+    "read_suite": "suite",
     "run_suite": "run",
     "verify_site": "verify",
+    "with_limits": "suite",
     "with_parameters": "suite",
 }
 
@@ -40,6 +47,7 @@ __all__ = [
     "read_suite",
     "run_suite",
     "verify_site",
+    "with_limits",
     "with_parameters",
 ]
 

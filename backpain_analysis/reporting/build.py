@@ -2,89 +2,37 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from nbconvert.filters import strip_ansi
 
+import backpain_analysis
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
-from backpain_analysis.reporting.facts import EvidenceFacts, Facts
-from backpain_analysis.reporting.index import NOTHING
+from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page
-from backpain_analysis.reporting.render import render_body
-from backpain_analysis.reporting.suite import Report
+from backpain_analysis.reporting.render import render_body, without_kernel
 
-
-@dataclass(frozen=True)
-class Job:
-    """One report, and all that a worker must know to build it.
-
-    Attributes
-    ----------
-    report : Report
-    suite_title : str
-    source : str
-        The notebook's JSON, as it was when the suite began.
-    evidence : EvidenceFacts or None
-        The evidence the report reads, if any.
-    evidence_path : Path or None
-        Where it is, if it is not the bundled one.
-    facts : Facts
-        What computes.
-    """
-
-    report: Report
-    suite_title: str
-    source: str
-    evidence: EvidenceFacts | None
-    evidence_path: Path | None
-    facts: Facts
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a report ended.
-
-    Attributes
-    ----------
-    report : Report
-    error : str
-        Why it ended early; empty if it was finished.
-    answer : str
-        Markdown of the notebook's answer, if it gives one (see `notebooks.answer_of`).
-    seconds : float
-        How long it took.
-    summary : mapping
-        What stands beside its page (see `downloads.Extras`).
-    """
-
-    report: Report
-    error: str
-    answer: str
-    seconds: float
-    summary: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-
-
-@dataclass(frozen=True)
-class Built:
-    """A report's outcome and its files' content by path relative to the site's folder."""
-
-    outcome: Outcome
-    files: dict[str, bytes]
+MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
+LIST_IT = (
+    "A run finds only the files that its notebook, its parameters or its suite name; "
+    "list others in the suite under `files`."
+)
+INSTALLED = re.compile(r"[^\s'\"(]*[/\\](?:site|dist)-packages[/\\]")
+STANDARD = re.compile(r"[^\s'\"(]*[/\\]lib[/\\]python3\.\d+[/\\]")
+PLACE = re.compile(r"(^|File \"?)(?:/|[A-Za-z]:\\)[^\s:\"']*[/\\](?=[^\s/\\:\"']+(?::\d|\"))", re.M)
 
 
 def build(
     job: Job,
     folder: Path,
     *,
-    engine: str = "kernel",
+    forked: bool = False,
     tell: Callable[[int, int], None] = lambda cell, cells: None,
 ) -> Built:
     """Build a report; a notebook that fails yields a page that shows where and why.
@@ -93,25 +41,46 @@ def build(
     ----------
     job : Job
     folder : Path
-        Where its notebook runs.
-    engine, tell
+        Where its notebook runs, with its inputs laid out.
+    forked, tell
         See `execute`.
     """
     start = time.monotonic()
-    parameters = dict(job.report.parameters)
-    if job.evidence_path:
-        parameters["evidence"] = str(job.evidence_path)
     nb = nbformat.reads(job.source, as_version=4)
-    execution = execute(nb, parameters, folder, engine=engine, tell=tell)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        extras = extras_of(execution.nb, job.report.name)
-        body = render_body(execution.nb)
-    error = strip_ansi(execution.error)
-    outcome = Outcome(
-        job.report, error, answer_of(execution.nb), time.monotonic() - start, extras.summary
+    execution = execute(
+        nb,
+        dict(job.report.parameters),
+        folder,
+        limits=job.report.limits,
+        forked=forked,
+        tell=tell,
     )
-    return _built(job, outcome, body, extras)
+    places = _Places(folder, job.full_paths)
+    error = places.shortened(without_kernel(execution.error))
+    home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
+    if missing and any((home / f"{missing[1]}{end}").exists() for end in ("", ".py")):
+        error = f"{error}\n{LIST_IT}"
+    return assemble(job, places.out_of(execution.nb), error, time.monotonic() - start)
+
+
+def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) -> Built:
+    """Make the files of a report from its executed notebook.
+
+    Parameters
+    ----------
+    job : Job
+    nb : NotebookNode
+        Executed, also in part.
+    error : str
+        Why it ended early; empty if it did not.
+    seconds : float
+        How long it took.
+    """
+    extras = extras_of(nb, job.report.name)
+    body = render_body(nb)
+    return _built(
+        job, Outcome(job.report, error, answer_of(nb), seconds, extras.summary), body, extras
+    )
 
 
 def give_up(job: Job, error: str) -> Built:
@@ -128,5 +97,59 @@ def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
         evidence=job.evidence,
         error=outcome.error,
         summary=extras.summary,
+        inputs={each.place: each.sha256 for each in job.inputs},
     )
     return Built(outcome, {**extras.files, f"{job.report.name}.html": page.encode()})
+
+
+class _Places:
+    """Takes out of a notebook's outputs where files are on this machine.
+
+    The run's own folder goes from all of them; other places only from what reports errors and
+    warnings, not from what a notebook computes and shows.
+    """
+
+    def __init__(self, folder: Path, full_paths: bool):
+        self._full_paths = full_paths
+        self._own = [f"{folder}/", f"{folder.resolve()}/", str(folder)]
+        package = Path(backpain_analysis.__file__).parent.parent
+        self._known = [(f"{package}/", ""), (f"{sys.prefix}/", "python/")]
+        self._home = str(Path.home())
+
+    def out_of(self, nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+        """Return the notebook without them."""
+        if not self._full_paths:
+            for cell in nb.cells:
+                for output in cell.get("outputs", []):
+                    self._shorten(output)
+        return nb
+
+    def shortened(self, text: str) -> str:
+        """Return a text of errors or warnings without places."""
+        if self._full_paths:
+            return text
+        text = STANDARD.sub("python/", INSTALLED.sub("site-packages/", self._without_own(text)))
+        for place, instead in self._known:
+            text = text.replace(place, instead)
+        if len(self._home) > 1:
+            text = text.replace(self._home, "~")
+        return PLACE.sub(r"\1…/", text)
+
+    def _shorten(self, output: nbformat.NotebookNode) -> None:
+        if output.output_type == "error":
+            output.evalue = self.shortened(output.evalue)
+            output.traceback = [self.shortened(without_kernel(line)) for line in output.traceback]
+        elif output.output_type == "stream":
+            own = output.name == "stdout"
+            output.text = (self._without_own if own else self.shortened)(
+                without_kernel(output.text)
+            )
+        else:
+            for kind, content in output.data.items():
+                if kind.startswith("text/") and isinstance(content, str):
+                    output.data[kind] = self._without_own(content)
+
+    def _without_own(self, text: str) -> str:
+        for place, instead in zip(self._own, ("", "", "."), strict=True):
+            text = text.replace(place, instead)
+        return text

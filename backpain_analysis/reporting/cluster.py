@@ -1,29 +1,37 @@
-"""The one runner: Dask, on this machine or on any cluster it is pointed to."""
+"""A Dask cluster that is there already: reports are sent to it, and what a run reads with them."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
+import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dask.distributed import Client, Future, KilledWorker, LocalCluster, Security, as_completed
-from dask.system import CPU_COUNT
-
-from backpain_analysis.reporting import warm
-from backpain_analysis.reporting.build import Built, Job, give_up
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.worker import Parcel, work
+from backpain_analysis.reporting.facts import library_hash, packages, versions
+from backpain_analysis.reporting.inputs import Input, home
+from backpain_analysis.reporting.job import Built, Job
+
+if TYPE_CHECKING:
+    from dask.distributed import Client, Future
 
 AHEAD = 2
 """Reports handed out per thread of a cluster: none of them idles, and few results wait here."""
 
 LEAST_AHEAD = 4
 PATIENCE = "20s"
+WORKERS_COME = 30
+"""Seconds in which a cluster's first worker has to come."""
+
+LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 
 
 @dataclass(frozen=True)
@@ -45,30 +53,54 @@ class Scheduler:
 
 
 @contextmanager
-def connect(jobs: int | None = None, scheduler: Scheduler | None = None) -> Iterator[Client]:
-    """Connect to a cluster, or start one that fits this machine.
-
-    Parameters
-    ----------
-    jobs : int, optional
-        Reports at a time on this machine; by default one a processor.
-    scheduler : Scheduler, optional
-        A cluster that is there already.
+def connect(scheduler: Scheduler) -> Iterator[Client]:
+    """Connect to a cluster.
 
     Raises
     ------
     ReportingError
-        If the scheduler cannot be reached, or refuses.
+        If Dask is not installed, the scheduler cannot be reached, or refuses.
     """
+    try:
+        from dask.distributed import Client, Security
+    except ImportError as error:
+        raise ReportingError(
+            "--scheduler needs Dask; install it with: pip install 'backpain-analysis[cluster]'"
+        ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with _remote(scheduler) if scheduler else _local(jobs or CPU_COUNT) as client:
+    files = {
+        "tls_ca_file": scheduler.ca,
+        "tls_client_cert": scheduler.cert,
+        "tls_client_key": scheduler.key,
+    }
+    try:
+        security = Security(**{option: file for option, file in files.items() if file})
+        client = Client(
+            scheduler.address, security=security, timeout=PATIENCE, set_as_default=False
+        )
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ReportingError(f"{scheduler.address} cannot be used: {said}") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_COME)
+        except TimeoutError as error:
+            raise ReportingError(
+                f"{scheduler.address} has had no worker for {WORKERS_COME} s; start one with "
+                f"`dask worker {scheduler.address}`"
+            ) from error
         yield client
 
 
-def build_all(
+def is_open_to_others(scheduler: Scheduler) -> bool:
+    """Whether who can reach a scheduler beyond this machine needs no certificate to use it."""
+    host = re.sub(r"^\w+://|:\d+$", "", scheduler.address)
+    return not scheduler.address.startswith("tls://") and host not in LOOPBACK
+
+
+def build_there(
     client: Client,
     jobs: Iterable[Job],
-    parcels: Mapping[Path, Parcel],
     *,
     forked: bool = True,
     tell: Callable[[str, int, int], None] = lambda name, cell, cells: None,
@@ -79,8 +111,7 @@ def build_all(
     ----------
     client : Client
     jobs : iterable of Job
-    parcels : mapping of Path to Parcel
-        The evidence that is sent along, by `Job.evidence_path`.
+        Their inputs are read and sent along, each once.
     forked : bool
         Whether runs may start warm; see `warm`.
     tell : callable
@@ -97,15 +128,21 @@ def build_all(
     ReportingError
         If the workers cannot make what this process would make, or the cluster is gone.
     """
+    from dask.distributed import as_completed
+
     topic = f"backpain-{uuid4().hex}"
     client.subscribe_topic(topic, lambda event: tell(*event[1]))
-    shipped = {path: _ship(client, parcel) for path, parcel in parcels.items()}
+    shipped: dict[str, Future] = {}
     running: dict[str, Job] = {}
 
     def submit(job: Job) -> Future:
         key = f"{topic}-{job.report.name}"
         running[key] = job
-        return client.submit(work, job, shipped.get(job.evidence_path), forked, topic, key=key)
+        for each in job.inputs:
+            if each.sha256 not in shipped:
+                shipped[each.sha256] = _ship(client, each)
+        contents = {each.sha256: shipped[each.sha256] for each in job.inputs}
+        return client.submit(work, job, contents, forked, topic, key=key)
 
     waiting = iter(jobs)
     done = as_completed(map(submit, islice(waiting, _room(client))), loop=client.loop)
@@ -119,54 +156,80 @@ def build_all(
     client.unsubscribe_topic(topic)
 
 
-@contextmanager
-def _remote(scheduler: Scheduler) -> Iterator[Client]:
-    files = {
-        "tls_ca_file": scheduler.ca,
-        "tls_client_cert": scheduler.cert,
-        "tls_client_key": scheduler.key,
-    }
-    try:
-        security = Security(**{option: file for option, file in files.items() if file})
-        client = Client(
-            scheduler.address, security=security, timeout=PATIENCE, set_as_default=False
+def work(job: Job, contents: Mapping[str, bytes], forked: bool, topic: str) -> Built:
+    """Build a report on a worker, and tell the topic of its cells as they begin.
+
+    Raises
+    ------
+    ReportingError
+        If this worker would not make what the process that asks would make.
+    """
+    from dask.distributed import get_worker
+
+    from backpain_analysis.reporting.run import build_one
+
+    check_same(job)
+    worker = get_worker()
+
+    def tell(cell: int, cells: int) -> None:
+        worker.log_event(topic, (job.report.name, cell, cells))
+
+    def source(each: Input) -> Path:
+        return unpacked(each.sha256, contents[each.sha256])
+
+    return build_one(job, forked=forked, tell=tell, source=source)
+
+
+def unpacked(sha256: str, content: bytes) -> Path:
+    """Put a file where runs can copy it from, once on each worker, and return its path."""
+    place = home() / "received" / sha256
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        aside = place.with_name(f"{sha256}-{uuid4().hex}")
+        aside.write_bytes(content)
+        aside.replace(place)
+    return place
+
+
+def check_same(job: Job) -> None:
+    """See to it that a page names what made it.
+
+    Raises
+    ------
+    ReportingError
+        If this process has other versions than the one that asks.
+    """
+    wanted = {**job.facts.packages, "python": job.facts.versions["python"]}
+    here = {**packages(), "python": versions()["python"]}
+    other = [
+        f"{name} {here.get(name, 'not at all')}, not {wanted.get(name, 'at all')}"
+        for name in sorted({*wanted, *here})
+        if here.get(name) != wanted.get(name)
+    ]
+    if not other and library_hash() != job.facts.library_hash:
+        other = ["backpain-analysis in another state of its files"]
+    if other:
+        raise ReportingError(
+            f"the worker on {socket.gethostname()} has {'; '.join(other)}; "
+            "install there what is installed here"
         )
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise ReportingError(f"{scheduler.address} cannot be used: {error}") from error
-    with client:
-        yield client
 
 
-@contextmanager
-def _local(threads: int) -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=threads,
-            processes=False,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        try:
-            yield client
-        except BaseException:
-            warm.stop()
-            raise
-
-
-def _ship(client: Client, parcel: Parcel) -> Future:
-    """Hand evidence to a cluster; unlike scattered data it outlives the worker that holds it."""
+def _ship(client: Client, each: Input) -> Future:
+    """Hand a file to a cluster; unlike scattered data it outlives the worker that holds it."""
+    try:
+        content = each.path.read_bytes()
+    except OSError as error:
+        raise ReportingError(f"{each.path} cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(content).hexdigest() != each.sha256:
+        raise ReportingError(f"{each.path} has changed since the suite began; run it again")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return client.submit(_same, parcel, pure=False)
+        return client.submit(_same, content, pure=False)
 
 
-def _same(parcel: Parcel) -> Parcel:
-    return parcel
+def _same(content: bytes) -> bytes:
+    return content
 
 
 def _room(client: Client) -> int:
@@ -174,6 +237,10 @@ def _room(client: Client) -> int:
 
 
 def _result(future: Future, job: Job) -> Built:
+    from dask.distributed import KilledWorker
+
+    from backpain_analysis.reporting.build import give_up
+
     if future.status in ("cancelled", "lost"):
         raise ReportingError("the scheduler is gone")
     match failure := future.exception():

@@ -1,4 +1,4 @@
-"""What a reader may take away from a report: its tables as CSV, the notebook as it was run."""
+"""What a reader may take away: tables as CSV, the notebook as it was run, a picture."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from lxml import html
 
-from backpain_analysis.reporting.markup import slug
-from backpain_analysis.reporting.render import render_claims, without_kernel, without_path
-from backpain_analysis.reporting.thumbnails import thumbnail
+from backpain_analysis.reporting.clean import clean, picture
+from backpain_analysis.reporting.render import (
+    has_failed,
+    render_claims,
+    slug,
+    without_kernel,
+    without_path,
+)
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 DIGITS = r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+−-]?\d+)?%?"
@@ -77,6 +82,8 @@ def executed_notebook(nb: nbformat.NotebookNode) -> bytes:
     cells = []
     for number, cell in enumerate(without_path(nb), start=1):
         metadata = {k: v for k, v in cell.metadata.items() if k not in ("papermill", "execution")}
+        if has_failed(cell):
+            metadata["backpain"] = {"failed": True}
         cell = {**cell, "id": f"cell-{number}", "metadata": metadata}
         if "outputs" in cell:
             cell["outputs"] = [_without_kernel(output) for output in cell["outputs"]]
@@ -169,8 +176,8 @@ def _limits_apart(rows: list[list[str]], heads: int) -> list[list[str]]:
 
 def _split(column: list[str], heads: int) -> list[list[str]]:
     names, cells = column[:heads], column[heads:]
-    found = [INTERVAL.fullmatch(cell) for cell in cells]
-    if not all(found) or not any(match[2] for match in found):
+    found = [match for cell in cells if (match := INTERVAL.fullmatch(cell))]
+    if len(found) < len(cells) or not any(match[2] for match in found):
         return [column]
     level = LIMITS.search(names[-1])
     name = LIMITS.sub("", names[-1])
@@ -186,3 +193,41 @@ def _csv(rows: list[list[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue()
+
+
+DRAWING = re.compile(r"<svg\b[^>]*>(.*?)</svg>", re.DOTALL)
+VIEW_BOX = re.compile(r'<svg\b[^>]*\bviewBox="([^"]+)"')
+LONG_NUMBER = re.compile(r"(\d\.\d)\d+")
+GEOMETRY = re.compile(r' (?:d|x|y|points)="[^"]*"')
+NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+
+
+class Thumbnail(NamedTuple):
+    """A picture: `kind` is the ending of its file."""
+
+    kind: str
+    content: bytes
+
+
+def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
+    """Make a picture of an executed notebook's first figure; None if it has none."""
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            drawn = data.get("image/svg+xml") or data.get("text/html", "")
+            if "<svg" in drawn and (drawing := _drawing(drawn)):
+                return Thumbnail("svg", drawing)
+            if content := picture("image/png", data.get("image/png", "")):
+                return Thumbnail("png", content)
+    return None
+
+
+def _drawing(markup: str) -> bytes | None:
+    """Take a drawing out of a page; what is drawn is placed to a tenth of a unit."""
+    cleaned = clean(markup, "f")
+    box, drawing = VIEW_BOX.search(cleaned), DRAWING.search(cleaned)
+    if not (box and drawing):
+        return None
+    content = GEOMETRY.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), drawing[1])
+    content = content.replace("&nbsp;", "\u00a0")
+    return f'<svg {NAMESPACES} viewBox="{box[1]}">{content}</svg>\n'.encode()

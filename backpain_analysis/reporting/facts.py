@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import backpain_analysis
 from backpain_analysis.datasets.bundled import data_dir
@@ -41,26 +45,62 @@ class Commit:
 
 @dataclass(frozen=True)
 class Facts:
-    """What ran, the same for every report of a suite."""
+    """What ran, the same for every report of a suite.
+
+    Attributes
+    ----------
+    versions : dict
+        Of Python and of the packages that compute, which a page shows.
+    packages : dict
+        Of every package that the library stands on, of which any may shape a page.
+    library_hash : str
+    commit : Commit or None
+    """
 
     versions: dict[str, str]
+    packages: dict[str, str]
     library_hash: str
     commit: Commit | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
+        """Return plain values, ready for JSON; of the packages, a hash."""
+        text = json.dumps(self.packages, sort_keys=True)
+        return asdict(self) | {"packages": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def gather_facts() -> Facts:
     """Gather what identifies the code that runs: versions, the library's hash, the commit."""
-    return Facts(versions(), library_hash(), _commit(Path(backpain_analysis.__file__).parent))
+    return Facts(
+        versions(), packages(), library_hash(), _commit(Path(backpain_analysis.__file__).parent)
+    )
 
 
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute and render."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+@cache
+def packages(name: str = "backpain-analysis") -> dict[str, str]:
+    """Return the versions of a package and of all that it asks for, and they in turn."""
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        package = canonicalize_name(waiting.pop())
+        try:
+            if package not in found:
+                about = distribution(package)
+                found[package] = about.version
+                asked = map(Requirement, about.requires or [])
+                waiting += [each.name for each in asked if _applies(each)]
+        except PackageNotFoundError:
+            continue
+    return dict(sorted(found.items()))
+
+
+def _applies(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
 @cache

@@ -1,21 +1,295 @@
-"""Notebooks as a reader knows them: where they are, what they ask, which choices they offer."""
+"""Notebooks as a reader knows them: where they are, what they ask and offer to choose."""
 
 from __future__ import annotations
 
+import ast
+import io
+import json
+import math
 import re
+import tokenize
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import yaml
 
 from backpain_analysis.datasets.bundled import notebooks_dir
-from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.parameters import Parameter, notebook_parameters
+from backpain_analysis.reporting.errors import ReportingError, short
+
+SIMPLE_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+NOTHING = {"", "none", "null"}
+LONGEST_TEXT = 10_000
+LONGEST_YAML = 5_000_000
+MOST_VALUES = 500_000
+LARGEST_NOTEBOOK = 100 * 2**20
+UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""What no page, file name or notebook can hold as text."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One choice a reader may change: ``name: type = default  # help``."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value` is of the declared type; an undeclared type takes anything."""
+        kind = _parsed(self.type) if self.type else None
+        return kind is None or _fits(value, kind)
+
+    def read(self, text: str) -> Any:
+        """Read a value written on the command line, by the declared type."""
+        if "None" in self.type and text.lower() in NOTHING:
+            return None
+        listed = text.lstrip().startswith("[") and "list" in self.type
+        if self.type.startswith("str") and not listed:
+            return text
+        if self.type.startswith("list") and not listed:
+            text = f"[{text}]"
+        try:
+            return read_yaml(text)
+        except (yaml.YAMLError, ValueError):
+            return text
+
+    def fault(self, value: Any) -> str | None:
+        """Say what is wrong with `value`, or None if nothing is."""
+        if fault := value_fault(value):
+            return f"parameter {self.name!r} is {fault}"
+        if self.accepts(value):
+            return None
+        return f"parameter {self.name!r} is {short(value)}; it takes {self.type}"
+
+
+def code_of(source: str) -> list[str]:
+    """Return the code cells of a notebook's JSON."""
+    return [cell.source for cell in parse_notebook(source).cells if cell.cell_type == "code"]
+
+
+def tagged(nb: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode | None:
+    """Return the first cell that bears `tag`, if any does."""
+    return next((cell for cell in nb.cells if tag in cell.metadata.get("tags", [])), None)
+
+
+def notebook_parameters(nb: nbformat.NotebookNode, tag: str = "parameters") -> dict[str, Parameter]:
+    """Read the parameters a notebook declares, in their order.
+
+    Parameters
+    ----------
+    nb : NotebookNode
+        A notebook; without a cell of that tag it has none.
+    tag : str
+
+    Raises
+    ------
+    SyntaxError
+        If the cell is not Python.
+    """
+    cell = tagged(nb, tag)
+    if cell is None:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        statements = ast.parse(cell.source).body
+    comments = _comments(cell.source)
+    found = {}
+    for statement in statements:
+        match statement:
+            case ast.AnnAssign(
+                target=ast.Name(id=name), annotation=kind, value=ast.expr() as value
+            ):
+                type_ = str(kind.value) if isinstance(kind, ast.Constant) else ast.unparse(kind)
+            case ast.Assign([ast.Name(name)], value):
+                type_ = ""
+            case _:
+                continue
+        known = type_ if type_ and _parsed(type_) else ""
+        found[name] = Parameter(
+            name, known, _literal(value), comments.get(statement.end_lineno, "")
+        )
+    return found
+
+
+def unknown_parameter(name: str, known: dict[str, Parameter]) -> str:
+    """Say that no parameter is called `name`, and which one may have been meant."""
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"unknown parameter {name!r}; did you mean {near[0]!r}?"
+    takes = ", ".join(known) or "none"
+    return f"unknown parameter {name!r}; the notebook takes: {takes}"
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
+
+
+def _parsed(type_: str) -> ast.expr | None:
+    """Read a type; None if it is not written as one."""
+    try:
+        return ast.parse(type_, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _literal(value: ast.expr) -> Any:
+    """Return a default's value if a page can state it, or else how it is written."""
+    try:
+        literal = ast.literal_eval(value)
+        if not value_fault(literal):
+            return literal
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    try:
+        return ast.unparse(value)[:LONGEST_TEXT]
+    except (ValueError, RecursionError):
+        return "…"
+
+
+def value_fault(value: Any) -> str:
+    """Say what keeps a value out of a page, a manifest or a notebook; empty if nothing does."""
+    match value:
+        case None | bool():
+            return ""
+        case int():
+            return "" if abs(value) < 2**63 else "a number of more than 63 bits"
+        case float():
+            return "" if math.isfinite(value) else f"{value}; it takes a finite number"
+        case str():
+            if len(value) > LONGEST_TEXT:
+                return f"a text of {len(value):,} characters; {LONGEST_TEXT:,} are the most"
+            wrong = UNWRITABLE.search(value)
+            return f"a text with the character {ascii(wrong[0])[1:-1]}" if wrong else ""
+        case list():
+            return next(filter(None, map(value_fault, value)), "")
+        case dict():
+            keys = [key for key in value if not isinstance(key, str)]
+            return (
+                f"a mapping with the key {short(keys[0])}, which is no text"
+                if keys
+                else next(filter(None, map(value_fault, [*value, *value.values()])), "")
+            )
+    return f"{short(value)}, a {type(value).__name__}; it takes text, numbers, lists or mappings"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML 1.1 without what means another thing than it seems to."""
+
+
+def _refused(what: str) -> Callable[[yaml.SafeLoader, yaml.Node], Any]:
+    def refuse(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+        raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+
+    return refuse
+
+
+def _number(kind: str) -> Callable[[yaml.SafeLoader, yaml.Node], Any]:
+    usual = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")
+
+    def construct(loader: yaml.SafeLoader, node: Any) -> Any:
+        if ":" in node.value or re.fullmatch(r"[-+]?0[0-9_]+", node.value):
+            _refused(f"{node.value} would be read as another number; put it in quotes")(
+                loader, node
+            )
+        return usual(loader, node)
+
+    return construct
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Iterator[dict[Any, Any]]:
+    seen: set[Any] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                _refused(f"the key {short(key.value)} stands there twice")(loader, key)
+            seen.add(key.value)
+    data: dict[Any, Any] = {}
+    yield data
+    data.update(loader.construct_mapping(node))
+
+
+for _tag, _constructor in {
+    "int": _number("int"),
+    "float": _number("float"),
+    "map": _mapping,
+    "timestamp": _refused("a date or time is read as one only in quotes"),
+    **dict.fromkeys(("binary", "set", "omap", "pairs"), _refused("no such values are taken")),
+}.items():
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
+
+
+def read_yaml(text: str) -> Any:
+    """Read YAML; what is ambiguous, refers to itself or grows beyond reason is refused.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is not YAML, or has keys twice, unquoted dates, ``1:30``, bytes, sets.
+    ValueError
+        If it is too long, too deep, or has characters YAML does not know.
+    """
+    if len(text) > LONGEST_YAML:
+        raise ValueError(f"is longer than {LONGEST_YAML:,} characters")
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _weigh(node, {}, set())
+        return loader.construct_document(node)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    finally:
+        loader.dispose()
+
+
+def _weigh(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
+    """Count a node's values as if what is referred to stood there again."""
+    if id(node) in above:
+        raise ValueError("refers to itself")
+    if id(node) not in known:
+        inside: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            inside = node.value
+        elif isinstance(node, yaml.MappingNode):
+            inside = [each for pair in node.value for each in pair]
+        above.add(id(node))
+        known[id(node)] = 1 + sum(_weigh(each, known, above) for each in inside)
+        above.discard(id(node))
+        if known[id(node)] > MOST_VALUES:
+            raise ValueError(f"holds more than {MOST_VALUES:,} values")
+    return known[id(node)]
+
+
+def _fits(value: Any, kind: ast.expr) -> bool:
+    match kind:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _fits(value, left) or _fits(value, right)
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Subscript(value=ast.Name(id="list"), slice=inner):
+            return isinstance(value, list) and all(_fits(item, inner) for item in value)
+        case ast.Name(id="list" | "dict" as name):
+            return isinstance(value, {"list": list, "dict": dict}[name])
+        case ast.Name(id="float"):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.Name(id="int"):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ast.Name(id=name) if name in SIMPLE_TYPES:
+            return isinstance(value, SIMPLE_TYPES[name])
+    return True
+
 
 HEADING = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
+NOTED = {"papermill", "execution"}
+LONGEST_REASON = 200
 NO_PARAGRAPH = re.compile(r"[#|>]|[-+*] |\d+[.)] |\$\$|```|<|!\[")
 
 
@@ -35,17 +309,57 @@ class Notebook:
 
 
 def load_notebook(path: Path) -> nbformat.NotebookNode:
-    """Read a notebook file in the current format, quietly mending what older writers left out."""
+    """Read a notebook file in the current format, quietly mending what older writers left out.
+
+    Outputs, and what papermill noted at an earlier run, are left aside.
+
+    Raises
+    ------
+    ReportingError
+        If the file is not a notebook.
+    """
+    try:
+        if path.stat().st_size > LARGEST_NOTEBOOK:
+            raise ReportingError(f"{path} is larger than {LARGEST_NOTEBOOK // 2**20} MiB")
+        return parse_notebook(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportingError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ReportingError(f"{path} is not a notebook: {error}") from error
+
+
+def parse_notebook(text: str, *, outputs: bool = False) -> nbformat.NotebookNode:
+    """Read a notebook's JSON; see `load_notebook`.
+
+    Parameters
+    ----------
+    text : str
+    outputs : bool
+        Whether to keep what cells have shown.
+
+    Raises
+    ------
+    ValueError
+        If it is not that of a notebook; the message is a line.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return nbformat.read(path, as_version=4)
-        except (
-            nbformat.reader.NotJSONError,
-            nbformat.ValidationError,
-            UnicodeDecodeError,
-        ) as error:
-            raise ReportingError(f"{path} is not a notebook: {error}") from error
+            if not isinstance(json.loads(text), dict):
+                raise ValueError("it is no mapping")
+            nb = nbformat.reads(text, as_version=4)
+            for cell in nb.cells:
+                cell.metadata = {k: v for k, v in cell.metadata.items() if k not in NOTED}
+                if cell.cell_type == "code" and not outputs:
+                    cell.outputs, cell.execution_count = [], None
+            nb.metadata.pop("papermill", None)
+            nbformat.validate(nb, relax_add_props=True)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except Exception as error:  # nbformat trips over malformed files in many ways
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ValueError(said[:LONGEST_REASON]) from error
+    return nb
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -56,15 +370,19 @@ def read_notebook(path: Path) -> Notebook:
     ReportingError
         If the file is not a notebook, or its parameters cell is not Python.
     """
-    nb = load_notebook(path)
+    return described(load_notebook(path), path.resolve())
+
+
+def described(nb: nbformat.NotebookNode, path: Path) -> Notebook:
+    """Say what a notebook says about itself; see `read_notebook`."""
     prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     heading = HEADING.search(prose)
     try:
         parameters = notebook_parameters(nb)
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ReportingError(f"{path}: the parameters cell is not Python: {error}") from error
     title = heading.group(1) if heading else path.stem.replace("_", " ")
-    return Notebook(path.resolve(), title, _first_paragraph(prose), parameters)
+    return Notebook(path, title, _first_paragraph(prose), parameters)
 
 
 def answer_of(nb: nbformat.NotebookNode) -> str:

@@ -1,4 +1,4 @@
-"""Pages: what stands around a notebook's cells."""
+"""Pages: a report, the index before them, and two reports side by side."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import hashlib
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from html import unescape
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from backpain_analysis.reporting.clean import clean_whole
 from backpain_analysis.reporting.facts import EvidenceFacts, Facts
-from backpain_analysis.reporting.markup import slug
-from backpain_analysis.reporting.render import TEMPLATES, code_style
-from backpain_analysis.reporting.suite import Report
+from backpain_analysis.reporting.render import TEMPLATES, code_style, prose, slug
+from backpain_analysis.reporting.suite import Report, without_path
 
 SECTION = re.compile(r'<h([2-6]) class="section">(.*?)</h\1>', re.DOTALL)
 SHORTEST_CONTENTS = 4
@@ -32,6 +34,7 @@ def report_page(
     evidence: EvidenceFacts | None,
     error: str = "",
     summary: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> str:
     """Put a notebook's cells into a page with a header, contents and a footer.
 
@@ -49,6 +52,8 @@ def report_page(
         Why the run ended early; empty if it did not.
     summary : mapping, optional
         What can be downloaded beside the page, from `downloads.extras_of`.
+    inputs : mapping of str to str, optional
+        SHA-256 of the files that were read, by place.
     """
     body, sections = _with_anchors(body)
     usual = {n: v for n, v in report.choices().items() if n not in report.parameters}
@@ -59,13 +64,14 @@ def report_page(
         suite_title=suite_title,
         asked=in_words(report, report.parameters),
         usual=in_words(report, usual),
-        choices_json=json.dumps(choices(report), indent=2, ensure_ascii=False),
+        choices_json=json.dumps(report.told(), indent=2, ensure_ascii=False),
         contents=contents if len(contents) >= SHORTEST_CONTENTS else [],
         body=Markup(body),
         facts=facts,
         evidence=evidence,
         error=error,
         summary=summary,
+        inputs=inputs or {},
     )
 
 
@@ -109,22 +115,13 @@ def content_security_policy(script: str = "", frames: bool = False) -> str:
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
-def choices(report: Report) -> dict[str, Any]:
-    """Return a report's parameters but for the evidence's path: its name and hash say more."""
-    return _without_path(report.choices())
-
-
 def in_words(report: Report, values: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return parameters in a reader's words: name, value and the notebook's help."""
     declared = report.notebook.parameters
     return [
         {"name": name.replace("_", " "), "value": _word(value), "help": declared[name].help}
-        for name, value in _without_path(values).items()
+        for name, value in without_path(values).items()
     ]
-
-
-def _without_path(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != "evidence"}
 
 
 def _word(value: Any) -> str:
@@ -168,3 +165,135 @@ def _environment() -> Environment:
     environment.globals["style"] = Markup("".join(styles))
     environment.globals["code_style"] = Markup(code_style())
     return environment
+
+
+MOST_VALUES = 40
+CELL = re.compile(r"(<td[^>]*>)([^<]+)<")
+
+
+class Entry(NamedTuple):
+    """A report in the index.
+
+    Attributes
+    ----------
+    report : Report
+    answer : str
+        Markdown; empty if the notebook gives none.
+    error : str
+        Why it ended early; empty if it did not.
+    summary : mapping
+        From `downloads.extras_of`; `job.NOTHING` for a report that never began.
+    """
+
+    report: Report
+    answer: str
+    error: str
+    summary: Mapping[str, Any]
+
+
+def index_page(
+    suite_title: str,
+    entries: Sequence[Entry],
+    evidence: Sequence[EvidenceFacts],
+    lead: str = "",
+) -> str:
+    """List a suite's reports: what each answers or asks, how it differs, whether it was finished.
+
+    Parameters
+    ----------
+    suite_title : str
+        The site's title.
+    entries : sequence of Entry
+    evidence : sequence of EvidenceFacts
+        What the reports read.
+    lead : str
+        Clean HTML to stand before the list; cells of its tables that name a notebook become links.
+    """
+    runs = _runs(entries)
+    return fill(
+        "index.html.j2",
+        script="index.js",
+        suite_title=suite_title,
+        runs=runs,
+        facets=_facets(runs),
+        several=_several(runs),
+        evidence=evidence,
+        lead=Markup(_linked(clean_whole(lead), runs)),
+    )
+
+
+def compare_page(suite_title: str, entries: Sequence[Entry]) -> str:
+    """Make the page that sets any two reports of one notebook side by side; empty if none has two.
+
+    Parameters
+    ----------
+    suite_title : str
+        The site's title.
+    entries : sequence of Entry
+    """
+    runs = _runs(entries)
+    several = _several(runs)
+    if not several:
+        return ""
+    groups = [[run for run in runs if run["kind"] == kind] for kind in several]
+    return fill(
+        "compare.html.j2", script="compare.js", frames=True, suite_title=suite_title, groups=groups
+    )
+
+
+def _runs(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    return [_run(number, entry) for number, entry in enumerate(entries, start=1)]
+
+
+def _run(number: int, entry: Entry) -> dict[str, Any]:
+    report = entry.report
+    choices = in_words(report, report.choices())
+    return {
+        "name": report.name,
+        "title": report.title,
+        "file": f"{report.name}.html",
+        "kind": report.notebook.name,
+        "question": report.notebook.title,
+        "text": Markup(prose(entry.answer or report.notebook.description, f"x{number}-")),
+        "asked": in_words(report, report.parameters),
+        "choices": choices,
+        "values": json.dumps({c["name"]: c["value"] for c in choices}, ensure_ascii=False),
+        "error": entry.error,
+        **entry.summary,
+    }
+
+
+def _linked(markup: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Let each table cell that names a notebook lead to the first report of it."""
+    first: dict[str, str] = {}
+    for run in runs:
+        first.setdefault(run["kind"], run["file"])
+
+    def link(cell: re.Match[str]) -> str:
+        name = unescape(cell[2])
+        return f'{cell[1]}<a href="{first[name]}">{cell[2]}</a><' if name in first else cell[0]
+
+    return CELL.sub(link, markup)
+
+
+def _facets(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Find the parameters worth a filter: those that differ between runs of one notebook."""
+    values: dict[str, dict[str, None]] = {}
+    differing = set()
+    first: dict[tuple[str, str], str] = {}
+    for run in runs:
+        for choice in run["choices"]:
+            name, value = choice["name"], choice["value"]
+            values.setdefault(name, {})[value] = None
+            if first.setdefault((run["kind"], name), value) != value:
+                differing.add(name)
+    return {
+        name: list(found)
+        for name, found in values.items()
+        if name in differing and len(found) <= MOST_VALUES
+    }
+
+
+def _several(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the notebooks that were run more than once."""
+    return [kind for kind, times in Counter(run["kind"] for run in runs).items() if times > 1]

@@ -1,15 +1,64 @@
-"""A suite's progress on a terminal: how many wait, run, are done or failed, and for how long."""
+"""What happens while a suite is run, and how a terminal shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from backpain_analysis.reporting.events import Event, Listen
+FIELDS = {
+    "begin": ("reports", "kept"),
+    "kept": ("report",),
+    "cell": ("report", "cell", "cells"),
+    "done": ("report", "seconds"),
+    "failed": ("report", "seconds", "error"),
+    "end": ("reports", "kept", "failed"),
+}
+"""What each kind of event says."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a report or, if it is a "begin" or an "end", to the suite.
+
+    Attributes
+    ----------
+    kind : {"begin", "kept", "cell", "done", "failed", "end"}
+        A report that was finished before is "kept".
+    report : str
+        The report's name.
+    cell, cells : int
+        The cell that begins, counted from 1, and of how many.
+    seconds : float
+        How long the report took.
+    error : str
+        Why it failed.
+    reports, kept, failed : int
+        How many reports the suite has, how many were finished before, and how many failed.
+    """
+
+    kind: str
+    report: str = ""
+    cell: int = 0
+    cells: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    reports: int = 0
+    kept: int = 0
+    failed: int = 0
+
+    def to_json(self) -> str:
+        """Return one line of JSON with the fields that belong to this kind of event."""
+        said = {name: getattr(self, name) for name in FIELDS[self.kind]}
+        return json.dumps({"event": self.kind, **said})
+
+
+Listen = Callable[[Event], None]
 
 
 @contextmanager

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
 import nbformat
 
 from backpain_analysis.reporting import warm
-from backpain_analysis.reporting.build import Job, Outcome
-from backpain_analysis.reporting.cluster import Scheduler, build_all, connect
+from backpain_analysis.reporting.cluster import Scheduler, build_there, connect
 from backpain_analysis.reporting.errors import ReportingError, SuiteError
-from backpain_analysis.reporting.events import Event, Listen
 from backpain_analysis.reporting.facts import evidence_facts, gather_facts
-from backpain_analysis.reporting.notebooks import load_notebook
+from backpain_analysis.reporting.inputs import Input, beside, laid_out, of_parameter, taken
+from backpain_analysis.reporting.job import DIED, Built, Job, Outcome
+from backpain_analysis.reporting.notebooks import code_of, load_notebook
+from backpain_analysis.reporting.progress import Event, Listen
 from backpain_analysis.reporting.site import write_site
-from backpain_analysis.reporting.store import finished, keep, prepare
-from backpain_analysis.reporting.suite import Suite
-from backpain_analysis.reporting.worker import pack_all
+from backpain_analysis.reporting.store import finished, keep, see_all, taken_folder
+from backpain_analysis.reporting.suite import Report, Suite
+
+EXECUTE = "backpain_analysis.reporting.execute"
+"""Imported only by a process that builds reports itself."""
 
 
 def run_suite(
@@ -29,12 +38,15 @@ def run_suite(
     scheduler: Scheduler | None = None,
     fresh: bool = False,
     forked: bool = True,
+    force: bool = False,
+    full_paths: bool = False,
     listen: Listen = lambda event: None,
 ) -> list[Outcome]:
     """Run every report of a suite that is not finished, and write its site.
 
     A report is finished if `out` holds it whole, made from the same notebook, parameters,
-    evidence and versions (see `keys.made_from`).
+    files and versions (see `job.made_from`). Each run works in a folder of its own that holds a
+    copy of what it reads (see `inputs`).
 
     Parameters
     ----------
@@ -45,12 +57,16 @@ def run_suite(
     jobs : int, optional
         How many reports run at a time on this machine; by default one a processor.
     scheduler : Scheduler, optional
-        A Dask cluster to run on; by default one is started on this machine.
+        A Dask cluster to run on; by default this machine does.
     fresh : bool
         Whether to run finished reports too.
     forked : bool
         Whether runs may start from an interpreter that has imported everything (see `warm`);
         otherwise each has a kernel started for it.
+    force : bool
+        Whether pages in `out` that are not ours may be written over.
+    full_paths : bool
+        Whether tracebacks on pages may show where files are on this machine.
     listen : callable, optional
         Called with each event as it comes, one at a time.
 
@@ -62,18 +78,30 @@ def run_suite(
     Raises
     ------
     SuiteError
-        If an evidence folder cannot be read, before anything runs.
+        If evidence or a file cannot be read, before anything runs.
     ReportingError
-        If the folder cannot be written or the cluster cannot be used. What is finished stays
-        finished, and the same call goes on from there.
+        If the folder cannot be written or is another run's, or the cluster cannot be used. What
+        is finished stays finished, and the same call goes on from there.
     """
     if forked and not scheduler:
         warm.start()
-    planned = plan(suite)
-    prepare(out)
+    planned = plan(suite, full_paths=full_paths)
+    with taken_folder(out, [job.report.name for job in planned], force=force):
+        return _run(suite.title, planned, out, jobs, scheduler, fresh, forked, listen)
+
+
+def _run(
+    title: str,
+    planned: list[Job],
+    out: Path,
+    jobs: int | None,
+    scheduler: Scheduler | None,
+    fresh: bool,
+    forked: bool,
+    listen: Listen,
+) -> list[Outcome]:
     done = {} if fresh else finished(planned, out)
     todo = [job for job in planned if job.report.name not in done]
-    parcels = pack_all(todo)
     kept = len(done)
     say = _one_at_a_time(listen)
 
@@ -85,14 +113,13 @@ def run_suite(
     for name in done:
         say(Event("kept", name))
     try:
-        if todo:
-            with connect(jobs, scheduler) as client:
-                for job, built in build_all(client, todo, parcels, forked=forked, tell=tell):
-                    keep(job, built, out)
-                    done[job.report.name] = built.outcome
-                    say(_ended(built.outcome))
+        for job, built in _build_all(todo, jobs, scheduler, forked, tell):
+            keep(job, built, out)
+            done[job.report.name] = built.outcome
+            say(_ended(built.outcome))
         outcomes = [done[job.report.name] for job in planned]
-        write_site(suite.title, planned, outcomes, out)
+        write_site(title, planned, outcomes, out)
+        see_all(planned, out)
     except ReportingError as error:
         raise ReportingError(
             f"{error}\n{len(done)} of {len(planned)} reports are finished and stay in {out}; "
@@ -103,29 +130,163 @@ def run_suite(
     return outcomes
 
 
-def plan(suite: Suite) -> list[Job]:
-    """Make a job of each report, having looked at the evidence it is to read.
+def plan(suite: Suite, *, full_paths: bool = False) -> list[Job]:
+    """Make a job of each report, having looked at all that it is to read.
 
     Raises
     ------
     SuiteError
-        If an evidence folder cannot be read.
+        If evidence or a file cannot be read.
     """
     facts = gather_facts()
     identify = cache(evidence_facts)
     source = cache(lambda path: nbformat.writes(load_notebook(path)))
+    code = cache(lambda path: beside(path, code_of(source(path))))
     faults: dict[str, None] = {}
     jobs = []
     for report in suite.reports:
-        path, evidence = report.evidence_path(suite.folder), None
+        path = report.evidence_path(suite.folder)
         try:
             evidence = identify(path) if report.reads_evidence else None
         except (OSError, ValueError) as error:
             faults[f"evidence {path or '(bundled)'}: {error}"] = None
-        jobs.append(Job(report, suite.title, source(report.notebook.path), evidence, path, facts))
+            continue
+        try:
+            report, named = _with_places(report, suite.folder)
+            inputs = taken({**code(report.notebook.path), **report.files, **named})
+        except (OSError, ReportingError) as error:
+            faults[f"{report.name}: {error}"] = None
+            continue
+        text = source(report.notebook.path)
+        jobs.append(Job(report, suite.title, text, evidence, inputs, facts, full_paths))
     if faults:
         raise SuiteError(suite.source, list(faults))
     return jobs
+
+
+def _with_places(report: Report, folder: Path) -> tuple[Report, dict[str, Path]]:
+    """Find the files that a report's parameters name, and tell it where its run finds them."""
+    files: dict[str, Path] = {}
+    told = {}
+    for name, value in report.choices().items():
+        base = folder if name in report.parameters else report.notebook.path.parent
+        value_told, found = of_parameter(name, value, report.origins.get(name, base))
+        files |= found
+        if name in report.parameters or value_told != value:
+            told[name] = value_told
+    return replace(report, parameters=told), files
+
+
+def _build_all(
+    todo: list[Job],
+    jobs: int | None,
+    scheduler: Scheduler | None,
+    forked: bool,
+    tell: Callable[[str, int, int], None],
+) -> Iterator[tuple[Job, Built]]:
+    if not todo:
+        return
+    if scheduler:
+        with connect(scheduler) as client:
+            yield from build_there(client, todo, forked=forked, tell=tell)
+    else:
+        yield from build_here(todo, jobs or os.cpu_count() or 1, forked=forked, tell=tell)
+
+
+def build_here(
+    jobs: Iterable[Job],
+    at_once: int,
+    *,
+    forked: bool = True,
+    tell: Callable[[str, int, int], None] = lambda name, cell, cells: None,
+) -> Iterator[tuple[Job, Built]]:
+    """Build reports on this machine, a few at a time; whoever stops asking ends those that run.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    at_once : int
+        How many run at a time.
+    forked : bool
+        Whether runs may start warm; see `warm`.
+    tell : callable
+        Told a report's name, the number of the cell that begins, and of how many. Called from
+        other threads.
+
+    Yields
+    ------
+    job, built : Job, Built
+        As they come. What could not be built has a page that says why.
+    """
+    if execute := sys.modules.get(EXECUTE):
+        execute.go_on()
+    pool = ThreadPoolExecutor(at_once)
+    running: dict[Future[Built], Job] = {}
+    waiting = iter(jobs)
+
+    def submit(job: Job) -> Future[Built]:
+        name = job.report.name
+        return pool.submit(build_one, job, forked=forked, tell=lambda *cell: tell(name, *cell))
+
+    try:
+        while True:
+            for job in islice(waiting, 2 * at_once - len(running)):
+                running[submit(job)] = job
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end_runs()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def build_one(
+    job: Job,
+    *,
+    forked: bool,
+    tell: Callable[[int, int], None],
+    source: Callable[[Input], Path] = lambda each: each.path,
+) -> Built:
+    """Build a report in a folder of its own, warm if it may.
+
+    A run that dies may have been killed from outside, and gets a second try.
+
+    Parameters
+    ----------
+    job : Job
+    forked, tell
+        See `build_here`.
+    source : callable
+        Says where the content of an input is.
+    """
+    from backpain_analysis.reporting.build import build, give_up
+
+    built = give_up(job, "The process that built this report died twice.")
+    for _ in range(2):
+        with laid_out(job.inputs, source) as folder:
+            if not (forked and warm.CAN_FORK):
+                built = build(job, folder, tell=tell)
+            else:
+                try:
+                    built = warm.warm_process().build(job, folder, tell)
+                except warm.RunDied:
+                    continue
+                except warm.Overdue:
+                    return give_up(job, "The report was not built within its run's limit.")
+        if built.outcome.error != DIED:
+            break
+    return built
+
+
+def _end_runs() -> None:
+    """End every run of this process."""
+    if execute := sys.modules.get(EXECUTE):
+        execute.end_all()
+    warm.stop()
 
 
 def _ended(outcome: Outcome) -> Event:

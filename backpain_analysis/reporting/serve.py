@@ -37,22 +37,37 @@ def serve(folder: Path, port: int = 8000) -> ThreadingHTTPServer:
         raise ReportingError(f"{folder} holds no site; build one with `backpain report run`")
     try:
         return ThreadingHTTPServer((HOST, port), partial(_Handler, directory=str(folder)))
-    except OSError as error:
-        raise ReportingError(f"port {port} cannot be used: {error.strerror}") from error
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ReportingError(f"port {port} cannot be used: {reason}") from error
 
 
 class _Handler(SimpleHTTPRequestHandler):
     """Hands out the site's files, quietly, to browsers that asked for this machine by name."""
 
     def parse_request(self) -> bool:
-        """Refuse names that another site may have pointed here, and hidden files."""
+        """Refuse names that another site may have pointed here, and files that are not its own."""
         if not super().parse_request():
             return False
         host = self.headers.get("Host", HOST).rpartition(":")
-        if (host[0] or host[2]) not in NAMES or "/." in unquote(self.path):
+        if (host[0] or host[2]) not in NAMES or not self._is_of_site():
             self.send_error(403)
             return False
         return True
+
+    def _is_of_site(self) -> bool:
+        """Whether a file is neither hidden nor led to by a symbolic link out of the folder."""
+        asked = unquote(self.path)
+        if "/." in asked or not asked.isprintable():
+            return False
+        try:
+            return (
+                Path(self.translate_path(self.path))
+                .resolve()
+                .is_relative_to(Path(self.directory).resolve())
+            )
+        except (OSError, ValueError, RuntimeError):
+            return False
 
     def end_headers(self) -> None:
         """Let browsers keep nothing and guess nothing."""

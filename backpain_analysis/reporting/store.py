@@ -1,20 +1,29 @@
-"""What is finished and where: files that are never half there, and a record a finished report."""
+"""A site's folder: whose turn it is, files that are never half there, and what is finished."""
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+import socket
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-from backpain_analysis.reporting.build import Built, Job, Outcome
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.keys import key
+from backpain_analysis.reporting.job import Built, Job, Outcome, key
+from backpain_analysis.reporting.received import Record, is_of, read_record, seal
 
 RECORDS = ".finished"
+FOLDERS = ("notebooks", "tables", "thumbnails", RECORDS)
+OURS = b'<meta name="generator" content="backpain-analysis">'
+HEAD = 4096
+PART = ".backpain-part"
 
 
 def write_aside(path: Path, content: str | bytes) -> None:
@@ -25,7 +34,7 @@ def write_aside(path: Path, content: str | bytes) -> None:
     ReportingError
         If it cannot be written; what was there before still is.
     """
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
@@ -39,21 +48,128 @@ def write_aside(path: Path, content: str | bytes) -> None:
         raise ReportingError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def prepare(out: Path) -> None:
-    """Make a site's folder, and take away what an ended run left half written.
+@contextmanager
+def taken_folder(out: Path, names: Iterable[str], *, force: bool = False) -> Iterator[None]:
+    """Have a site's folder to oneself, clear of what an ended run left half written.
+
+    Parameters
+    ----------
+    out : Path
+        Made if need be.
+    names : iterable of str
+        The reports that are to be written.
+    force : bool
+        Whether files that are not ours may be written over.
 
     Raises
     ------
     ReportingError
-        If it cannot be made, or nothing can be written to it.
+        If it cannot be made or written to, another run writes to it, it leads elsewhere by
+        symbolic links, or a file of another origin would be written over.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for part in out.rglob(".*.part"):
-            part.unlink()
+        (out / RECORDS).mkdir(parents=True, exist_ok=True)
+        linked = [name for name in FOLDERS if (out / name).is_symlink()]
+        lock = (out / RECORDS / "lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise ReportingError(f"the output folder cannot be made: {error}") from error
-    write_aside(out / RECORDS / "README.txt", "What `backpain report run` need not do again.\n")
+    with lock:
+        if linked:
+            raise ReportingError(f"{out / linked[0]} is a symbolic link; a site writes to none")
+        if not _lock(lock):
+            raise ReportingError(f"{out} is being written to by {_holder(lock)}; wait for its end")
+        _sign(lock)
+        if not force:
+            _refuse_foreign(out, names)
+        _remove_parts(out)
+        write_aside(out / RECORDS / "README.txt", "What `backpain report run` need not do again.\n")
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    """Take a lock that the system gives back however this process ends."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sign(lock: IO[str]) -> None:
+    """Write down who holds the lock since when."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    with suppress(OSError):
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"process {os.getpid()} of {user} on {socket.gethostname()} since {since}")
+        lock.flush()
+
+
+def _holder(lock: IO[str]) -> str:
+    for _ in range(20):  # it may just have begun
+        with suppress(OSError, ValueError):
+            lock.seek(0)
+            if said := " ".join(lock.read(300).split()):
+                return said
+        time.sleep(0.05)
+    return "another run"
+
+
+def _refuse_foreign(out: Path, names: Iterable[str]) -> None:
+    """See to it that nothing of another origin is written over."""
+    pages = [out / f"{name}.html" for name in ("index", "compare", *names)]
+    foreign = [
+        page
+        for page in pages
+        if page.exists() and not is_ours(page) and not _record(out, page.stem)
+    ]
+    if not (out / "index.html").exists():
+        others = ("manifest.json", "ro-crate-metadata.json", "timings.json")
+        known = (out / RECORDS / "README.txt").exists()
+        foreign += [out / name for name in others if (out / name).exists() and not known]
+    if foreign:
+        more = f" and {len(foreign) - 1} more files are" if len(foreign) > 1 else " is"
+        raise ReportingError(
+            f"{foreign[0]}{more} not from backpain-analysis; choose another folder with --out, "
+            "or say --force to write over them"
+        )
+
+
+def is_ours(page: Path) -> bool:
+    """Whether a page was made by this package."""
+    try:
+        with page.open("rb") as file:
+            return OURS in file.read(HEAD)
+    except OSError:
+        return False
+
+
+def stale_pages(out: Path, names: Iterable[str]) -> list[str]:
+    """Name the pages in a folder that an earlier suite made and this one does not have."""
+    wanted = {f"{name}.html" for name in ("index", "compare", *names)}
+    return sorted(
+        page.name for page in out.glob("*.html") if page.name not in wanted and is_ours(page)
+    )
+
+
+def _remove_parts(out: Path) -> None:
+    """Remove what we had begun to write when we were ended."""
+    for pattern in ("", "notebooks/", "thumbnails/", "tables/*/", f"{RECORDS}/"):
+        for part in out.glob(f"{pattern}.*{PART}"):
+            with suppress(OSError):
+                part.unlink()
 
 
 def keep(job: Job, built: Built, out: Path) -> None:
@@ -64,7 +180,8 @@ def keep(job: Job, built: Built, out: Path) -> None:
     ReportingError
         If a file cannot be written; the report then counts as not done.
     """
-    name, before = job.report.name, _record(out, job.report.name)
+    name = job.report.name
+    before = _record(out, name)
     for file, content in built.files.items():
         write_aside(out / file, content)
     outcome = built.outcome
@@ -76,9 +193,12 @@ def keep(job: Job, built: Built, out: Path) -> None:
         "seconds": outcome.seconds,
         "summary": dict(outcome.summary),
     }
+    record["seal"] = seal(record)
     write_aside(out / RECORDS / f"{name}.json", json.dumps(record))
-    for file in before.get("files", {}).keys() - built.files.keys():
-        (out / file).unlink(missing_ok=True)
+    for file in (before.files.keys() if before else set()) - built.files.keys():
+        if is_of(file, name):
+            with suppress(OSError):
+                (out / file).unlink(missing_ok=True)
 
 
 def finished(jobs: Sequence[Job], out: Path) -> dict[str, Outcome]:
@@ -92,25 +212,36 @@ def finished(jobs: Sequence[Job], out: Path) -> dict[str, Outcome]:
     found = {}
     for job in jobs:
         record = _record(out, job.report.name)
-        if record and not record["error"] and record["key"] == key(job) and _whole(record, out):
+        if record and not record.error and record.key == key(job) and _whole(record, out):
             found[job.report.name] = Outcome(
-                job.report, "", record["answer"], record["seconds"], record["summary"]
+                job.report, "", record.answer, record.seconds, record.summary.model_dump()
             )
     return found
 
 
-def _record(out: Path, name: str) -> dict[str, Any]:
-    try:
-        return json.loads((out / RECORDS / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+def see_all(jobs: Sequence[Job], out: Path) -> None:
+    """See to it that every page that was written is still there.
+
+    Raises
+    ------
+    ReportingError
+        If one is not, as when somebody has removed it meanwhile.
+    """
+    gone = [job.report.name for job in jobs if not (out / f"{job.report.name}.html").is_file()]
+    if gone:
+        named = ", ".join(f"{name}.html" for name in gone[:5])
+        raise ReportingError(f"{len(gone)} pages were removed while the suite ran: {named}")
 
 
-def _whole(record: dict[str, Any], out: Path) -> bool:
+def _record(out: Path, name: str) -> Record | None:
+    return read_record(out / RECORDS / f"{name}.json", name)
+
+
+def _whole(record: Record, out: Path) -> bool:
     try:
         return all(
             hashlib.sha256((out / file).read_bytes()).hexdigest() == digest
-            for file, digest in record["files"].items()
+            for file, digest in record.files.items()
         )
     except OSError:
         return False

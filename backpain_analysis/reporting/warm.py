@@ -1,26 +1,41 @@
-"""Runs that start warm: each in a process forked from one that has imported everything.
+"""Runs that start warm: from a process that has imported everything, and forks for each.
 
-The parent of those forks, the zygote, is a clean process of one thread that never runs a notebook
-(see `zygote`), so a run finds what a fresh kernel would find after its imports, and nothing of
-any other run.
+That process, ``python -m backpain_analysis.reporting.warm FD FOLDER``, has one thread and never
+runs a notebook. FD is a socket on which sockets arrive, one a report. For each it forks a builder,
+which forks the notebook's kernel and renders what comes of it: a run finds what a fresh kernel
+would find after its imports, nothing of any other run, and has no hand in how its page is made.
+When the socket's far end closes, however that came about, all of them end and the temporary FOLDER
+is removed.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
+import io
 import os
+import pkgutil
+import select
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backpain_analysis.reporting.inputs import home
+
 if TYPE_CHECKING:
-    from backpain_analysis.reporting.build import Built, Job
+    from backpain_analysis.reporting.job import Built, Job
 
 STEADY = {
     "PYTHONHASHSEED": "0",
@@ -36,29 +51,49 @@ STEADY = {
 CAN_FORK = hasattr(os, "fork") and sys.platform != "darwin"
 """Apple's own libraries forbid a forked process to go on."""
 
-ZYGOTE = "backpain_analysis.reporting.zygote"
+MODULE = "backpain_analysis.reporting.warm"
+
+TOLD_EVERY = 0.2
+"""Seconds between two tellings of a run's progress."""
+
+LOOKS_EVERY = 0.5
+"""Seconds between two looks at which builders have ended, while any runs."""
+
+LONGEST_RENDERING = 600
+"""Seconds that a builder may take after its run's limit."""
+
+PATIENCE = 1.0
+"""Seconds that the process may take to end."""
+
+APART = ("backpain_analysis.__main__", "backpain_analysis.cli", "backpain_analysis.reporting.")
+"""What no notebook imports; what builds a report `_fill_caches` imports."""
 
 _lock = threading.Lock()
-_zygote: Zygote | None = None
+_warm: Warm | None = None
 
 
 class RunDied(Exception):
-    """The process of a run ended without a report."""
+    """The process that built a report ended without one."""
 
 
 class Stopped(Exception):
     """Runs were told to end."""
 
 
-class Zygote:
-    """The near end of a process that forks a run when asked to."""
+class Overdue(Exception):
+    """A builder took longer than its run may take, and was killed."""
+
+
+class Warm:
+    """The near end of a warm process."""
 
     def __init__(self) -> None:
         self._closed = False
+        self._home = home()
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", ZYGOTE, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(self._home)],
                 pass_fds=[theirs.fileno()],
                 env=run_environment(),
                 stdin=subprocess.DEVNULL,
@@ -67,8 +102,8 @@ class Zygote:
                 start_new_session=True,
             )
 
-    def run(self, job: Job, folder: Path, tell: Callable[[int, int], None]) -> Built:
-        """Build a report in a fork of its own.
+    def build(self, job: Job, folder: Path, tell: Callable[[int, int], None]) -> Built:
+        """Build a report.
 
         Parameters
         ----------
@@ -81,29 +116,36 @@ class Zygote:
         Raises
         ------
         RunDied
-            If that process, or the zygote, ended without a report.
+            If the builder, or the warm process, ended without a report.
+        Overdue
+            If it took longer than the run may take.
         Stopped
             If `close` ended it.
         """
-        for message in self._messages((job, folder)):
+        seconds = job.report.limits.run_seconds + LONGEST_RENDERING
+        for message in self._messages((job, folder), seconds):
             if not isinstance(message, tuple):
                 return message
             tell(*message)
         raise Stopped if self._closed else RunDied
 
-    def _messages(self, request: Any) -> Iterator[Any]:
-        """Send a request to a new fork, and give what it says until it ends."""
+    def _messages(self, request: Any, seconds: float) -> Iterator[Any]:
+        """Send a request to a new builder, and give what it says until it ends."""
+        ends = time.monotonic() + seconds
         ours, theirs = socket.socketpair()
-        with Connection(ours.detach()) as child:
+        with Connection(ours.detach()) as builder:
             try:
                 with theirs:
                     socket.send_fds(self._socket, [b"."], [theirs.fileno()])
-                child.send(request)
-                while True:
-                    message = child.recv()
+                builder.send(request)
+                pid = builder.recv()
+                while builder.poll(max(ends - time.monotonic(), 0)):
+                    message = builder.recv()
                     yield message
             except (EOFError, OSError):
                 return
+            _end(pid)
+            raise Overdue
 
     @property
     def alive(self) -> bool:
@@ -114,7 +156,11 @@ class Zygote:
         """End it, and with it every run."""
         self._closed = True
         self._socket.close()
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:  # it still imports, so that no builder runs
+            _end(self._process.pid)
+            self._process.wait()
 
 
 def run_environment() -> dict[str, str]:
@@ -123,39 +169,177 @@ def run_environment() -> dict[str, str]:
     return inherited | STEADY
 
 
-def zygote() -> Zygote:
-    """Return this process's zygote; start one if there is none, or none any more."""
-    global _zygote
+def warm_process() -> Warm:
+    """Return this process's warm one; start one if there is none, or none any more."""
+    global _warm
     with _lock:
-        if _zygote is None or not _zygote.alive:
+        if _warm is None or not _warm.alive:
             stop()
-            _zygote = Zygote()
-        return _zygote
+            _warm = Warm()
+        return _warm
+
+
+def start() -> None:
+    """Let the imports begin; whoever asks for a run waits only for what is left of them."""
+    if CAN_FORK:
+        warm_process()
+
+
+@atexit.register
+def stop() -> None:
+    """End this process's warm one and every run of it, if there is one."""
+    if _warm is not None:
+        _warm.close()
 
 
 def import_jsonschema() -> None:
-    """Import it without the grammar of web addresses, which it would build for over a second.
+    """Import it as where `rfc3987_syntax`, which is optional to it, is not installed.
 
-    No notebook's schema asks for that format (see jsonschema's `FormatChecker`).
+    That package builds a grammar of web addresses when it is imported, for two to three seconds of
+    every command; no notebook's schema asks for that format (see jsonschema's `FormatChecker`).
     """
     grammar = "rfc3987_syntax"
     if grammar in sys.modules:
         return
-    sys.modules[grammar] = None
+    sys.modules[grammar] = None  # type: ignore[assignment]
     try:
         import_module("jsonschema")
     finally:
         del sys.modules[grammar]
 
 
-def start() -> None:
-    """Let the imports begin; whoever asks for a run waits only for what is left of them."""
-    if CAN_FORK:
-        zygote()
+def main() -> None:
+    """Import, then fork builders until nobody is there to ask."""
+    server, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    profile, parent = tempfile.mkdtemp(prefix="profile-", dir=folder), os.getppid()
+    running: set[int] = set()
+    try:
+        gc.disable()
+        warm_up(profile)
+        gc.freeze()
+        gc.enable()
+        while True:
+            if select.select([server], [], [], LOOKS_EVERY if running else None)[0]:
+                handles = socket.recv_fds(server, 1, 1)[1]
+                if not handles:
+                    break
+                running.add(_fork_builder(server, handles[0]))
+            running -= {builder for builder in running if _has_ended(builder)}
+    finally:
+        for builder in running:
+            _end(builder)
+        shutil.rmtree(folder if _is_orphan(parent) else profile, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
-@atexit.register
-def stop() -> None:
-    """End this process's zygote and every run of it, if there is one."""
-    if _zygote is not None:
-        _zygote.close()
+def _is_orphan(parent: int) -> bool:
+    """Whether whoever started this process is gone, or goes within a moment."""
+    for _ in range(20):
+        if os.getppid() != parent:
+            return True
+        time.sleep(LOOKS_EVERY / 10)
+    return False
+
+
+def _fork_builder(server: socket.socket, handle: int) -> int:
+    builder = os.fork()
+    if builder == 0:
+        os.setpgid(0, 0)
+        server.close()
+        _serve(handle)
+    with suppress(OSError):
+        os.setpgid(builder, builder)
+    os.close(handle)
+    return builder
+
+
+def _has_ended(builder: int) -> bool:
+    """Whether a builder has ended; if so, whatever it left running is ended too."""
+    if os.waitpid(builder, os.WNOHANG)[0] == 0:
+        return False
+    _end(builder)
+    return True
+
+
+def _end(builder: int) -> None:
+    with suppress(OSError):
+        os.killpg(builder, signal.SIGKILL)
+
+
+def warm_up(profile: str) -> None:
+    """Import the library and what it stands on, and fill caches that depend on nothing else.
+
+    It is done with the shell in place, as in a kernel: some packages ask for it.
+    """
+    import_jsonschema()
+    from backpain_analysis.reporting.kernel import make_shell
+
+    with make_shell(profile).builtin_trap:
+        import backpain_analysis
+
+        for module in pkgutil.walk_packages(backpain_analysis.__path__, "backpain_analysis."):
+            if not module.name.startswith(APART):
+                with suppress(Exception):  # whoever needs it will be told
+                    import_module(module.name)
+    _fill_caches()
+
+
+def _fill_caches() -> None:
+    """Do once what every run would do first: read templates, fonts and schemas."""
+    import ipykernel.debugger  # noqa: F401
+    import nbformat
+    from matplotlib.figure import Figure
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    from backpain_analysis.evidence import load_evidence
+    from backpain_analysis.reporting import build  # noqa: F401
+    from backpain_analysis.reporting.page import template_of
+    from backpain_analysis.reporting.render import render_body
+
+    load_evidence()
+    template_of("page.html.j2")
+    figure = Figure()
+    figure.subplots().set_title("$x^2$")
+    figure.savefig(io.BytesIO(), format="svg")
+    nb = new_notebook(cells=[new_markdown_cell("$x^2$"), new_code_cell("1")])
+    nbformat.validate(nb)
+    render_body(nb)
+
+
+def _serve(handle: int) -> None:
+    """Build the report that is asked for on a socket, and end this process."""
+    os.set_inheritable(handle, False)
+    connection = Connection(handle)
+    os.register_at_fork(after_in_child=connection.close)
+    try:
+        _build(connection)
+    finally:
+        os._exit(0)
+
+
+def _build(connection: Connection) -> None:
+    import numpy as np
+
+    from backpain_analysis.reporting.build import build, give_up
+
+    np.random.seed()  # noqa: NPY002 - or every fork would draw the same numbers
+    told = 0.0
+
+    def tell(cell: int, cells: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told > TOLD_EVERY:
+            told = now
+            connection.send((cell, cells))
+
+    job, folder = connection.recv()
+    connection.send(os.getpid())
+    try:
+        built = build(job, folder, forked=True, tell=tell)
+    except Exception as error:  # ours: the page says so, and the other reports go on
+        traceback.print_exc()
+        built = give_up(job, f"{type(error).__name__}: {error}")
+    connection.send(built)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.reporting.run import run_suite
-from backpain_analysis.reporting.suite_file import read_suite
+from backpain_analysis.reporting.suite import read_suite
 from tests.reporting.audit import audit
 
 SUITE = """

@@ -37,3 +37,22 @@ CONFUSING = [
     r'<p style="background:u\72l(https://example.org/x)">x</p>',
     '<svg><desc><p title="</desc></svg><img src=x onerror=alert(1)>"></desc></svg>',
 ]
+FORMULAE = [
+    r"$\text{<meta http-equiv=refresh content=0;url=https://example.org>}$",
+    r"\text{<img src=x onerror=alert(1)>}",
+    r"$$\href{javascript:alert(1)}{x}$$",
+    r"$x</math><script>alert(1)</script>$",
+    r"\unicode{<svg onload=alert(1)>}",
+    r"$\mbox{</annotation><iframe srcdoc=x>}$",
+]
+PICTURES = [
+    'AAAA" onerror="alert(1)',
+    'AAAA"><meta http-equiv="refresh" content="0;url=https://example.org">',
+    "PHN2Zz48c2NyaXB0PmFsZXJ0KDEpPC9zY3JpcHQ+PC9zdmc+",
+    "not base64",
+    "",
+]
+LINKS = [
+    *("javascript:alert(1)", "//example.org/x.html", "vbscript:x", "data:text/html,x"),
+    *("file:///etc/passwd.html", "ftp://example.org/x.html", "blob:x.html", "\tjavascript:x.html"),
+]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from backpain_analysis.reporting.clean import clean
-from backpain_analysis.reporting.markup import latex_output, prose
+from backpain_analysis.reporting.clean import clean, clean_whole
+from backpain_analysis.reporting.render import latex_output, prose, render_body
 from tests.reporting.audit import audit
-from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
+from tests.reporting.hostile import CONFUSING, FETCHING, FORMULAE, LINKS, PICTURES, RUNNING
 
 
 @pytest.mark.parametrize("hostile", FETCHING + RUNNING)
@@ -95,9 +96,71 @@ def test_markdown_headings_start_at_two():
 
 
 def test_latex_with_and_without_dollars_is_the_same_formula():
-    assert latex_output(r"$$\tau^2$$") == latex_output(r"\tau^2")
-    assert "<math" in latex_output(r"\tau^2")
+    assert latex_output(r"$$\tau^2$$", "x-") == latex_output(r"\tau^2", "x-")
+    assert "<math" in latex_output(r"\tau^2", "x-")
 
 
 def test_a_formula_that_cannot_be_converted_is_shown_as_written():
-    assert "<code>a&lt;b^</code>" in latex_output("$a<b^$")
+    assert "<code>a&lt;b^</code>" in latex_output("$a<b^$", "x-")
+
+
+DOT = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
+    "gg=="
+)
+
+
+def body_of(data: dict, **markdown) -> str:
+    shown = new_code_cell("x", outputs=[new_output("display_data", data=data)])
+    return render_body(new_notebook(cells=[new_markdown_cell("text", **markdown), shown]))
+
+
+@pytest.mark.parametrize("formula", FORMULAE)
+def test_no_formula_fetches_or_runs(formula):
+    for body in (body_of({"text/latex": formula}), prose(formula, "x-")):
+        assert audit(body) == [] and "<meta" not in body
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
+@pytest.mark.parametrize("data", PICTURES)
+def test_what_only_says_it_is_a_picture_is_named_as_missing(kind, data):
+    body = body_of({kind: data})
+    assert audit(body) == [] and "<img" not in body and "<meta" not in body
+    assert "that cannot be read" in body
+
+
+def test_a_picture_of_the_wrong_kind_is_none_and_a_right_one_stays():
+    assert "<img" not in body_of({"image/jpeg": DOT})
+    assert f'src="data:image/png;base64,{DOT}"' in body_of({"image/png": DOT})
+    assert clean(f'<img src="data:image/gif;base64,{DOT}">', "x-") == ""
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links_lead_only_where_a_closed_list_says(link):
+    assert "href" not in clean(f'<a href="{link}">x</a>', "x-")
+    assert "href" not in clean_whole(f'<a href="{link}">x</a>')
+
+
+@pytest.mark.parametrize("hostile", [*FETCHING, *RUNNING, *CONFUSING])
+def test_a_body_is_cleaned_once_more_as_a_whole(hostile):
+    assert audit(clean_whole(f'<section id="a"><p>text</p>{hostile}</section>')) == []
+
+
+def test_cleaning_the_whole_leaves_a_clean_body_as_it_is():
+    body = body_of({"text/html": "<table id=a><tr><td headers=a>1</td></tr></table>"})
+    assert clean_whole(body) == body
+
+
+def test_an_output_no_page_can_show_is_told_of():
+    body = body_of({"application/x-thing": "1"})
+    assert "An output that no page can show (application/x-thing)" in body
+
+
+def test_attached_pictures_are_shown_and_missing_ones_do_no_harm():
+    cell = new_markdown_cell(
+        "![a dot](attachment:my%20dot.png) ![gone](attachment:gone.png) ![bad](attachment:bad.png)",
+        attachments={"my dot.png": {"image/png": DOT}, "bad.png": {"image/png": "<svg>"}},
+    )
+    body = render_body(new_notebook(cells=[cell]))
+    assert body.count("<img") == 1 and DOT in body
+    assert "gone" in body and audit(body) == []

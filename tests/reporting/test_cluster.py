@@ -18,10 +18,9 @@ from cryptography.x509.oid import NameOID
 
 from backpain_analysis import load_evidence
 from backpain_analysis.reporting import ReportingError, cluster, run_suite
-from backpain_analysis.reporting.cluster import Scheduler
+from backpain_analysis.reporting.cluster import Scheduler, check_same
 from backpain_analysis.reporting.facts import gather_facts
 from backpain_analysis.reporting.run import plan
-from backpain_analysis.reporting.worker import check_same
 from tests.reporting.little import files_of, make_suite, write_notebook
 
 LOOK = """
@@ -100,7 +99,7 @@ def remote(tmp_path_factory):
 def made(remote, tmp_path_factory):
     """A suite on own evidence, its site from this machine, and its site from the cluster.
 
-    When the cluster begins, the notebook and the evidence are gone: what it needs, it was sent.
+    When the first run begins, the notebook and the evidence are gone: what it needs, it was sent.
     When the first report is done, one of its workers is killed.
     """
     scheduler, workers = remote
@@ -119,7 +118,7 @@ def made(remote, tmp_path_factory):
 
     def listen(event):
         told.append(event)
-        if event.kind == "begin":
+        if event.kind == "cell" and (folder / "mine").exists():
             (folder / "mine").rename(folder / "away")
             (folder / "looks.ipynb").unlink()
         elif event.kind == "done":
@@ -159,13 +158,59 @@ def test_a_scheduler_that_is_not_there_is_one_message(tmp_path, monkeypatch):
         run_suite(suite, tmp_path / "site", scheduler=Scheduler("tcp://127.0.0.1:9"))
 
 
+def test_a_cluster_without_workers_is_one_message(remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "WORKERS_COME", 1)
+    ours, _ = remote
+    words = ["--host", "127.0.0.1", "--protocol", "tls", "--port", "0", "--no-dashboard"]
+    with dask("scheduler", tmp_path / "lonely", ours, *words) as lonely:
+        lines = (re.search(r"tls://[\d.:]+", line) for line in lonely.stderr)
+        empty = replace(ours, address=next(filter(None, lines))[0])
+        with pytest.raises(ReportingError, match=r"^tls://\S+ has had no worker for 1 s"):
+            with cluster.connect(empty):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("tcp://node1:8786", True),
+        ("tcp://10.0.0.3:8786", True),
+        ("node1:8786", True),
+        ("tls://node1:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://localhost:8786", False),
+        ("tcp://127.0.0.1.evil.example:8786", True),
+    ],
+)
+def test_who_needs_no_certificate_is_told_of(address, is_open):
+    assert cluster.is_open_to_others(Scheduler(address)) is is_open
+
+
 def test_a_worker_with_other_versions_says_which(tmp_path):
     write_notebook(tmp_path, "lives", "1")
     (job,) = plan(make_suite(tmp_path, {"notebook": "lives"}))
     check_same(job)
     facts = gather_facts()
-    older = replace(facts, versions={**facts.versions, "numpy": "1.0"})
-    with pytest.raises(ReportingError, match=r"has numpy [\d.]+, not 1\.0"):
+    older = replace(facts, packages={**facts.packages, "nh3": "0.1"})
+    with pytest.raises(ReportingError, match=r"has nh3 [\d.]+, not 0\.1"):
         check_same(replace(job, facts=older))
     with pytest.raises(ReportingError, match="another state"):
         check_same(replace(job, facts=replace(facts, library_hash="x")))
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with (
+        pytest.raises(ReportingError, match=r"^--scheduler needs Dask; .*\[cluster\]'$"),
+        cluster.connect(Scheduler("tcp://127.0.0.1:1")),
+    ):
+        pass
+
+
+def test_runs_on_this_machine_need_no_dask():
+    code = (
+        "import sys; sys.modules['dask'] = sys.modules['distributed'] = None;"
+        "from backpain_analysis.reporting.warm import import_jsonschema; import_jsonschema();"
+        "from backpain_analysis.reporting import build, run"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

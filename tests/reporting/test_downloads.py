@@ -128,8 +128,15 @@ def test_the_first_figure_becomes_a_small_picture_that_fetches_nothing(kind):
 
 
 def test_a_picture_of_dots_stays_one():
-    extras = extras_of(notebook(shown({"image/png": b64encode(b"dots").decode()})), "n")
-    assert extras.files["thumbnails/n.png"] == b"dots"
+    dots = b"\x89PNG\r\n\x1a\ndots"
+    extras = extras_of(notebook(shown({"image/png": b64encode(dots).decode()})), "n")
+    assert extras.files["thumbnails/n.png"] == dots
+
+
+@pytest.mark.parametrize("data", ["<svg>", "not base64!", b64encode(b"<html>").decode()])
+def test_what_only_says_it_is_a_picture_is_none(data):
+    extras = extras_of(notebook(shown({"image/png": data})), "n")
+    assert extras.summary["thumbnail"] == ""
 
 
 def test_what_the_cell_tagged_claims_shows_is_lifted_clean():

@@ -1,10 +1,11 @@
-"""A notebook that ends its kernel."""
+"""A notebook that ends its kernel, and streams that come in pieces."""
 
 from __future__ import annotations
 
-from nbformat.v4 import new_code_cell, new_notebook
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from backpain_analysis.reporting.execute import execute
+from backpain_analysis.reporting.execute import _merge_streams, execute
 from backpain_analysis.reporting.render import has_failed
 
 
@@ -16,3 +17,34 @@ def test_a_dead_kernel_is_an_error_at_its_cell(tmp_path):
     assert "kernel died" in execution.error
     assert [has_failed(cell) for cell in execution.nb.cells] == [False, True, False]
     assert told == [(1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        ([("stdout", "a"), ("stdout", "b\n")], [("stdout", "ab\n")]),
+        ([("stderr", "x"), ("stdout", "a"), ("stderr", "y")], [("stdout", "a"), ("stderr", "xy")]),
+        ([("stdout", "a"), None, ("stdout", "b")], [("stdout", "a"), None, ("stdout", "b")]),
+        ([("stderr", "a"), None, ("stderr", "b"), ("stdout", "c")],
+         [("stderr", "a"), None, ("stdout", "c"), ("stderr", "b")]),
+    ],
+)  # fmt: skip
+def test_streams_are_one_each_however_they_came(pieces, whole):
+    outputs = []
+    for piece in pieces:
+        if piece is None:
+            outputs.append(new_output("display_data", data={}))
+        else:
+            outputs.append(new_output("stream", name=piece[0], text=piece[1]))
+            _merge_streams(outputs)
+    assert [o.get("name") and (o.name, o.text) for o in outputs] == whole
+
+
+def test_streams_that_come_in_pieces_are_one_on_the_page(tmp_path):
+    source = "import sys, time\nfor n in range(3): print(n); print(n, file=sys.stderr); "
+    nb = new_notebook(cells=[new_code_cell(source + "time.sleep(0.3)")])
+    (cell,) = execute(nb, {}, tmp_path).nb.cells
+    assert [(o.name, o.text) for o in cell.outputs] == [
+        ("stdout", "0\n1\n2\n"),
+        ("stderr", "0\n1\n2\n"),
+    ]

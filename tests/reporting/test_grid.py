@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backpain_analysis.reporting import SuiteError, read_suite
-from backpain_analysis.reporting.grid import LONGEST_NAME, grid_names
+from backpain_analysis.reporting.suite import LONGEST_NAME, grid_names
 
 HEAD = "title: Test\nreports:\n"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from backpain_analysis.reporting.parameters import Parameter, notebook_parameters
+from backpain_analysis.reporting import ReportingError, find_notebook
+from backpain_analysis.reporting.notebooks import Parameter, notebook_parameters
 
 
 def declared(source: str) -> dict[str, Parameter]:
@@ -47,3 +50,82 @@ def test_a_type_takes_what_it_says(type_, good, bad):
     parameter = Parameter("p", type_, None, "")
     assert all(parameter.accepts(value) for value in good)
     assert not any(parameter.accepts(value) for value in bad)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{1, 2}",
+        "b'x'",
+        "1 + 2j",
+        "float('nan')",
+        "1e999",
+        "'\\ud800'",
+        "(1, 2)",
+        "f(x)",
+        "9" * 50,
+    ],
+)
+def test_a_default_that_no_page_can_state_is_shown_as_it_is_written(source):
+    (parameter,) = declared(f"a = {source}").values()
+    assert isinstance(parameter.default, str)
+
+
+def test_what_is_no_type_admits_anything():
+    assert declared('a: "list[" = 1')["a"] == Parameter("a", "", 1, "")
+
+
+CELL = {"cell_type": "code", "id": "a", "metadata": {}, "source": "", "outputs": []}
+CELL |= {"execution_count": None}
+
+
+def odd(**changes):
+    return {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5} | changes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "\0", "{", "[]", "null", "3", '"x"', "{}", "[" * 100_000, '{"a":' * 5000),
+        *map(
+            json.dumps,
+            [
+                *(odd(cells=None), odd(cells={}), odd(cells=[None]), odd(cells=["x"])),
+                *(odd(cells=[{}]), odd(cells=[{"cell_type": "code"}]), odd(nbformat="x")),
+                *(odd(nbformat=99), odd(nbformat=None), odd(nbformat_minor="x"), odd(metadata=[])),
+                *(odd(cells=[CELL | {key: value}]) for key, value in {
+                    "source": 3, "metadata": [], "cell_type": "video", "outputs": 7, "id": "",
+                }.items()),
+                *(odd(cells=[CELL | {"metadata": {"tags": v}}]) for v in (3, "a", [1], None)),
+            ],
+        ),
+    ],
+    ids=lambda _: "odd",
+)  # fmt: skip
+def test_a_malformed_notebook_is_one_short_message(tmp_path, content):
+    (tmp_path / "odd.ipynb").write_text(content)
+    with pytest.raises(ReportingError, match="is not a notebook") as raised:
+        find_notebook("odd", tmp_path)
+    assert len(str(raised.value).splitlines()) == 1 and len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "source", ["a = (", "%time", "a = " + "(" * 500 + ")" * 500, "\0", "a = " + "9" * 5000]
+)
+def test_parameters_that_are_not_python_are_one_message(tmp_path, source):
+    cell = CELL | {"source": source, "metadata": {"tags": ["parameters"]}}
+    (tmp_path / "odd.ipynb").write_text(json.dumps(odd(cells=[cell])))
+    with pytest.raises(ReportingError, match="the parameters cell is not Python"):
+        find_notebook("odd", tmp_path)
+
+
+def test_a_file_that_is_no_text_or_cannot_be_read_is_one_message(tmp_path):
+    (tmp_path / "bytes.ipynb").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ReportingError, match="is not a notebook"):
+        find_notebook("bytes", tmp_path)
+
+
+def test_what_papermill_noted_before_is_left_aside(tmp_path):
+    noted = CELL | {"metadata": {"papermill": 3, "execution": [], "tags": ["a"]}}
+    (tmp_path / "odd.ipynb").write_text(json.dumps(odd(cells=[noted], metadata={"papermill": 1})))
+    assert find_notebook("odd", tmp_path).parameters == {}

@@ -9,8 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from backpain_analysis.cli import app
-from backpain_analysis.reporting.events import Event
-from backpain_analysis.reporting.progress import show_progress
+from backpain_analysis.reporting.progress import Event, show_progress
 from tests.reporting.little import make_suite, write_notebook
 
 EVENTS = [

@@ -18,13 +18,16 @@ from backpain_analysis.cli import app
 from backpain_analysis.reporting import ReportingError, run_suite
 from tests.reporting.little import files_of, make_suite, write_notebook
 
-COUNT = "open('runs.txt', 'a').write(f'{number}\\n'); print(number)"
+
+def counting(folder) -> str:
+    """A cell that notes that it has run, outside its own folder."""
+    return f"open({str(folder / 'runs.txt')!r}, 'a').write(f'{{number}}\\n'); print(number)"
 
 
 @pytest.fixture
 def counted(tmp_path):
     """A suite of three runs whose notebook notes every time it runs, and a function to count."""
-    write_notebook(tmp_path, "counts", COUNT)
+    write_notebook(tmp_path, "counts", counting(tmp_path))
     suite = make_suite(tmp_path, {"notebook": "counts", "grid": {"number": [1, 2, 3]}})
 
     def ran() -> list[str]:
@@ -60,7 +63,7 @@ def test_what_has_changed_is_run_again_and_nothing_else(counted, tmp_path):
     (site / "notebooks" / "counts-4.ipynb").unlink()
     run_suite(make_suite(tmp_path, more), site)
     assert ran() == ["3", "4"]
-    write_notebook(tmp_path, "counts", COUNT, "2")
+    write_notebook(tmp_path, "counts", counting(tmp_path), "2")
     run_suite(make_suite(tmp_path, more), site)
     assert ran() == ["2", "3", "4"]
 
@@ -81,11 +84,12 @@ def test_outputs_saved_in_a_notebook_do_not_count_as_a_change(counted, tmp_path)
 
 
 def test_a_failed_run_is_tried_again(tmp_path):
-    write_notebook(tmp_path, "fragile", "open('there.txt').close()")
+    there = tmp_path / "there.txt"
+    write_notebook(tmp_path, "fragile", f"open({str(there)!r}).close()")
     suite = make_suite(tmp_path, {"notebook": "fragile"})
     (outcome,) = run_suite(suite, tmp_path / "site")
     assert outcome.error.startswith("FileNotFoundError")
-    (tmp_path / "there.txt").touch()
+    there.touch()
     (outcome,) = run_suite(suite, tmp_path / "site")
     assert not outcome.error
 
@@ -125,7 +129,9 @@ def backpain(folder, *options: str) -> subprocess.Popen:
 
 def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_site(tmp_path):
     """SIGKILL of the runner at random moments: no file is half there, and no run is lost."""
-    write_notebook(tmp_path, "slow", "import time; time.sleep(0.2); print('x' * 100_000)", COUNT)
+    write_notebook(
+        tmp_path, "slow", "import time; time.sleep(0.2); print('x' * 100_000)", counting(tmp_path)
+    )
     suite = make_suite(tmp_path, {"notebook": "slow", "grid": {"number": list(range(12))}})
     whole = tmp_path / "whole"
     run_suite(suite, whole)
@@ -152,11 +158,11 @@ def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_site(tmp_path
 
 
 def test_runs_whose_processes_are_killed_are_done_all_the_same(tmp_path):
-    """SIGKILL from outside of the process of a run, and then of the zygote."""
+    """SIGKILL from outside of the process of a run, and then of its builder."""
     write_notebook(
         tmp_path,
         "victim",
-        "import os, signal, pathlib\nonce = pathlib.Path(f'{number}.txt')",
+        f"import os, signal, pathlib\nonce = pathlib.Path({str(tmp_path)!r}) / f'{{number}}.txt'",
         "if not once.exists():\n"
         "    once.touch()\n"
         "    os.kill(os.getppid() if number == 2 else os.getpid(), signal.SIGKILL)\n"

@@ -61,6 +61,32 @@ def test_other_names_hidden_files_and_other_folders_are_refused(folder):
         assert get(server, "/../../etc/passwd")[0] in (403, 404)
 
 
+def test_links_out_of_the_site_are_not_followed(folder, tmp_path_factory):
+    secret = tmp_path_factory.mktemp("secret")
+    (secret / "x.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(secret / "x.txt")
+    (folder / "links").symlink_to(secret)
+    (folder / "inside.html").symlink_to(folder / "index.html")
+    with served(folder) as server:
+        assert get(server, "/link.txt")[0] == get(server, "/links/x.txt")[0] == 403
+        assert get(server, "/links/")[0] == 403
+        assert get(server, "/inside.html")[:2] == (200, "the index")
+
+
+@pytest.mark.parametrize("path", ["/%00", "/index.html%00.txt", "/%0a", "/" + "a" * 5000, "/%ff"])
+def test_odd_paths_are_refused_and_the_server_lives(folder, path, capfd):
+    with served(folder) as server:
+        assert get(server, path)[0] in (403, 404)
+        assert get(server, "/")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 10**9])
+def test_odd_ports_are_one_message(folder, port):
+    with pytest.raises(ReportingError, match=f"port {port} cannot be used"):
+        serve(folder, port)
+
+
 def test_what_cannot_be_served_is_said(folder, tmp_path_factory):
     with pytest.raises(ReportingError, match="holds no site"):
         serve(tmp_path_factory.mktemp("empty"))

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from bs4 import BeautifulSoup
 
-from backpain_analysis.reporting.index import Entry, compare_page, index_page
+from backpain_analysis.reporting.page import Entry, compare_page, index_page
 from tests.reporting.audit import audit
 from tests.reporting.sample_site import HOSTILE, build
 

@@ -38,7 +38,38 @@ HEAD = "title: Test\nreports:\n"
         (HEAD + "- {notebook: curve, name: A b}", "'A b' cannot be a file's name"),
         (HEAD + "- {notebook: curve, name: index}", "'index' cannot be a file's name"),
         (HEAD + "- notebook: curve\n- notebook: curve", "reports 1, 2: the name 'curve' is used"),
+        ("title: a\ntitle: b\nreports: []", "the key 'title' stands there twice"),
+        (HEAD + "- {notebook: curve, parameters: {steps: 1:30}}", "1:30 would be read as another"),
+        (HEAD + "- {notebook: curve, parameters: {mcid: 1:30.5}}", "1:30.5 would be read as"),
+        (HEAD + "- {notebook: curve, parameters: {steps: 010}}", "010 would be read as another"),
+        (HEAD + "- {notebook: curve, parameters: {label: 2020-01-31}}", "only in quotes"),
+        (HEAD + "- {notebook: curve, parameters: {label: !!binary aGk=}}", "no such values"),
+        (HEAD + "- {notebook: curve, parameters: {types: !!set {a}}}", "no such values are taken"),
+        (
+            HEAD + "- {notebook: curve, parameters: {mcid: .nan}}",
+            "'mcid' is nan; it takes a finite",
+        ),
+        (HEAD + "- {notebook: curve, parameters: {mcid: -.inf}}", "'mcid' is -inf"),
+        (HEAD + "- {notebook: curve, parameters: {steps: 99999999999999999999}}", "63 bits"),
+        (HEAD + '- {notebook: curve, parameters: {label: "\\ud800"}}', "the character \\ud800"),
+        (HEAD + '- {notebook: curve, title: "a\\0b"}', "the character \\x00"),
+        (HEAD + f"- {{notebook: curve, parameters: {{label: {'x' * 10_001}}}}}", "10,001 char"),
+        (HEAD + f"- {{notebook: curve, parameters: {{steps: {'9' * 5000}}}}}", "digits"),
+        (HEAD + f"- {{notebook: curve, titel: {'x' * 9000}}}", "did you mean 'title'?"),
+        (f"reports: {'x' * 100_000}", "it takes a list"),
+        ("reports: &a [*a]", "refers to itself"),
+        ("a: &a {b: *a}", "refers to itself"),
+        ("title: !!python/object/apply:os.system [ls]", "is not YAML"),
+        ("[" * 5000, "nested too deeply"),
+        (HEAD + "- {notebook: curve, name: con}", "'con' cannot be a file's name"),
+        (HEAD + "- {notebook: curve, name: nul}", "'nul' cannot be a file's name"),
+        (HEAD + "- {notebook: curve, name: lpt1}", "'lpt1' cannot be a file's name"),
+        (HEAD + "- {notebook: curve, name: Curve}", "'Curve' cannot be a file's name"),
+        (HEAD + "- {notebook: curve, files: data}", "`files` is 'data'; it takes a list"),
+        (HEAD + "- {notebook: curve, files: [1]}", "`files` takes a list of texts"),
+        (HEAD + "- {notebook: curve, limits: 3}", "`limits` is 3; it takes a mapping"),
     ],
+    ids=lambda value: value[:40] if value.isprintable() else "odd",
 )
 def test_fault_is_named_with_its_place(write_suite, text, fault):
     path = write_suite(text)
@@ -47,6 +78,7 @@ def test_fault_is_named_with_its_place(write_suite, text, fault):
     assert len(raised.value.faults) == 1
     assert fault in str(raised.value)
     assert str(path) in str(raised.value)
+    assert len(str(raised.value)) < 1000
 
 
 def test_all_faults_come_at_once(write_suite):
@@ -130,3 +162,23 @@ def test_the_default_suite_is_sound_and_answers_what_it_must():
         *(("02_pooled_effects", outcome, None) for outcome in outcomes),
         *(("03_dose_response", outcome, dose) for outcome in outcomes for dose in doses),
     }
+
+
+def test_a_text_that_unfolds_to_billions_ends_at_once(write_suite):
+    laughs = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 20))
+    path = write_suite(f"a0: &a0 [lol]\n{laughs}\nreports: []")
+    with pytest.raises(SuiteError, match="more than 500,000 values"):
+        read_suite(path)
+
+
+def test_many_faults_are_capped(write_suite):
+    entries = "\n".join(f"- {{notebook: none{n}}}" for n in range(2000))
+    with pytest.raises(SuiteError, match="… and 1,950 more"):
+        read_suite(write_suite(HEAD + entries))
+
+
+@pytest.mark.parametrize("text", ["2020-01-01", "1:30", "[.nan]", "&a [*a]", "a: 1, a: 2", "\0"])
+def test_odd_text_on_the_command_line_is_text_or_a_fault(write_suite, text):
+    suite = read_suite(write_suite(HEAD + "- notebook: curve"))
+    with pytest.raises(SuiteError):
+        with_parameters(suite, {"steps": text})

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from backpain_analysis.reporting import read_suite, run_suite, warm
+from backpain_analysis.reporting import inputs, read_suite, run_suite, warm
 from tests.reporting.little import files_of, make_suite, write_notebook
 from tests.reporting.sample_site import SUITE, copy_notebooks
 
@@ -16,6 +16,12 @@ pytestmark = [
     pytest.mark.skipif(not warm.CAN_FORK, reason="this platform cannot fork"),
 ]
 
+HELPER = """
+import pathlib, warnings
+def warn():
+    warnings.warn("of the helper")
+    print(pathlib.Path(__file__).parent / "x")
+"""
 SEEN = """
 import builtins, os, random, sys
 import matplotlib, numpy as np, pandas as pd
@@ -35,9 +41,10 @@ np.seterr(divide="raise")
 os.makedirs("elsewhere", exist_ok=True); os.chdir("elsewhere")
 """
 DRAW = """
-import numpy as np, random, uuid
+import numpy as np, psutil, random, uuid
 from IPython.display import Markdown
-Markdown(f"> {os.getppid()} {np.random.random()} {random.random()} {uuid.uuid4()}")
+warm = psutil.Process().parent().ppid()
+Markdown(f"> {warm} {np.random.random()} {random.random()} {uuid.uuid4()}")
 """
 
 
@@ -62,6 +69,7 @@ def test_runs_are_forks_of_one_process_and_draw_different_numbers(outcomes):
 
 def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
     copy_notebooks(tmp_path)
+    (tmp_path / "helper.py").write_text(HELPER)
     (tmp_path / "sample.yml").write_text(SUITE)
     write_notebook(
         tmp_path,
@@ -76,6 +84,8 @@ def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
         "!echo from a shell",
         "import subprocess, time; subprocess.run(['echo', 'from a process']); time.sleep(0.5)",
         "import pandas as pd; pd.options.display.max_columns, pd.options.display.width",
+        "%matplotlib inline\nimport matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
+        "import helper; helper.warn()",
         "input()",
     )
     make_suite(tmp_path, {"notebook": "semantics"})
@@ -90,6 +100,22 @@ def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
     text = (warm_site / "notebooks" / "semantics.ipynb").read_text()
     assert all(word in text for word in ["stays", "second", "careful", "from a process"])
     assert "gone\\n" not in text
+    assert "<svg" in text and "helper.py:4: UserWarning: of the helper" in text
+    for place in (str(tmp_path), str(inputs.home()), os.path.expanduser("~/"), sys.prefix):
+        assert place not in text
+
+
+@pytest.mark.parametrize("forked", [True, False], ids=["forked", "fresh"])
+def test_tracebacks_show_places_only_if_asked(tmp_path, forked):
+    (tmp_path / "helper.py").write_text("import pandas\ndef fail(): pandas.read_csv('none.csv')")
+    write_notebook(tmp_path, "fails", "import helper; helper.fail()")
+    suite = make_suite(tmp_path, {"notebook": "fails"})
+    for full in (False, True):
+        (fails,) = run_suite(suite, tmp_path / f"{full}", forked=forked, full_paths=full)
+        text = (tmp_path / f"{full}" / "fails.html").read_text()
+        assert fails.error.startswith("FileNotFoundError") and "helper.py:2" in text
+        assert ("site-packages/pandas" in text) and (sys.prefix in text) is full
+        assert (str(inputs.home()) in text) is full
 
 
 def test_a_run_that_dies_says_at_which_cell_and_the_others_go_on(tmp_path):
@@ -104,7 +130,7 @@ def test_a_run_that_dies_says_at_which_cell_and_the_others_go_on(tmp_path):
 
 def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
     monkeypatch.setattr(warm, "CAN_FORK", False)
-    monkeypatch.setattr(warm, "zygote", lambda: pytest.fail("forked"))
+    monkeypatch.setattr(warm, "warm_process", lambda: pytest.fail("forked"))
     write_notebook(tmp_path, "lives", "import os; print(os.getpid())")
     (lives,) = run_suite(make_suite(tmp_path, {"notebook": "lives"}), tmp_path / "site")
     assert not lives.error
@@ -123,7 +149,7 @@ assert importlib.util.find_spec("rfc3987_syntax")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_ended_zygote_is_replaced():
-    first = warm.zygote()
+def test_an_ended_warm_process_is_replaced():
+    first = warm.warm_process()
     first.close()
-    assert warm.zygote() is not first
+    assert warm.warm_process() is not first

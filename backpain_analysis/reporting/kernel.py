@@ -1,0 +1,142 @@
+"""The kernel of a forked process: Jupyter's own kernel and shell, with a pipe for sockets.
+
+A process that is to be forked makes the shell (`make_shell`) before it imports anything else; each
+fork serves one notebook (`serve`). Cells mean what they mean in any kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ipykernel import zmqshell
+from ipykernel.compiler import XCachingCompiler
+from ipykernel.inprocess.channels import InProcessChannel
+from ipykernel.inprocess.client import InProcessKernelClient
+from ipykernel.inprocess.ipkernel import InProcessKernel
+from ipykernel.inprocess.manager import InProcessKernelManager
+from ipykernel.iostream import OutStream
+from traitlets import Any as Anything
+from traitlets import Type
+from traitlets.config import Config
+
+RC = {"svg.hashsalt": "backpain"}
+FIGURES = {"figure_formats": {"svg"}, "rc": RC}
+"""How figures a notebook leaves to matplotlib become outputs; their ids are the same each time."""
+
+
+LOOKED_AT = ("header", "parent_header", "metadata", "msg_type", "content")
+"""Parts of a message that a client looks at."""
+
+
+class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
+    """Jupyter's shell, under the name that libraries ask for."""
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """Have no event loop of windows, as ``%matplotlib inline`` wants none."""
+
+    def ask_exit(self) -> None:
+        """Take notice that a cell wants the kernel to end; whoever sent the cell decides."""
+        self.exit_now = False
+        self.payload_manager.write_payload({"source": "ask_exit"})
+
+
+def make_shell(profile: str) -> ZMQInteractiveShell:
+    """Make the one shell of this process.
+
+    Parameters
+    ----------
+    profile : str
+        An empty folder to stand for the user's profile, which must not change a report.
+    """
+    config = Config(
+        {
+            "InlineBackend": FIGURES,
+            "HistoryManager": {"enabled": False},
+            "InteractiveShell": {"ipython_dir": profile},
+        }
+    )
+    return ZMQInteractiveShell.instance(config=config, user_ns={}, compiler_class=XCachingCompiler)
+
+
+class _Channel(InProcessChannel):
+    """Passes on what the kernel says."""
+
+    def call_handlers(self, msg: dict[str, Any]) -> None:
+        """Send what a client looks at."""
+        self.client.connection.send({part: msg[part] for part in LOOKED_AT})
+
+
+class _Client(InProcessKernelClient):
+    """The near end of the kernel in its own process."""
+
+    connection = Anything()
+    iopub_channel_class = Type(_Channel)
+
+
+def serve(connection: Connection, folder: Path) -> None:
+    """Run every cell that arrives, until the other end is closed.
+
+    Parameters
+    ----------
+    connection : Connection
+        Sources of cells arrive on it. On it are sent the messages of Jupyter's protocol that a
+        cell leads to, the last of them a ``status`` that is idle and has a `reply`:
+        `execution_count`, whether it `failed`, and its `payload`.
+    folder : Path
+        Where the notebook runs.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    sys.path.insert(0, "")
+    manager = InProcessKernelManager()
+    kernel = InProcessKernel(
+        parent=manager, shell_class=ZMQInteractiveShell, session=manager.session
+    )
+    kernel.frontends.append(_Client(kernel=kernel, connection=connection))
+    sys.stdout, sys.stderr = (
+        OutStream(kernel.session, kernel.iopub_thread, name) for name in ("stdout", "stderr")
+    )
+    kernel.shell.builtin_trap.auto_builtins["input"] = kernel.raw_input
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    while True:
+        try:
+            source = connection.recv()
+        except EOFError:
+            return
+        try:
+            reply = loop.run_until_complete(_run(kernel.shell, source))
+        except KeyboardInterrupt:
+            reply = {"failed": True, "payload": []}
+        sys.stdout.flush()
+        sys.stderr.flush()
+        idle = {"execution_state": "idle", "reply": reply}
+        kernel.session.send(kernel.iopub_socket, "status", idle)
+
+
+async def _run(shell: ZMQInteractiveShell, source: str) -> dict[str, Any]:
+    """Run a cell as Jupyter's kernel does: in a running loop, awaited if it awaits."""
+    fault = None
+    try:
+        transformed = shell.transform_cell(source)
+    except Exception:
+        transformed, fault = source, sys.exc_info()
+    how = {"transformed_cell": transformed, "preprocessing_exc_tuple": fault}
+    if shell.should_run_async(source, **how):
+        try:
+            result = await shell.run_cell_async(source, store_history=True, **how)
+        finally:
+            shell.events.trigger("post_execute")
+        shell.events.trigger("post_run_cell", result)
+    else:
+        result = shell.run_cell(source, store_history=True)
+    payload = shell.payload_manager.read_payload()
+    shell.payload_manager.clear_payload()
+    count = shell.execution_count - 1
+    return {"execution_count": count, "failed": not result.success, "payload": payload}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -300,7 +302,7 @@ def prepost_effect_size(measure: str, **columns: ArrayLike) -> pd.DataFrame:
             "n": columns.get(f"n{group}"),
             "r": columns.get(f"r{group}"),
         }
-        given = {name: values for name, values in own.items() if values is not None}
+        given: dict[str, Any] = {name: values for name, values in own.items() if values is not None}
         parts.append(effect_size(measure, **given))
     if len(parts) == 1:
         return parts[0]

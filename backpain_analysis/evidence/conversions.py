@@ -204,9 +204,7 @@ def conv_fivenum(
         skew = {
             "range": of_range,
             "quartiles": of_quartiles,
-            "all": np.maximum(
-                2.65 * np.log(0.6 * size) / np.sqrt(size) * of_range, of_quartiles
-            ),
+            "all": np.maximum(2.65 * np.log(0.6 * size) / np.sqrt(size) * of_range, of_quartiles),
         }
         limits = {
             "range": 1 / np.log(size + 9) + 2.5 / (size + 1),

@@ -35,8 +35,11 @@ def agrees(found, expected, rtol=1e-9):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [*((name, {}) for name in PEOPLE + TIME), ("OR to=all", {"to": "all"})]
-    + [("RR drop00", {"drop00": True})],
+    [
+        *((name, {}) for name in PEOPLE + TIME),
+        ("OR to=all", {"to": "all"}),
+        ("RR drop00", {"drop00": True}),
+    ],
 )
 def test_events_as_metafor(trials, reference2, name, options):
     measure = name.split()[0]
@@ -70,7 +73,7 @@ def test_the_variance_of_borenstein(changes, reference2):
 
 
 def test_by_hand():
-    """r 0.5 in 28: atanh(0.5), 1/25. 4 of 20: ln(4/16), 1/4 + 1/16; no event: 0.5 of 21."""
+    """R 0.5 in 28: atanh(0.5), 1/25. 4 of 20: ln(4/16), 1/4 + 1/16; no event: 0.5 of 21."""
     assert_allclose(effect_size("ZCOR", r=0.5, n=28), [[0.5493061443, 0.04]])
     assert_allclose(effect_size("PLO", events=4, n=20), [[np.log(0.25), 0.3125]])
     assert_allclose(

@@ -19,7 +19,7 @@ from backpain_analysis.effects.formulas import Columns, observed_less_expected
 from backpain_analysis.effects.measures import effect_size
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.results import TableResult, checked_level, quantile, two_sided_p
-from backpain_analysis.words import did_you_mean, effect_interval, measure_words, p_text
+from backpain_analysis.words import did_you_mean, effect_interval, measure_words, p_text, plural
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class EventsResult(TableResult):
     estimate, se, ci_low, ci_high, p_value : float
         On the scale of the analysis: logs of ratios.
     q, q_df, q_p : float
-        Cochran's test of heterogeneity, of the single effects (with 1/2 where a cell is zero).
+        Cochran's test of heterogeneity, of the single effects (with 1/2 where a cell is zero;
+        without trials where no one or everyone had the event).
     i2 : float
         In per cent.
     cmh, cmh_p : float
@@ -87,7 +88,7 @@ class EventsResult(TableResult):
         interval = effect_interval(self.estimate, self.ci_low, self.ci_high, self.measure)
         return (
             f"{self.method}: {measure_words(self.measure)} {interval}, {p_text(self.p_value)}; "
-            f"{self.n_trials} trials."
+            f"{plural(self.n_trials, 'trial')}."
         )
 
     def _title(self) -> str:
@@ -127,8 +128,8 @@ def mantel_haenszel(
 
     Examples
     --------
-    >>> found = mantel_haenszel("RR", events1=[5, 11], n1=[28, 145], events2=[23, 17], n2=[124, 133])
-    >>> print(found)
+    >>> cells = {"events1": [5, 11], "n1": [28, 145], "events2": [23, 17], "n2": [124, 133]}
+    >>> print(mantel_haenszel("RR", **cells))
     Mantel-Haenszel: risk ratio 0.72 (95% CI 0.42 to 1.23), P = 0.23; 2 trials.
     """
     if measure not in METHODS:
@@ -190,12 +191,12 @@ def peto(*, level: float = 0.95, **columns: ArrayLike) -> EventsResult:
 
 def _cells(measure: str, columns: dict[str, Any]) -> tuple[Columns, pd.DataFrame]:
     """The counts of the complete trials, and their single effects."""
-    single = effect_size(measure, **columns)
+    single = effect_size(measure, drop00=True, **columns)
     table = pd.DataFrame({name: np.asarray(c, dtype=float) for name, c in columns.items()})
     whole = table.notna().all(axis=1).to_numpy()
     if not whole.any():
         raise CannotEstimate("no trial has events and totals in both groups")
-    return {name: table.loc[whole, name].to_numpy() for name in table}, single[whole]
+    return {name: table.loc[whole, name].to_numpy() for name in table}, single.dropna()
 
 
 def _result(
@@ -254,9 +255,7 @@ def _odds_ratio(c: Columns) -> tuple[float, float]:
     estimate, up, down = _log_ratio(R, S), R.sum(), S.sum()
     if np.isnan(estimate):
         return np.nan, np.nan
-    parts = (
-        (P * R).sum() / up**2 + (P * S + Q * R).sum() / (up * down) + (Q * S).sum() / down**2
-    )
+    parts = (P * R).sum() / up**2 + (P * S + Q * R).sum() / (up * down) + (Q * S).sum() / down**2
     return estimate, float(parts / 2)
 
 
@@ -332,10 +331,7 @@ def _tarone(c: Columns, ratio: float) -> tuple[float, float]:
     else:
         expected = (b - np.sqrt(b**2 - 4 * ratio * (ratio - 1) * n1 * events)) / (2 * (ratio - 1))
     variance = 1 / (
-        1 / expected
-        + 1 / (events - expected)
-        + 1 / (n1 - expected)
-        + 1 / (n2 - events + expected)
+        1 / expected + 1 / (events - expected) + 1 / (n1 - expected) + 1 / (n2 - events + expected)
     )
     excess = a - expected
     statistic = float((excess**2 / variance).sum() - excess.sum() ** 2 / variance.sum())

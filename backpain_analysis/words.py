@@ -153,7 +153,7 @@ MEASURE_WORDS = {
     "CVRC": "ratio of coefficients of variation, after to before",
     "RR": "risk ratio",
     "OR": "odds ratio",
-    "PETO": "odds ratio (Peto)",
+    "PETO": "odds ratio",
     "RD": "risk difference",
     "AS": "arcsine difference",
     "IRR": "rate ratio",
@@ -165,8 +165,10 @@ MEASURE_WORDS = {
     "PFT": "share",
 }
 
-RATIO_MEASURES = frozenset("ROM VR CVR ROMC VRC CVRC RR OR PETO IRR HR".split())
-"""Measures that are pooled as logs and read as ratios; 1 is no effect."""
+RATIO_WORDS = {
+    name: MEASURE_WORDS[name] for name in "ROM VR CVR ROMC VRC CVRC RR OR PETO IRR HR".split()
+}
+"""Measures whose effects are logarithms of ratios; 1 is no effect."""
 
 SHARE_MEASURES = frozenset({"PLO", "PFT"})
 
@@ -195,8 +197,9 @@ def back_transform(value: ArrayLike, measure: str) -> Any:
     (1.0, -3.0)
     """
     values = np.asarray(value, dtype=float)
-    if measure in RATIO_MEASURES:
-        return np.exp(values)
+    if measure in RATIO_WORDS:
+        with np.errstate(over="ignore"):
+            return np.exp(values)
     if measure == "ZCOR":
         return np.tanh(values)
     if measure == "PLO":
@@ -211,17 +214,6 @@ def effect_digits(measure: str) -> int:
     return 1 if measure in POINTS_OF_A_SCALE | SHARE_MEASURES | {"RD"} else 2
 
 
-def effect_text(value: float, measure: str) -> str:
-    """An effect of the analysis as readers see it, without its unit: a ratio, points, per cent.
-
-    >>> effect_text(-0.6931, "RR"), effect_text(-7.24, "MD"), effect_text(-0.1, "RD")
-    ('0.50', '−7.2', '−10.0')
-    """
-    per_cent = measure in SHARE_MEASURES or measure == "RD"
-    shown = float(back_transform(value, measure)) * (100 if per_cent else 1)
-    return number(shown, effect_digits(measure))
-
-
 def effect_interval(
     estimate: float, low: float, high: float, measure: str, level: float = 0.95
 ) -> str:
@@ -233,18 +225,43 @@ def effect_interval(
     '−7.2 points of 100 (95% CI −10.1 to −4.4)'
     """
     texts = [effect_text(value, measure) for value in (estimate, low, high)]
-    unit = "" if is_ratio(measure) else f" {unit_words(measure)}".rstrip()
+    unit = "" if measure in RATIO_WORDS else f" {unit_words(measure)}".rstrip()
     return f"{texts[0]}{unit} ({level * 100:g}% CI {texts[1]} to {texts[2]})"
-
-
-def is_ratio(measure: str) -> bool:
-    """Whether a measure is pooled as a log and read as a ratio."""
-    return measure in RATIO_MEASURES
 
 
 def measure_words(measure: str) -> str:
     """A measure as a sentence says it: "RR" is "risk ratio"; another name as it is."""
     return MEASURE_WORDS.get(measure, measure)
+
+
+def natural(value: float, measure: str) -> float:
+    """An effect as readers read it: a ratio, not its logarithm; shares and risks in per cent.
+
+    >>> natural(0.0, "OR"), natural(0.25, "RD"), natural(-3.0, "MD")
+    (1.0, 25.0, -3.0)
+    """
+    per_cent = measure in SHARE_MEASURES or measure == "RD"
+    return float(back_transform(value, measure)) * (100 if per_cent else 1)
+
+
+def effect_text(value: float, measure: str, digits: int | None = None) -> str:
+    """An effect as readers read it, as text.
+
+    >>> effect_text(0.0, "OR"), effect_text(-0.251, "RD"), effect_text(-3.0, "MD")
+    ('1.00', '−25.1', '−3.0')
+    """
+    usual = effect_digits(measure)
+    return number(natural(value, measure), usual if digits is None else digits)
+
+
+def spread_text(sd: float, measure: str) -> str:
+    """A standard deviation of effects as text; of ratios that of their logarithms."""
+    return effect_text(sd, measure) if measure == "RD" else number(sd, effect_digits(measure))
+
+
+def measure_heading(measure: str) -> str:
+    """A measure as it heads a column of effects: "RD" are percentage points there."""
+    return "RD (percentage points)" if measure == "RD" else measure
 
 
 def p_text(p: float) -> str:
@@ -270,9 +287,9 @@ UNITS = {
 
 
 def unit_words(measure: str) -> str:
-    """What effects are counted in; of a ratio, what it is times."""
-    if is_ratio(measure):
-        return "times"
+    """What effects are counted in."""
+    if measure in RATIO_WORDS:
+        return "on the log scale"
     return UNITS.get(measure, "standard deviations")
 
 
@@ -333,15 +350,15 @@ def measured(outcome: str, measure: str, unit: str = "") -> str:
     """What an effect size measures, as an axis says it, in two lines.
 
     >>> print(measured("recurrence", "RR"))
-    Risk ratio of recurrence
-    (log scale; 1 is no effect)
+    Risk ratio
+    (recurrence)
     """
     word = outcome_words(outcome)
-    if is_ratio(measure):
-        return f"{readable(measure_words(measure))} of {word}\n(log scale; 1 is no effect)"
+    if measure in RATIO_WORDS:
+        return f"{readable(RATIO_WORDS[measure])}\n({word})"
     if measure in SHARE_MEASURES:
         return f"Share with {word}\n(per cent)"
-    named = {"MD": "points on 0–100", "SMD": "SMD, Hedges' g", "RD": "risk difference"}
+    named = {"MD": "points on 0–100", "SMD": "SMD, Hedges' g", "RD": "percentage points"}
     text = unit or named.get(measure, measure_words(measure))
     return f"Difference in {word}\n({text})"
 

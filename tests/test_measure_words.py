@@ -64,8 +64,8 @@ def test_effects_with_interval_and_unit(measure, text):
         ("pain_intensity", "MD", "", "Difference in pain\n(points on 0–100)"),
         ("flexibility_rom", "MD", "cm", "Difference in flexibility\n(cm)"),
         ("disability", "SMD", "", "Difference in disability\n(SMD, Hedges' g)"),
-        ("recurrence", "HR", "", "Hazard ratio of recurrence\n(log scale; 1 is no effect)"),
-        ("dropout", "RD", "", "Difference in dropout\n(risk difference)"),
+        ("recurrence", "HR", "", "Hazard ratio\n(recurrence)"),
+        ("dropout", "RD", "", "Difference in dropout\n(percentage points)"),
         ("adverse_events", "PLO", "", "Share with adverse events\n(per cent)"),
     ],
 )
@@ -77,7 +77,7 @@ def test_units_and_signs():
     assert [unit_words(name) for name in ("MD", "SMD", "RR", "RD", "ZCOR")] == [
         "points of 100",
         "standard deviations",
-        "times",
+        "on the log scale",
         "percentage points",
         "",
     ]

@@ -145,4 +145,3 @@ import importlib.util
 assert importlib.util.find_spec("rfc3987_syntax")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-

@@ -1,14 +1,17 @@
 """How the documentation is built: `make docs`, offline, warnings as errors."""
 
+import os
 import sys
-from pathlib import Path
 from importlib.metadata import version as version_of
+from pathlib import Path
 
 project = "backpain-analysis"
 author = "The backpain-analysis developers"
 release = version = version_of("backpain-analysis")
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+HELPERS = str(Path(__file__).parent / "_ext")
+sys.path.insert(0, HELPERS)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HELPERS, os.environ.get("PYTHONPATH")]))
 
 extensions = [
     "mathml",

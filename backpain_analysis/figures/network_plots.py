@@ -24,6 +24,7 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    DrawnFigure,
     exercise_colour,
     figure_style,
     new_axes,
@@ -457,7 +458,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     lines = -(-len(shown) // columns)
     with figure_style():
         size = (WIDTH, lines * (0.9 + 0.2 * len(order)))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = DrawnFigure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for place, ax in enumerate(grid.flat):
             if place >= len(shown):

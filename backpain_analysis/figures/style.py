@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from backpain_analysis.words import tick_text
+from backpain_analysis.words import RATIO_WORDS, natural, tick_text
 
 INK = "#222222"
 MUTED = "#6b6b6b"
@@ -140,6 +142,30 @@ def plain_ticks(ax: Axes) -> None:
     """Numbers of both axes as `tick_text`."""
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: tick_text(value))
+
+
+def effect_axis(ax: Axes, measure: str, most: int = 7) -> None:
+    """Ticks of a horizontal axis of effects as readers read them: ratios, percentage points.
+
+    The axis itself stays that of the estimates, with zero as no difference. Call with its limits
+    set.
+    """
+    ax.xaxis.set_major_formatter(lambda value, _: tick_text(round(natural(value, measure), 10)))
+    if measure not in RATIO_WORDS:
+        return
+    low, high = ax.get_xlim()
+    series = [(1, 2, 5), (1, 3), (1,)]
+    ticks = [
+        np.array([digit * 10.0**power for power in range(-6, 7) for digit in digits])
+        for digits in series
+    ]
+    shown = [own[(np.log(own) >= low) & (np.log(own) <= high)] for own in ticks]
+    best = max((own for own in shown if len(own) <= most), key=len, default=shown[-1][::2])
+    if len(best) < 3:
+        best = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(np.exp(low), np.exp(high))
+        best = best[best > 0]
+    ax.xaxis.set_major_locator(FixedLocator(np.log(best)))
+    ax.set_xlim(low, high)
 
 
 def legend_below(

@@ -130,7 +130,7 @@ def mantel_haenszel(
     --------
     >>> cells = {"events1": [5, 11], "n1": [28, 145], "events2": [23, 17], "n2": [124, 133]}
     >>> print(mantel_haenszel("RR", **cells))
-    Mantel-Haenszel: risk ratio 0.72 (95% CI 0.42 to 1.23), P = 0.23; 2 trials.
+    Mantel-Haenszel: risk ratio 0.71 (95% CI 0.41 to 1.24), P = 0.23; 2 trials.
     """
     if measure not in METHODS:
         raise ValueError(f"unknown measure {measure!r}. {did_you_mean(measure, METHODS)}")

@@ -45,7 +45,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = "backpain-analysis"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_sidebars = {name: [] for name in ("index", "start", "evidence", "gallery", "from-r", "changelog")}
+html_sidebars = {
+    name: [] for name in ("index", "start", "evidence", "gallery", "from-r", "changelog")
+}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -5,6 +5,7 @@ And which sign is a benefit: every axis, sentence and verdict asks here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -128,9 +129,53 @@ def dose_text(value: float, largest: float) -> str:
     return number(value, 0 if largest >= 20 else 1)
 
 
+RATIO_WORDS = {
+    "OR": "odds ratio",
+    "PETO": "odds ratio",
+    "RR": "risk ratio",
+    "HR": "hazard ratio",
+    "IRR": "rate ratio",
+    "ROM": "ratio of means",
+    "VR": "ratio of standard deviations",
+    "CVR": "ratio of coefficients of variation",
+}
+"""Measures whose effects are logarithms of ratios."""
+
+
 def effect_digits(measure: str) -> int:
     """Decimals of an effect: one for points of 0-100, two for other measures."""
     return 1 if measure == "MD" else 2
+
+
+def natural(value: float, measure: str) -> float:
+    """An effect as readers read it: a ratio, not its logarithm; percentage points.
+
+    >>> natural(0.0, "OR"), natural(0.25, "RD"), natural(-3.0, "MD")
+    (1.0, 25.0, -3.0)
+    """
+    if measure in RATIO_WORDS:
+        return math.exp(value) if value < 700 else math.inf
+    return 100 * value if measure == "RD" else value
+
+
+def effect_text(value: float, measure: str, digits: int | None = None) -> str:
+    """An effect as readers read it, as text.
+
+    >>> effect_text(0.0, "OR"), effect_text(-0.251, "RD"), effect_text(-3.0, "MD")
+    ('1.00', '−25.1', '−3.0')
+    """
+    usual = 1 if measure in ("MD", "RD") else 2
+    return number(natural(value, measure), usual if digits is None else digits)
+
+
+def spread_text(sd: float, measure: str) -> str:
+    """A standard deviation of effects as text; of ratios that of their logarithms."""
+    return effect_text(sd, measure) if measure == "RD" else number(sd, effect_digits(measure))
+
+
+def measure_heading(measure: str) -> str:
+    """A measure as it heads a column of effects: "RD" are percentage points there."""
+    return "RD (percentage points)" if measure == "RD" else measure
 
 
 def p_text(p: float) -> str:
@@ -144,7 +189,10 @@ def p_text(p: float) -> str:
 
 def unit_words(measure: str) -> str:
     """What effects are counted in."""
-    return "points of 100" if measure == "MD" else "standard deviations"
+    if measure in RATIO_WORDS:
+        return "on the log scale"
+    units = {"MD": "points of 100", "RD": "percentage points"}
+    return units.get(measure, "standard deviations")
 
 
 def plural(count: int, noun: str) -> str:
@@ -202,7 +250,9 @@ def dose_measure_label(name: str) -> str:
 
 def measured(outcome: str, measure: str) -> str:
     """What an effect size measures, as an axis says it, in two lines."""
-    unit = "SMD, Hedges' g" if measure == "SMD" else "points on 0–100"
+    if measure in RATIO_WORDS:
+        return f"{readable(RATIO_WORDS[measure])}\n({outcome_words(outcome)})"
+    unit = {"SMD": "SMD, Hedges' g", "RD": "percentage points"}.get(measure, "points on 0–100")
     return f"Difference in {outcome_words(outcome)}\n({unit})"
 
 

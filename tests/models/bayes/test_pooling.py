@@ -192,7 +192,7 @@ def test_earlier_trials_count_by_their_weight(weight):
     y0, v0 = np.array([-0.2, 0.1, -0.4]), np.array([0.05, 0.03, 0.08])
     prior = priors.Prior(HALF_NORMAL, earlier=priors.earlier(y0, v0, weight))
     result = pool(y, v, prior=prior)
-    mu, tau = np.linspace(-9, 8, 1201)[:, None, None], np.linspace(1e-4, 3.5, 400)[None, :, None]
+    mu, tau = np.linspace(-9, 8, 1201)[:, None, None], (np.arange(400) + 0.5)[None, :, None] / 100
     log = stats.norm.logpdf(y, mu, np.sqrt(v + tau**2)).sum(axis=2)
     log = log + weight * stats.norm.logpdf(y0, mu, np.sqrt(v0 + tau**2)).sum(axis=2)
     mass = np.exp(log) * stats.halfnorm(scale=0.5).pdf(tau[..., 0])

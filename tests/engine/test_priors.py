@@ -23,7 +23,7 @@ from backpain_analysis.engine import priors
             lambda x: stats.t(5, -3.02, 2.27).pdf(np.log(x**2)) * 2 / x,
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, priors.TauPrior) else "",
 )
 def test_densities(prior, density):
     tau = np.array([0.01, 0.2, 0.6, 1.9])

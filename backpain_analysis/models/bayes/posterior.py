@@ -432,10 +432,10 @@ def _effects_without(part: Prior, name: str) -> Any:
 
 
 def _number(text: str, whole: str) -> float:
-    try:
-        return float(text.replace("−", "-"))
-    except ValueError:
-        raise ValueError(f"{whole!r} holds no number where one is needed.") from None
+    plain = text.replace("−", "-")
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", plain):
+        raise ValueError(f"{whole!r} holds no number where one is needed.")
+    return float(plain)
 
 
 def _parsed(than: str) -> tuple[str, float]:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
-
 import backpain_analysis
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
@@ -17,6 +15,7 @@ from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page
 from backpain_analysis.reporting.render import render_body, without_kernel
+from backpain_analysis.reporting.schemas import nbformat
 
 MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
 LIST_IT = (

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import nbformat
 from lxml import html
 
 from backpain_analysis.reporting.clean import clean, picture
@@ -21,6 +20,7 @@ from backpain_analysis.reporting.render import (
     without_kernel,
     without_path,
 )
+from backpain_analysis.reporting.schemas import nbformat
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 DIGITS = r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+−-]?\d+)?%?"

@@ -21,7 +21,6 @@ from subprocess import DEVNULL
 from threading import Event
 from typing import Any
 
-import nbformat
 import papermill
 import psutil
 from jupyter_client.kernelspec import KernelSpecManager
@@ -41,6 +40,7 @@ from papermill.execute import ERROR_MARKER_TAG
 from backpain_analysis.reporting.inputs import home
 from backpain_analysis.reporting.job import DIED
 from backpain_analysis.reporting.kernel import FIGURES, RC, serve
+from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.suite import Limits
 from backpain_analysis.reporting.warm import run_environment
 

@@ -15,11 +15,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 from backpain_analysis.datasets.bundled import notebooks_dir
 from backpain_analysis.reporting.errors import ReportingError, short
+from backpain_analysis.reporting.schemas import nbformat
 
 SIMPLE_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 NOTHING = {"", "none", "null"}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import nbformat
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import convert
@@ -26,6 +25,7 @@ from traitlets.config import Config
 
 from backpain_analysis.reporting.clean import clean, clean_whole, picture
 from backpain_analysis.reporting.notebooks import tagged
+from backpain_analysis.reporting.schemas import nbformat
 
 ATTACHED = re.compile(r"attachment:([^)\s\"'>]+)")
 DELIMITERS = re.compile(r"\A\s*(\${1,2}|\\\[|\\\()(?P<body>.*?)(\${1,2}|\\\]|\\\))\s*\Z", re.DOTALL)

@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 
-import nbformat
-
 from backpain_analysis.reporting import warm
 from backpain_analysis.reporting.cluster import Scheduler, build_there, connect
 from backpain_analysis.reporting.errors import ReportingError, SuiteError
@@ -22,6 +20,7 @@ from backpain_analysis.reporting.inputs import Input, beside, laid_out, of_param
 from backpain_analysis.reporting.job import DIED, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import code_of, load_notebook
 from backpain_analysis.reporting.progress import Event, Listen
+from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import finished, keep, see_all, taken_folder
 from backpain_analysis.reporting.suite import Report, Suite

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import nbformat
-
 from backpain_analysis.reporting.build import assemble, give_up
 from backpain_analysis.reporting.errors import ReportingError
 from backpain_analysis.reporting.facts import (
@@ -33,6 +31,7 @@ from backpain_analysis.reporting.notebooks import (
 from backpain_analysis.reporting.progress import Listen
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
 from backpain_analysis.reporting.run import run_suite
+from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite

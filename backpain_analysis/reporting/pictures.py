@@ -33,6 +33,9 @@ NAMED = re.compile(
 """Where HTML and Markdown name a picture."""
 
 SOURCE = re.compile(r"""(<img\b[^>]*?\bsrc\s*=\s*)(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
+NOTE = "backpain_pictures"
+"""Notes in a cell's metadata which of its attachments are from files."""
+
 SVG_SIZE = re.compile(rb'<svg\b[^>]*?\bwidth="([\d.]+)(?:px)?"[^>]*?\bheight="([\d.]+)(?:px)?"')
 
 
@@ -105,10 +108,12 @@ def put_in(nb: nbformat.NotebookNode, folder: Path, most_bytes: float) -> nbform
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             for address in named_in([cell.source]):
-                if taken := read(address):
-                    cell.setdefault("attachments", nbformat.NotebookNode())[address] = {
-                        taken[0]: taken[1]
-                    }
+                given = cell.setdefault("attachments", nbformat.NotebookNode())
+                if address not in given and (taken := read(address)):
+                    given[address] = {taken[0]: taken[1]}
+                    cell.metadata.setdefault(NOTE, []).append(address)
+            if not cell.get("attachments"):
+                cell.pop("attachments", None)
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if isinstance(drawn := data.get("text/html"), str) and "<img" in drawn.lower():
@@ -121,6 +126,17 @@ def put_in(nb: nbformat.NotebookNode, folder: Path, most_bytes: float) -> nbform
                             f"]({address}", f"](data:{taken[0]};base64,{taken[1]}"
                         )
                 data["text/markdown"] = prose
+    return nb
+
+
+def taken_out(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Take the pictures of its prose out again, as the notebook was before it ran."""
+    for cell in nb.cells:
+        noted = cell.metadata.pop(NOTE, [])
+        for address in noted if isinstance(noted, list) else []:
+            cell.get("attachments", {}).pop(str(address), None)
+        if not cell.get("attachments"):
+            cell.pop("attachments", None)
     return nb
 
 

@@ -5,17 +5,18 @@ Most are rendered without being run; what matters is what of them a reader sees.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
 from base64 import b64encode
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
-from backpain_analysis.reporting import ReportingError, run_suite
+from backpain_analysis.reporting import ReportingError, run_suite, verify_site
 from backpain_analysis.reporting.pictures import beside, put_in
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.run import plan
@@ -23,12 +24,29 @@ from backpain_analysis.reporting.terminal import written
 from tests.reporting.audit import audit
 from tests.reporting.little import files_of, make_suite
 
-PICTURES = Path(__file__).parent / "pictures"
 MISSING = 'class="missing"'
 
 
+def drawn(kind: str, size: tuple[int, int]) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", size, "teal").save(content, format=kind)
+    return content.getvalue()
+
+
+FILES = {
+    "fig.png": drawn("PNG", (4, 4)),
+    "photo.jpg": drawn("JPEG", (8, 8)),
+    "anim.gif": drawn("GIF", (8, 8)),
+    "leaf.webp": drawn("WEBP", (8, 4)),
+    "diagram.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">'
+    b'<circle cx="9" cy="9" r="8" fill="teal"/></svg>',
+    "lie.png": b"no picture",
+    "text.txt": b"nor this",
+}
+
+
 def base64_of(name: str) -> str:
-    return b64encode((PICTURES / name).read_bytes()).decode()
+    return b64encode(FILES[name]).decode()
 
 
 def address(name: str, kind: str) -> str:
@@ -40,12 +58,28 @@ GIF, WEBP = address("anim.gif", "gif"), address("leaf.webp", "webp")
 SVG = address("diagram.svg", "svg+xml")
 
 
-def page_of(*cells, **metadata) -> str:
-    """The body of a notebook that ran beside the pictures."""
-    nb = put_in(new_notebook(cells=list(cells), metadata=metadata), PICTURES, 1_000_000)
-    body = render_body(nb)
-    assert audit(body) == []
-    return body
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder with the pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def page_of(pictures):
+    """A function that gives the body of a notebook that ran beside the pictures."""
+
+    def make(*cells) -> str:
+        nb = new_notebook(cells=[nbformat.from_dict(cell) for cell in cells])
+        for cell in nb.cells:
+            cell.source = cell.source.replace("HERE", str(pictures))
+        body = render_body(put_in(nb, pictures, 1_000_000))
+        assert audit(body) == []
+        return body
+
+    return make
 
 
 def shown(data: dict, *tags: str, of: str = "x", **metadata):
@@ -73,7 +107,7 @@ IN_PROSE = {
     "in a link": (prose("[![a](fig.png)](https://example.org)"), [PNG, "https://example.org"]),
     "in a table": (prose("| a |\n|--|\n| ![a](fig.png) |"), [PNG, "<table"]),
     "in a list": (prose("- ![a](photo.jpg)"), [JPEG, 'width="8" height="8"']),
-    "absolute": (prose(f"![a]({PICTURES}/fig.png)"), [PNG]),
+    "absolute": (prose("![a](HERE/fig.png)"), [PNG]),
     "jpeg": (prose("![a](photo.jpg)"), [JPEG]),
     "gif": (prose("![a](anim.gif)"), [GIF]),
     "webp": (prose("![a](leaf.webp)"), [WEBP, 'width="8" height="4"']),
@@ -89,7 +123,7 @@ IN_PROSE = {
         [MISSING, "from elsewhere", ">a<"],
     ),
     "gone": (prose("![a](gone.png)"), [MISSING, "not found: a (gone.png)"]),
-    "no picture": (prose("![a](test_shapes.py)"), [MISSING]),
+    "no picture": (prose("![a](text.txt)"), [MISSING]),
     "a lie": (prose("![a](lie.png)"), [MISSING]),
     "align": (prose(r"\begin{align} a &= b \\ c &= d \end{align}"), ["<mtable", "<mtr>"]),
     "aligned": (prose(r"$$\begin{aligned} a &= b \\ c &= d\end{aligned}$$"), ["<mtable"]),
@@ -123,7 +157,7 @@ IN_PROSE = {
 
 
 @pytest.mark.parametrize("name", IN_PROSE)
-def test_prose_loses_nothing(name):
+def test_prose_loses_nothing(page_of, name):
     cell, parts = IN_PROSE[name]
     body = page_of(cell)
     assert [part for part in parts if part not in body] == [], body
@@ -146,7 +180,7 @@ OF_CODE = {
     "jpeg": (shown({"image/jpeg": base64_of("photo.jpg")}), [JPEG]),
     "gif": (shown({"image/gif": base64_of("anim.gif"), "text/plain": "<Image>"}), [GIF]),
     "webp": (shown({"image/webp": base64_of("leaf.webp")}), [WEBP]),
-    "svg": (shown({"image/svg+xml": (PICTURES / "diagram.svg").read_text()}), ["<svg", "<circle"]),
+    "svg": (shown({"image/svg+xml": FILES["diagram.svg"].decode()}), ["<svg", "<circle"]),
     "no svg": (shown({"image/svg+xml": "oh"}), [MISSING, "cannot be read"]),
     "a picture by name": (shown({"text/html": '<img src="fig.png"/>'}), [PNG]),
     "in Markdown": (shown({"text/markdown": "![a](fig.png)"}), [PNG]),
@@ -186,7 +220,7 @@ OF_CODE = {
 
 
 @pytest.mark.parametrize("name", OF_CODE)
-def test_outputs_lose_nothing(name):
+def test_outputs_lose_nothing(page_of, name):
     cell, parts = OF_CODE[name]
     body = page_of(cell)
     assert [part for part in parts if part not in body] == [], body
@@ -203,7 +237,7 @@ def test_outputs_lose_nothing(name):
         ("skip-execution", ["This cell was not run"], []),
     ],
 )
-def test_tags_are_heeded_but_where_a_cell_failed(tag, seen, unseen):
+def test_tags_are_heeded_but_where_a_cell_failed(page_of, tag, seen, unseen):
     cell = shown({"text/plain": "OUTPUT"}, tag, of="SOURCE")
     body = page_of(cell)
     assert all(word in body for word in seen) and not any(word in body for word in unseen)
@@ -250,8 +284,8 @@ RUN = {
 def run(tmp_path_factory):
     """Notebooks that are run, as their pages and outcomes, and the same once more."""
     folder = tmp_path_factory.mktemp("shapes")
-    for picture in PICTURES.iterdir():
-        (folder / picture.name).write_bytes(picture.read_bytes())
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
     for name, cells in RUN.items():
         code = [new_code_cell(source, metadata={"tags": tags}) for source, tags in cells]
         first = new_markdown_cell(f"# {name}\n\n![a](fig.png) ![b]({folder}/photo.jpg)")
@@ -272,6 +306,11 @@ def test_an_error_that_is_expected_ends_nothing(run):
     assert outcomes["raises-then-fails"].error.startswith("IndexError")
     page = (site / "raises-then-fails.html").read_text()
     assert page.index("expects: Zero") < page.index('id="failure"') and "never" in page
+
+
+def test_such_sites_are_verified_too(run):
+    verdict = verify_site(run[1])
+    assert verdict.different == () and "raises.html" in verdict.same
 
 
 def test_one_bar_is_one_line(run):
@@ -297,7 +336,8 @@ def test_only_pictures_count_as_pictures(tmp_path):
     assert list(beside(tmp_path / "a.ipynb", [source])) == ["lie.png"]
     nb = put_in(new_notebook(cells=[prose(source)]), tmp_path, 1000)
     assert "attachments" not in nb.cells[0]
-    nb = put_in(new_notebook(cells=[prose("![](fig.png)")]), PICTURES, 10)
+    (tmp_path / "fig.png").write_bytes(FILES["fig.png"])
+    nb = put_in(new_notebook(cells=[prose("![](fig.png)")]), tmp_path, 10)
     assert "attachments" not in nb.cells[0], "too large"
 
 

@@ -6,6 +6,7 @@ from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
+from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, robustness
 from .datasets.bundled import load_reference
@@ -77,6 +78,7 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "Findings",
+    "KeyResults",
     "MetaRegressionResult",
     "Moderation",
     "MultilevelResult",
@@ -113,6 +115,7 @@ __all__ = [
     "gee",
     "impute",
     "influence",
+    "key_results",
     "leave_one_out",
     "load_evidence",
     "load_participants",

@@ -285,8 +285,7 @@ def batches_of(
     batches = []
     for number, rows in enumerate(blocks.batches):
         S = stacks[number] / spread**2
-        K = [basis[number] for basis in bases]
-        K = np.concatenate(K) if K else np.zeros((0, *S.shape))
+        K = np.concatenate([np.zeros((0, *S.shape)), *(basis[number] for basis in bases)])
         batches.append(Batch(y[rows], X[rows], S, K))
     return batches
 

@@ -2,6 +2,7 @@
 
 from . import datasets, figures
 from .answers import sentences
+from .answers.bayes import few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import by_type, spread_over_week
@@ -111,6 +112,7 @@ __all__ = [
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "few_trials",
     "figures",
     "gee",
     "impute",

@@ -390,11 +390,11 @@ def inverse_information(J: np.ndarray, weighted: np.ndarray, fault: str) -> np.n
 
     Raises
     ------
-    ValueError
+    CannotEstimate
         With that text.
     """
     information = J.T @ weighted
     scale = np.sqrt(np.diag(information))
     if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e13:
-        raise ValueError(fault)
+        raise CannotEstimate(fault)
     return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)

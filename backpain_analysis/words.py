@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 OUTCOME_WORDS = {
     "pain_intensity": "pain",
@@ -27,6 +30,9 @@ OUTCOME_WORDS = {
     "balance_stability": "balance and stability",
     "recurrence": "recurrence",
     "adherence": "adherence",
+    "responders": "response to treatment",
+    "adverse_events": "adverse events",
+    "dropout": "dropout",
     "other": "other outcomes",
 }
 
@@ -94,6 +100,7 @@ DOSE_STEPS = {
 
 LOWER_IS_BETTER = frozenset(
     {"pain_intensity", "disability", "depression_anxiety", "kinesiophobia", "recurrence"}
+    | {"adverse_events", "dropout"}
 )
 """Outcomes oriented so that higher = worse; every other outcome so that higher = better."""
 
@@ -163,9 +170,134 @@ def dose_with_unit(value: float, name: str, largest: float | None = None) -> str
     return f"{text} {label}"
 
 
+MEASURE_WORDS = {
+    "MD": "mean difference",
+    "SMD": "standardised mean difference",
+    "d": "standardised mean difference (Cohen's d)",
+    "SMDH": "standardised mean difference (unequal SDs)",
+    "ROM": "ratio of means",
+    "VR": "ratio of standard deviations",
+    "CVR": "ratio of coefficients of variation",
+    "MC": "mean change",
+    "SMCC": "standardised mean change",
+    "SMCR": "standardised mean change",
+    "SMCRH": "standardised mean change",
+    "SMCRP": "standardised mean change",
+    "SMCRPH": "standardised mean change",
+    "ROMC": "ratio of means, after to before",
+    "VRC": "ratio of standard deviations, after to before",
+    "CVRC": "ratio of coefficients of variation, after to before",
+    "RR": "risk ratio",
+    "OR": "odds ratio",
+    "PETO": "odds ratio",
+    "RD": "risk difference",
+    "AS": "arcsine difference",
+    "IRR": "rate ratio",
+    "IRD": "rate difference",
+    "IRSD": "difference of square roots of rates",
+    "HR": "hazard ratio",
+    "ZCOR": "correlation",
+    "PLO": "share",
+    "PFT": "share",
+}
+
+RATIO_WORDS = {
+    name: MEASURE_WORDS[name] for name in "ROM VR CVR ROMC VRC CVRC RR OR PETO IRR HR".split()
+}
+"""Measures whose effects are logarithms of ratios; 1 is no effect."""
+
+SHARE_MEASURES = frozenset({"PLO", "PFT"})
+
+POINTS_OF_A_SCALE = frozenset({"MD", "MC"})
+
+
+def back_transform(value: ArrayLike, measure: str) -> Any:
+    """An effect from the scale of the analysis to the one that is read.
+
+    Ratios from their logs, correlations from Fisher's z, shares from log odds or (as for many
+    people) from the double arcsine; other measures as they are.
+
+    Parameters
+    ----------
+    value : float or array_like
+        An estimate or a limit of its interval.
+    measure : str
+
+    Returns
+    -------
+    float or ndarray
+
+    Examples
+    --------
+    >>> float(back_transform(0.0, "RR")), float(back_transform(-3.0, "MD"))
+    (1.0, -3.0)
+    """
+    values = np.asarray(value, dtype=float)
+    if measure in RATIO_WORDS:
+        with np.errstate(over="ignore"):
+            return np.exp(values)
+    if measure == "ZCOR":
+        return np.tanh(values)
+    if measure == "PLO":
+        return 1 / (1 + np.exp(-values))
+    if measure == "PFT":
+        return np.sin(np.clip(values, 0, np.pi / 2)) ** 2
+    return values
+
+
 def effect_digits(measure: str) -> int:
-    """Decimals of an effect: one for points of 0-100, two for other measures."""
-    return 1 if measure == "MD" else 2
+    """Decimals of an effect: one for points of 0-100 and per cent, two for other measures."""
+    return 1 if measure in POINTS_OF_A_SCALE | SHARE_MEASURES | {"RD"} else 2
+
+
+def effect_interval(
+    estimate: float, low: float, high: float, measure: str, level: float = 0.95
+) -> str:
+    """An effect with its unit and interval, as in a sentence.
+
+    >>> effect_interval(-0.6931, -1.2, -0.1, "RR")
+    '0.50 (95% CI 0.30 to 0.90)'
+    >>> effect_interval(-7.24, -10.06, -4.4, "MD")
+    '−7.2 points of 100 (95% CI −10.1 to −4.4)'
+    """
+    texts = [effect_text(value, measure) for value in (estimate, low, high)]
+    unit = "" if measure in RATIO_WORDS else f" {unit_words(measure)}".rstrip()
+    return f"{texts[0]}{unit} ({level * 100:g}% CI {texts[1]} to {texts[2]})"
+
+
+def measure_words(measure: str) -> str:
+    """A measure as a sentence says it: "RR" is "risk ratio"; another name as it is."""
+    return MEASURE_WORDS.get(measure, measure)
+
+
+def natural(value: float, measure: str) -> float:
+    """An effect as readers read it: a ratio, not its logarithm; shares and risks in per cent.
+
+    >>> natural(0.0, "OR"), natural(0.25, "RD"), natural(-3.0, "MD")
+    (1.0, 25.0, -3.0)
+    """
+    per_cent = measure in SHARE_MEASURES or measure == "RD"
+    return float(back_transform(value, measure)) * (100 if per_cent else 1)
+
+
+def effect_text(value: float, measure: str, digits: int | None = None) -> str:
+    """An effect as readers read it, as text.
+
+    >>> effect_text(0.0, "OR"), effect_text(-0.251, "RD"), effect_text(-3.0, "MD")
+    ('1.00', '−25.1', '−3.0')
+    """
+    usual = effect_digits(measure)
+    return number(natural(value, measure), usual if digits is None else digits)
+
+
+def spread_text(sd: float, measure: str) -> str:
+    """A standard deviation of effects as text; of ratios that of their logarithms."""
+    return effect_text(sd, measure) if measure == "RD" else number(sd, effect_digits(measure))
+
+
+def measure_heading(measure: str) -> str:
+    """A measure as it heads a column of effects: "RD" are percentage points there."""
+    return "RD (percentage points)" if measure == "RD" else measure
 
 
 def p_text(p: float) -> str:
@@ -177,9 +309,24 @@ def p_text(p: float) -> str:
     return "P < 0.001" if p < 0.001 else f"P = {p:.3f}" if p < 0.1 else f"P = {p:.2f}"
 
 
+UNITS = {
+    "MD": "points of 100",
+    "MC": "points of 100",
+    "RD": "percentage points",
+    "PLO": "per cent",
+    "PFT": "per cent",
+    "IRD": "events a unit of time",
+    "AS": "",
+    "IRSD": "",
+    "ZCOR": "",
+}
+
+
 def unit_words(measure: str) -> str:
     """What effects are counted in."""
-    return "points of 100" if measure == "MD" else "standard deviations"
+    if measure in RATIO_WORDS:
+        return "on the log scale"
+    return UNITS.get(measure, "standard deviations")
 
 
 def plural(count: int, noun: str) -> str:
@@ -235,10 +382,26 @@ def dose_measure_label(name: str) -> str:
     return readable(DOSE_LABELS.get(name, name))
 
 
-def measured(outcome: str, measure: str) -> str:
-    """What an effect size measures, as an axis says it, in two lines."""
-    unit = "SMD, Hedges' g" if measure == "SMD" else "points on 0–100"
-    return f"Difference in {outcome_words(outcome)}\n({unit})"
+def measured(outcome: str, measure: str, unit: str = "") -> str:
+    """What an effect size measures, as an axis says it, in two lines.
+
+    >>> print(measured("recurrence", "RR"))
+    Risk ratio
+    (recurrence)
+    """
+    word = outcome_words(outcome)
+    if measure in RATIO_WORDS:
+        return f"{readable(RATIO_WORDS[measure])}\n({word})"
+    if measure in SHARE_MEASURES:
+        return f"Share with {word}\n(per cent)"
+    named = {
+        "MD": "points on 0–100",
+        "SMD": "SMD, Hedges' g",
+        "d": "Cohen's d",
+        "RD": "percentage points",
+    }
+    text = unit or named.get(measure, measure_words(measure))
+    return f"Difference in {word}\n({text})"
 
 
 def nearest(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

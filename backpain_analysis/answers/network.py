@@ -17,21 +17,16 @@ from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import NetworkResult, network
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.words import (
-    effect_digits,
+    RATIO_WORDS,
+    effect_text,
     exercise_label,
     number,
     outcome_words,
     p_text,
     plural,
+    spread_text,
     unit_words,
 )
-
-RATIO_WORDS = {
-    "OR": "odds ratio",
-    "RR": "risk ratio",
-    "HR": "hazard ratio",
-    "IRR": "rate ratio",
-}
 
 SMALL_SET = 3
 """A best treatment is named only where at most so many cannot be told from the first, it included,
@@ -131,10 +126,10 @@ def _carried_by_one(result: NetworkResult, best: str) -> list[str]:
     size = f", a trial of {number(people, 0)} people," if people == people else ""
     if not np.isfinite(found["estimate"]):
         return [f"without {trial}{size} nothing connects it"]
-    digits = effect_digits(result.measure)
+    before, after = (spread_text(tau, result.measure) for tau in (result.tau, found["tau"]))
     return [
         f"without {trial}{size} it is {value_words(result, found['estimate'])}, and τ goes from "
-        f"{number(result.tau, digits)} to {number(found['tau'], digits)}"
+        f"{before} to {after}"
     ]
 
 
@@ -146,11 +141,7 @@ def called(name: str, names: Names = None) -> str:
 
 def value_words(result: NetworkResult, value: float) -> str:
     """A number on the scale that readers know: ratios, percentage points."""
-    if result.data.is_ratio:
-        return number(float(np.exp(value)), 2)
-    if result.measure == "RD":
-        return number(100 * value, 1)
-    return number(value, effect_digits(result.measure))
+    return effect_text(value, result.measure)
 
 
 def effect_words(result: NetworkResult, row: pd.Series) -> str:
@@ -158,9 +149,8 @@ def effect_words(result: NetworkResult, row: pd.Series) -> str:
     value, low, high = (value_words(result, row[c]) for c in ("estimate", "ci_low", "ci_high"))
     interval = f"({result.level:.0%} CI {low} to {high})"
     if result.data.is_ratio:
-        return f"{RATIO_WORDS.get(result.measure, result.measure)} {value} {interval}"
-    unit = "percentage points" if result.measure == "RD" else unit_words(result.measure)
-    return f"{value} {unit} {interval}"
+        return f"{RATIO_WORDS[result.measure]} {value} {interval}"
+    return f"{value} {unit_words(result.measure)} {interval}"
 
 
 def answer(
@@ -236,11 +226,10 @@ def agreement(result: NetworkResult, names: Names = None) -> str:
     found = result.design_inconsistency()
     spread = result.heterogeneity().loc["total"]
     i2 = f" (I² {number(spread['i2'], 0)}%)" if np.isfinite(spread["i2"]) else ""
-    digits = effect_digits(result.measure)
-    unit = "on the log scale" if result.data.is_ratio else unit_words(result.measure)
+    unit = unit_words(result.measure)
     text = (
         f"Between trials of the same comparison effects vary with a standard deviation of "
-        f"{number(result.tau, digits)} {unit}{i2}. "
+        f"{spread_text(result.tau, result.measure)} {unit}{i2}. "
     )
     if not found.df:
         return text + "No comparison has both direct and indirect evidence: not testable."

@@ -10,7 +10,7 @@ from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import STEP, Constant, has_step
 from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
 from backpain_analysis.models.pairwise.pooling import PoolResult
-from backpain_analysis.models.pairwise.responders import TrialResponders, nnt_from_smd
+from backpain_analysis.models.pairwise.responders import TrialResponders
 from backpain_analysis.models.people.responders import Responders
 from backpain_analysis.models.time.course import TimeCourseResult, TimeEstimate
 from backpain_analysis.models.time.durability import Durability
@@ -23,6 +23,7 @@ from backpain_analysis.words import (
     outcome_words,
     p_text,
     plural,
+    population_label,
     unit_words,
 )
 
@@ -312,24 +313,26 @@ def trial_responders(result: TrialResponders) -> str:
     found = result.summary().loc["difference"]
     more = "more" if found["estimate"] >= 0 else "fewer"
     return (
-        f"In {size_words(result.effects)}, {_percent(result.control_share)}% of people without "
-        f"exercise and {_percent(abs(found['estimate']))} percentage points {more} with it "
-        f"({result.difference.level:.0%} CI {_percent(found['ci_low'])} to "
-        f"{_percent(found['ci_high'])}) improved in {outcome_words(result.outcome)} by "
-        f"{result.response.text}, by the normal approximation: {result.nnt.text}."
+        f"In {size_words(result.effects)}, {_percent(abs(found['estimate']))} percentage points "
+        f"{more} people with exercise than without ({result.difference.level:.0%} CI "
+        f"{_percent(found['ci_low'])} to {_percent(found['ci_high'])}) improved in "
+        f"{outcome_words(result.outcome)} by {result.response.text}, by the normal approximation. "
+        f"Without exercise it was {_without_exercise(result)}."
     )
 
 
-def from_pooled_smd(pooled: PoolResult, control_share: float, *, lower_is_better: bool) -> str:
-    """The number needed to treat that a pooled SMD implies (see `nnt.nnt_from_smd`)."""
-    sign = -1 if lower_is_better else 1
-    low, high = sorted((sign * pooled.ci_low, sign * pooled.ci_high))
-    needed = nnt_from_smd(sign * pooled.estimate, low, high, control_share, pooled.level)
-    return (
-        f"The pooled SMD of all {size_words(pooled)} at this time, "
-        f"{number(pooled.estimate, 2)} ({pooled.level:.0%} CI {number(pooled.ci_low, 2)} to "
-        f"{number(pooled.ci_high, 2)}), implies {needed.text} where {_percent(control_share)}% "
-        "respond without exercise."
+def _without_exercise(result: TrialResponders) -> str:
+    """Share of responders in the reference arms, one kind of pain at a time."""
+    shares = result.shares
+    shares = shares[shares["is_reference"]]
+    kinds = result.effects.table.drop_duplicates("trial_id").set_index("trial_id")["population"]
+    by_kind = shares["share"].groupby(shares["trial_id"].map(kinds).astype(str))
+    return _listed(
+        [
+            f"{_percent(float(own.mean()))}% in {plural(len(own), 'trial')} of "
+            f"{population_label(kind).lower()}"
+            for kind, own in by_kind
+        ]
     )
 
 

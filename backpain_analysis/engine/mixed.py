@@ -378,23 +378,25 @@ def times_precision(model: MixedFit, matrix: np.ndarray) -> np.ndarray:
     return product
 
 
-def inverse_information(J: np.ndarray, weighted: np.ndarray, fault: str) -> np.ndarray:
+def inverse_information(
+    J: np.ndarray, weighted: np.ndarray, reason: str, advice: str = ""
+) -> np.ndarray:
     """`(J' V^-1 J)^-1` for any units of the columns.
 
     Parameters
     ----------
     J, weighted : ndarray, shape (n_rows, k)
         Derivatives of the mean by the parameters, and `V^-1 J`.
-    fault : str
+    reason, advice : str
         What to say if the data do not tell the parameters apart.
 
     Raises
     ------
     CannotEstimate
-        With that text.
+        With that reason and advice.
     """
     information = J.T @ weighted
     scale = np.sqrt(np.diag(information))
     if np.any(scale == 0) or np.linalg.cond(information / np.outer(scale, scale)) > 1e13:
-        raise CannotEstimate(fault)
+        raise CannotEstimate(reason, advice)
     return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)

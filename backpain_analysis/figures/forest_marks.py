@@ -130,11 +130,11 @@ def interval_text(estimate: float, low: float, high: float) -> str:
     return f"{centre} [{', '.join(limits)}]"
 
 
-def prediction_text(pooled: PoolResult) -> str:
+def prediction_text(estimate: float, low: float, high: float) -> str:
     """A prediction interval: "[−7.0, −1.4]", or a dash where there is none."""
-    if not np.isfinite(pooled.pi_low):
+    if not np.isfinite(low):
         return "–"
-    text = interval_text(pooled.estimate, pooled.pi_low, pooled.pi_high)
+    text = interval_text(estimate, low, high)
     return text[text.index("[") :]
 
 

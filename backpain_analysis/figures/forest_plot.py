@@ -23,13 +23,14 @@ from backpain_analysis.figures.forest_marks import (
     prediction_bar,
     prediction_text,
 )
-from backpain_analysis.figures.style import ACCENT, INK, WIDTH, figure_style, new_axes
+from backpain_analysis.figures.style import ACCENT, INK, WIDTH, effect_axis, figure_style, new_axes
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.words import (
     EXERCISE_LABELS,
     LOWER_IS_BETTER,
     exercise_label,
     measured,
+    natural,
     shortened,
 )
 
@@ -316,8 +317,10 @@ def _size_cell(row: Row) -> Cell | None:
 def _interval_cell(row: Row) -> Cell | None:
     if row.interval:
         return Cell(interval_text(*row.interval), bold=row.kind == "summary")
-    if row.kind == "heterogeneity" and np.isfinite(row.pooled.pi_low):
-        return Cell(f"PI {prediction_text(row.pooled)}", muted=True)
+    pooled = row.pooled
+    if row.kind == "heterogeneity" and pooled and np.isfinite(pooled.pi_low):
+        text = prediction_text(pooled.estimate, pooled.pi_low, pooled.pi_high)
+        return Cell(f"PI {text}", muted=True)
     return None
 
 
@@ -341,6 +344,7 @@ def summary_forest(
     xlabel: str = "Effect size",
     mcid: float | None = None,
     lower_is_better: bool | None = True,
+    measure: str = "",
     ax: Axes | None = None,
 ) -> Axes:
     """Pooled effects of several groups, one row each, the most favourable first.
@@ -359,6 +363,8 @@ def summary_forest(
     lower_is_better : bool or None
         Whether a negative difference favours exercise; None where the rows differ in that: then
         they keep their order and no side is named.
+    measure : str
+        Of ratios and risk differences the natural scale is shown; by default numbers as they are.
     ax : Axes, optional
         With room for text on both sides; by default a new figure as tall as it needs.
 
@@ -387,7 +393,9 @@ def summary_forest(
             prediction_bar(ax, y, pooled, limits)
             diamond(ax, y, pooled, INK if pooled is overall else ACCENT)
             cut_arrows(ax, y, pooled.ci_low, pooled.ci_high, limits, ACCENT)
-        draw_columns(ax, *_summary_columns(rows, overall), heading_y=-0.75)
+        if measure:
+            effect_axis(ax, measure)
+        draw_columns(ax, *_summary_columns(rows, overall, measure), heading_y=-0.75)
     return ax
 
 
@@ -405,7 +413,7 @@ def _summary_limits(pooled: list[PoolResult], threshold: float | None) -> tuple[
 
 
 def _summary_columns(
-    rows: list[tuple[str, PoolResult]], overall: PoolResult | None
+    rows: list[tuple[str, PoolResult]], overall: PoolResult | None, measure: str
 ) -> tuple[list[Column], list[Column]]:
     names, trials, participants, intervals, predictions = [], [], [], [], []
     for name, pooled in rows:
@@ -414,9 +422,10 @@ def _summary_columns(
         trials.append(Cell(str(pooled.n_trials), bold))
         known = pooled.n_participants
         participants.append(Cell(str(known) if known else "–", bold))
-        interval = interval_text(pooled.estimate, pooled.ci_low, pooled.ci_high)
-        intervals.append(Cell(interval, bold))
-        predictions.append(Cell(prediction_text(pooled), bold))
+        values = (pooled.estimate, pooled.ci_low, pooled.ci_high, pooled.pi_low, pooled.pi_high)
+        estimate, low, high, *new = (natural(value, measure) for value in values)
+        intervals.append(Cell(interval_text(estimate, low, high), bold))
+        predictions.append(Cell(prediction_text(estimate, *new), bold))
     level = f"{rows[0][1].level:.0%}"
     left = [Column("", names, "left"), Column("Trials", trials)]
     left.append(Column("n", participants))

@@ -24,18 +24,20 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    DrawnFigure,
+    effect_axis,
     exercise_colour,
     figure_style,
     new_axes,
 )
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import (
-    effect_digits,
+    RATIO_WORDS,
+    effect_text,
     exercise_label,
-    number,
     p_text,
+    readable,
     shortened,
-    tick_text,
 )
 
 if TYPE_CHECKING:
@@ -169,13 +171,14 @@ def network_forest(result: NetworkResult, *, reference: str | None = None, **opt
     rows = {}
     for name, effect in result.effects(reference).iterrows():
         people = effect["participants"]
-        rows[name] = Row(
+        rows[str(name)] = Row(
             *effect[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
             n_trials=int(effect["trials"]),
             n_participants=int(people) if people == people else None,
             level=result.level,
         )
-    return summary_forest(rows, lower_is_better=result.lower_is_better, **options)
+    better = result.lower_is_better
+    return summary_forest(rows, lower_is_better=better, measure=result.measure, **options)
 
 
 FUNNEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e6b832", "#4b9fd1", "#7f7f7f")
@@ -221,8 +224,9 @@ def network_funnel(funnel: ComparisonAdjustedFunnel, *, ax: Axes | None = None) 
             line = funnel.intercept * grid
             ax.plot(line, grid, color=INK, lw=1.1, ls=":", label=f"Egger, P = {funnel.p_value:.2g}")
         ax.set(ylim=(deepest, 0), ylabel="Standard error")
-        ax.set_xlabel("Difference minus the direct mean of its comparison")
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+        over = "divided by" if funnel.measure in RATIO_WORDS else "minus"
+        ax.set_xlabel(f"{_difference(funnel.measure)} {over} the direct mean of its comparison")
+        effect_axis(ax, funnel.measure)
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=6)
     return ax
 
@@ -269,7 +273,6 @@ def league(
     -------
     Axes
     """
-    digits = effect_digits(result.measure) if digits is None else digits
     order = list(result.p_scores().index)
     size, many = len(order), len(order) > MANY
     whole = result.differences().set_index(["treatment", "versus"])
@@ -290,7 +293,7 @@ def league(
                 shade = PALEST * result.benefit * cell["estimate"] / strongest
                 colour = BETTER_WORSE(0.5 - 0.5 * float(np.clip(shade, -PALEST, PALEST)))
                 ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fc=colour, ec="white", lw=1.2))
-                _draw_cell(ax, i, j, cell, digits, font, many, result.data.is_ratio)
+                _draw_cell(ax, i, j, cell, digits, font, many, result.measure)
             if not many:
                 _draw_name(ax, row, i, font)
         ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
@@ -341,14 +344,14 @@ def _draw_cell(
     row: int,
     column: int,
     cell: pd.Series,
-    digits: int,
+    digits: int | None,
     font: float,
     alone: bool,
-    ratio: bool,
+    measure: str,
 ) -> None:
     values = cell[["estimate", "ci_low", "ci_high"]].to_numpy(dtype=float)
     clear = values[1] * values[2] > 0
-    middle, low, high = (number(value, digits) for value in (np.exp(values) if ratio else values))
+    middle, low, high = (effect_text(value, measure, digits) for value in values)
     weight = "bold" if clear else "normal"
     style = {"ha": "center", "va": "center", "color": INK}
     shift = 0.0 if alone else 0.13
@@ -362,7 +365,7 @@ def comparison_forest(
     *,
     reference: str | None = None,
     mcid: float | None = None,
-    xlabel: str = "Difference",
+    xlabel: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Each treatment against one: direct, indirect and network estimate, with prediction interval.
@@ -423,9 +426,10 @@ def comparison_forest(
             ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
             ax.plot(estimate, line, "D" if kind == "network" else "o", color=colour, ms=4.5)
             kinds.append(Cell(words, muted=kind != "network"))
-            values.append(Cell(_interval(estimate, half), muted=kind != "network"))
-        ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel)
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+            text = _interval(estimate, half, result.measure)
+            values.append(Cell(text, muted=kind != "network"))
+        ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel or _difference(result.measure))
+        effect_axis(ax, result.measure)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         left = [Column("", names, "left"), Column("Evidence", kinds, "left")]
@@ -457,7 +461,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     lines = -(-len(shown) // columns)
     with figure_style():
         size = (WIDTH, lines * (0.9 + 0.2 * len(order)))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = DrawnFigure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for place, ax in enumerate(grid.flat):
             if place >= len(shown):
@@ -544,9 +548,7 @@ KINDS = {"direct": TARGET, "indirect": MUTED, "network": ACCENT}
 LINE_HEIGHT = 0.19
 
 
-def node_split(
-    split: NodeSplit, *, xlabel: str = "Difference (first minus second)", ax: Axes | None = None
-) -> Axes:
+def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None = None) -> Axes:
     """Forest plot of the comparisons that have both direct and indirect evidence.
 
     Parameters
@@ -569,7 +571,7 @@ def node_split(
     if table.empty:
         raise ValueError("no comparison has both direct and indirect evidence.")
     lines = 4 * len(table) - 1
-    critical = quantile(split.level, np.inf)
+    critical, ratio = quantile(split.level, np.inf), split.measure in RATIO_WORDS
     names, kinds, values = [[None] * lines for _ in range(3)]
     with figure_style():
         ax = new_axes(WIDTH, 0.9 + LINE_HEIGHT * lines) if ax is None else ax
@@ -583,9 +585,11 @@ def node_split(
                 ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
                 ax.plot(estimate, line, "o" if kind != "network" else "D", color=colour, ms=4.5)
                 kinds[line] = Cell(_words(kind, row))
-                values[line] = Cell(_interval(estimate, half))
+                values[line] = Cell(_interval(estimate, half, split.measure))
+        first = "first against second" if ratio else "first minus second"
+        xlabel = xlabel or f"{_difference(split.measure)} ({first})"
         ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel)
-        ax.xaxis.set_major_formatter(lambda value, _: tick_text(value))
+        effect_axis(ax, split.measure)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         left = [Column("", names, "left"), Column("Evidence", kinds, "left")]
@@ -597,9 +601,17 @@ def _words(kind: str, row: pd.Series) -> str:
     return f"direct ({row['trials']})" if kind == "direct" else kind
 
 
-def _interval(estimate: float, half: float) -> str:
-    low, high = number(estimate - half), number(estimate + half)
-    return f"{number(estimate)} [{low} to {high}]"
+def _interval(estimate: float, half: float, measure: str) -> str:
+    middle, low, high = (
+        effect_text(value, measure) for value in (estimate, estimate - half, estimate + half)
+    )
+    return f"{middle} [{low} to {high}]"
+
+
+def _difference(measure: str) -> str:
+    """What an axis of effects shows, where no outcome is named."""
+    unit = {"RD": " in percentage points"}.get(measure, "")
+    return readable(RATIO_WORDS.get(measure, "difference")) + unit
 
 
 GREY = "#9a9a9a"

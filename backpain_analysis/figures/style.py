@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from backpain_analysis.words import tick_text
+from backpain_analysis.words import RATIO_WORDS, natural, tick_text
 
 INK = "#222222"
 MUTED = "#6b6b6b"
@@ -19,8 +22,9 @@ ACCENT = "#0072b2"
 TARGET = "#d55e00"
 """Text and data; secondary text; grid; confidence band; estimates; MCID."""
 
+CSS_PIXELS_PER_INCH = 96
 WIDTH = 7.5
-"""Inches: 720 px on a page, where one inch of a figure is 96 px."""
+"""Inches: 720 px on a page."""
 
 
 EXERCISE_COLOURS = {
@@ -103,9 +107,30 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+class DrawnFigure(Figure):
+    """A figure known to no `pyplot` that shows itself where it ends a cell."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        buffer = io.BytesIO()
+        with figure_style():
+            self.savefig(buffer, format="png", dpi=2 * CSS_PIXELS_PER_INCH)
+        width, height = (float(inches) * CSS_PIXELS_PER_INCH for inches in self.get_size_inches())
+        return buffer.getvalue(), {"width": width, "height": height}
+
+
+class DrawnAxes(Axes):
+    """Axes whose figure shows itself where they end a cell."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]] | None:
+        figure = self.get_figure(root=True)
+        return figure._repr_png_() if isinstance(figure, DrawnFigure) else None
+
+
 def new_axes(width: float = WIDTH, height: float = 4.5) -> Axes:
     """Axes on a figure of their own, in inches; known to no `pyplot`. Use inside `figure_style`."""
-    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+    return DrawnFigure(figsize=(width, height), layout="constrained").add_subplot(
+        axes_class=DrawnAxes
+    )
 
 
 def exercise_colour(exercise_type: str) -> str:
@@ -117,6 +142,30 @@ def plain_ticks(ax: Axes) -> None:
     """Numbers of both axes as `tick_text`."""
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: tick_text(value))
+
+
+def effect_axis(ax: Axes, measure: str, most: int = 7) -> None:
+    """Ticks of a horizontal axis of effects as readers read them: ratios, percentage points.
+
+    The axis itself stays that of the estimates, with zero as no difference. Call with its limits
+    set.
+    """
+    ax.xaxis.set_major_formatter(lambda value, _: tick_text(round(natural(value, measure), 10)))
+    if measure not in RATIO_WORDS:
+        return
+    low, high = ax.get_xlim()
+    series = [(1, 2, 5), (1, 3), (1,)]
+    ticks = [
+        np.array([digit * 10.0**power for power in range(-6, 7) for digit in digits])
+        for digits in series
+    ]
+    shown = [own[(np.log(own) >= low) & (np.log(own) <= high)] for own in ticks]
+    best = max((own for own in shown if len(own) <= most), key=len, default=shown[-1][::2])
+    if len(best) < 3:
+        best = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(np.exp(low), np.exp(high))
+        best = best[best > 0]
+    ax.xaxis.set_major_locator(FixedLocator(np.log(best)))
+    ax.set_xlim(low, high)
 
 
 def legend_below(

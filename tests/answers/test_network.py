@@ -8,10 +8,20 @@ import pytest
 
 import backpain_analysis as bp
 from backpain_analysis.answers import network as questions
+from backpain_analysis.answers import network_certainty as certainty
+from backpain_analysis.answers import tables
+from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.tables import networks as network_tables
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.models.network.network import network
 
 OPTIONS = {"lump": bp.lumping("types")}
+
+INTERVAL = ["estimate", "ci_low", "ci_high"]
+
+
+def text_of(shown):
+    return shown._repr_html_().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def effects(*trials):
@@ -180,3 +190,32 @@ def test_without_results_there_is_none():
 def test_trials_apart_from_the_reference_say_what_there_is():
     found = questions.fitted(effects("sherman2011"), lump={}, reference="aquatic")
     assert found == "no treatment 'aquatic' in the network"
+
+
+@pytest.mark.parametrize(
+    ("measure", "whole", "alone", "sd"),
+    [
+        ("OR", "0.50 [0.44, 0.57]", "0.50 [0.41, 0.61]", "0.00 on the log scale"),
+        ("RD", "−69.3 [−83.2, −55.5]", "−69.3 [−88.9, −49.7]", "0.0 percentage points"),
+    ],
+)
+def test_tables_read_as_ratios_and_shares(measure, whole, alone, sd):
+    """Two trials of log 0.5 and standard error 0.1: 1.96 x 0.1 / sqrt(2) = 0.139."""
+    half = np.log(0.5)
+    result = made(("yoga", "none", half, 0.1), ("yoga", "none", half, 0.1), measure=measure)
+    answer = Answer("", result.effects().reset_index()[["treatment", *INTERVAL]])
+    assert whole in text_of(tables.answer(answer, measure=measure, title="x"))
+    pooled = {"pooled": half, "pooled_low": half - 0.196, "pooled_high": half + 0.196}
+    beside = Answer("", answer.table.assign(trials=2, **pooled))
+    shown = text_of(network_tables.beside_pooling(beside, measure=measure, title="x"))
+    assert whole in shown and alone in shown
+    found = certainty.network_certainty(result)
+    assert whole in text_of(network_tables.certainty(found, measure=measure, title="x"))
+    row = {"lumping": "types", "treatments": 2, "trials": 2, "tau": 0.0, "inconsistency_p": np.nan}
+    row |= {"best": "yoga", "alike": 0, "is_named": True, **answer.table.iloc[0][INTERVAL]}
+    lumped = network_tables.lumpings(pd.DataFrame([row]), measure=measure, title="x")
+    assert whole in text_of(lumped)
+    assert sd in questions.agreement(result)
+    shown = result.summary().iloc[0]
+    expected = np.exp(half) if measure == "OR" else half
+    assert shown["estimate"] == pytest.approx(expected)

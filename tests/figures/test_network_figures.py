@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
@@ -157,3 +158,51 @@ def test_transitivity_has_a_panel_for_what_is_known():
     (ax,) = figure.axes
     medians = [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "median"]
     assert ax.get_title(loc="left") == "Age" and medians == [45, 60]
+
+
+RATIO = pd.DataFrame(
+    {
+        "treatment1": ["yoga", "yoga", "walking"],
+        "treatment2": ["none", "walking", "none"],
+        "yi": np.log([0.5, 0.625, 0.8]),
+        "se": 0.1,
+        "trial_id": ["a", "b", "c"],
+    }
+)
+"""Consistent: 0.5 = 0.625 x 0.8; the network's variance of yoga is 2/3 of 0.01."""
+
+DRAWN = [
+    # measure, interval of the network, of the direct trial, turned, axis
+    (
+        "OR",
+        ("0.50 [0.43 to 0.59]", "0.50 [0.41 to 0.61]", "2.00 [1.70 to 2.35]"),
+        "Odds ratio",
+        {"0.6", "0.8", "1"},
+    ),
+    (
+        "RD",
+        ("−69.3 [−85.3 to −53.3]", "−69.3 [−88.9 to −49.7]", "69.3 [53.3 to 85.3]"),
+        "in percentage points",
+        {"−40", "0"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("measure", "values", "axis", "ticks"), DRAWN)
+def test_ratios_and_shares_are_drawn_as_readers_read_them(measure, values, axis, ticks):
+    whole, alone, turned = values
+    made = network(RATIO, yi="yi", se="se", measure=measure, reference="none", method="CE")
+    forest, split = figures.comparison_forest(made), made.node_split().plot()
+    assert {whole, alone} <= set(texts(forest)) and turned in texts(split)
+    assert axis in forest.get_xlabel() and axis in split.get_xlabel()
+    summary = figures.network_forest(made)
+    assert whole.replace(" to ", ", ") in texts(summary)
+    funnel = made.comparison_adjusted_funnel().plot()
+    assert ("divided by" in funnel.get_xlabel()) is (measure == "OR")
+    for ax in (forest, summary):
+        ax.figure.draw_without_rendering()
+        low, high = ax.get_xlim()
+        labels = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+        shown = {label.get_text() for at, label in labels if low <= at <= high}
+        assert ticks <= shown
+    assert whole.split(" ")[0] in texts(figures.league(made))

@@ -9,7 +9,6 @@ from backpain_analysis.answers.tables.effects import (
     hypoalgesia,
     inconsistency,
     interval_text,
-    lumpings,
     pooled,
     predictions,
     published_doses,
@@ -26,6 +25,7 @@ from backpain_analysis.answers.tables.verdicts import (
     findings,
     moderators,
     populations,
+    published_answers,
     published_effects,
 )
 
@@ -43,11 +43,11 @@ __all__ = [
     "hypoalgesia",
     "inconsistency",
     "interval_text",
-    "lumpings",
     "moderators",
     "pooled",
     "populations",
     "predictions",
+    "published_answers",
     "published_doses",
     "published_effects",
     "reasons",

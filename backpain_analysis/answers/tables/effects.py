@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -20,7 +21,9 @@ from backpain_analysis.words import (
     EXERCISE_LABELS,
     dose_text,
     effect_digits,
+    effect_text,
     exercise_label,
+    measure_heading,
     number,
     outcome_label,
     p_text,
@@ -35,6 +38,16 @@ def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> 
     if not math.isfinite(estimate):
         return MISSING
     return unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
+
+
+def effect_interval(row: Mapping[str, Any], measure: str) -> str:
+    """`estimate, ci_low, ci_high` of a row in one cell, as readers read the measure."""
+    if not math.isfinite(row["estimate"]):
+        return MISSING
+    middle, low, high = (
+        effect_text(row[name], measure) for name in ("estimate", "ci_low", "ci_high")
+    )
+    return unbroken(f"{middle} [{low}, {high}]")
 
 
 def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
@@ -131,14 +144,14 @@ def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
     """The numbers of a `dose_questions.Answer`; nothing where there are none."""
     if found.table.empty:
         return None
-    digits = effect_digits(measure)
     rows = []
     for row in found.table.to_dict("records"):
-        interval = interval_text(row.pop("estimate"), row.pop("ci_low"), row.pop("ci_high"), digits)
-        cells = {name.replace("_", " ").capitalize(): value for name, value in row.items()}
+        interval = effect_interval(row, measure)
+        shown = {name: row[name] for name in row if name not in ("estimate", "ci_low", "ci_high")}
+        cells = {name.replace("_", " ").capitalize(): value for name, value in shown.items()}
         if "Group" in cells:
             cells["Group"] = exercise_label(cells["Group"])
-        rows.append({**cells, f"{measure} [95% CI]": interval})
+        rows.append({**cells, f"{measure_heading(measure)} [95% CI]": interval})
     return table(pd.DataFrame(rows), title=title)
 
 
@@ -153,30 +166,6 @@ def inconsistency(result: NetworkResult, *, title: str) -> Table:
         }
         for kind, row in result.heterogeneity().iterrows()
     ]
-    return table(pd.DataFrame(rows), title=title)
-
-
-def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
-    """What `network.questions.lumpings` found, a row a grouping."""
-    digits = effect_digits(measure)
-    rows = []
-    for row in found.to_dict("records"):
-        known = math.isfinite(row["estimate"])
-        rows.append(
-            {
-                "Grouping": row["lumping"],
-                "Treatments": row["treatments"],
-                "Trials": row["trials"],
-                "τ": number(row["tau"], digits) if math.isfinite(row["tau"]) else MISSING,
-                "Inconsistency, P": p_value(row["inconsistency_p"]),
-                "Ranked first": exercise_label(row["best"]) if known else MISSING,
-                f"{measure} against the reference [95% CI]": interval_text(
-                    row["estimate"], row["ci_low"], row["ci_high"], digits
-                )
-                if known
-                else MISSING,
-            }
-        )
     return table(pd.DataFrame(rows), title=title)
 
 

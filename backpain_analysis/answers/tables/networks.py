@@ -15,22 +15,19 @@ from backpain_analysis.answers.network_certainty import (
     NetworkCertainty,
     transitivity_summary,
 )
-from backpain_analysis.answers.tables.effects import MISSING, interval_text, p_value
+from backpain_analysis.answers.tables.effects import MISSING, effect_interval, p_value
 from backpain_analysis.display import Table, table
-from backpain_analysis.words import effect_digits, exercise_label, number
+from backpain_analysis.words import exercise_label, measure_heading, spread_text
 
 Names = Mapping[str, str] | None
 
 
 def certainty(found: NetworkCertainty, *, measure: str = "MD", title: str) -> Table:
     """Concerns and certainty of every comparison."""
-    digits = effect_digits(measure)
     rows = [
         {
             "Treatment": exercise_label(row["treatment"]),
-            f"{measure} [95% CI]": interval_text(
-                row["estimate"], row["ci_low"], row["ci_high"], digits
-            ),
+            f"{measure_heading(measure)} [95% CI]": effect_interval(row, measure),
             **{
                 domain.capitalize(): "" if row[domain] == NONE else row[domain]
                 for domain in DOMAINS
@@ -44,20 +41,17 @@ def certainty(found: NetworkCertainty, *, measure: str = "MD", title: str) -> Ta
 
 def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
     """What `network.beside_pooling` found: both analyses of each treatment."""
-    digits = effect_digits(measure)
+    heading = measure_heading(measure)
     rows = []
     for row in found.table.to_dict("records"):
-        pooled = interval_text(row["pooled"], row["pooled_low"], row["pooled_high"], digits)
+        alone = {"estimate": row["pooled"], "ci_low": row["pooled_low"]}
+        alone["ci_high"] = row["pooled_high"]
         rows.append(
             {
                 "Treatment": exercise_label(row["treatment"]),
-                f"Network: {measure} [95% CI]": interval_text(
-                    row["estimate"], row["ci_low"], row["ci_high"], digits
-                ),
+                f"Network: {heading} [95% CI]": effect_interval(row, measure),
                 "Direct trials": row["trials"],
-                f"Pooling them alone: {measure} [95% CI]": pooled
-                if math.isfinite(row["pooled"])
-                else MISSING,
+                f"Pooling them alone: {heading} [95% CI]": effect_interval(alone, measure),
             }
         )
     return table(pd.DataFrame(rows), title=title)
@@ -65,7 +59,6 @@ def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
 
 def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
     """What `network.lumpings` found, a row a grouping."""
-    digits = effect_digits(measure)
     rows = []
     for row in found.to_dict("records"):
         known = math.isfinite(row["estimate"])
@@ -75,14 +68,12 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Grouping": row["lumping"],
                 "Treatments": row["treatments"],
                 "Trials": row["trials"],
-                "τ": number(row["tau"], digits) if math.isfinite(row["tau"]) else MISSING,
+                "τ": spread_text(row["tau"], measure) if math.isfinite(row["tau"]) else MISSING,
                 "Inconsistency, P": p_value(row["inconsistency_p"]),
                 "Best estimate": exercise_label(row["best"]) if known else MISSING,
-                f"{measure} against the reference [95% CI]": interval_text(
-                    row["estimate"], row["ci_low"], row["ci_high"], digits
-                )
-                if known
-                else MISSING,
+                f"{measure_heading(measure)} against the reference [95% CI]": effect_interval(
+                    row, measure
+                ),
                 "Not told from it": f"{int(row['alike'])} of {int(others)}" if known else MISSING,
                 "May be called best": ("yes" if row["is_named"] else "no") if known else MISSING,
             }

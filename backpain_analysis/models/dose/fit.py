@@ -388,5 +388,6 @@ def _covariance(
     return inverse_information(
         J,
         times_precision(model, J),
-        f"the data do not tell the parameters of a {curve.name} curve apart: use a simpler curve",
+        f"the data do not tell the parameters of a {curve.name} curve apart",
+        "use a simpler curve",
     )

@@ -13,11 +13,9 @@ from scipy.sparse.csgraph import connected_components
 from backpain_analysis.effects.table import count_reasons
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.words import RATIO_WORDS
 
 ONE_TREATMENT = "all arms of the trial belong to one treatment of the network"
-
-RATIOS = frozenset({"OR", "RR", "HR", "IRR"})
-"""Measures whose effects are logarithms of ratios."""
 
 SEPARATORS = (":", "|", "/", ";", " vs ", "::", "||")
 
@@ -70,7 +68,7 @@ class NetworkData:
     @property
     def is_ratio(self) -> bool:
         """Whether effects are logarithms of ratios."""
-        return self.measure in RATIOS
+        return self.measure in RATIO_WORDS
 
     @cached_property
     def participants(self) -> pd.Series:

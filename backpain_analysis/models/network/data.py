@@ -440,7 +440,7 @@ def _from_contrasts(
             star = _star(
                 first.to_numpy()[rows], second.to_numpy()[rows], yi[rows], vi[rows], shared[rows]
             )
-        except ValueError as fault:
+        except _TrialFault as fault:
             faults.append(f"trial {shown(label)}: {fault}")
             continue
         others, base, y, V = star
@@ -499,6 +499,10 @@ def _check_contrasts(data: pd.DataFrame, columns: Columns, yi: np.ndarray, vi: n
         raise ValueError("\n".join(faults))
 
 
+class _TrialFault(ValueError):
+    """Contrasts of one trial that cannot be those of one trial."""
+
+
 def _star(
     first: np.ndarray, second: np.ndarray, y: np.ndarray, v: np.ndarray, shared: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -506,7 +510,7 @@ def _star(
 
     Raises
     ------
-    ValueError
+    _TrialFault
         If pairs are missing or repeated, differences do not add up, or variances cannot be.
     """
     if len(y) == 1:
@@ -514,12 +518,12 @@ def _star(
     arms = list(dict.fromkeys([*second, *first]))
     pairs = {frozenset(pair) for pair in zip(first, second, strict=True)}
     if len(pairs) < len(y):
-        raise ValueError("the same two treatments are compared twice; give one row a pair")
+        raise _TrialFault("the same two treatments are compared twice; give one row a pair")
     if len(y) == len(arms) * (len(arms) - 1) // 2:
         return _from_all_pairs(arms, first, second, y, v)
     common = [arm for arm in arms if all(arm in pair for pair in pairs)]
     if not common or len(y) != len(arms) - 1:
-        raise ValueError(
+        raise _TrialFault(
             f"{len(arms)} treatments but {len(y)} contrasts: give all pairs "
             f"({len(arms) * (len(arms) - 1) // 2}), or all against one arm with that arm's "
             "variance (shared_vi=...)"
@@ -527,12 +531,12 @@ def _star(
     base = common[0]
     own = shared[np.isfinite(shared)]
     if not len(own):
-        raise ValueError(
+        raise _TrialFault(
             f"{len(y)} contrasts share the arm {base!r}: give its variance (shared_vi=...), or all "
             "pairs of the trial"
         )
     if np.ptp(own) > 1e-6 * own.max() or not (own[0] > 0 and own[0] < v.min()):
-        raise ValueError(
+        raise _TrialFault(
             f"the variance of the shared arm ({own[0]:g}) must be one number, above 0 and below "
             f"that of each contrast ({v.min():g})"
         )
@@ -558,13 +562,13 @@ def _from_all_pairs(
     for a, b, effect in zip(first, second, y, strict=True):
         implied = means[place[a]] - means[place[b]]
         if abs(effect - implied) > limit + 1e-12:
-            raise ValueError(
+            raise _TrialFault(
                 f"the differences do not add up: {a} minus {b} is {effect:g}, by the other pairs "
                 f"{_by_others(arms, place, first, second, y, a, b):g}"
             )
     V = (variance[1:, :1] + variance[:1, 1:] - variance[1:, 1:]) / 2
     if np.linalg.eigvalsh(V)[0] <= 1e-10 * np.diag(V).max():
-        raise ValueError(
+        raise _TrialFault(
             "the variances cannot be those of one trial: the variance of a difference is larger "
             "or smaller than the other pairs allow"
         )

@@ -385,16 +385,12 @@ def with_shape(shape: Shape, method: Method) -> AgentCurves:
     b = model.model.beta
     J = np.hstack([X[:, :count], shape.slope(free, b[:count]), beside])
     name = shape.curves(free)[0].name
-    fault = (
-        f"the data do not tell the parameters of {name} curves apart: use a simpler curve, "
-        "shared='common' or shared='exchangeable'"
+    cov = inverse_information(
+        J,
+        times_precision(model.model, J),
+        f"the data do not tell the parameters of {name} curves apart",
+        "use a simpler curve, shared='common' or shared='exchangeable'",
     )
-    try:
-        cov = inverse_information(J, times_precision(model.model, J), fault)
-    except CannotEstimate:
-        raise
-    except ValueError as singular:
-        raise CannotEstimate(fault) from singular
     params, jacobian = shape.coefficients(free, b[:count])
     beyond = beside.shape[1]
     jacobian = scipy.linalg.block_diag(jacobian, np.eye(beyond)) if beyond else jacobian

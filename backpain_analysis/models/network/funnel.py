@@ -29,12 +29,14 @@ class ComparisonAdjustedFunnel(TableResult):
     intercept, intercept_se, p_value : float
         Egger's regression of `centred / sei` on `1 / sei`: its intercept is zero without
         small-study effects (missing for fewer than ten comparisons).
+    measure : str
     """
 
     table: pd.DataFrame
     intercept: float
     intercept_se: float
     p_value: float
+    measure: str
 
     def _title(self) -> str:
         return "Comparison-adjusted funnel"
@@ -81,7 +83,7 @@ def comparison_adjusted_funnel(
     means = direct(result).set_index(["treatment", "versus"])["estimate"]
     pairs = pd.MultiIndex.from_frame(table[["treatment", "versus"]])
     table["centred"] = table["yi"] - means.reindex(pairs).to_numpy()
-    return ComparisonAdjustedFunnel(table, *_egger(table))
+    return ComparisonAdjustedFunnel(table, *_egger(table), result.measure)
 
 
 def _egger(table: pd.DataFrame) -> tuple[float, float, float]:

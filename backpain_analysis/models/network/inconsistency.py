@@ -343,12 +343,14 @@ class NodeSplit(TableResult):
     ----------
     table : DataFrame
         `treatment, versus, trials, direct_share, direct, direct_se, indirect, indirect_se,
-        network, network_se, difference, difference_se, p_value`.
+        network, network_se, difference, difference_se, p_value`; of ratios, logarithms.
     level : float
+    measure : str
     """
 
     table: pd.DataFrame
     level: float
+    measure: str
 
     def summary(self) -> pd.DataFrame:
         """The pairs with both kinds of evidence."""
@@ -393,6 +395,5 @@ def node_split(result: NetworkResult) -> NodeSplit:
     difference = table["direct"] - table["indirect"]
     spread = np.sqrt(table["direct_se"] ** 2 + table["indirect_se"] ** 2)
     p = two_sided_p((difference / spread).to_numpy(dtype=float), np.inf)
-    return NodeSplit(
-        table.assign(difference=difference, difference_se=spread, p_value=p), result.level
-    )
+    table = table.assign(difference=difference, difference_se=spread, p_value=p)
+    return NodeSplit(table, result.level, result.measure)

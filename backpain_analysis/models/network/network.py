@@ -25,7 +25,7 @@ from backpain_analysis.models.results import (
     quantile,
     two_sided_p,
 )
-from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean, plural
+from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean, effect_text, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,12 +200,17 @@ class NetworkResult(Coefficients):
             return present.T @ present
         return present.T @ (present * self.data.trials_in[:, None])
 
-    def league(self, digits: int = 1) -> pd.DataFrame:
+    def league(self, digits: int | None = None) -> pd.DataFrame:
         """League table: the better-ranked treatment minus the other, the best first.
 
         Below the diagonal what the whole network says (column minus row), above it the direct
         evidence alone (row minus column; blank where no trial compares the two). Of ratios, the
         ratios.
+
+        Parameters
+        ----------
+        digits : int, optional
+            Decimals; by default one for points and percentage points, two for other measures.
         """
         order = list(self.p_scores().index)
         whole = self.differences().set_index(["treatment", "versus"])
@@ -219,11 +224,12 @@ class NetworkResult(Coefficients):
                     cells.loc[row, column] = self._cell(direct.loc[(row, column)], digits)
         return cells
 
-    def _cell(self, row: pd.Series, digits: int) -> str:
-        values = row[["estimate", "ci_low", "ci_high"]].to_numpy(dtype=float)
-        values = np.exp(values) if self.data.is_ratio else values
-        middle, low, high = (f"{value:.{digits}f}" for value in values)
-        return f"{middle} ({low} to {high})".replace("-", "−")
+    def _cell(self, row: pd.Series, digits: int | None) -> str:
+        middle, low, high = (
+            effect_text(row[name], self.measure, digits)
+            for name in ("estimate", "ci_low", "ci_high")
+        )
+        return f"{middle} ({low} to {high})"
 
     def p_scores(self) -> pd.Series:
         """P-scores, the best treatment first: see `ranking.p_scores`."""
@@ -338,15 +344,17 @@ class NetworkResult(Coefficients):
         return figures.network_graph(self, **options)
 
     def summary(self) -> Summary:
-        """`effects` with the P-scores."""
-        table = self.effects()
+        """`effects` with the P-scores; of ratios, the ratios and the `se` of their logarithms."""
+        table = self.effects(exponentiate=self.data.is_ratio)
         return Summary(table.assign(p_score=self.p_scores().reindex(table.index)))
 
     def _title(self) -> str:
         return f"Network of {len(self.treatments)} treatments in {plural(self.n_trials, 'trial')}"
 
     def _note(self) -> str:
-        scale = f"log {self.measure}" if self.data.is_ratio else self.measure
+        scale = self.measure
+        if self.data.is_ratio:
+            scale += f" (se: of log {self.measure})"
         return (
             f"Against {self.reference}; {scale}, {self.method}, tau {self.tau:.3g}; "
             f"{self.n_participants} participants in arms of known size."

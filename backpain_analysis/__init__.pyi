@@ -5,7 +5,7 @@ from .answers import sentences
 from .answers.bayes import few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import by_type, spread_over_week
+from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
@@ -72,6 +72,7 @@ __all__ = [
     "CannotEstimate",
     "Claims",
     "ConvergenceError",
+    "DoseAnswer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
@@ -106,7 +107,9 @@ __all__ = [
     "count_reasons",
     "cumulative",
     "datasets",
+    "dose_answer",
     "dose_by_moderator",
+    "dose_in_network",
     "dose_network",
     "dose_response",
     "effect_size",

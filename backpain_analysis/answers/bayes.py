@@ -11,7 +11,8 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.priors import TauPrior
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.posterior import PooledPosterior
-from backpain_analysis.models.dose.posterior import CurvePosterior
+from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
+from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.words import (
     DOSE_LABELS,
@@ -108,9 +109,7 @@ def pooled_sentence(
 
 
 def dose_sentence(result: CurvePosterior, dose: float, mcid: float | None = None) -> str:
-    """The posterior of the effect of one dose in words; empty from ten trials on."""
-    if result.n_trials >= FEW:
-        return ""
+    """The posterior of the effect of one dose in words."""
     row = result.predict([dose]).iloc[0]
     size = _size(row["estimate"], row["ci_low"], row["ci_high"], result.measure)
     known = mcid if result.measure == "MD" else None
@@ -123,6 +122,25 @@ def dose_sentence(result: CurvePosterior, dose: float, mcid: float | None = None
         f"{dose_text(dose, result.max_dose)} {label} on {outcome_words(result.outcome)} is "
         f"{size}. {probable(benefit, noticed, known)}"
     )
+
+
+def curve_of_few(result: DoseResponseResult, mcid: float | None = None) -> str:
+    """A curve of fewer than ten trials told with the empirical prior, at the median dose.
+
+    Contrasts differ between trials by one tau, which few trials carry.
+    """
+    if result.n_trials >= FEW:
+        return f"{plural(result.n_trials, 'trial')} carry this curve: it needs no prior."
+    if result.curve.shape_terms or result.moderators.size > 1:
+        return "Curves with a shape or moderators of their own are not told with a prior here."
+    dose = float(result.points["dose"].median())
+    try:
+        found = curve_posterior(
+            result.effects, result.curve, None, "contrasts", result.dose_name, "auto", 0.95
+        )
+    except CannotEstimate as error:
+        return f"With a prior nothing can be told: {error.reason}."
+    return dose_sentence(found, dose, mcid)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis.answers import bayes, tables
 from backpain_analysis.engine import priors
+from backpain_analysis.models.dose.curves import Emax
+from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.pairwise.pooling import pool
 from tests.figures.drawn import make_effects
 
@@ -156,3 +160,41 @@ def test_no_prior_is_known():
         "No prior of how far such trials differ is known, so few trials are not told so."
     )
     assert "no arm&#x27;s size is known" in tables.few_trials(few, title="Few").html
+
+
+def dosed(count: int) -> list[dict]:
+    """Trials whose effect is -0.1 points a minute, 40 to 120 minutes a week."""
+    doses = np.linspace(40, 120, count)
+    return [{"yi": -0.1 * dose, "vi": 400 / 21, "minutes_per_week": dose} | SIZED for dose in doses]
+
+
+SIZED = {"n_arm": 42.0, "n_ref": 42.0}
+
+
+def test_a_curve_of_few_trials():
+    few = dose_response(make_effects(dosed(4)), dose="minutes_per_week")
+    text = bayes.curve_of_few(few, 15.0)
+    assert text.startswith(
+        "Only 4 trials carry this curve. With what is known from thousands of meta-analyses "
+        "(Rhodes et al. 2015, pain) of how far trials differ, the effect of 80 minutes per week "
+        "on pain is −8.0 points of 100 (95% credible interval −"
+    )
+    known = dose_response(
+        make_effects(dosed(4)), dose="minutes_per_week", prior="auto", heterogeneity="contrasts"
+    )
+    noticed = bayes.share_text(known.probability_at("< -15", 80))
+    assert f"(15 points) is {noticed}; that it is a benefit at all, " in text
+
+
+def test_a_curve_of_many_trials_needs_no_prior():
+    many = dose_response(make_effects(dosed(10)), dose="minutes_per_week")
+    assert bayes.curve_of_few(many, 15.0) == "10 trials carry this curve: it needs no prior."
+
+
+def test_curves_that_are_not_told():
+    """A shape of its own; and arms whose sizes are not known."""
+    unsized = make_effects([{**row, "n_arm": np.nan} for row in dosed(4)])
+    few = dose_response(unsized, dose="minutes_per_week")
+    assert bayes.curve_of_few(few).startswith("With a prior nothing can be told: the prior for ")
+    shaped = replace(few, curve=Emax((50.0,)))
+    assert "with a shape or moderators" in bayes.curve_of_few(shaped)

@@ -24,9 +24,9 @@ from backpain_analysis.models.bayes.model import (
     spread_of,
 )
 from backpain_analysis.models.bayes.posterior import Posterior, parsed
-from backpain_analysis.models.dose.curves import Curve, Emax
+from backpain_analysis.models.dose.curves import Curve, Emax, FractionalPolynomial
 from backpain_analysis.models.dose.result import round_doses
-from backpain_analysis.models.pairwise.formulas import Moderators
+from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import checked_level
 
 
@@ -146,7 +146,7 @@ def _scale(curve: Curve, dose: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def curve_posterior(
     effects: Effects,
     curve: Curve,
-    design: Moderators,
+    formula: str | None,
     heterogeneity: str,
     dose_name: str,
     prior: AnyPrior | str,
@@ -161,10 +161,15 @@ def curve_posterior(
     Raises
     ------
     ValueError
-        For curves with a shape other than one ED50 to be found.
+        For curves with a shape other than one ED50 to be found, and for two doses.
     """
     if curve.shape_terms and not curve.shape and not isinstance(curve, Emax):
         raise ValueError(f"with a prior, a {curve.name} curve is not to be had: use 'emax'.")
+    if isinstance(curve, FractionalPolynomial) and curve.powers is None:
+        raise ValueError("with a prior, a fractional polynomial needs its powers.")
+    if "dose_2" in effects.table:
+        raise ValueError("with a prior, a curve has one dose.")
+    design = moderators(formula, effects.table)
     dose, reference = _contrasts(effects)
     blocks = group(effects.table["trial_id"])
 

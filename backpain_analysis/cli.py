@@ -208,9 +208,6 @@ def verify(
         if run:
             print("Running the notebooks of this site, with your rights.", file=sys.stderr)
             _warm_up()
-        from backpain_analysis.reporting.warm import import_jsonschema
-
-        import_jsonschema()
         from backpain_analysis.reporting.verify import verify_site
 
         with _listener() as listen:
@@ -360,7 +357,6 @@ def _warm_up() -> None:
     from backpain_analysis.reporting import warm
 
     warm.start()
-    warm.import_jsonschema()
     atexit.register(gc.freeze)  # or Python looks through all of them for garbage when it ends
 
 

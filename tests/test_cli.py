@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -152,4 +153,5 @@ def test_describe_counts_the_bundled_evidence():
 
 def test_version():
     result = backpain("--version")
-    assert result.exit_code == 0 and result.output.strip() == "0.1.0"
+    assert result.exit_code == 0
+    assert result.output.strip() == version("backpain-analysis")

@@ -81,7 +81,7 @@ class TrialTruth(Parameters):
     --------
     >>> truth = TrialTruth(any_exercise=-6.0, dose_curve="linear", dose_coefficients=(-0.03,))
     >>> truth.effect([0, 60, 120])
-    array([ 0. , -7.8, -9.6])
+    array([-0. , -7.8, -9.6])
     >>> truth.dose_reaching(-9.0)
     100.0
     """

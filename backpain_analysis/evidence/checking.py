@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -170,16 +171,15 @@ def _coerce(cells: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[Faul
         if raw.decimal == ",":
             text = text.str.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
         numbers = _numbers(text)
-        for row in text.index[text.notna() & numbers.isna()]:
-            rule, hint = "not a number", as_number(text[row])
-            place = (raw.name, raw.file, row, field.name, text[row])
-            faults.append(Fault(*place, rule, hint, raw.sheet))
+        for row, cell in text[text.notna() & numbers.isna()].items():
+            place = (raw.name, raw.file, row, field.name, cell)
+            faults.append(Fault(*place, "not a number", as_number(cell), raw.sheet))
         if field.kind == "integer":
             fraction, huge = numbers % 1 > 0, numbers.abs() >= 2**53
-            for row in text.index[fraction | huge]:
-                rule = TOO_HIGH if huge[row] else "not a whole number"
-                place = (raw.name, raw.file, row, field.name, text[row])
-                faults.append(Fault(*place, rule, field.description, raw.sheet))
+            for rule, which in ((TOO_HIGH, huge), ("not a whole number", fraction & ~huge)):
+                for row, cell in text[which].items():
+                    place = (raw.name, raw.file, row, field.name, cell)
+                    faults.append(Fault(*place, rule, field.description, raw.sheet))
             numbers = numbers.mask(fraction | huge)
         frame[field.name] = numbers.astype(field.dtype)
     return frame, faults
@@ -226,15 +226,22 @@ def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> It
         cases = error.failure_cases
     spec = table_spec(raw.name)
     told = {(fault.row, fault.column) for fault in known} | raw.faulty
+    failed = cases.drop_duplicates(["column", "check", "index"])
+    texts = {
+        column: raw.cells[column].astype(object).to_dict()
+        for column in set(failed["column"]) & set(raw.cells.columns)
+    }
+    explained = cache(lambda check, column, text: _explained(check, spec.field(column), text))
     twice = set()
-    for column, check, row in cases[["column", "check", "index"]].itertuples(index=False):
+    for column, check, row in failed[["column", "check", "index"]].itertuples(index=False):
         if check == "multiple_fields_uniqueness":
             twice.add(row)
-        elif not told & {(row, column), (None, column)}:
-            value = raw.cells[column].get(row)
+        elif (row, column) not in told and (None, column) not in told:
+            value = texts.get(column, {}).get(row)
             text = None if pd.isna(value) else str(value)
-            rule, hint = _explained(check, spec.field(column), text)
-            yield Fault(raw.name, raw.file, row, column, text, rule, hint, raw.sheet)
+            yield Fault(
+                raw.name, raw.file, row, column, text, *explained(check, column, text), raw.sheet
+            )
     if twice:
         yield from _repeated(frame, raw, twice)
 
@@ -245,14 +252,14 @@ def _repeated(frame: pd.DataFrame, raw: RawTable, twice: set[int]) -> Iterator[F
     keys = list(spec.unique)
     whole = frame[[key for key in keys if spec.field(key).required]].notna().all(axis=1)
     first = frame.index.to_series().groupby([frame[key] for key in keys], dropna=False)
-    first = first.transform("first")
     column = keys[-1] if keys[-1].endswith("_id") else None
-    for row in sorted(twice):
-        if whole[row]:
-            hint = f"Row {first[row]} has the same {', '.join(keys)}. Keep one of them."
-            value = frame.loc[row, column] if column else None
-            place = (raw.name, raw.file, row, column, value)
-            yield Fault(*place, "row is there twice", hint, raw.sheet)
+    broken = whole & whole.index.isin(twice)
+    above = first.transform("first")[broken]
+    values = frame.loc[broken, column] if column else [None] * len(above)
+    for (row, other), value in zip(above.items(), values, strict=True):
+        hint = f"Row {other} has the same {', '.join(keys)}. Keep one of them."
+        place = (raw.name, raw.file, row, column, value)
+        yield Fault(*place, "row is there twice", hint, raw.sheet)
 
 
 def _explained(check: str, field: Field, value: str | None) -> tuple[str, str]:

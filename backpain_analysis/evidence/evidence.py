@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import pandas as pd
@@ -26,7 +26,7 @@ from backpain_analysis.evidence.reading import (
     read_tables,
 )
 from backpain_analysis.evidence.schema import TABLES, typed, vocabulary
-from backpain_analysis.words import did_you_mean
+from backpain_analysis.words import did_you_mean, plural
 
 if TYPE_CHECKING:
     from backpain_analysis.effects.table import Effects
@@ -138,6 +138,17 @@ def simulate_trials(truth: TrialTruth | None = None, seed: int = 1) -> Evidence:
     return Evidence(made, f"{truth.name} (seed {seed})", synthetic=True)
 
 
+class Filtered(NamedTuple):
+    """What one condition of a filter did: "population filter removed 29 of 29 trials"."""
+
+    condition: str
+    removed: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.condition} filter removed {self.removed} of {plural(self.of, 'trial')}"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
     """Trials, arms, their results and their appraisals, validated.
@@ -154,12 +165,16 @@ class Evidence:
         Version from its ``datapackage.json``.
     synthetic : bool
         True if the trials are made up: so its ``datapackage.json`` says.
+    history : tuple of Filtered
+        The conditions of :meth:`filter` and :meth:`without_flags` that were applied, in order,
+        each with how many trials it removed of how many; as text it says so.
     """
 
     _tables: Mapping[str, pd.DataFrame]
     name: str
     version: str | None = None
     synthetic: bool = False
+    history: tuple[Filtered, ...] = ()
 
     @classmethod
     def from_frames(
@@ -265,40 +280,49 @@ class Evidence:
         ValueError
             If a word is not in the vocabulary; the message names the nearest known word.
         """
-        tables = {name: self._tables[name] for name in TABLES}
-        trials = tables["trials"]
-        conditions = {
+        tables = _consistent(self._tables)
+        history = list(self.history)
+
+        def now(condition: str, **changed: pd.DataFrame) -> None:
+            before = len(tables["trials"])
+            tables.update(_consistent({**tables, **changed}, needs_result=condition == "outcome"))
+            history.append(Filtered(condition, before - len(tables["trials"]), before))
+
+        for column, words in {
             "trial_id": trial_id,
             "population": population,
             "flag": flag,
             "design": design,
             "country": country,
-        }
-        keep = pd.Series(True, trials.index)
-        for column, words in conditions.items():
+        }.items():
             if words is not None:
-                known = (*vocabulary("trials", column), *trials[column].dropna().unique())
-                keep &= trials[column].isin(_known_words(column, words, known))
+                own = self._tables["trials"][column].dropna().unique()
+                known = _known_words(column, words, (*vocabulary("trials", column), *own))
+                now(column, trials=tables["trials"][tables["trials"][column].isin(known)])
         if year is not None:
             first, last = year
             if first > last:
                 raise ValueError(f"year = ({first}, {last}): the first year must not be later.")
-            keep &= trials["year"].between(first, last).fillna(False).astype(bool)
-        tables["trials"] = trials[keep]
+            within = tables["trials"]["year"].between(first, last).fillna(False).astype(bool)
+            now("year", trials=tables["trials"][within])
         if exercise_type is not None:
             known = vocabulary("arms", "exercise_type")
             types = _known_words("exercise_type", exercise_type, known)
             arms = tables["arms"]
             wanted = arms["exercise_type"].isin(types)
             having = arms["trial_id"].isin(arms.loc[wanted, "trial_id"])
-            tables["arms"] = arms[wanted | (having & (arms["exercise_type"] == "none"))]
+            kept = wanted | (having & (arms["exercise_type"] == "none"))
+            now("exercise_type", arms=arms[kept])
         if outcome is not None:
-            there = (tables[name]["outcome"].unique() for name in ("outcomes", "contrasts"))
+            there = (self._tables[name]["outcome"].unique() for name in ("outcomes", "contrasts"))
             known = (*vocabulary("outcomes", "outcome"), *chain.from_iterable(there))
             words = _known_words("outcome", outcome, known)
-            for name in ("outcomes", "contrasts"):
-                tables[name] = tables[name][tables[name]["outcome"].isin(words)]
-        return self._with(_consistent(tables, needs_result=outcome is not None))
+            results = {name: tables[name] for name in ("outcomes", "contrasts")}
+            now(
+                "outcome",
+                **{name: rows[rows["outcome"].isin(words)] for name, rows in results.items()},
+            )
+        return replace(self, _tables=tables, history=tuple(history))
 
     def without_flags(self, *flags: str) -> Evidence:
         """The evidence without the trials that carry one of these flags.
@@ -313,8 +337,9 @@ class Evidence:
         """
         words = _known_words("flag", flags, vocabulary("trials", "flag"))
         trials = self._tables["trials"]
-        kept = trials[~trials["flag"].isin(words)]
-        return self._with(_consistent({**self._tables, "trials": kept}))
+        kept = _consistent({**self._tables, "trials": trials[~trials["flag"].isin(words)]})
+        told = Filtered("flag", len(trials) - len(kept["trials"]), len(trials))
+        return replace(self, _tables=kept, history=(*self.history, told))
 
     def coverage(self) -> pd.DataFrame:
         """What each trial reports: see :func:`backpain_analysis.evidence.overview.coverage`."""
@@ -359,9 +384,6 @@ class Evidence:
 
     def _repr_html_(self) -> str:
         return overview.as_html(self)
-
-    def _with(self, tables: Mapping[str, pd.DataFrame]) -> Evidence:
-        return replace(self, _tables=tables)
 
 
 def _known_words(what: str, words: Words, known: Iterable[str]) -> list[str]:

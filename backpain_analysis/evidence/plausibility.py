@@ -258,15 +258,19 @@ def unit_of_scale(tables: Tables) -> Iterator[Doubt]:
         & (frame["value_type"] == "level")
         & frame["trial_id"].isin(patients)
     )
-    for (trial, instrument), rows in _groups(frame[pain], ["trial_id", "instrument"]):
-        own = frame.loc[list(rows)]
-        start = own.loc[own["timepoint_label"] == "baseline", "mean"]
-        small = own["mean"] <= 10
-        if small.all() and (start > 0).any():
-            told = f"all {len(rows)} values are at most {own['mean'].max():g} of 100"
-        elif small.any() and len(start) and start.min() > 30:
-            rows = tuple(own.index[small])
-            told = f"{own.loc[small, 'mean'].max():g} of 100 after {start.min():g} at baseline"
+    means = frame["mean"].to_dict()
+    baseline = set(frame.index[frame["timepoint_label"] == "baseline"])
+    keys = ["trial_id", "instrument"]
+    suspect = pain & (frame["mean"] <= 10)
+    for (trial, instrument), rows in _groups(frame[pain & _of_same(frame, keys, suspect)], keys):
+        start = [means[row] for row in rows if row in baseline]
+        small = tuple(row for row in rows if means[row] <= 10)
+        largest = max(means[row] for row in small)
+        if len(small) == len(rows) and any(mean > 0 for mean in start):
+            told = f"all {len(rows)} values are at most {largest:g} of 100"
+        elif start and min(start) > 30:
+            rows = small
+            told = f"{largest:g} of 100 after {min(start):g} at baseline"
         else:
             continue
         yield Doubt(
@@ -504,19 +508,20 @@ def same_trial_twice(tables: Tables) -> Iterator[Doubt]:
     ours = trials[trials["flag"] != "exclude"]
     for column in ("doi", "pmid", "title"):
         words = ours[column].astype("str").str.casefold().str.strip()
-        for _, group in ours[words.notna()].groupby(words[words.notna()], sort=False):
-            if len(group) > 1:
-                ids = list(group["trial_id"])
-                yield Doubt(
-                    *(ids[-1], "trials", tuple(group["row"]), "the same trial twice"),
-                    f"{column} of {' and '.join(ids)}: {group[column].iloc[0]}",
-                    "Whether the two are one trial; keep one, or flag the other exclude.",
-                )
+        twice = words.notna() & words.duplicated(keep=False)
+        for _, group in ours[twice].groupby(words[twice], sort=False):
+            ids = list(group["trial_id"])
+            yield Doubt(
+                *(ids[-1], "trials", tuple(group["row"]), "the same trial twice"),
+                f"{column} of {' and '.join(ids)}: {group[column].iloc[0]}",
+                "Whether the two are one trial; keep one, or flag the other exclude.",
+            )
     keys = ["outcome", "instrument", "timepoint_label", "n", "mean", "dispersion"]
     rows = tables["outcomes"].reset_index(names="row").dropna(subset=["mean", "dispersion", "n"])
     rows = rows[rows["trial_id"].isin(ours["trial_id"])]
     alike = rows[rows.duplicated(keys, keep=False)]
     alike = alike.drop_duplicates(["trial_id", *keys])
+    alike = alike[alike.duplicated(keys, keep=False)]
     shared = alike.groupby(keys, observed=True)["trial_id"].agg(tuple)
     pairs = shared[shared.map(len) == 2].value_counts()
     for (first, second), count in pairs[pairs >= 4].items():
@@ -649,6 +654,13 @@ def _rows(frame: pd.DataFrame, which: pd.Series) -> Iterator:
 def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple, tuple[int, ...]]]:
     for key, rows in frame.groupby(keys, sort=False, observed=True).groups.items():
         yield key, tuple(rows)
+
+
+def _of_same(frame: pd.DataFrame, keys: list[str], which: pd.Series) -> pd.Series:
+    """Whether a row has the keys of one of `which`."""
+    return pd.MultiIndex.from_frame(frame[keys]).isin(
+        pd.MultiIndex.from_frame(frame.loc[which, keys])
+    )
 
 
 def _what(row: object) -> str:

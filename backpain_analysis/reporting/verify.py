@@ -7,11 +7,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import nbformat
 
 from backpain_analysis.reporting.build import assemble, give_up
 from backpain_analysis.reporting.errors import ReportingError
@@ -30,9 +29,11 @@ from backpain_analysis.reporting.notebooks import (
     notebook_parameters,
     parse_notebook,
 )
+from backpain_analysis.reporting.pictures import taken_out
 from backpain_analysis.reporting.progress import Listen
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
 from backpain_analysis.reporting.run import run_suite
+from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite
@@ -178,6 +179,7 @@ def _executed(path: Path, name: str) -> nbformat.NotebookNode:
 def _unexecuted(nb: nbformat.NotebookNode) -> tuple[str, dict[str, Any]]:
     """Return an executed notebook as it was before it ran, and the parameters it ran with."""
     injected = notebook_parameters(nb, "injected-parameters")
+    nb = taken_out(deepcopy(nb))
     cells = [c for c in nb.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     source = parse_notebook(nbformat.writes(nbformat.from_dict({**nb, "cells": cells})))
     return nbformat.writes(source), {name: p.default for name, p in injected.items()}

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from backpain_analysis.effects.measures import hedges_factor
+from backpain_analysis.effects.formulas import hedges_factor
 from tests.effects.conftest import arm, difference, result, trial
 
 TWO_ARMS = [arm("a1", "yoga", n_randomised=25), arm("a2", comparator_type="waitlist")]

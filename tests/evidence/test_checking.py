@@ -364,3 +364,20 @@ def test_a_word_of_ones_own_after_other(tables, table, row, column):
 def test_no_word_of_ones_own_without_other(broken):
     fault = broken("trials", 2, "design", "other: n of 1")
     assert fault.rule == "unknown word" and "other: …" not in fault.hint
+
+
+def test_many_alike_faults_are_looked_up_once(tables, monkeypatch):
+    rows = tables.rows("arms")
+    bad = [["doe2020", f"b{n}", "yogga", *[""] * 4] for n in range(200)]
+    tables.write("arms", [*rows, *bad])
+    asked = []
+
+    def did_you_mean(word, known):
+        asked.append(word)
+        return "Did you mean 'yoga'?"
+
+    monkeypatch.setattr("backpain_analysis.evidence.checking.did_you_mean", did_you_mean)
+    faults = tables.faults()
+    assert [fault.value for fault in faults] == ["yogga"] * 200
+    assert [fault.row for fault in faults] == list(range(len(rows) + 1, len(rows) + 201))
+    assert asked == ["yogga"]

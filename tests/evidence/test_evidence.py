@@ -158,6 +158,20 @@ def test_trial_without_a_year_is_in_no_range_of_years(bundled):
     assert len(bundled.filter(year=(1900, 2100)).trials) == len(years) - 12
 
 
+def test_a_filter_remembers_what_each_condition_removed(bundled):
+    count = len(bundled.trials)
+    acute = bundled.filter(population="acute_lbp")
+    left = len(acute.trials)
+    gone = acute.without_flags("exclude").filter(exercise_type="yoga", outcome="recurrence")
+    assert [str(step) for step in gone.history] == [
+        f"population filter removed {count - left} of {count} trials",
+        f"flag filter removed 0 of {left} trials",
+        f"exercise_type filter removed {left} of {left} trials",
+        "outcome filter removed 0 of 0 trials",
+    ]
+    assert bundled.history == () and sum(step.removed for step in gone.history) == count
+
+
 @pytest.mark.parametrize(
     ("condition", "message"),
     [

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backpain_analysis.cli import app
-from backpain_analysis.reporting import ReportingError, run_suite
+from backpain_analysis.reporting import ReportingError, run_suite, warm
 from tests.reporting.little import files_of, make_suite, write_notebook
 
 
@@ -106,6 +106,7 @@ def test_a_full_disk_loses_nothing_finished(counted, tmp_path, monkeypatch):
         flush(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
+    ended = warm.warm_process()
     with pytest.raises(ReportingError, match="No space left on device") as raised:
         run_suite(suite, site, jobs=1)
     assert "1 of 3 reports are finished and stay" in str(raised.value)
@@ -115,6 +116,7 @@ def test_a_full_disk_loses_nothing_finished(counted, tmp_path, monkeypatch):
     run_suite(suite, site)
     assert "1" in done and ran() == ["2", "3"]
     assert len(list(site.glob("counts-*.html"))) == 3
+    assert warm.warm_process() is not ended, "who ends a batch ends its processes; others come"
 
 
 def backpain(folder, *options: str) -> subprocess.Popen:

@@ -15,6 +15,7 @@ from backpain_analysis.effects.assemble import (
     assembled,
     best_estimate,
     check,
+    checked_scope,
     references,
     unrelated,
 )
@@ -26,6 +27,7 @@ from backpain_analysis.effects.choice import (
     check_timepoint,
     programme_weeks,
 )
+from backpain_analysis.effects.derive import USUAL
 from backpain_analysis.effects.gathering import Occasion, TrialResults
 from backpain_analysis.effects.sources import Estimate, changes
 from backpain_analysis.effects.table import Effects
@@ -121,6 +123,8 @@ def responder_effects(
     designs: Sequence[str] = ("parallel", "cluster"),
     include_home: bool = False,
     met: Mapping[str, float] | None = None,
+    derive: Sequence[str] = USUAL,
+    icc: float | None = None,
 ) -> Effects:
     """Difference in the share of responders, every exercise arm against its reference arm.
 
@@ -138,7 +142,7 @@ def responder_effects(
         A response is an improvement of at least so many points of 0-100;
     percent : float, optional
         or of at least so many per cent of the baseline value.
-    timepoint, correlation, reference, inactive, flags, designs, include_home, met
+    timepoint, correlation, reference, inactive, flags, designs, include_home, met, derive, icc
         As of `assemble.from_evidence`.
 
     Returns
@@ -153,7 +157,16 @@ def responder_effects(
     ValueError
         As `assemble.from_evidence`; unless exactly one of `mcid` and `percent` is given.
     """
-    check(evidence, outcome, "MD", "change", correlation, reference or {})
+    check(evidence, outcome, "MD", "change", correlation, reference or {}, inactive)
+    scope = checked_scope(
+        evidence,
+        flags=flags,
+        designs=designs,
+        include_home=include_home,
+        met=met,
+        derive=derive,
+        icc=icc,
+    )
     response = Response(mcid, percent, outcome in LOWER_IS_BETTER)
     request = Request(
         outcome,
@@ -164,16 +177,7 @@ def responder_effects(
         reference or {},
         inactive,
     )
-    effects = assembled(
-        evidence,
-        request,
-        partial(_chosen, response=response),
-        unrelated,
-        flags=flags,
-        designs=designs,
-        include_home=include_home,
-        met=met,
-    )
+    effects = assembled(evidence, request, partial(_chosen, response=response), unrelated, scope)
     generic = "no usable result of the reference arm to compare with"
     excluded = effects.excluded.replace({"reason": {generic: NO_SHARE}})
     return Effects(effects.table, effects.covariance, excluded, outcome, "RD")
@@ -238,7 +242,7 @@ def _figures(
     worse = response.worse
     if response.points is not None:
         found = changes(trial, occasion, correlation)
-        return {arm: (worse * m + response.points, sd, n) for arm, (m, sd, n) in found.items()}
+        return {arm: (worse * f.mean + response.points, f.sd, f.n) for arm, f in found.items()}
     baseline, kept = trial.baseline(occasion.key), response.kept
     found = {}
     for arm, (mean, sd, n) in _levels(trial, occasion, correlation).items():

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from backpain_analysis.effects.gathering import KILOPASCAL
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.spread import with_sd
 from backpain_analysis.words import author_year
 
 OUTCOMES = ("pressure_pain_threshold", "temporal_summation", "conditioned_pain_modulation")
 
-KILOPASCAL = {"kPa": 1.0, "N/cm2": 10.0, "kg/cm2": 98.0665, "kgf/cm2": 98.0665}
-"""Kilopascals a unit of pressure; forces (N, kgf) are none: the probe's area is not printed."""
 
 SITES = {
     "local": r"\blocal\b|lumbar|spinous|regional",

@@ -183,7 +183,7 @@ def test_time_of_measurement(build):
         [effect("post"), effect("followup"), effect((20, 30)), effect((0, 9))],
         [-20, -40, -30, -10],
     )
-    with pytest.raises(ValueError, match="give 'post', 'followup' or a pair of weeks"):
+    with pytest.raises(ValueError, match="give 'post', 'followup', 'latest' or a pair of weeks"):
         effect("later")
 
 
@@ -195,7 +195,7 @@ def test_preferred_instrument_speaks(build):
 
 
 def test_all_faults_of_a_request_are_named(build):
-    with pytest.raises(ValueError, match=r"outcome 'joy' is not.*measure 'OR'.*correlation 2"):
+    with pytest.raises(ValueError, match=r"outcome: no 'joy'.*measure: no 'or'. Did you mean 'OR'.*correlation 2"):
         build(TWO_ARMS, FINAL).effects("joy", measure="OR", correlation=2)
 
 

@@ -17,6 +17,7 @@ from .effects.over_time import effects_over_time
 from .effects.sensitivity import sensitivity_changes
 from .effects.table import Effects, count_reasons
 from .effects.treatments import LUMPINGS, lumping
+from .engine import priors
 from .engine.sampling import sampling_covariance
 from .errors import CannotEstimate, ConvergenceError
 from .evidence.conversions import conv_2x2, conv_fivenum, conv_wald
@@ -27,6 +28,7 @@ from .evidence.participants import Participants, load_participants, simulate_par
 from .evidence.scales import mcid
 from .evidence.streaming import visits_in_chunks
 from .evidence.wide import reshape_wide
+from .models.bayes.posterior import Posterior
 from .models.dose.comparison import compare_curves, multiverse, select_fractional_polynomial
 from .models.dose.curves import piecewise, rcs
 from .models.dose.fit import dose_response
@@ -81,6 +83,7 @@ __all__ = [
     "NetworkResult",
     "Participants",
     "PoolResult",
+    "Posterior",
     "TrialTruth",
     "Truth",
     "adjusted_estimates",
@@ -136,6 +139,7 @@ __all__ = [
     "pooled_table",
     "power_of_design",
     "prepost_effect_size",
+    "priors",
     "rank_test",
     "rcs",
     "reshape_wide",

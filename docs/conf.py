@@ -45,14 +45,18 @@ html_theme = "pydata_sphinx_theme"
 html_title = "backpain-analysis"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {
+    name: [] for name in ("index", "start", "evidence", "gallery", "from-r", "changelog")
+}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
+    "header_links_before_dropdown": 6,
     "show_prev_next": True,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-copyright = "the backpain-analysis developers. For researchers; not medical advice."
+copyright = "the backpain-analysis developers. For researchers; not medical advice"

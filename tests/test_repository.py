@@ -29,6 +29,7 @@ ROOMS = [
         "effects",
         "engine",
         "models.results",
+        "models.bayes",
     ),
     *("models.pairwise", "models.dose", "models.network", "models.people", "models.time"),
     *("answers", "figures"),

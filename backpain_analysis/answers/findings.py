@@ -62,7 +62,7 @@ class Findings(TableResult):
         nnt_low, nnt_high, nnt_text, certainty`: a row a result; missing numbers where there is no
         evidence. NNTs: see `models.responders.nnt`.
     downgrades : DataFrame
-        `what, domain, steps, reason`: why certainty is not high.
+        `what, domain, steps, reason`: how each domain was judged, with its numbers.
     assumed : dict
         By outcome, what its NNTs assume; without outcomes for which no trial says it.
     """
@@ -110,7 +110,7 @@ def summary_of_findings(evidence: Evidence) -> Findings:
     downgrades = [
         {"what": part.what, "domain": domain, "steps": steps, "reason": reason}
         for _, part in found
-        for domain, steps, reason in part.certainty.downgrades
+        for domain, steps, reason in part.certainty.judgements
     ]
     known = {outcome: assumption(context, outcome) for outcome in MAIN}
     assumed = {outcome: given for outcome, given in known.items() if given is not None}
@@ -177,7 +177,7 @@ def _number_needed(body: Body, sign: int, assumed: Assumed) -> NNT:
     return nnt_from_md(sign * body.estimate, low, high, assumed.sd, assumed.control_share)
 
 
-def published(outcome: str, estimate: float, ci_low: float, ci_high: float) -> pd.DataFrame:
+def published_pooled(outcome: str, estimate: float, ci_low: float, ci_high: float) -> pd.DataFrame:
     """Published estimates of all exercise on 0-100 beside ours.
 
     Returns

@@ -25,6 +25,7 @@ from backpain_analysis.answers.tables.verdicts import (
     findings,
     moderators,
     populations,
+    published_answers,
     published_effects,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "pooled",
     "populations",
     "predictions",
+    "published_answers",
     "published_doses",
     "published_effects",
     "reasons",

@@ -371,7 +371,7 @@ def check(
     if faults:
         raise ValueError("; ".join(fault.removesuffix(".") for fault in faults) + ".")
     if not len(evidence.trials):
-        raise CannotEstimate("no trial is left", "filters removed them all")
+        raise CannotEstimate("no trial is left", "; ".join(map(str, evidence.history)))
     if outcome not in known:
         raise CannotEstimate(f"no trial measured {outcome!r}", f"these have {', '.join(known)}")
 

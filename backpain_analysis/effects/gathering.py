@@ -49,8 +49,12 @@ def arm_results(
     """
     rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
     table = _with_n(rows.assign(obtained=""), evidence, scope)
-    finish = _of_events if measure in EVENT_MEASURES else _of_means
-    table = finish(table, evidence, measure, scope)
+    if measure == "HR":
+        table = table.assign(kind="none", sd=np.nan, sd_source=pd.NA, problem=NO_HAZARD_RATIO)
+    elif measure in EVENT_MEASURES:
+        table = _of_events(table, scope)
+    else:
+        table = _of_means(table, evidence, measure, scope)
     effects, remarks = _design_effects(evidence, table, scope)
     table["obtained"] = marked(table, remarks.notna(), remarks)
     table["design_effect"] = effects
@@ -91,7 +95,10 @@ def _of_means(table: pd.DataFrame, evidence: Evidence, measure: str, scope: Scop
 PERCENT_OF_PEOPLE = "% of participants"
 
 
-def _of_events(table: pd.DataFrame, evidence: Evidence, measure: str, scope: Scope) -> pd.DataFrame:
+NO_HAZARD_RATIO = "reported, but not as hazard ratio"
+
+
+def _of_events(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     counted = table["value_type"].astype(str) == "events"
     events, n = table["events"].astype(float).where(counted), table["n"].astype(float)
     share = table["mean"].astype(float).where(table["unit"] == PERCENT_OF_PEOPLE)
@@ -147,7 +154,7 @@ def contrast_results(
     if ratio:
         wanted = kind == measure.lower()
         usable = wanted & (sign != -1)
-        wrong = pd.Series("not a " + measure_words(measure), table.index)
+        wrong = pd.Series(f"reported, but not as {measure_words(measure)}", table.index)
         wrong = wrong.mask(wanted, "counts the opposite of this outcome")
     else:
         always = pd.Series(True, table.index)

@@ -75,7 +75,7 @@ def _of_means(table: pd.DataFrame, evidence: Evidence, measure: str, scope: Scop
     from_other = table["sd_source"].notna() & (table["sd_source"] != "reported SD")
     from_median = table["mean_source"] == "from median"
     spread = "SD from the " + table["sd_source"].astype("string").fillna("")
-    table["obtained"] = marked(table, from_other, spread.str.replace("the SE", "standard error"))
+    table["obtained"] = marked(table, from_other, spread)
     table["obtained"] = marked(table, from_median, "mean from the median")
     if "pooled_sd" in scope.derive and measure == "MD" and scope.unit is None:
         table = with_pooled_sds(table)

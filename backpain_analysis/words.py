@@ -298,7 +298,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
-def author_year(author: object, year: object, otherwise: object) -> str:
+def author_year(author: object, year: Any, otherwise: object) -> str:
     """A study as readers cite it, "Saper 2013"; `otherwise` where its author is not known."""
     if pd.isna(author):
         return str(otherwise)

@@ -496,7 +496,7 @@ def best_estimate(
 
     `make` turns (reference, others, trial, occasion, source, request) into an estimate.
     """
-    ranked = []
+    ranked: list[tuple[tuple, int, Estimate]] = []
     for occasion, source in product(occasions, request.sources):
         rank = request.rank(occasion.weeks, occasion.label, programme)
         if rank is None:

@@ -27,7 +27,7 @@ INSTRUMENTS = {
 }
 """Order of preference where a trial reports several instruments; others follow alphabetically."""
 
-Timepoint = str | tuple[float, float]
+Timepoint = Literal["post", "followup", "latest"] | tuple[float, float]
 
 
 EVENT_MEASURES = ("RR", "OR", "RD", "PETO", "AS")
@@ -187,7 +187,7 @@ def instrument_rank(outcome: str, instrument: str) -> int:
     return order.index(instrument) if instrument in order else len(order)
 
 
-def check_timepoint(timepoint: Timepoint) -> Timepoint:
+def check_timepoint(timepoint: Any) -> Timepoint:
     """The time asked for, as "post", "followup", "latest" or a pair of weeks.
 
     Raises

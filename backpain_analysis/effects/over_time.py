@@ -144,14 +144,14 @@ def _of_pair(
     reference: str, others: list[str], trial: TrialResults, request: Request
 ) -> list[Estimate]:
     """Estimates against one reference arm on the instrument that gives most of them."""
-    courses = []
+    courses: list[tuple[int, int, int, list[Estimate]]] = []
     for key in dict.fromkeys(occasion.key for occasion in trial.occasions):
         occasions = [occasion for occasion in trial.occasions if occasion.key == key]
-        course = []
+        course: list[Estimate] = []
         for week in sorted({o.weeks for o in occasions if not np.isnan(o.weeks)}):
             now = [occasion for occasion in occasions if occasion.weeks == week]
-            course.append(best_estimate(reference, others, trial, now, np.nan, request))
-        course = [estimate for estimate in course if estimate is not None]
+            best = best_estimate(reference, others, trial, now, np.nan, request)
+            course += [] if best is None else [best]
         contrasts = sum(len(estimate.arms) for estimate in course)
         courses.append((-contrasts, instrument_rank(request.outcome, key[0]), len(courses), course))
     return min(courses)[-1] if courses else []

@@ -7,6 +7,7 @@ compared: exercise against rest or no exercise, and before against after in one 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -257,7 +258,7 @@ def _reported(evidence: Evidence, outcome: str, flagged: set[str], paired: set[s
     return rows
 
 
-def _standard_error(row) -> tuple[float, str]:
+def _standard_error(row: Any) -> tuple[float, str]:
     """From the interval, else from an upper bound of the P value (a bound of the error)."""
     if pd.notna(row.ci_low) and pd.notna(row.ci_high):
         level = 0.95 if pd.isna(row.ci_level) else row.ci_level / 100

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Estimate:
     covariance: np.ndarray
     n_arms: tuple[float, ...]
     n_reference: float
-    extra: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     obtained: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ def from_arms(
     if kind == "change":
         rows = changes(trial, occasion, request.correlation)
     else:
-        rows = _figures(trial.levels.get(occasion, {}))
+        rows = figures_of(trial.levels.get(occasion, {}))
     arms = [arm for arm in others if arm in rows]
     if reference not in rows or not arms:
         return None
@@ -245,7 +245,8 @@ def from_contrasts(
     )
 
 
-def _figures(rows: dict[str, Row]) -> dict[str, Figures]:
+def figures_of(rows: dict[str, Row]) -> dict[str, Figures]:
+    """What arms printed, by arm."""
     return {
         arm: Figures(row.mean, row.sd, row.n, row.n / row.design_effect, row.obtained)
         for arm, row in rows.items()
@@ -255,7 +256,7 @@ def _figures(rows: dict[str, Row]) -> dict[str, Figures]:
 def changes(trial: TrialResults, occasion: Occasion, correlation: float) -> dict[str, Figures]:
     """Mean, SD and size of each arm's change from baseline: as reported, else computed."""
     computed = _computed_changes(trial, occasion, correlation)
-    return {**computed, **_figures(trial.changes.get(occasion, {}))}
+    return {**computed, **figures_of(trial.changes.get(occasion, {}))}
 
 
 def _computed_changes(

@@ -4,8 +4,9 @@ from . import datasets, figures
 from .answers import sentences
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import by_type, spread_over_week
+from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
 from .answers.findings import Findings, summary_of_findings
+from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, robustness
 from .datasets.bundled import load_reference
@@ -70,6 +71,7 @@ __all__ = [
     "CannotEstimate",
     "Claims",
     "ConvergenceError",
+    "DoseAnswer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
@@ -77,6 +79,7 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "Findings",
+    "KeyResults",
     "MetaRegressionResult",
     "Moderation",
     "MultilevelResult",
@@ -103,7 +106,9 @@ __all__ = [
     "count_reasons",
     "cumulative",
     "datasets",
+    "dose_answer",
     "dose_by_moderator",
+    "dose_in_network",
     "dose_network",
     "dose_response",
     "effect_size",
@@ -113,6 +118,7 @@ __all__ = [
     "gee",
     "impute",
     "influence",
+    "key_results",
     "leave_one_out",
     "load_evidence",
     "load_participants",

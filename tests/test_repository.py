@@ -232,6 +232,7 @@ def test_conda_recipe_is_the_project():
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project()["version"]
+    assert f"git clone {citation['repository-code']} " in (ROOT / "README.md").read_text()
     assert f'version = "{project()["version"]}"' in (ROOT / "conda" / "meta.yaml").read_text()
     assert f"## {project()['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 

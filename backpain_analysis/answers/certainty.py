@@ -37,7 +37,7 @@ INFORMATION_SIZE = 400
 GOOD_PEDRO = 6
 """Points of 10 from which a trial counts as of good quality (Maher et al. 2003)."""
 
-CONSIDERABLE_I2 = 75.0
+SUBSTANTIAL_I2 = 50.0
 """Cochrane Handbook 10.10.2."""
 
 FEWEST_FOR_ASYMMETRY = 10
@@ -190,13 +190,13 @@ def risk_of_bias(body: Body) -> tuple[int, str]:
 def inconsistency(body: Body) -> tuple[int, str]:
     """A step for each threshold that the prediction interval crosses and the interval does not.
 
-    Without a prediction interval, a step for considerable heterogeneity.
+    Without a prediction interval, a step for substantial heterogeneity.
     """
     if body.n_trials == 1:
         return 0, "one trial: agreement cannot be judged"
     spread = f"I² {body.i2:.0f}%" if math.isfinite(body.i2) else "I² not known"
     if not (math.isfinite(body.pi_low) and math.isfinite(body.pi_high)):
-        return int(body.i2 >= CONSIDERABLE_I2), spread
+        return int(body.i2 >= SUBSTANTIAL_I2), spread
     more = _crossed(body.pi_low, body.pi_high, body) - _crossed(body.ci_low, body.ci_high, body)
     if more <= 0:
         return 0, f"{spread}; the prediction interval crosses no other threshold"

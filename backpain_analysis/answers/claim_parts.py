@@ -249,6 +249,14 @@ class Context:
         sign = benefit_sign(outcome)
         return judged(what, body, UNITS[found.data.measure], sign, rule=rule, trials=trials)
 
+    def key(self, outcome: str, measure: str) -> Part:
+        """All exercise against no exercise: the number that pages and claims share."""
+        made = ("key", outcome, measure)
+        if made not in self._made:
+            what = f"exercise against no exercise, {outcome_words(outcome)}"
+            self._made[made] = self.pooled(self.effects(outcome, measure), outcome, what)
+        return self._made[made]
+
     def pooled(
         self,
         effects: Effects | None,
@@ -262,7 +270,7 @@ class Context:
         if kept is None or not len(kept):
             return untestable(what, "no trial with a usable result against an inactive control")
         single = kept.one_per_trial()
-        result = pool(single, test=fitting_test(single.n_trials))
+        result = each_trial_once(kept)
         body = self.body(result, single.table["trial_id"], kept.n_participants)
         body = replace(
             body,
@@ -284,6 +292,20 @@ class Context:
             pi_low=result.pi_low,
             pi_high=result.pi_high,
         )
+
+
+def each_trial_once(effects: Effects, method: str = "REML") -> PoolResult:
+    """Pooled effects, the arms of a trial combined; intervals by Knapp & Hartung from three trials.
+
+    Parameters
+    ----------
+    effects : Effects
+        Against one kind of comparator.
+    method : str
+        As of `pool`.
+    """
+    single = effects.one_per_trial()
+    return pool(single, method=method, test=fitting_test(single.n_trials))
 
 
 def network_of(

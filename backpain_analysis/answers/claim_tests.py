@@ -214,9 +214,7 @@ MORE_MINUTES = 30.0
 
 def function(context: Context) -> list[Part]:
     """C05."""
-    effects = context.effects("disability")
-    what = "exercise against no exercise, disability"
-    return [context.pooled(effects, "disability", what), _more_minutes(context)]
+    return [context.key("disability", "MD"), _more_minutes(context)]
 
 
 def _more_minutes(context: Context) -> Part:
@@ -244,14 +242,7 @@ def _more_minutes(context: Context) -> Part:
 
 
 def _standardised(context: Context, *outcomes: str) -> list[Part]:
-    return [
-        context.pooled(
-            context.effects(outcome, "SMD"),
-            outcome,
-            f"exercise against no exercise, {outcome_words(outcome)}",
-        )
-        for outcome in outcomes
-    ]
+    return [context.key(outcome, "SMD") for outcome in outcomes]
 
 
 def strength(context: Context) -> list[Part]:
@@ -530,7 +521,7 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
     wait = f"weeks until {MOST:.0%} of the effect, {words}"
     after = f"change in the {HALF_YEAR} months after the programme, {words}"
     try:
-        course = time_course(effects_over_time(context.evidence, outcome))
+        course = time_course(effects_over_time(context.evidence, outcome).against_inactive())
     except CannotEstimate as fault:
         why = fault.reason
         return [untestable(wait, why), untestable(after, why)]

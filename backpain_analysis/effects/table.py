@@ -203,6 +203,8 @@ class Effects:
             `obtained, trials, contrasts`, the most frequent first; numbers in a remark are left
             out, so that remarks of a kind are counted together.
         """
+        if "obtained" not in self.table:
+            return pd.DataFrame(columns=["obtained", "trials", "contrasts"])
         parts = self.table[["trial_id"]].assign(obtained=self.table["obtained"].str.split("; "))
         parts = parts.explode("obtained").query("obtained != ''")
         kinds = parts.assign(obtained=parts["obtained"].map(_kind)).drop_duplicates()
@@ -218,7 +220,8 @@ class Effects:
         return figures.forest(self, **options)
 
     def _repr_html_(self) -> str:
-        shown = self.table[["label", "exercise_type", "instrument", "timepoint_weeks", "yi", "vi"]]
+        wanted = ["label", "exercise_type", "instrument", "timepoint_weeks", "dose", "ref_dose"]
+        shown = self.table[[name for name in (*wanted, "yi", "vi") if name in self.table]]
         note = (
             f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
             f"{len(self.excluded)} arms left out (see .excluded)."

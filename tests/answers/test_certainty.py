@@ -63,8 +63,8 @@ DOMAIN = [
     (dict(pi_high=15.1), "inconsistency", 2, "also includes the MCID both ways"),
     (dict(mcid=None, pi_high=0.1), "inconsistency", 1, "also includes no effect"),
     (dict(mcid=None, pi_high=0.0), "inconsistency", 0, "crosses no other threshold"),
-    (dict(pi_low=nan, i2=74.9), "inconsistency", 0, "I² 75%"),
-    (dict(pi_high=nan, i2=75.0), "inconsistency", 1, "I² 75%"),
+    (dict(pi_low=nan, i2=49.9), "inconsistency", 0, "I² 50%"),
+    (dict(pi_high=nan, i2=50.0), "inconsistency", 1, "I² 50%"),
     (dict(pi_low=nan, i2=nan), "inconsistency", 0, "I² not known"),
     (
         dict(n_trials=1, low_risk=1, unclear_risk=0, high_risk=0, i2=99.0, pi_high=40.0),

@@ -12,7 +12,8 @@ from backpain_analysis import figures
 from backpain_analysis.answers import tables
 from backpain_analysis.answers.certainty import DOMAINS, LEVELS
 from backpain_analysis.answers.claims import Claims, claims_table
-from backpain_analysis.answers.findings import COLUMNS, Assumed, Findings
+from backpain_analysis.answers.findings import COLUMNS, Findings
+from backpain_analysis.answers.key_results import Assumed
 from backpain_analysis.answers.moderation import Moderation
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.effects.table import Effects
@@ -126,12 +127,19 @@ def test_moderators_as_a_table():
     assert rows[3][3:6] == ["2.0 [1.0, 3.0]", "< 0.001", "< 0.001"]
 
 
+STRENGTH = "exercise against no exercise, trunk strength"
+
+
 def findings():
     yoga = {"what": "yoga against no exercise, pain", "outcome": "pain_intensity", "trials": 3}
     yoga |= {"participants": 1200, "estimate": -12.0, "ci_low": -20.0, "ci_high": -4.0}
     yoga |= {"unit": "points of 100", "share_of_mcid": 0.8, "certainty": "low"}
     yoga |= {"nnt": 5.0, "nnt_text": "NNTB 5.0 (95% CI 3.0 to 20)"}
-    strength = {"what": "exercise, trunk strength", "outcome": "trunk_strength", "trials": 1}
+    strength = {
+        "what": "exercise against no exercise, trunk strength",
+        "outcome": "trunk_strength",
+        "trials": 1,
+    }
     strength |= {"participants": 0, "estimate": 0.7, "ci_low": 0.5, "ci_high": 0.9}
     strength |= {"unit": "SD", "certainty": "moderate"}
     pilates = yoga | {"what": "pilates against no exercise, pain", "certainty": "no evidence"}
@@ -141,11 +149,14 @@ def findings():
     taken = {"inconsistency": 1, "imprecision": 2}
     steps = [
         (what, domain, taken.get(domain, 0), "w")
-        for what in ("yoga against no exercise, pain", "exercise, trunk strength")
+        for what in (
+            "yoga against no exercise, pain",
+            "exercise against no exercise, trunk strength",
+        )
         for domain in DOMAINS
     ]
     downgrades = pd.DataFrame(steps, columns=["what", "domain", "steps", "reason"])
-    return Findings(table, downgrades, {"pain_intensity": Assumed(0.43, 4, 21.9)})
+    return Findings(table, downgrades, {"pain_intensity": Assumed(0.43, 4, 21.9, "acute_lbp")})
 
 
 def test_summary_of_findings_reads_as_in_a_review():
@@ -156,7 +167,10 @@ def test_summary_of_findings_reads_as_in_a_review():
     ]
     assert strength[2:6] == ["–", "0.70 [0.50, 0.90] SD", "–", "–"]
     assert pilates[1:] == ["0", "–", "–", "–", "–", "no evidence"]
-    assert "43% of people improve so much without exercise (from 4 trials)" in note[0]
+    assert (
+        "43% of people with acute low back pain improve as much without exercise (from 4 trials)"
+        in note[0]
+    )
     assert "standard deviation of 22 points" in note[0]
 
 

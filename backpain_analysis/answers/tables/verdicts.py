@@ -9,7 +9,8 @@ import pandas as pd
 from backpain_analysis.answers import published
 from backpain_analysis.answers.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
 from backpain_analysis.answers.claims import Claims
-from backpain_analysis.answers.findings import MAIN, Findings, published_pooled
+from backpain_analysis.answers.findings import Findings, published_pooled
+from backpain_analysis.answers.key_results import MAIN, improved
 from backpain_analysis.answers.moderation import Moderation
 from backpain_analysis.answers.tables.effects import (
     MISSING,
@@ -113,17 +114,17 @@ def _short(what: str) -> str:
 def _assumptions(found: Findings) -> str:
     """What the NNTs take for granted."""
     given = [
-        f"for {outcome_words(outcome)}, {number(100 * known.control_share, 0)}% of people improve "
-        f"so much without exercise (from {plural(known.n_trials, 'trial')}) and scores have a "
-        f"standard deviation of {number(known.sd, 0)} points"
+        f"for {outcome_words(outcome)}, {improved(known)} and scores have a standard deviation of "
+        f"{number(known.sd, 0)} points"
         for outcome, known in found.assumed.items()
     ]
     text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
     if not given:
         return text
     return (
-        f"{text} NNTB: people who exercise for one more to improve by the MCID (NNTH: to fail to), "
-        "by the normal approximation; its interval is that of the effect alone. Assumed: "
+        f"{text} {SPELLED_OUT} NNTB: people who exercise for one more to improve by the MCID "
+        "(NNTH: to fail to), by the normal approximation; its interval is that of the effect "
+        "alone. Assumed: "
         f"{'; '.join(given)}."
     )
 

@@ -306,6 +306,7 @@ def _stacked(parts: Sequence[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+NOTHING = np.array(None, dtype=object)
 Columns = dict[str, np.ndarray]
 
 
@@ -522,13 +523,6 @@ def _contrast_rows(
     }
 
 
-def _unless(gone: np.ndarray, words: np.ndarray | str) -> np.ndarray:
-    """Words, and None where they are gone."""
-    kept = np.array(np.broadcast_to(words, gone.shape), dtype=object)
-    kept[gone] = None
-    return kept
-
-
 def _arm_names(numbers: np.ndarray) -> np.ndarray:
     return np.array([f"a{number}" for number in numbers], dtype=object)
 
@@ -548,12 +542,12 @@ def _on_instrument(
     if "mean" in rows:
         hidden = gone["sd"][trial]
         rows["dispersion"] = np.where(hidden, np.nan, rows["dispersion"])
-        rows["dispersion_type"] = _unless(hidden, "sd")
+        rows["dispersion_type"] = np.where(hidden, NOTHING, "sd")
         rows["n"] = np.where(gone["arm_size"][trial], np.nan, rows["n"])
     else:
         hidden = gone["interval"][trial]
         p = [f"{value:.3f}" if value >= 0.001 else "<0.001" for value in rows.pop("p")]
-        rows["p_value"] = _unless(~hidden, np.array(p, dtype=object))
+        rows["p_value"] = np.where(hidden, np.array(p, dtype=object), NOTHING)
         rows["ci_level"] = np.where(hidden, np.nan, 95.0)
         rows |= {name: np.where(hidden, np.nan, rows[name]) for name in ("ci_low", "ci_high")}
         rows["effect_measure"] = np.full(len(trial), "md", dtype=object)
@@ -603,7 +597,7 @@ def _arm_columns(arms: Columns, gone: Columns) -> Columns:
         "arm_id": _arm_names(arms["number"]),
         "arm_label": words + np.array(doses, dtype=object),
         "exercise_type": np.where(exercises, words, "none"),
-        "comparator_type": _unless(exercises, words),
+        "comparator_type": np.where(exercises, NOTHING, words),
         "sessions_per_week": sessions,
         "minutes_per_session": known("minutes_per_session", arms["minutes"]),
         "duration_weeks": weeks,

@@ -97,7 +97,7 @@ def _solve_q(y: np.ndarray, v: np.ndarray, X: np.ndarray, target: float) -> floa
     Q is convex and falls in tau2, so Newton's steps from zero never overshoot.
     """
     tau2 = 0.0
-    for _ in range(500):
+    for _ in range(2000):
         fitted = WeightedFit(y, v, X, tau2)
         gap = fitted.rss - target
         if gap <= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,11 +17,14 @@ from backpain_analysis.engine.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
     estimate_tau2,
+    profile_interval,
     q_profile,
     typical_variance,
 )
 from backpain_analysis.engine.mixed import fit
-from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
+from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.terms import multi_arm_term
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import (
     AnyPrior,
     chosen_prior,
@@ -29,7 +32,14 @@ from backpain_analysis.models.bayes.model import (
     pooling_model,
 )
 from backpain_analysis.models.bayes.posterior import PooledPosterior, pooled
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.models.results import (
+    CoefficientTable,
+    Summary,
+    checked_level,
+    level_fault,
+    quantile,
+    two_sided_p,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +137,7 @@ def checked_studies(
         raise ValueError("give the sampling variances vi.")
     if isinstance(yi, pd.Series) and isinstance(vi, pd.Series) and not yi.index.equals(vi.index):
         raise ValueError(
-            "yi and vi are Series with different indexes: bring them into one order, or give arrays."
+            "yi and vi are Series with different indexes: put them in one order, or give arrays."
         )
     y, v = numbers(yi, "yi"), numbers(vi, "vi")
     method, test, faults = _named(method, test, level)
@@ -222,8 +232,6 @@ class PoolResult(CoefficientTable):
     pi_low: float
     pi_high: float
     tau2: float
-    tau2_ci_low: float
-    tau2_ci_high: float
     i2: float
     h2: float
     q: float
@@ -251,6 +259,21 @@ class PoolResult(CoefficientTable):
             f"<PoolResult: {self.estimate:.4g} ({100 * self.level:g}% CI {self.ci_low:.4g} to "
             f"{self.ci_high:.4g}), {trials}>"
         )
+
+    @cached_property
+    def _q_profile(self) -> tuple[float, float]:
+        y, v = self.columns["yi"], self.columns["vi"]
+        if self.n_trials < len(y):
+            return np.nan, np.nan
+        return q_profile(y, v, np.ones((len(y), 1)), self.level)
+
+    @property
+    def tau2_ci_low(self) -> float:
+        return self._q_profile[0]
+
+    @property
+    def tau2_ci_high(self) -> float:
+        return self._q_profile[1]
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -316,7 +339,7 @@ class PoolResult(CoefficientTable):
         if self.n_trials == 2 and np.isfinite(self.df):
             notes.append(
                 "Two trials leave one degree of freedom, so this interval says little. If both "
-                f"had the same effect it would be {common}; `bayes_pool` weighs both."
+                f"had the same effect it would be {common}; `pool` with a `prior` weighs both."
             )
         if self.factor <= NO_RESIDUAL:
             notes.append(
@@ -401,6 +424,7 @@ def heterogeneity_table(
     return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "ci_low", "ci_high"])
 
 
+@overload
 def pool(
     yi: ArrayLike | Effects,
     vi: ArrayLike | None = None,
@@ -479,7 +503,7 @@ def pool(
         yi, vi = effects.table["yi"], effects.table["vi"]
         blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
         labels = list(effects.table["label"]) if labels is None else labels
-    y, v, labels = checked_studies(yi, vi, labels, method, test, level)
+    y, v, labels, method, test = checked_studies(yi, vi, labels, method, test, level)
     if prior is not None:
         return _posterior(y, v, labels, effects, prior, level)
     if blocks is None or len(set(blocks)) == len(y):
@@ -546,7 +570,6 @@ def _pool_independent(
         rss=weighted.rss,
         common=(float(common.beta[0]), float(common.cov[0, 0]), common.rss),
         tau2=tau2,
-        tau2_ci=q_profile(y, v, X, level),
         typical=typical,
         weights=weighted.weights,
         n_trials=k,
@@ -591,7 +614,6 @@ def _pool_blocks(
         rss=model.rss,
         common=(float(common.beta[0]), float(common.cov_beta[0, 0]), common.rss),
         tau2=tau2,
-        tau2_ci=(np.nan, np.nan),
         typical=(len(y) - 1) / trace,
         weights=weights,
         n_trials=n_trials,
@@ -610,7 +632,6 @@ def _result(
     rss: float,
     common: tuple[float, float, float],
     tau2: float,
-    tau2_ci: tuple[float, float],
     typical: float,
     weights: np.ndarray,
     n_trials: int,
@@ -648,8 +669,6 @@ def _result(
         pi_low=estimate - reach,
         pi_high=estimate + reach,
         tau2=tau2,
-        tau2_ci_low=tau2_ci[0],
-        tau2_ci_high=tau2_ci[1],
         i2=i2,
         h2=h2,
         q=q,

@@ -111,7 +111,7 @@ def test_influence_with_knapp_hartung():
     s2 = rest.se**2 * w_del[1:].sum()
     shift, hat = full.estimate - rest.estimate, w[0] / w.sum()
     expected = {
-        "rstudent": (y[0] - rest.estimate) / np.sqrt(v[0] + rest.tau2 + rest.se**2),
+        "rstudent": (y[0] - rest.estimate) / np.sqrt(s2 * (v[0] + rest.tau2) + rest.se**2),
         "dffits": shift / np.sqrt(s2 * hat * (v[0] + rest.tau2)),
         "cook_d": shift**2 / full.se**2,
         "cov_r": rest.se**2 / full.se**2,

@@ -2,9 +2,10 @@
 
 from . import datasets, figures
 from .answers import sentences
+from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import by_type, spread_over_week
+from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
@@ -71,6 +72,7 @@ __all__ = [
     "CannotEstimate",
     "Claims",
     "ConvergenceError",
+    "DoseAnswer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
@@ -104,13 +106,17 @@ __all__ = [
     "conv_wald",
     "count_reasons",
     "cumulative",
+    "curve_of_few",
     "datasets",
+    "dose_answer",
     "dose_by_moderator",
+    "dose_in_network",
     "dose_network",
     "dose_response",
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "few_trials",
     "figures",
     "gee",
     "impute",

@@ -87,6 +87,17 @@ DOSE_LABELS = {
     "met_minutes_per_week": "MET-minutes per week",
 }
 
+DOSE_STEPS = {
+    "sessions_per_week": 1.0,
+    "minutes_per_session": 15.0,
+    "minutes_per_week": 60.0,
+    "duration_weeks": 4.0,
+    "total_sessions": 10.0,
+    "total_hours": 10.0,
+    "met_minutes_per_week": 250.0,
+}
+"""How much more of a dose a reader thinks of as a step."""
+
 LOWER_IS_BETTER = frozenset(
     {"pain_intensity", "disability", "depression_anxiety", "kinesiophobia", "recurrence"}
     | {"adverse_events", "dropout"}
@@ -135,9 +146,34 @@ def dose_text(value: float, largest: float) -> str:
     return number(value, 0 if largest >= 20 else 1)
 
 
+def short_dose(value: float, largest: float) -> str:
+    """A dose as text; a whole number without decimals."""
+    return dose_text(value, 20 if float(value).is_integer() else largest)
+
+
+def dose_with_unit(value: float, name: str, largest: float | None = None) -> str:
+    """A dose with its unit: "120 minutes per week", "1 session per week", "0.5 hours in total".
+
+    Parameters
+    ----------
+    value : float
+    name : str
+        One of `evidence.dose.DOSE_MEASURES`, or another name as it is.
+    largest : float, optional
+        The largest dose spoken of, which says how finely this one is written.
+    """
+    text = short_dose(value, largest or value)
+    label = DOSE_LABELS.get(name, name)
+    if value == 1:
+        first, _, rest = label.partition(" ")
+        label = f"{first.removesuffix('s')} {rest}".strip()
+    return f"{text} {label}"
+
+
 MEASURE_WORDS = {
     "MD": "mean difference",
     "SMD": "standardised mean difference",
+    "d": "standardised mean difference (Cohen's d)",
     "SMDH": "standardised mean difference (unequal SDs)",
     "ROM": "ratio of means",
     "VR": "ratio of standard deviations",
@@ -298,7 +334,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
-def author_year(author: object, year: object, otherwise: object) -> str:
+def author_year(author: object, year: Any, otherwise: object) -> str:
     """A study as readers cite it, "Saper 2013"; `otherwise` where its author is not known."""
     if pd.isna(author):
         return str(otherwise)
@@ -358,15 +394,31 @@ def measured(outcome: str, measure: str, unit: str = "") -> str:
         return f"{readable(RATIO_WORDS[measure])}\n({word})"
     if measure in SHARE_MEASURES:
         return f"Share with {word}\n(per cent)"
-    named = {"MD": "points on 0–100", "SMD": "SMD, Hedges' g", "RD": "percentage points"}
+    named = {
+        "MD": "points on 0–100",
+        "SMD": "SMD, Hedges' g",
+        "d": "Cohen's d",
+        "RD": "percentage points",
+    }
     text = unit or named.get(measure, measure_words(measure))
     return f"Difference in {word}\n({text})"
 
 
+FEWEST_LETTERS = 4
+"""Of a beginning that is enough to know a word by."""
+
+
 def nearest(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, or None where none is like it."""
+    """The known word most like `word`, else the first that begins with it; None without either.
+
+    >>> nearest("pain", ["disability", "pain_intensity"])
+    'pain_intensity'
+    """
     by_lower = {str(name).lower(): str(name) for name in known}
-    match = get_close_matches(str(word).strip().lower(), by_lower, n=1, cutoff=cutoff)
+    wanted = str(word).strip().lower()
+    match = get_close_matches(wanted, by_lower, n=1, cutoff=cutoff)
+    if not match and len(wanted) >= FEWEST_LETTERS:
+        match = [name for name in by_lower if name.startswith(wanted.removesuffix("s"))]
     return by_lower[match[0]] if match else None
 
 

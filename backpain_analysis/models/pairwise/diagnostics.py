@@ -12,7 +12,8 @@ from scipy import special
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.pairwise.pooling import PoolResult, checked_studies, study_names
+from backpain_analysis.models.pairwise.inputs import checked_studies, study_names
+from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.subsets import pool_rows, pool_subsets
 
 

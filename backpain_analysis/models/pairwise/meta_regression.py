@@ -24,11 +24,10 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, pooling_model
 from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
+from backpain_analysis.models.pairwise.inputs import named_options, value_faults
 from backpain_analysis.models.pairwise.pooling import (
     heterogeneity_table,
-    named_options,
     scaled_covariance,
-    value_faults,
 )
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
 

@@ -25,7 +25,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, BayesModel, spread_of
 from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design, need_columns
-from backpain_analysis.models.pairwise.pooling import value_faults
+from backpain_analysis.models.pairwise.inputs import value_faults
 from backpain_analysis.models.results import Coefficients, Df, checked_level, quantile, wald_test
 
 INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.models.pairwise.pooling import NO_RESIDUAL
+from backpain_analysis.models.pairwise.inputs import NO_RESIDUAL
 from backpain_analysis.models.results import quantile, two_sided_p
 
 _GRID_POINTS_PER_DECADE = 8

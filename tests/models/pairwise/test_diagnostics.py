@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.models.pairwise.diagnostics import cumulative, influence, leave_one_out
-from backpain_analysis.models.pairwise.pooling import METHODS, TESTS, pool
+from backpain_analysis.models.pairwise.inputs import METHODS, TESTS
+from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.models.pairwise.subsets import pool_subsets
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 1000.0])

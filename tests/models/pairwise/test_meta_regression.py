@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import backpain_analysis as bp
+from backpain_analysis.models.pairwise.inputs import METHODS
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
-from backpain_analysis.models.pairwise.pooling import METHODS, pool
+from backpain_analysis.models.pairwise.pooling import pool
 
 FORMULA = "yi ~ weeks + frequency + type"
 few = settings(max_examples=10, deadline=None, derandomize=True)

@@ -106,6 +106,11 @@ def import_(
             raise typer.Exit(1)
         turned = importing.turn(grid, chosen)
         print(f"{turned.counts()}.")
+        reasons = turned.left()
+        for told in reasons[:_SHOWN]:
+            print(f"- left: {told}")
+        if len(reasons) > _SHOWN:
+            print(f"- … and {len(reasons) - _SHOWN} more reasons (all in the import report)")
         if out is None:
             print("Nothing is written without --out.")
             return

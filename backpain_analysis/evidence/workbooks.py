@@ -94,7 +94,7 @@ class Workbook:
             with self._values._archive.open(sheet._worksheet_path) as part:
                 while chunk := part.read(1 << 20):
                     tail += chunk
-                    cells, end, after = tail.rpartition(b"sheetData>")
+                    _, end, after = tail.rpartition(b"sheetData>")
                     tail = end + after if end else after[-16:]
         except Exception as error:
             raise _unreadable(error) from error

@@ -180,15 +180,22 @@ _POST = (
 ).split()
 _LATER = "followup follow fu fup later".split()
 _CHANGE = "change changes delta chg".split()
-_OUTCOMES: tuple[tuple[str, str, str], ...] = (
-    (r"catastroph", "pain_catastrophising", "PCS"),
-    (r"tampa|kinesiophob|\btsk|fear|fabq", "kinesiophobia", ""),
-    (r"pressure|\bppts?\b", "pressure_pain_threshold", "PPT"),
-    (r"self.?efficacy|\bpseq", "self_efficacy", ""),
-    (r"depress|anxiety|\bhads|\bbdi|\bphq", "depression_anxiety", ""),
-    (r"quality of life|\bqol|\bhrqol|\bsf.?36|\bsf.?12|\beq.?5d", "quality_of_life", ""),
-    (r"disab|function|oswestry|\bodi\b|roland|\brmdq|\brdq|quebec|\bqbpds", "disability", ""),
-    (r"pain|\bvas\b|\bn?p?rs\b|\bnprs\b", "pain_intensity", ""),
+COUNTED = {"adverse_events": "no", "dropout": "no", "recurrence": "no", "responders": "yes"}
+"""Outcomes that are counts of participants, and whether more are better."""
+
+_OUTCOMES: tuple[tuple[str, str], ...] = (
+    (r"adverse|side effect|harms", "adverse_events"),
+    (r"drop.?outs?\b|withdraw|attrition", "dropout"),
+    (r"recurr", "recurrence"),
+    (r"respond|recovered|improved", "responders"),
+    (r"catastroph", "pain_catastrophising"),
+    (r"tampa|kinesiophob|\btsk|fear|fabq", "kinesiophobia"),
+    (r"pressure|\bppts?\b", "pressure_pain_threshold"),
+    (r"self.?efficacy|\bpseq", "self_efficacy"),
+    (r"depress|anxiety|\bhads|\bbdi|\bphq", "depression_anxiety"),
+    (r"quality of life|\bqol|\bhrqol|\bsf.?36|\bsf.?12|\beq.?5d", "quality_of_life"),
+    (r"disab|function|oswestry|\bodi\b|roland|\brmdq|\brdq|quebec|\bqbpds", "disability"),
+    (r"pain|\bvas\b|\bn?p?rs\b|\bnprs\b", "pain_intensity"),
 )
 _INSTRUMENTS: tuple[tuple[str, str], ...] = (
     (r"\bvas\b|visual.?analog", "VAS"),
@@ -370,7 +377,7 @@ def outcome_of(text: str) -> tuple[str, str]:
     """Outcome and instrument of a text; empty where it does not say."""
     low = " ".join(re.sub(r"[_\-.()/\[\]]+", " ", text.casefold()).split())
     instrument = next((name for shape, name in _INSTRUMENTS if re.search(shape, low)), "")
-    outcome = next((name for shape, name, _ in _OUTCOMES if re.search(shape, low)), "")
+    outcome = next((name for shape, name in _OUTCOMES if re.search(shape, low)), "")
     return outcome, instrument
 
 

@@ -21,6 +21,9 @@ from backpain_analysis.words import did_you_mean
 UNDECIDED = "?"
 """Stands where the mapping needs a decision of its reader."""
 
+RESULTS = "results"
+"""Stands in ``common`` for outcomes and contrasts together."""
+
 DERIVED = {
     "outcomes": ("summary", "sd", "se", "interval"),
     "contrasts": ("log_estimate", "summary", "se", "variance", "interval"),
@@ -104,7 +107,8 @@ class Mapping(BaseModel):
     ids
         ``trial_id``, and ``participant_id`` for tables of participants.
     common
-        By table, the fields that are alike in all of its rows below.
+        By table, the fields that are alike in all of its rows below; those of ``results`` are
+        of outcomes and contrasts.
     tables
         By table, the rows that a row of the sheet gives.
     """
@@ -125,13 +129,15 @@ class Mapping(BaseModel):
         known = self.known_tables
         for part, names in (("common", self.common), ("tables", self.tables)):
             for table in names:
-                if table not in known:
+                if table not in known and (part, table) != ("common", RESULTS):
                     raise ValueError(f"{part}: no {table!r}. {did_you_mean(table, known)}")
         wanted = ["trial_id"] if known is TABLES else ["trial_id", "participant_id"]
         if sorted(self.ids) != sorted(wanted):
             raise ValueError(f"ids must be {' and '.join(wanted)}")
         for place, table, row in self._parts():
             columns = [*table_spec(table).columns, *DERIVED.get(table, ())]
+            if place == f"common.{RESULTS}":
+                columns = [name for name in columns if name in table_spec("contrasts").columns]
             for field, source in row.items():
                 if field not in columns:
                     raise ValueError(f"{place}: no {field!r}. {did_you_mean(field, columns)}")
@@ -148,13 +154,14 @@ class Mapping(BaseModel):
     def rows(self) -> Iterator[tuple[str, Row]]:
         """Every row that the mapping gives: its table, its fields with the common ones."""
         for table, rows in self.tables.items():
+            shared = self.common.get(RESULTS, {}) if table in ("outcomes", "contrasts") else {}
             for row in rows:
-                yield table, {**self.common.get(table, {}), **row}
+                yield table, {**shared, **self.common.get(table, {}), **row}
 
     def _parts(self) -> Iterator[tuple[str, str, Row]]:
         """Fields as they are written down, with place and table."""
         for table, row in self.common.items():
-            yield f"common.{table}", table, row
+            yield f"common.{table}", "outcomes" if table == RESULTS else table, row
         for table, rows in self.tables.items():
             for number, row in enumerate(rows, start=1):
                 place = f"tables.{table}" + (f" {number}" if len(rows) > 1 else "")
@@ -170,14 +177,25 @@ class Mapping(BaseModel):
 
     def undecided(self) -> list[str]:
         """What must be decided before anything is imported, by place in the mapping."""
-        told = []
+        words: dict[tuple[str, str], list[str]] = {}
+        plain: dict[tuple[str, str], list[str]] = {}
         for place, source in self.sources():
+            part, _, name = place.rpartition(".")
             texts = [text for text, word in source.words.items() if word == UNDECIDED]
             if texts:
-                told.append(f"{place}: what is {', '.join(map(repr, texts[:8]))}?")
+                asked = f"of {', '.join(map(repr, texts[:8]))}?"
+                words.setdefault((part, asked), []).append(name)
             elif source.undecided():
-                told.append(f"{place}: {_QUESTIONS.get(place.rpartition('.')[2], 'decide')}")
-        return told
+                table, _, number = part.partition(" ")
+                plain.setdefault((table, name), []).append(number)
+        return [
+            *(f"{part}: {', '.join(names)} {asked}" for (part, asked), names in words.items()),
+            *(
+                f"{' '.join([table, *filter(None, [', '.join(numbers)])])}.{name}: "
+                f"{_QUESTIONS.get(name, '?')}"
+                for (table, name), numbers in plain.items()
+            ),
+        ]
 
     @staticmethod
     def _check_words(place: str, table: str, field: str, source: Source) -> None:
@@ -193,8 +211,8 @@ class Mapping(BaseModel):
 
 _QUESTIONS = {
     "population": "who took part? See backpain data words population",
-    "scale_min": "the lowest possible value of the instrument?",
-    "scale_max": "the highest possible value of the instrument?",
+    "scale_min": "the lowest possible value of the instrument ('' if it has none)?",
+    "scale_max": "the highest possible value of the instrument ('' if it has none)?",
     "instrument": "which instrument? See backpain data words instrument",
     "outcome": "which outcome? See backpain data words outcome",
     "higher_is_better": "is a higher value better: yes or no?",

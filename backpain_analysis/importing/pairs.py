@@ -12,6 +12,7 @@ from backpain_analysis.importing.sheets import (
     Guess,
     instrument_fields,
     outcome_columns,
+    population_source,
     start,
     texts_of,
     time_columns,
@@ -80,7 +81,7 @@ def guess_pairs(grid: Grid) -> Guess:
     """A mapping of effects or pairs: the two arms are named, or an exercise and its comparator."""
     of = _columns(grid)
     guess = Guess(start(grid))
-    trial: dict[str, Any] = {"population": value(UNDECIDED)}
+    trial: dict[str, Any] = {"population": population_source(grid, guess.assumed)}
     if "year" in of:
         trial["year"] = of["year"]
     arms = []
@@ -134,7 +135,10 @@ def guess_doses(grid: Grid) -> Guess:
         arm["sessions_per_week"] = of["dose"]
         guess.assumed.append(f"{of['dose']} are sessions a week")
     common = _common(grid, of, guess)
-    tables: dict[str, Any] = {"trials": [{"population": value(UNDECIDED)}], "arms": [arm]}
+    tables: dict[str, Any] = {
+        "trials": [{"population": population_source(grid, guess.assumed)}],
+        "arms": [arm],
+    }
     if {"mean", "sd", "n"} <= set(of):
         row = {"arm_id": of["dose"], **common, "value_type": value("level")}
         tables["outcomes"] = [row | {name: of[name] for name in ("n", "mean", "sd")}]

@@ -14,6 +14,7 @@ from backpain_analysis.importing.mapping import UNDECIDED
 from backpain_analysis.importing.sheets import (
     Guess,
     outcome_columns,
+    population_source,
     start,
     texts_of,
     treatment_fields,
@@ -24,7 +25,7 @@ from backpain_analysis.importing.sheets import (
 COLUMNS = (
     *("study", "year", "comparison", "group 1", "group 2", "outcome", "subgroup", "effect measure"),
     *("mean 1", "sd 1", "events 1", "n 1", "mean 2", "sd 2", "events 2", "n 2"),
-    *("estimate", "se"),
+    *("estimate", "log estimate", "se"),
 )
 """Columns of the grid of a RevMan 5 file; a row a study's data in an outcome."""
 
@@ -41,6 +42,7 @@ _DATA = {
     "SE": "se",
 }
 _KINDS = {"CONT": ("mean", "sd", "n"), "DICH": ("events", "n"), "IV": ("estimate", "se")}
+_RATIOS = {"RR": "rr", "OR": "or", "HR": "hr", "PETO_OR": "or"}
 _WEB = {
     "study": "study",
     "study year": "year",
@@ -119,6 +121,8 @@ def _data_of(root: Any) -> Iterator[tuple[str, dict[str, str]]]:
                 for attribute, column in _DATA.items():
                     if column.split()[0] in wanted:
                         row[column] = data.get(attribute, "")
+                if row["effect measure"].upper() in _RATIOS and "estimate" in row:
+                    row["log estimate"] = row.pop("estimate")
                 number = f"{comparison.get('NO', '?')}.{outcome.get('NO', '?')}"
                 yield f"analysis {number}, {row['study']}", row
 
@@ -162,10 +166,10 @@ def guess_revman(grid: Grid) -> Guess:
     if grid.columns == COLUMNS:
         del content["header_rows"]
     content["ids"] = {"trial_id": of["study"]}
-    trial: dict[str, Any] = {"population": value(UNDECIDED)}
+    assumed: list[str] = []
+    trial: dict[str, Any] = {"population": population_source(grid, assumed)}
     if "year" in of:
         trial["year"] = of["year"]
-    assumed = []
     arms, outcomes = [], []
     common = _common(grid, of)
     for number in ("1", "2"):
@@ -191,8 +195,13 @@ def guess_revman(grid: Grid) -> Guess:
     tables: dict[str, Any] = {"trials": [trial], "arms": arms}
     if outcomes:
         tables["outcomes"] = outcomes
-    if "estimate" in of:
-        tables["contrasts"] = [_contrast(grid, of, arms, common)]
+    contrasts = [
+        _contrast(grid, of, name, arms, common)
+        for name in ("estimate", "log estimate")
+        if name in of
+    ]
+    if contrasts:
+        tables["contrasts"] = contrasts
     return Guess({**content, "tables": tables}, assumed)
 
 
@@ -218,17 +227,15 @@ def _common(grid: Grid, of: dict[str, str]) -> dict[str, Any]:
 
 
 def _contrast(
-    grid: Grid, of: dict[str, str], arms: list[dict[str, Any]], common: dict[str, Any]
+    grid: Grid, of: dict[str, str], name: str, arms: list[dict[str, Any]], common: dict[str, Any]
 ) -> dict[str, Any]:
-    measures = {"MD": "md", "SMD": "smd", "RR": "rr", "OR": "or", "HR": "hr", "PETO_OR": "or"}
     row = {"arm_id": arms[0]["arm_id"], "ref_arm_id": arms[1]["arm_id"], **common}
+    known = _RATIOS if name == "log estimate" else {"MD": "md", "SMD": "smd"}
     column = of.get("effect measure")
     if column:
-        words = {text: measures.get(text.upper(), UNDECIDED) for text in texts_of(grid, column)}
-        row["effect_measure"] = words_of(column, words)
-        ratio = {"rr", "or", "hr"} & set(words.values())
+        texts = [text for text in texts_of(grid, column) if text.upper() in known]
+        words = {text: known[text.upper()] for text in texts}
+        row["effect_measure"] = words_of(column, words, otherwise="")
     else:
-        row["effect_measure"], ratio = value(UNDECIDED), set()
-    row["log_estimate" if ratio else "estimate"] = of["estimate"]
-    row["se"] = of["se"]
-    return row
+        row["effect_measure"] = value(UNDECIDED)
+    return row | {name.replace(" ", "_"): of[name], "se": of["se"]}

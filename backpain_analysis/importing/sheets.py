@@ -13,6 +13,7 @@ from backpain_analysis.evidence.reading import MISSING
 from backpain_analysis.evidence.schema import vocabulary
 from backpain_analysis.importing.grid import Grid, decimal_of
 from backpain_analysis.importing.headers import (
+    COUNTED,
     Meaning,
     direction_of,
     exercise_of,
@@ -24,7 +25,7 @@ from backpain_analysis.importing.headers import (
     spoken,
     time_of,
 )
-from backpain_analysis.importing.mapping import UNDECIDED, Mapping
+from backpain_analysis.importing.mapping import RESULTS, UNDECIDED, Mapping
 from backpain_analysis.importing.values import is_value, plain
 from backpain_analysis.words import nearest
 
@@ -54,29 +55,31 @@ class Guess:
     def mapping(self) -> Mapping:
         """The mapping, validated; what rows of a table have in common stands there once."""
         tables = self.content["tables"]
-        common: dict[str, Any] = {}
-        for name, rows in tables.items():
-            first = rows[0] if len(rows) > 1 else {}
-            alike = {
-                field: source
-                for field, source in first.items()
-                if all(row.get(field) == source for row in rows)
-            }
-            if alike:
-                common[name] = alike
+        common = {name: _alike(rows) for name, rows in tables.items() if len(rows) > 1}
+        if {"outcomes", "contrasts"} <= set(tables):
+            common[RESULTS] = _alike([*tables["outcomes"], *tables["contrasts"]])
+        both = set(common.get(RESULTS, ()))
+        common = {
+            name: {f: s for f, s in row.items() if name == RESULTS or f not in both}
+            for name, row in common.items()
+        }
+        common = {name: row for name, row in common.items() if row}
+        shared = {
+            name: {*common.get(name, ()), *(both if name in ("outcomes", "contrasts") else ())}
+            for name in tables
+        }
         own = {
-            name: [
-                {
-                    field: source
-                    for field, source in row.items()
-                    if field not in common.get(name, {})
-                }
-                for row in rows
-            ]
+            name: [{f: s for f, s in row.items() if f not in shared[name]} for row in rows]
             for name, rows in tables.items()
         }
         head = {name: part for name, part in self.content.items() if name != "tables"}
         return Mapping.model_validate({**head, "common": common, "tables": own})
+
+
+def _alike(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields that have the same source in all rows."""
+    first = rows[0]
+    return {f: source for f, source in first.items() if all(row.get(f) == source for row in rows)}
 
 
 def value(text: str) -> dict[str, str]:
@@ -124,6 +127,9 @@ def treatment_fields(grid: Grid, column: str) -> dict[str, Any]:
 
 def instrument_fields(outcome: str, instrument: str, *texts: str) -> dict[str, Any]:
     """Outcome, instrument, scale and direction as constants, with what must be decided."""
+    if outcome in COUNTED:
+        fields = {"outcome": value(outcome), "instrument": value("other")}
+        return fields | {"higher_is_better": value(COUNTED[outcome])}
     instrument = instrument or UNDECIDED
     fields = {"outcome": value(outcome or UNDECIDED), "instrument": value(instrument)}
     limits = limits_of(instrument, *texts)
@@ -161,6 +167,15 @@ def time_columns(grid: Grid, column: str) -> dict[str, Any]:
         weeks = {text: weeks for text, (_, weeks) in times.items()}
         fields["timepoint_weeks"] = words_of(column, weeks)
     return fields
+
+
+def population_source(grid: Grid, assumed: list[str]) -> dict[str, str]:
+    """The population that titles, footnotes and the file's name say, as a constant."""
+    told = {population_of(text) for text in (*grid.around, spoken(grid.file))} - {UNDECIDED}
+    found = told.pop() if len(told) == 1 else UNDECIDED
+    if found != UNDECIDED:
+        assumed.append(f"population is {found}, as a title, a footnote or the file's name says")
+    return value(found)
 
 
 class _Sheet:
@@ -205,7 +220,7 @@ class _Sheet:
                 continue
             missing = {text for text in texts if spoken(text) in _MISSING or not spoken(text)}
             there = [text for text in texts if text not in missing]
-            numbers = bool(there) and sum(map(is_value, there)) > len(there) / 2
+            numbers = bool(there) and sum(map(is_value, there)) >= len(there) / 2
             if numbers:
                 self.missing |= missing - set(MISSING)
             found, meaning = field_of(column), meaning_of(column)
@@ -218,7 +233,7 @@ class _Sheet:
                     continue
             if not numbers and meaning.arm and not meaning.says_result:
                 self.labels.setdefault(meaning.arm, column)
-            elif numbers and (meaning.says_result or meaning.arm):
+            elif meaning.stat == "p" or (numbers and (meaning.says_result or meaning.arm)):
                 meaning = self._completed(meaning, last, texts)
                 if meaning.stat:
                     self.meanings[column] = meaning
@@ -287,13 +302,7 @@ class _Sheet:
         row: dict[str, Any] = dict(self.fields["trials"])
         population = row.pop("population", None)
         if population is None:
-            told = {population_of(text) for text in (*self.grid.around, self.grid.file)} - {
-                UNDECIDED
-            }
-            found = told.pop() if len(told) == 1 else UNDECIDED
-            if found != UNDECIDED:
-                self.assumed.append(f"population is {found}, as the title says")
-            row["population"] = value(found)
+            row["population"] = population_source(self.grid, self.assumed)
         else:
             texts = texts_of(self.grid, population)
             row["population"] = words_of(population, {text: population_of(text) for text in texts})

@@ -20,7 +20,7 @@ from backpain_analysis.importing import values
 from backpain_analysis.importing.grid import Grid
 from backpain_analysis.importing.mapping import DERIVED, Row, Source
 from backpain_analysis.importing.mapping import Mapping as SheetMapping
-from backpain_analysis.words import did_you_mean
+from backpain_analysis.words import did_you_mean, plural, shortened
 
 REPORT = (
     *("row", "cell", "column", "text", "what", "table", "table_row", "field", "became", "why"),
@@ -50,9 +50,23 @@ class Imported(NamedTuple):
     def counts(self) -> str:
         """What was done, in a line."""
         told = self.report.drop_duplicates(["row", "column", "what"])["what"].value_counts()
-        rows = ", ".join(f"{len(table)} {name}" for name, table in self.tables.items())
+        rows = ", ".join(f"{len(table):,} {name}" for name, table in self.tables.items())
         cells = ", ".join(f"{told.get(what, 0):,} {what}" for what in ("read", "turned", "left"))
-        return f"{rows}; of the cells {cells}"
+        return f"{rows or 'no rows'}; of the cells {cells}"
+
+    def left(self) -> list[str]:
+        """Why cells were left, the most frequent reason first, each with its columns."""
+        left = self.report[self.report["what"] == "left"]
+        groups = left.groupby("why", sort=False)
+        told = []
+        for why, rows in sorted(groups, key=lambda group: -len(group[1])):
+            columns = list(dict.fromkeys(rows["column"]))
+            more = f" and {len(columns) - 4} more columns" if len(columns) > 4 else ""
+            first = f"{rows['cell'].iloc[0]} {shortened(rows['text'].iloc[0], 40)!r}"
+            told.append(
+                f"{plural(len(rows), 'cell')} ({', '.join(columns[:4])}{more}; {first}): {why}"
+            )
+        return told
 
 
 @dataclass
@@ -191,7 +205,9 @@ class _Turning:
             self._note_ranges(start, found)
         own = self.lines[start:]
         found.pop("log", None)
-        keys = [name for name in table_spec(table).unique if name.endswith("_id")]
+        spec = table_spec(table)
+        keys = [name for name in spec.unique if table in _ALIKE and spec.field(name).required]
+        keys += ["arm_id"] if table in ("outcomes", "contrasts") else []
         needed = _VALUES.get(table, ())
         if not all(found.get(name) for name in keys):
             self._drop(start, table, [name for name in keys if not found.get(name)])
@@ -202,7 +218,7 @@ class _Turning:
         if table == "contrasts" and found.get("arm_id") == found.get("ref_arm_id"):
             for line in own:
                 line.what, line.became = "left", ""
-                line.why = "the arm is its own reference"
+                line.why, line.dropped = "the arm is its own reference", True
             return False
         if table == "outcomes":
             found.setdefault("value_type", "events" if found.get("events") else "level")
@@ -252,7 +268,7 @@ class _Turning:
             row = self.first.get(self.last_ids.get("trial_id", ""), number)
         line = self._line(row, place, table, name)
         if line is None:
-            return ""
+            return source.otherwise or ""
         if source.words or source.otherwise is not None:
             word = self._word(source, line.text)
             if word is None:

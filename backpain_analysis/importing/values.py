@@ -13,6 +13,7 @@ _TO = r"\s*(?:to|bis|through|;|,|-|…|\.\.)\s*"
 _MARKS = re.compile(r"(?<=\d)\s?[*†‡§¶#¹²³]+(?=[\s(\[]|$)")
 _PAIR = re.compile(rf"({_NUMBER}){_TO}({_NUMBER})")
 _SUMMARY = re.compile(
+    rf"(?:(?P<first>mean|median)\s*[:=]?\s*)?"
     rf"(?P<value>{_NUMBER})\s*(?:%|mm|cm|points?|kPa|kg)?\s*"
     rf"(?:(?P<label>95\s*%?\s*CI|CI|SDs?|SE|SEM|IQR|range)\s*[:=,]?\s*)?"
     rf"(?:±\s*(?P<plus>{_NUMBER})|[(\[{{]\s*(?P<inner>[^()\[\]{{}}]*?)\s*[)\]}}])?\s*"
@@ -68,7 +69,7 @@ def plain(text: str, decimal: str = ".") -> str:
 def is_value(text: str) -> bool:
     """Whether a cell holds a number, alone or with a spread."""
     text = plain(text)
-    return bool(re.match(rf"[<>]?\s?{_NUMBER}(?:\s*(?:$|[±(\[%,;/-]))", text))
+    return bool(re.match(rf"(?:mean |median |[<>]\s?)?{_NUMBER}(?:\s*(?:$|[±(\[%,;/-]))", text))
 
 
 def number(text: str, decimal: str = ".") -> str:
@@ -158,11 +159,13 @@ def summary(text: str, spread: str = "", decimal: str = ".") -> Summary:
     kind = own or _label(beside["label"]) or _label(beside["after"]) or spread
     if beside["one"] is not None:
         single = beside["one"].removeprefix("+")
-        if kind not in ("sd", "se"):
+        if kind not in ("sd", "se") or (match["first"] or "").casefold() == "median":
             raise Unclear("it is not known whether the number in brackets is sd or se")
         if float(single) < 0:
             raise Unclear("a spread below zero")
         return Summary(value, kind, single=single, n=count)
+    if (match["first"] or "").casefold() == "median" and kind == "ci95":
+        raise Unclear("a median with a confidence interval is not used")
     if kind not in ("ci95", "iqr", "range"):
         raise Unclear("it is not known whether the interval is ci95, iqr or range")
     low, high = (beside[end].removeprefix("+") for end in ("low", "high"))

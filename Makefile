@@ -8,7 +8,7 @@ PINS := uv pip compile --quiet --universal --generate-hashes --no-annotate --no-
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help report test lab lint types format pins clean
+.PHONY: help report test docs lab lint types format pins clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,6 +30,9 @@ lint: $(TOOLS) ## Check style and that notebooks are stored without outputs
 types: $(TOOLS) ## Check types
 	@$(BIN)/mypy
 
+docs: $(TOOLS) ## Build the documentation into docs/_build/html
+	@$(BIN)/python -m sphinx -q -W --keep-going -j auto docs docs/_build/html
+
 format: $(TOOLS) ## Put code and notebooks in order
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
@@ -41,7 +44,7 @@ pins: ## Pin every package with its hashes, for all platforms (needs uv); see CO
 		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 
 clean: ## Remove what was built, and the virtual environment
-	rm -rf $(VENV) reports/site build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
+	rm -rf $(VENV) docs/_build docs/generated reports/site build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

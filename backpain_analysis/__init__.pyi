@@ -2,23 +2,27 @@
 
 from . import datasets, figures
 from .answers import sentences
+from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import by_type, spread_over_week
+from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
 from .answers.findings import Findings, summary_of_findings
+from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, robustness
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
 from .display import table
-from .effects.measures import effect_size
+from .effects.measures import effect_size, prepost_effect_size
 from .effects.over_time import effects_over_time
 from .effects.sensitivity import sensitivity_changes
 from .effects.table import Effects, count_reasons
 from .effects.treatments import LUMPINGS, lumping
+from .engine import priors
 from .engine.sampling import sampling_covariance
 from .errors import CannotEstimate, ConvergenceError
+from .evidence.conversions import conv_2x2, conv_fivenum, conv_wald
 from .evidence.dose import DOSE_MEASURES
 from .evidence.evidence import BACK_PAIN, Evidence, load_evidence, simulate_trials
 from .evidence.faults import EvidenceError
@@ -26,6 +30,7 @@ from .evidence.participants import Participants, load_participants, simulate_par
 from .evidence.scales import mcid
 from .evidence.streaming import visits_in_chunks
 from .evidence.wide import reshape_wide
+from .models.bayes.posterior import Posterior
 from .models.dose.comparison import compare_curves, multiverse, select_fractional_polynomial
 from .models.dose.curves import piecewise, rcs
 from .models.dose.fit import dose_response
@@ -38,6 +43,7 @@ from .models.network.regression import network_classes, network_course, network_
 from .models.pairwise.asymmetry import egger_test, pet_peese, rank_test, trim_and_fill
 from .models.pairwise.bivariate import bivariate
 from .models.pairwise.diagnostics import cumulative, influence, leave_one_out
+from .models.pairwise.events import EventsResult, mantel_haenszel, peto
 from .models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from .models.pairwise.multilevel import MultilevelResult, multilevel
 from .models.pairwise.pooling import PoolResult, pool, pool_by, pooled_table
@@ -53,7 +59,7 @@ from .models.people.power import power_of_design
 from .models.people.responders import responders
 from .models.people.tipping_point import tipping_point
 from .models.time.course import time_course
-from .words import DOSE_LABELS, LOWER_IS_BETTER
+from .words import DOSE_LABELS, LOWER_IS_BETTER, back_transform
 
 __version__: str
 
@@ -66,22 +72,27 @@ __all__ = [
     "CannotEstimate",
     "Claims",
     "ConvergenceError",
+    "DoseAnswer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
+    "EventsResult",
     "Evidence",
     "EvidenceError",
     "Findings",
+    "KeyResults",
     "MetaRegressionResult",
     "Moderation",
     "MultilevelResult",
     "NetworkResult",
     "Participants",
     "PoolResult",
+    "Posterior",
     "TrialTruth",
     "Truth",
     "adjusted_estimates",
     "ancova",
+    "back_transform",
     "bivariate",
     "by_type",
     "certainty",
@@ -90,25 +101,34 @@ __all__ = [
     "compare_curves",
     "connected_agents",
     "connected_part",
+    "conv_2x2",
+    "conv_fivenum",
+    "conv_wald",
     "count_reasons",
     "cumulative",
+    "curve_of_few",
     "datasets",
+    "dose_answer",
     "dose_by_moderator",
+    "dose_in_network",
     "dose_network",
     "dose_response",
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "few_trials",
     "figures",
     "gee",
     "impute",
     "influence",
+    "key_results",
     "leave_one_out",
     "load_evidence",
     "load_participants",
     "load_reference",
     "longitudinal",
     "lumping",
+    "mantel_haenszel",
     "mcid",
     "meta_regression",
     "moderation",
@@ -120,12 +140,15 @@ __all__ = [
     "network_course",
     "network_regression",
     "pet_peese",
+    "peto",
     "piecewise",
     "pool",
     "pool_by",
     "pool_imputations",
     "pooled_table",
     "power_of_design",
+    "prepost_effect_size",
+    "priors",
     "rank_test",
     "rcs",
     "reshape_wide",

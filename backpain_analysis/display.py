@@ -25,6 +25,14 @@ _MISSING = "–"
 _EMPTY = "Nothing to list."
 
 
+@dataclass(frozen=True)
+class Link:
+    """Text of a cell that leads to an address."""
+
+    text: str
+    url: str
+
+
 def html_table(
     frame: pd.DataFrame, *, title: str | None = None, note: str | None = None, digits: int = 3
 ) -> str:
@@ -90,7 +98,7 @@ def _only_numbers_rows(index: pd.Index) -> bool:
     return index.name is None and index.nlevels == 1 and pd.api.types.is_integer_dtype(index)
 
 
-def _cells(tag: str, texts: Iterable[str], numeric: Iterable[bool]) -> str:
+def _cells(tag: str, texts: Iterable[str | Link], numeric: Iterable[bool]) -> str:
     opening = {True: f'<{tag} class="num">', False: f"<{tag}>"}
     return "".join(
         f"{opening[number]}{_lines(text)}</{tag}>"
@@ -98,7 +106,9 @@ def _cells(tag: str, texts: Iterable[str], numeric: Iterable[bool]) -> str:
     )
 
 
-def _lines(text: str) -> str:
+def _lines(text: str | Link) -> str:
+    if isinstance(text, Link):
+        return f'<a href="{escape(text.url)}">{_lines(text.text)}</a>'
     return escape(text).replace("\n", "<br> ")
 
 
@@ -112,14 +122,16 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
-def _column_texts(column: pd.Series, digits: int) -> list[str]:
+def _column_texts(column: pd.Series, digits: int) -> list[str | Link]:
     """Values as a reader wants them: rounded, a real minus sign, a dash where one is missing."""
     numbers = [float(value) for value in column.dropna() if _is_number(value)]
     whole = all(number.is_integer() for number in numbers)
     return [_text(value, digits, whole) for value in column]
 
 
-def _text(value: object, digits: int, whole: bool) -> str:
+def _text(value: object, digits: int, whole: bool) -> str | Link:
+    if isinstance(value, Link):
+        return value
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return _MISSING
     return _number(value, digits, whole).replace("-", "−") if _is_number(value) else str(value)

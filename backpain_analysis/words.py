@@ -5,11 +5,13 @@ And which sign is a benefit: every axis, sentence and verdict asks here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 OUTCOME_WORDS = {
     "pain_intensity": "pain",
@@ -28,6 +30,9 @@ OUTCOME_WORDS = {
     "balance_stability": "balance and stability",
     "recurrence": "recurrence",
     "adherence": "adherence",
+    "responders": "response to treatment",
+    "adverse_events": "adverse events",
+    "dropout": "dropout",
     "other": "other outcomes",
 }
 
@@ -82,8 +87,20 @@ DOSE_LABELS = {
     "met_minutes_per_week": "MET-minutes per week",
 }
 
+DOSE_STEPS = {
+    "sessions_per_week": 1.0,
+    "minutes_per_session": 15.0,
+    "minutes_per_week": 60.0,
+    "duration_weeks": 4.0,
+    "total_sessions": 10.0,
+    "total_hours": 10.0,
+    "met_minutes_per_week": 250.0,
+}
+"""How much more of a dose a reader thinks of as a step."""
+
 LOWER_IS_BETTER = frozenset(
     {"pain_intensity", "disability", "depression_anxiety", "kinesiophobia", "recurrence"}
+    | {"adverse_events", "dropout"}
 )
 """Outcomes oriented so that higher = worse; every other outcome so that higher = better."""
 
@@ -129,33 +146,138 @@ def dose_text(value: float, largest: float) -> str:
     return number(value, 0 if largest >= 20 else 1)
 
 
-RATIO_WORDS = {
-    "OR": "odds ratio",
-    "PETO": "odds ratio",
-    "RR": "risk ratio",
-    "HR": "hazard ratio",
-    "IRR": "rate ratio",
+def short_dose(value: float, largest: float) -> str:
+    """A dose as text; a whole number without decimals."""
+    return dose_text(value, 20 if float(value).is_integer() else largest)
+
+
+def dose_with_unit(value: float, name: str, largest: float | None = None) -> str:
+    """A dose with its unit: "120 minutes per week", "1 session per week", "0.5 hours in total".
+
+    Parameters
+    ----------
+    value : float
+    name : str
+        One of `evidence.dose.DOSE_MEASURES`, or another name as it is.
+    largest : float, optional
+        The largest dose spoken of, which says how finely this one is written.
+    """
+    text = short_dose(value, largest or value)
+    label = DOSE_LABELS.get(name, name)
+    if value == 1:
+        first, _, rest = label.partition(" ")
+        label = f"{first.removesuffix('s')} {rest}".strip()
+    return f"{text} {label}"
+
+
+MEASURE_WORDS = {
+    "MD": "mean difference",
+    "SMD": "standardised mean difference",
+    "d": "standardised mean difference (Cohen's d)",
+    "SMDH": "standardised mean difference (unequal SDs)",
     "ROM": "ratio of means",
     "VR": "ratio of standard deviations",
     "CVR": "ratio of coefficients of variation",
+    "MC": "mean change",
+    "SMCC": "standardised mean change",
+    "SMCR": "standardised mean change",
+    "SMCRH": "standardised mean change",
+    "SMCRP": "standardised mean change",
+    "SMCRPH": "standardised mean change",
+    "ROMC": "ratio of means, after to before",
+    "VRC": "ratio of standard deviations, after to before",
+    "CVRC": "ratio of coefficients of variation, after to before",
+    "RR": "risk ratio",
+    "OR": "odds ratio",
+    "PETO": "odds ratio",
+    "RD": "risk difference",
+    "AS": "arcsine difference",
+    "IRR": "rate ratio",
+    "IRD": "rate difference",
+    "IRSD": "difference of square roots of rates",
+    "HR": "hazard ratio",
+    "ZCOR": "correlation",
+    "PLO": "share",
+    "PFT": "share",
 }
-"""Measures whose effects are logarithms of ratios."""
+
+RATIO_WORDS = {
+    name: MEASURE_WORDS[name] for name in "ROM VR CVR ROMC VRC CVRC RR OR PETO IRR HR".split()
+}
+"""Measures whose effects are logarithms of ratios; 1 is no effect."""
+
+SHARE_MEASURES = frozenset({"PLO", "PFT"})
+
+POINTS_OF_A_SCALE = frozenset({"MD", "MC"})
+
+
+def back_transform(value: ArrayLike, measure: str) -> Any:
+    """An effect from the scale of the analysis to the one that is read.
+
+    Ratios from their logs, correlations from Fisher's z, shares from log odds or (as for many
+    people) from the double arcsine; other measures as they are.
+
+    Parameters
+    ----------
+    value : float or array_like
+        An estimate or a limit of its interval.
+    measure : str
+
+    Returns
+    -------
+    float or ndarray
+
+    Examples
+    --------
+    >>> float(back_transform(0.0, "RR")), float(back_transform(-3.0, "MD"))
+    (1.0, -3.0)
+    """
+    values = np.asarray(value, dtype=float)
+    if measure in RATIO_WORDS:
+        with np.errstate(over="ignore"):
+            return np.exp(values)
+    if measure == "ZCOR":
+        return np.tanh(values)
+    if measure == "PLO":
+        return 1 / (1 + np.exp(-values))
+    if measure == "PFT":
+        return np.sin(np.clip(values, 0, np.pi / 2)) ** 2
+    return values
 
 
 def effect_digits(measure: str) -> int:
-    """Decimals of an effect: one for points of 0-100, two for other measures."""
-    return 1 if measure == "MD" else 2
+    """Decimals of an effect: one for points of 0-100 and per cent, two for other measures."""
+    return 1 if measure in POINTS_OF_A_SCALE | SHARE_MEASURES | {"RD"} else 2
+
+
+def effect_interval(
+    estimate: float, low: float, high: float, measure: str, level: float = 0.95
+) -> str:
+    """An effect with its unit and interval, as in a sentence.
+
+    >>> effect_interval(-0.6931, -1.2, -0.1, "RR")
+    '0.50 (95% CI 0.30 to 0.90)'
+    >>> effect_interval(-7.24, -10.06, -4.4, "MD")
+    '−7.2 points of 100 (95% CI −10.1 to −4.4)'
+    """
+    texts = [effect_text(value, measure) for value in (estimate, low, high)]
+    unit = "" if measure in RATIO_WORDS else f" {unit_words(measure)}".rstrip()
+    return f"{texts[0]}{unit} ({level * 100:g}% CI {texts[1]} to {texts[2]})"
+
+
+def measure_words(measure: str) -> str:
+    """A measure as a sentence says it: "RR" is "risk ratio"; another name as it is."""
+    return MEASURE_WORDS.get(measure, measure)
 
 
 def natural(value: float, measure: str) -> float:
-    """An effect as readers read it: a ratio, not its logarithm; percentage points.
+    """An effect as readers read it: a ratio, not its logarithm; shares and risks in per cent.
 
     >>> natural(0.0, "OR"), natural(0.25, "RD"), natural(-3.0, "MD")
     (1.0, 25.0, -3.0)
     """
-    if measure in RATIO_WORDS:
-        return math.exp(value) if value < 700 else math.inf
-    return 100 * value if measure == "RD" else value
+    per_cent = measure in SHARE_MEASURES or measure == "RD"
+    return float(back_transform(value, measure)) * (100 if per_cent else 1)
 
 
 def effect_text(value: float, measure: str, digits: int | None = None) -> str:
@@ -164,7 +286,7 @@ def effect_text(value: float, measure: str, digits: int | None = None) -> str:
     >>> effect_text(0.0, "OR"), effect_text(-0.251, "RD"), effect_text(-3.0, "MD")
     ('1.00', '−25.1', '−3.0')
     """
-    usual = 1 if measure in ("MD", "RD") else 2
+    usual = effect_digits(measure)
     return number(natural(value, measure), usual if digits is None else digits)
 
 
@@ -187,12 +309,24 @@ def p_text(p: float) -> str:
     return "P < 0.001" if p < 0.001 else f"P = {p:.3f}" if p < 0.1 else f"P = {p:.2f}"
 
 
+UNITS = {
+    "MD": "points of 100",
+    "MC": "points of 100",
+    "RD": "percentage points",
+    "PLO": "per cent",
+    "PFT": "per cent",
+    "IRD": "events a unit of time",
+    "AS": "",
+    "IRSD": "",
+    "ZCOR": "",
+}
+
+
 def unit_words(measure: str) -> str:
     """What effects are counted in."""
     if measure in RATIO_WORDS:
         return "on the log scale"
-    units = {"MD": "points of 100", "RD": "percentage points"}
-    return units.get(measure, "standard deviations")
+    return UNITS.get(measure, "standard deviations")
 
 
 def plural(count: int, noun: str) -> str:
@@ -200,7 +334,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
-def author_year(author: object, year: object, otherwise: object) -> str:
+def author_year(author: object, year: Any, otherwise: object) -> str:
     """A study as readers cite it, "Saper 2013"; `otherwise` where its author is not known."""
     if pd.isna(author):
         return str(otherwise)
@@ -248,18 +382,43 @@ def dose_measure_label(name: str) -> str:
     return readable(DOSE_LABELS.get(name, name))
 
 
-def measured(outcome: str, measure: str) -> str:
-    """What an effect size measures, as an axis says it, in two lines."""
+def measured(outcome: str, measure: str, unit: str = "") -> str:
+    """What an effect size measures, as an axis says it, in two lines.
+
+    >>> print(measured("recurrence", "RR"))
+    Risk ratio
+    (recurrence)
+    """
+    word = outcome_words(outcome)
     if measure in RATIO_WORDS:
-        return f"{readable(RATIO_WORDS[measure])}\n({outcome_words(outcome)})"
-    unit = {"SMD": "SMD, Hedges' g", "RD": "percentage points"}.get(measure, "points on 0–100")
-    return f"Difference in {outcome_words(outcome)}\n({unit})"
+        return f"{readable(RATIO_WORDS[measure])}\n({word})"
+    if measure in SHARE_MEASURES:
+        return f"Share with {word}\n(per cent)"
+    named = {
+        "MD": "points on 0–100",
+        "SMD": "SMD, Hedges' g",
+        "d": "Cohen's d",
+        "RD": "percentage points",
+    }
+    text = unit or named.get(measure, measure_words(measure))
+    return f"Difference in {word}\n({text})"
+
+
+FEWEST_LETTERS = 4
+"""Of a beginning that is enough to know a word by."""
 
 
 def nearest(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, or None where none is like it."""
+    """The known word most like `word`, else the first that begins with it; None without either.
+
+    >>> nearest("pain", ["disability", "pain_intensity"])
+    'pain_intensity'
+    """
     by_lower = {str(name).lower(): str(name) for name in known}
-    match = get_close_matches(str(word).strip().lower(), by_lower, n=1, cutoff=cutoff)
+    wanted = str(word).strip().lower()
+    match = get_close_matches(wanted, by_lower, n=1, cutoff=cutoff)
+    if not match and len(wanted) >= FEWEST_LETTERS:
+        match = [name for name in by_lower if name.startswith(wanted.removesuffix("s"))]
     return by_lower[match[0]] if match else None
 
 

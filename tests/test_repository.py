@@ -29,6 +29,7 @@ ROOMS = [
         "effects",
         "engine",
         "models.results",
+        "models.bayes",
     ),
     *("models.pairwise", "models.dose", "models.network", "models.people", "models.time"),
     *("answers", "figures"),
@@ -197,7 +198,10 @@ def dev() -> list[str]:
     """What developers need beside the project: their tools, and what is optional to users."""
     optional = project()["optional-dependencies"]
     tools = [line for line in optional["dev"] if not line.startswith(project()["name"])]
-    return [*tools, *optional["build"], *optional["cluster"]]
+    return [
+        *tools,
+        *(line for name in ("build", "cluster", "docs", "word") for line in optional[name]),
+    ]
 
 
 def test_conda_environment_is_the_project():
@@ -214,9 +218,22 @@ def test_conda_environment_is_the_project():
     assert environment["channels"] == ["conda-forge"]
 
 
+def test_conda_recipe_is_the_project():
+    recipe = (ROOT / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    run = recipe[recipe.index("  run:") : recipe.index("\ntest:")]
+    stated = requirements(re.findall(r"    - (.+)", run.replace("matplotlib-base", "matplotlib")))
+    assert str(stated.pop("python").specifier) == project()["requires-python"]
+    wanted = requirements(project()["dependencies"])
+    assert {n: str(r.specifier) for n, r in stated.items()} == {
+        n: str(r.specifier) for n, r in wanted.items()
+    }
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project()["version"]
+    assert f"git clone {citation['repository-code']} " in (ROOT / "README.md").read_text()
+    assert f'version = "{project()["version"]}"' in (ROOT / "conda" / "meta.yaml").read_text()
     assert f"## {project()['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 

@@ -1,11 +1,12 @@
 """How certain a body of trial evidence is: GRADE's questions as rules that are written down.
 
-GRADE asks for judgement; these rules make the same judgement every time, and each downgrade says
-why. They follow the GRADE guidelines where those give a number: inconsistency (Guyatt et al. 2011,
-doi 10.1016/j.jclinepi.2011.03.017), imprecision (Guyatt et al. 2011,
-doi 10.1016/j.jclinepi.2011.01.012: 400 participants as the optimal information size of a
-continuous outcome), publication bias (doi 10.1016/j.jclinepi.2011.01.011). They are a start for a
-reader's own judgement, not its replacement.
+GRADE asks for judgement; these rules make the same judgement every time, and each says why, with
+its numbers. They follow GRADE as written today: the target is stated (Hultcrantz et al. 2017, doi
+10.1016/j.jclinepi.2017.05.006); imprecision asks which thresholds the interval crosses (Zeng et al.
+2022, doi 10.1016/j.jclinepi.2022.07.014); inconsistency asks the same of the prediction interval
+of that comparison (Guyatt et al. 2023, doi 10.1016/j.jclinepi.2023.03.003); information size of 400
+participants (Guyatt et al. 2011, doi 10.1016/j.jclinepi.2011.01.012); publication bias (doi
+10.1016/j.jclinepi.2011.01.011). They are a start for a reader's own judgement, not its replacement.
 """
 
 from __future__ import annotations
@@ -16,26 +17,35 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from backpain_analysis.words import p_text, plural
+
 LEVELS = ("very low", "low", "moderate", "high")
 
-NO_EVIDENCE = "no evidence"
+NO_EVIDENCE, NOT_GRADED = "no evidence", "not graded"
 
-DOMAINS = ("risk of bias", "inconsistency", "indirectness", "imprecision", "small-study effects")
+DOMAINS = (
+    "risk of bias",
+    "inconsistency",
+    "indirectness",
+    "imprecision",
+    "small-study effects",
+    "incoherence",
+)
 
 INFORMATION_SIZE = 400
 
 GOOD_PEDRO = 6
 """Points of 10 from which a trial counts as of good quality (Maher et al. 2003)."""
 
-ENOUGH_GOOD = 0.5
-"""Share of trials known to be of good quality below which risk of bias lowers certainty."""
-
-SUBSTANTIAL_I2, CONSIDERABLE_I2 = 50.0, 75.0
+SUBSTANTIAL_I2 = 50.0
 """Cochrane Handbook 10.10.2."""
 
 FEWEST_FOR_ASYMMETRY = 10
 
-ASYMMETRY_P = 0.10
+ASYMMETRY_P = INCOHERENCE_P = 0.10
+
+HIGHEST_UNKNOWN = "moderate"
+"""Certainty is at most this where the risk of bias of more than half of the trials is unknown."""
 
 PEDRO = re.compile(r"PEDro\s+(\d+)\s*/\s*10", re.IGNORECASE)
 
@@ -50,16 +60,18 @@ class Body:
     n_trials : int
     n_participants : int
         In arms of known size; 0 where no report prints one.
-    appraised_good : int
-        Trials whose published appraisal says good quality (see `good_quality`).
+    low_risk, unclear_risk, high_risk : int
+        Trials whose appraisal says so (see `appraisals.trial_risk`); the others have none.
     i2 : float
-        Per cent; missing for one trial.
+        Per cent, of this comparison; missing for one trial.
     pi_low, pi_high : float
         Prediction interval; missing where there is none.
     mcid : float or None
         Size of the smallest difference that matters, in the units of the estimate.
     asymmetry_p : float
         P value of a test of small-study effects; missing where not tested.
+    incoherence_p : float
+        P value of direct against indirect evidence; missing where there is one of them only.
     indirect : tuple of str
         Ways in which the trials do not answer the question directly.
     """
@@ -69,29 +81,58 @@ class Body:
     ci_high: float
     n_trials: int
     n_participants: int
-    appraised_good: int
+    low_risk: int = 0
+    unclear_risk: int = 0
+    high_risk: int = 0
     i2: float = math.nan
     pi_low: float = math.nan
     pi_high: float = math.nan
     mcid: float | None = None
     asymmetry_p: float = math.nan
+    incoherence_p: float = math.nan
     indirect: tuple[str, ...] = ()
+
+    @property
+    def appraised(self) -> int:
+        """Trials with an appraisal of their risk of bias."""
+        return self.low_risk + self.unclear_risk + self.high_risk
+
+    @property
+    def bias_unknown(self) -> bool:
+        """Whether more than half of the trials have no appraisal."""
+        return 2 * self.appraised < self.n_trials
+
+    @property
+    def target(self) -> str:
+        """What certainty is about: an effect of at least the MCID, a smaller one, or any."""
+        if not self.mcid:
+            return "an effect that is not zero"
+        reached = abs(self.estimate) >= self.mcid
+        return "an effect of at least the MCID" if reached else "an effect smaller than the MCID"
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """A level of certainty and what lowered it.
+    """A level of certainty and how each domain was judged.
 
     Attributes
     ----------
     level : str
         "high", "moderate", "low", "very low", or "no evidence".
-    downgrades : tuple of (str, int, str)
-        Domain, steps down, reason.
+    judgements : tuple of (str, int, str)
+        Domain, steps down, reason with its numbers; every domain, also those without a step.
+    target : str
+        What the certainty is about.
     """
 
     level: str
-    downgrades: tuple[tuple[str, int, str], ...] = ()
+    judgements: tuple[tuple[str, int, str], ...] = ()
+    target: str = ""
+
+    @property
+    def downgrades(self) -> tuple[tuple[str, int, str], ...]:
+        """The judgements that lowered it."""
+        return tuple(item for item in self.judgements if item[1])
 
     @property
     def reasons(self) -> str:
@@ -100,11 +141,14 @@ class Certainty:
 
     def table(self) -> pd.DataFrame:
         """`domain, steps, reason`."""
-        return pd.DataFrame(self.downgrades, columns=["domain", "steps", "reason"])
+        return pd.DataFrame(self.judgements, columns=["domain", "steps", "reason"])
 
 
 def certainty(body: Body) -> Certainty:
     """Grade a body of evidence from randomised trials: high, less what lowers it.
+
+    Where more than half of the trials have no appraisal, the risk of bias is unknown: no step is
+    taken for it, and certainty is at most moderate.
 
     Parameters
     ----------
@@ -113,72 +157,102 @@ def certainty(body: Body) -> Certainty:
     Returns
     -------
     Certainty
+
+    Examples
+    --------
+    >>> body = Body(-20.0, -24.0, -16.0, n_trials=6, n_participants=900, low_risk=5, mcid=15.0)
+    >>> certainty(body).level, certainty(body).target
+    ('high', 'an effect of at least the MCID')
     """
     if body.n_trials == 0 or not math.isfinite(body.estimate):
         return Certainty(NO_EVIDENCE)
-    rules = (risk_of_bias, inconsistency, indirectness, imprecision, small_study_effects)
-    found = [(domain, *rule(body)) for domain, rule in zip(DOMAINS, rules, strict=True)]
-    downgrades = tuple(item for item in found if item[1])
-    steps = sum(item[1] for item in downgrades)
-    return Certainty(LEVELS[max(0, len(LEVELS) - 1 - steps)], downgrades)
+    rules = (
+        *(risk_of_bias, inconsistency, indirectness),
+        *(imprecision, small_study_effects, incoherence),
+    )
+    judged = tuple((domain, *rule(body)) for domain, rule in zip(DOMAINS, rules, strict=True))
+    steps = sum(item[1] for item in judged)
+    level = LEVELS[max(0, len(LEVELS) - 1 - steps)]
+    if body.bias_unknown:
+        level = min(level, HIGHEST_UNKNOWN, key=LEVELS.index)
+    return Certainty(level, judged, body.target)
 
 
 def risk_of_bias(body: Body) -> tuple[int, str]:
-    """One step down unless more than half of the trials are known to be of good quality."""
-    share = body.appraised_good / body.n_trials
-    if share > ENOUGH_GOOD:
-        return 0, ""
-    return 1, f"{body.appraised_good} of {body.n_trials} trials known to be of good quality"
+    """One step down where most appraised trials are not at low risk; none where it is unknown."""
+    if body.bias_unknown:
+        unknown = body.n_trials - body.appraised
+        return 0, f"unknown for {unknown} of {plural(body.n_trials, 'trial')}: at most moderate"
+    text = f"{body.low_risk} of {plural(body.appraised, 'appraised trial')} at low risk"
+    return int(2 * body.low_risk < body.appraised), text
 
 
 def inconsistency(body: Body) -> tuple[int, str]:
-    """A step for substantial, two for considerable heterogeneity; a step for one trial alone."""
+    """A step for each threshold that the prediction interval crosses and the interval does not.
+
+    Without a prediction interval, a step for substantial heterogeneity.
+    """
     if body.n_trials == 1:
-        return 1, "one trial: agreement between trials is unknown"
-    if math.isfinite(body.i2) and body.i2 >= CONSIDERABLE_I2:
-        return 2, f"I² {body.i2:.0f}%"
-    if math.isfinite(body.i2) and body.i2 >= SUBSTANTIAL_I2:
-        return 1, f"I² {body.i2:.0f}%"
-    if _clear(body.ci_low, body.ci_high) and not _clear(body.pi_low, body.pi_high, True):
-        return 1, "the prediction interval includes no effect"
-    return 0, ""
+        return 0, "one trial: agreement cannot be judged"
+    spread = f"I² {body.i2:.0f}%" if math.isfinite(body.i2) else "I² not known"
+    if not (math.isfinite(body.pi_low) and math.isfinite(body.pi_high)):
+        return int(body.i2 >= SUBSTANTIAL_I2), spread
+    more = _crossed(body.pi_low, body.pi_high, body) - _crossed(body.ci_low, body.ci_high, body)
+    if more <= 0:
+        return 0, f"{spread}; the prediction interval crosses no other threshold"
+    border = ("the MCID", "the MCID both ways")[more - 1] if body.mcid else "no effect"
+    return more, f"{spread}; the prediction interval also includes {border}"
 
 
 def indirectness(body: Body) -> tuple[int, str]:
     """One step down if the trials answer a neighbouring question."""
-    return (1, ", ".join(body.indirect)) if body.indirect else (0, "")
+    return (1, ", ".join(body.indirect)) if body.indirect else (0, "the question as asked")
 
 
 def imprecision(body: Body) -> tuple[int, str]:
-    """A step for few participants, a step for an interval that leaves the matter open."""
-    faults = []
-    if body.n_participants < INFORMATION_SIZE:
-        few = f"{body.n_participants} participants, fewer than {INFORMATION_SIZE}"
-        faults.append(few if body.n_participants else "the reports print no arm sizes")
-    if body.mcid and not _clear(body.ci_low, body.ci_high):
-        reach = max(abs(body.ci_low), abs(body.ci_high))
-        if reach >= body.mcid:
-            faults.append("the interval includes both no effect and one that matters")
-    elif not body.mcid and not _clear(body.ci_low, body.ci_high):
-        faults.append("the interval includes no effect")
-    return len(faults), "; ".join(faults)
+    """A step for each threshold in the interval: the MCID both ways, or no effect without one.
+
+    Or, where that is more, a step for fewer participants than the information size, two for fewer
+    than half of it.
+    """
+    crossed = _crossed(body.ci_low, body.ci_high, body)
+    border = ("the MCID", "the MCID both ways") if body.mcid else ("no effect",)
+    said = f"the interval includes {border[crossed - 1]}" if crossed else "no threshold crossed"
+    if not body.n_participants:
+        return max(crossed, 1), f"{said}; the reports print no arm sizes"
+    few = (body.n_participants < INFORMATION_SIZE) + (2 * body.n_participants < INFORMATION_SIZE)
+    people = f"{body.n_participants:,} participants"
+    size = f"{people}, fewer than {INFORMATION_SIZE}" if few else people
+    return max(crossed, few), f"{said}; {size}"
 
 
 def small_study_effects(body: Body) -> tuple[int, str]:
     """One step down for asymmetry, which fewer than ten trials cannot show."""
-    if body.n_trials < FEWEST_FOR_ASYMMETRY or not body.asymmetry_p < ASYMMETRY_P:
-        return 0, ""
-    return 1, f"small trials show other effects (Egger's test, P = {body.asymmetry_p:.2g})"
+    if body.n_trials < FEWEST_FOR_ASYMMETRY:
+        return 0, f"fewer than {FEWEST_FOR_ASYMMETRY} trials cannot show them"
+    if not math.isfinite(body.asymmetry_p):
+        return 0, "not tested"
+    if body.asymmetry_p < ASYMMETRY_P:
+        return 1, f"small trials show other effects (Egger's test, {p_text(body.asymmetry_p)})"
+    return 0, f"none shown (Egger's test, {p_text(body.asymmetry_p)})"
+
+
+def incoherence(body: Body) -> tuple[int, str]:
+    """One step down where direct and indirect evidence of a network disagree."""
+    if not math.isfinite(body.incoherence_p):
+        return 0, "direct or indirect evidence only"
+    disagree = body.incoherence_p < INCOHERENCE_P
+    text = f"direct against indirect evidence {p_text(body.incoherence_p)}"
+    return int(disagree), text
+
+
+def _crossed(low: float, high: float, body: Body) -> int:
+    """How many thresholds an interval has inside it."""
+    borders = (-body.mcid, body.mcid) if body.mcid else (0.0,)
+    return sum(low < border < high for border in borders)
 
 
 def good_quality(appraisal: object) -> bool:
     """Whether a published appraisal says good quality: PEDro 6 or more of 10."""
     found = PEDRO.search(appraisal) if isinstance(appraisal, str) else None
     return bool(found) and int(found[1]) >= GOOD_PEDRO
-
-
-def _clear(low: float, high: float, missing: bool = False) -> bool:
-    """Whether an interval leaves out zero; `missing` for an interval that is not known."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return missing
-    return low * high > 0

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
 
-from backpain_analysis.answers.certainty import (
-    NO_EVIDENCE,
-    Body,
-    Certainty,
-    certainty,
-    good_quality,
-)
+from backpain_analysis.answers.appraisals import risk_counts, trial_risk
+from backpain_analysis.answers.certainty import NO_EVIDENCE, Body, Certainty, certainty
+from backpain_analysis.answers.moderation import Moderation, moderation
 from backpain_analysis.answers.verdicts import (
-    NOT_TESTABLE,
+    NOT_TESTED,
     verdict_on_benefit,
     verdict_on_difference,
     verdict_on_equivalence,
@@ -29,15 +26,30 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.network.data import connected_part
+from backpain_analysis.models.network.inconsistency import pairwise
 from backpain_analysis.models.network.network import NetworkResult, network
 from backpain_analysis.models.pairwise.asymmetry import egger_test
 from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool
-from backpain_analysis.words import benefit_sign, number, outcome_words
+from backpain_analysis.words import author_year, benefit_sign, number, outcome_words
 
-HAZARD_RATIO = "hazard ratio"
-"""Unit of estimates that are logarithms of hazard ratios; the text shows the ratio."""
+HAZARD_RATIO, RISK_RATIO = RATIOS = ("hazard ratio", "risk ratio")
+"""Units of estimates that are logarithms of ratios; the text shows the ratio."""
+
+HALF_SD = 0.5
+"""The smallest difference that matters where only standard deviations are known (Norman et al.
+2003, doi 10.1097/01.MLR.0000062554.74615.4C)."""
+
+QUARTER = -math.log(0.75)
+"""The same for ratios: a quarter less (Guyatt et al. 2011, doi 10.1016/j.jclinepi.2011.01.012)."""
 
 Rule = Literal["benefit", "difference", "equivalence"]
+
+
+def smallest_that_matters(outcome: str, measure: str) -> float | None:
+    """The MCID in the units of a measure; None where none is known."""
+    if measure == "MD":
+        return mcid(outcome)
+    return {"SMD": HALF_SD, "HR": QUARTER, "RR": QUARTER}.get(measure)
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Part:
     Attributes
     ----------
     what : str
-        What was estimated, in words: "aerobic against no exercise, pain".
+        What was estimated, in words: "aerobic exercise against no exercise, pain".
     body : Body or None
         Estimate and evidence; None where there is none.
     unit : str
@@ -55,6 +67,8 @@ class Part:
     certainty : Certainty
     verdict, reason : str
         See `verdicts`.
+    trials : tuple of str
+        That it rests on.
     """
 
     what: str
@@ -63,6 +77,7 @@ class Part:
     certainty: Certainty
     verdict: str
     reason: str
+    trials: tuple[str, ...] = ()
 
     @property
     def estimate_text(self) -> str:
@@ -70,11 +85,13 @@ class Part:
         if self.body is None or not math.isfinite(self.body.estimate):
             return ""
         digits = 1 if self.unit.startswith(("points", "weeks", "kPa")) else 2
-        values = (self.body.estimate, self.body.ci_low, self.body.ci_high)
-        if self.unit == HAZARD_RATIO:
-            values = tuple(math.exp(value) for value in values)
+        values = [self.body.estimate, self.body.ci_low, self.body.ci_high]
+        if self.unit in RATIOS:
+            values = [math.exp(value) for value in values]
         centre, low, high = (_text(value, digits) for value in values)
-        return f"{centre} [{low} to {high}] {self.unit}".strip()
+        unit = "" if self.unit in RATIOS else f" {self.unit}"
+        before = f"{self.unit} " if self.unit in RATIOS else ""
+        return f"{before}{centre} [{low} to {high}]{unit}"
 
 
 def _text(value: float, digits: int) -> str:
@@ -83,18 +100,17 @@ def _text(value: float, digits: int) -> str:
 
 def untestable(what: str, why: str) -> Part:
     """A part that these data cannot test."""
-    return Part(what, None, "", Certainty(NO_EVIDENCE), NOT_TESTABLE, why)
+    return Part(what, None, "", Certainty(NO_EVIDENCE), NOT_TESTED, why)
 
 
 def judged(
     what: str,
     body: Body,
     unit: str,
-    outcome: str,
+    benefit: int,
     *,
     rule: Rule = "benefit",
-    margin: float | None = None,
-    benefit: int | None = None,
+    trials: Iterable[object] = (),
 ) -> Part:
     """Grade and judge an estimate.
 
@@ -102,28 +118,27 @@ def judged(
     ----------
     what : str
     body : Body
+        Its `mcid` is the margin of equivalence.
     unit : str
-    outcome : str
-        Says which direction is a benefit, unless `benefit` does.
+    benefit : {-1, 1}
+        Sign of an effect that speaks for the claim.
     rule : {"benefit", "difference", "equivalence"}
         See `verdicts`.
-    margin : float, optional
-        Of equivalence.
-    benefit : {-1, 1}, optional
+    trials : iterable, optional
+        That it rests on.
     """
-    graded = certainty(body)
-    sign = benefit or (benefit_sign(outcome))
     interval = (body.ci_low, body.ci_high, body.estimate)
     if rule == "benefit":
-        verdict, reason = verdict_on_benefit(*interval, body.mcid, graded.level, sign)
+        verdict, reason = verdict_on_benefit(*interval, body.mcid, benefit)
     elif rule == "difference":
-        verdict, reason = verdict_on_difference(*interval, graded.level, sign)
+        verdict, reason = verdict_on_difference(*interval, body.mcid, benefit)
     else:
-        verdict, reason = verdict_on_equivalence(*interval, margin or math.nan, graded.level)
-    return Part(what, body, unit, graded, verdict, reason)
+        verdict, reason = verdict_on_equivalence(body.ci_low, body.ci_high, body.mcid)
+    names = tuple(sorted(str(trial) for trial in set(trials)))
+    return Part(what, body, unit, certainty(body), verdict, reason, names)
 
 
-UNITS = {"MD": "points of 100", "SMD": "SD"}
+UNITS = {"MD": "points of 100", "SMD": "SD", "HR": HAZARD_RATIO, "RR": RISK_RATIO}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +146,33 @@ class Context:
     """The evidence with its effects and networks; each is computed when first asked for."""
 
     evidence: Evidence
-    _made: dict[tuple, Any] = field(default_factory=dict, repr=False)
+    _made: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def appraised(self) -> frozenset[str]:
-        """Trials whose published appraisal says good quality."""
-        trials = self.evidence.trials
-        good = trials["rob_or_pedro"].map(good_quality)
-        return frozenset(trials.loc[good.astype(bool), "trial_id"])
+    def risk(self) -> dict[str, str]:
+        """Risk of bias of the appraised trials."""
+        return trial_risk(self.evidence.appraisals)
+
+    def size(self, trials: Iterable[object], participants: int) -> dict[str, Any]:
+        """What a body of evidence rests on: trials, participants, risk of bias."""
+        names = set(trials)
+        return {
+            "n_trials": len(names),
+            "n_participants": participants,
+            **risk_counts(self.risk, names),
+        }
+
+    def name(self, trial: object) -> str:
+        """A trial as readers cite it."""
+        row = self.evidence.trials.set_index("trial_id").loc[trial]
+        return author_year(row["first_author"], row["year"], trial)
+
+    def moderation(self, outcome: str) -> Moderation:
+        """The moderators of an outcome, as their page asks them."""
+        key = ("moderation", outcome)
+        if key not in self._made:
+            self._made[key] = moderation(self.evidence, outcome)
+        return self._made[key]
 
     def effects(self, outcome: str, measure: str = "MD", every: bool = False) -> Effects | None:
         """Effects of an outcome, or None where the evidence has none."""
@@ -148,8 +182,7 @@ class Context:
         return self._made[key]
 
     def _effects(self, outcome: str, measure: str, every: bool) -> Effects | None:
-        options = {"measure": measure, "head_to_head": every}
-        found = effects_if_measured(self.evidence, outcome, **options)
+        found = effects_if_measured(self.evidence, outcome, measure=measure, head_to_head=every)
         return found if len(found) else None
 
     def network(self, outcome: str, lump: str) -> NetworkResult | str:
@@ -158,24 +191,14 @@ class Context:
         if key not in self._made:
             effects = self.effects(outcome, every=True)
             none = effects is None
-            self._made[key] = "no usable result" if none else self.network_of(effects, lump)
+            self._made[key] = "no usable result" if none else network_of(effects, lumping(lump))
         return self._made[key]
 
-    def network_of(
-        self, effects: Effects, lump: str, treatment: str = "treatment"
-    ) -> NetworkResult | str:
-        """A network of effects, or why there is none."""
-        options = {"treatment": treatment, "lump": lumping(lump)}
-        try:
-            part = connected_part(effects, "inactive", **options)
-        except CannotEstimate as fault:
-            return fault.reason
-        for method in ("REML", "CE"):
-            try:
-                return network(part, reference="inactive", method=method, **options)
-            except CannotEstimate as fault:
-                why = fault.reason
-        return why
+    def _split(self, found: NetworkResult) -> pd.DataFrame:
+        key = ("split", id(found))
+        if key not in self._made:
+            self._made[key] = found.node_split().table
+        return self._made[key]
 
     def compared(
         self,
@@ -208,22 +231,31 @@ class Context:
             names = " and ".join(name.replace("_", " ") for name in absent)
             return untestable(what, f"no usable trial with an arm of {names}")
         row = found.predict(first, second)
-        codes = [found.treatments.index(name) for name in (first, second)]
         arms = found.data.arms
-        trials = set(arms.loc[arms["treatment"].isin(codes[:1]), "trial_id"])
+        code = found.treatments.index(first)
+        trials = set(arms.loc[arms["treatment"] == code, "trial_id"])
         sizes = found.data.arm_sizes
         people = sizes.loc[sizes["trial_id"].isin(trials), "participants"].sum()
-        indirect = () if row["trials"] else ("no trial compares the two directly",)
+        split = self._split(found)
+        pair = split[split[["treatment", "versus"]].isin([first, second]).all(axis=1)].iloc[0]
         body = Body(
             **row[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
-            n_trials=len(trials),
-            n_participants=int(people),
-            appraised_good=len(trials & self.appraised),
-            i2=_i2(found) if len(trials) > 1 else math.nan,
-            mcid=mcid(outcome) if rule == "benefit" else None,
-            indirect=indirect,
+            **self.size(trials, int(people)),
+            i2=_direct_i2(found, first, second),
+            mcid=smallest_that_matters(outcome, found.data.measure),
+            incoherence_p=float(pair["p_value"]),
+            indirect=() if row["trials"] else ("no trial compares the two directly",),
         )
-        return judged(what, body, UNITS[found.data.measure], outcome, rule=rule)
+        sign = benefit_sign(outcome)
+        return judged(what, body, UNITS[found.data.measure], sign, rule=rule, trials=trials)
+
+    def key(self, outcome: str, measure: str) -> Part:
+        """All exercise against no exercise: the number that pages and claims share."""
+        made = ("key", outcome, measure)
+        if made not in self._made:
+            what = f"exercise against no exercise, {outcome_words(outcome)}"
+            self._made[made] = self.pooled(self.effects(outcome, measure), outcome, what)
+        return self._made[made]
 
     def pooled(
         self,
@@ -231,39 +263,75 @@ class Context:
         outcome: str,
         what: str,
         *,
-        rule: Rule = "benefit",
-        indirect: tuple[str, ...] = (),
+        benefit: int | None = None,
     ) -> Part:
-        """Pooled effects against inactive controls."""
+        """Pooled effects against inactive controls, each trial once."""
         kept = None if effects is None else effects.against_inactive()
         if kept is None or not len(kept):
             return untestable(what, "no trial with a usable result against an inactive control")
         single = kept.one_per_trial()
-        result = pool(single, test=fitting_test(single.n_trials))
-        body = self.body(result, single.table["trial_id"], kept.n_participants, outcome)
-        body = Body(**{**vars(body), "indirect": indirect, "asymmetry_p": _asymmetry(single)})
-        return judged(what, body, UNITS[kept.measure], outcome, rule=rule)
+        result = each_trial_once(kept)
+        body = self.body(result, single.table["trial_id"], kept.n_participants)
+        body = replace(
+            body,
+            asymmetry_p=_asymmetry(single),
+            mcid=smallest_that_matters(outcome, kept.measure),
+        )
+        sign = benefit_sign(outcome) if benefit is None else benefit
+        return judged(what, body, UNITS[kept.measure], sign, trials=single.table["trial_id"])
 
-    def body(self, result: PoolResult, trials: pd.Series, participants: int, outcome: str) -> Body:
+    def body(self, result: PoolResult, trials: Iterable[object], participants: int) -> Body:
         """A pooled result as a body of evidence."""
-        names = set(trials)
+        size = self.size(trials, participants)
         return Body(
             estimate=result.estimate,
             ci_low=result.ci_low,
             ci_high=result.ci_high,
-            n_trials=len(names),
-            n_participants=participants,
-            appraised_good=len(names & self.appraised),
-            i2=result.i2 if len(names) > 1 else math.nan,
+            **size,
+            i2=result.i2 if size["n_trials"] > 1 else math.nan,
             pi_low=result.pi_low,
             pi_high=result.pi_high,
-            mcid=mcid(outcome),
         )
 
 
-def _i2(found: NetworkResult) -> float:
-    table = found.heterogeneity()
-    return float(table["i2"].iloc[0]) if table["df"].iloc[0] else math.nan
+def each_trial_once(effects: Effects, method: str = "REML") -> PoolResult:
+    """Pooled effects, the arms of a trial combined; intervals by Knapp & Hartung from three trials.
+
+    Parameters
+    ----------
+    effects : Effects
+        Against one kind of comparator.
+    method : str
+        As of `pool`.
+    """
+    single = effects.one_per_trial()
+    return pool(single, method=method, test=fitting_test(single.n_trials))
+
+
+def network_of(
+    effects: Effects, lump: dict[str, str], treatment: str = "treatment"
+) -> NetworkResult | str:
+    """A network of effects around inactive controls, or why there is none."""
+    try:
+        part = connected_part(effects, "inactive", treatment=treatment, lump=lump)
+    except CannotEstimate as fault:
+        return fault.reason
+    why = ""
+    for method in ("REML", "CE"):
+        try:
+            return network(
+                part, reference="inactive", method=method, treatment=treatment, lump=lump
+            )
+        except CannotEstimate as fault:
+            why = fault.reason
+    return why
+
+
+def _direct_i2(found: NetworkResult, first: str, second: str) -> float:
+    """I² of the trials that compare the two directly; missing for fewer than two."""
+    pairs = pairwise(found.data)
+    own = pairs[pairs[["treatment", "versus"]].isin([first, second]).all(axis=1)]
+    return pool(own["yi"], own["vi"], test="z").i2 if len(own) > 1 else math.nan
 
 
 def _asymmetry(effects: Effects) -> float:

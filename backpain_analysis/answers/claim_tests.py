@@ -1,44 +1,57 @@
-"""How each claim is tested: one function a claim, C01 to C27."""
+"""How each claim is tested: one function a claim, C01 to C27.
+
+The part that decides on a claim is named in `data/claims.csv`, column `primary`; the others are
+shown beside it.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.certainty import Body, certainty
+from backpain_analysis.answers.certainty import NOT_GRADED, Body, Certainty, certainty
 from backpain_analysis.answers.claim_parts import (
     HAZARD_RATIO,
+    QUARTER,
     UNITS,
     Context,
     Part,
     judged,
+    network_of,
     untestable,
 )
-from backpain_analysis.answers.moderation import FEWEST_TRIALS, baseline
-from backpain_analysis.answers.verdicts import verdict_on_wait
+from backpain_analysis.answers.verdicts import (
+    AGAINST,
+    verdict_on_guideline,
+    verdict_on_moderator,
+    verdict_on_wait,
+)
+from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.over_time import effects_over_time
 from backpain_analysis.effects.sensitivity import BOUT, CONTROL, PROGRAMME, sensitivity_changes
-from backpain_analysis.effects.table import Effects
-from backpain_analysis.effects.treatments import (
-    ALONE,
-    WITH,
-    with_co_intervention,
-    with_intensity,
-    with_supervision,
-)
+from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import BACK_PAIN
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
-from backpain_analysis.models.pairwise.pooling import pool
+from backpain_analysis.models.pairwise.pooling import fitting_test, pool
 from backpain_analysis.models.results import quantile
 from backpain_analysis.models.time.course import TimeCourseResult, time_course
-from backpain_analysis.words import benefit_sign, number, outcome_words, plural
+from backpain_analysis.words import (
+    benefit_sign,
+    number,
+    outcome_words,
+    plural,
+    population_label,
+)
 
 BOTH = ("pain_intensity", "disability")
 
@@ -110,52 +123,89 @@ def low_impact(context: Context) -> list[Part]:
     ]
 
 
+NAMED_TYPES = {"yoga": "yoga", "pilates": "Pilates", "resistance": "resistance exercise"}
+
+
 def other_types(context: Context) -> list[Part]:
-    """C15: three types against no exercise, and "done properly" read as supervised."""
-    types = {"yoga": "yoga", "pilates": "Pilates", "resistance": "resistance exercise"}
-    parts = [
-        context.compared(o, name, lump="families", words=(words, NO_EXERCISE))
-        for o in BOTH
-        for name, words in types.items()
+    """C15: the named types together and apart, and "done properly" read as supervised."""
+    return [
+        *(_named_together(context, outcome) for outcome in BOTH),
+        *(
+            context.compared(o, name, lump="families", words=(words, NO_EXERCISE))
+            for o in BOTH
+            for name, words in NAMED_TYPES.items()
+        ),
+        *(moderator(context, o, "Supervised instead of unsupervised", "better") for o in BOTH),
     ]
-    for outcome in BOTH:
-        effects = context.effects(outcome, every=True)
-        what = f"supervised against unsupervised exercise, {outcome.replace('_intensity', '')}"
-        if effects is None:
-            parts.append(untestable(what, "no usable result"))
-            continue
-        known = with_supervision(effects, context.evidence.arms)
-        found = context.network_of(known, "none", "setting")
-        parts.append(
-            context.of_network(found, outcome, "supervised", "unsupervised", "difference", what)
-        )
-    return parts
+
+
+def _named_together(context: Context, outcome: str) -> Part:
+    what = f"yoga, Pilates or resistance exercise against {NO_EXERCISE}, {outcome_words(outcome)}"
+    effects = context.effects(outcome, every=True)
+    if effects is None:
+        return untestable(what, "no usable result")
+    lump = lumping("families", dict.fromkeys(NAMED_TYPES, "named"))
+    found = network_of(effects, lump)
+    return context.of_network(found, outcome, "named", "inactive", "benefit", what)
+
+
+def moderator(context: Context, outcome: str, name: str, direction: str) -> Part:
+    """A row of the moderators' page: the same estimate, and P adjusted for all that were asked.
+
+    Parameters
+    ----------
+    context : Context
+    outcome : str
+    name : str
+        As in `Moderation.table`.
+    direction : {"better", "worse", "either"}
+        What the claim says of the first named, or of more.
+    """
+    what = f"{name[0].lower()}{name[1:]}, effect on {outcome_words(outcome)}"
+    found = context.moderation(outcome)
+    row = found.table.set_index("moderator").loc[name]
+    if not math.isfinite(row["estimate"]):
+        return untestable(what, row["note"])
+    sign = {"better": benefit_sign(outcome), "worse": -benefit_sign(outcome), "either": None}
+    between = "compared between trials, which differ in much else"
+    body = Body(
+        *row[["estimate", "ci_low", "ci_high"]],
+        **context.size(found.trials[name], found.participants(name)),
+        indirect=() if row["note"] and not row["note"].startswith("0 trials") else (between,),
+    )
+    asked = int(found.table["p_value"].notna().sum())
+    verdict, reason = verdict_on_moderator(
+        body.ci_low, body.ci_high, body.estimate, row["p_holm"], asked, sign[direction]
+    )
+    names = tuple(sorted(found.trials[name]))
+    unit = UNITS[found.measure]
+    return Part(what, body, unit, certainty(body), verdict, reason, names)
 
 
 def high_impact(context: Context) -> list[Part]:
-    """C19: it would worsen pain if low impact did better."""
-    return [
-        context.compared(
-            "pain_intensity",
-            "low_impact_aerobic",
-            "high_impact_aerobic",
-            lump="impact",
-            rule="difference",
-            words=("low-impact aerobic exercise", "running"),
-        )
-    ]
+    """C19: it would worsen pain if runners had more of it than people without exercise."""
+    effects = context.effects("pain_intensity")
+    running = effects and effects.select(
+        effects.table["exercise_type"] == "aerobic_running", "not running"
+    )
+    what = f"running against {NO_EXERCISE}, pain"
+    part = context.pooled(running, "pain_intensity", what, benefit=-benefit_sign("pain_intensity"))
+    if part.verdict == AGAINST:
+        part = replace(part, reason="running lowered pain")
+    name = "Running instead of low-impact aerobic"
+    return [part, moderator(context, "pain_intensity", name, "worse")]
 
 
 def static_or_dynamic(context: Context) -> list[Part]:
-    """C22."""
+    """C22: more range of motion with dynamic stretching; as little pain with either."""
     words = ("dynamic stretching", "static stretching")
     effects = context.effects("flexibility_rom", "SMD", every=True)
-    found = "no usable result" if effects is None else context.network_of(effects, "types")
+    found = "no usable result" if effects is None else network_of(effects, lumping("types"))
     what = f"{words[0]} against {words[1]}"
     pair = ("stretching_dynamic", "stretching_static")
     return [
-        context.compared("pain_intensity", *pair, lump="types", rule="difference", words=words),
         context.of_network(found, "flexibility_rom", *pair, "difference", f"{what}, flexibility"),
+        context.compared("pain_intensity", *pair, lump="types", rule="equivalence", words=words),
     ]
 
 
@@ -164,9 +214,7 @@ MORE_MINUTES = 30.0
 
 def function(context: Context) -> list[Part]:
     """C05."""
-    effects = context.effects("disability")
-    what = "exercise against no exercise, disability"
-    return [context.pooled(effects, "disability", what), _more_minutes(context)]
+    return [context.key("disability", "MD"), _more_minutes(context)]
 
 
 def _more_minutes(context: Context) -> Part:
@@ -186,23 +234,15 @@ def _more_minutes(context: Context) -> Part:
         estimate=slope,
         ci_low=low,
         ci_high=high,
-        n_trials=len(entered),
-        n_participants=line.n_participants,
-        appraised_good=len(entered & context.appraised),
-        indirect=("most doses are compared between trials, not within them",),
+        **context.size(entered, line.n_participants),
+        indirect=(BETWEEN_TRIALS,),
     )
-    return judged(what, body, "points of 100", "disability", rule="difference")
+    sign = benefit_sign("disability")
+    return judged(what, body, "points of 100", sign, rule="difference", trials=entered)
 
 
 def _standardised(context: Context, *outcomes: str) -> list[Part]:
-    return [
-        context.pooled(
-            context.effects(outcome, "SMD"),
-            outcome,
-            f"exercise against no exercise, {outcome_words(outcome)}",
-        )
-        for outcome in outcomes
-    ]
+    return [context.key(outcome, "SMD") for outcome in outcomes]
 
 
 def strength(context: Context) -> list[Part]:
@@ -259,8 +299,16 @@ def mood(context: Context) -> list[Part]:
 
 
 def recurrence(context: Context) -> list[Part]:
-    """C13: hazard ratios of exercise against no exercise, the first of each trial."""
-    what = "exercise against no exercise, hazard of a new episode"
+    """C13: hazard ratios against no exercise, all of a trial's; shares of people beside them."""
+    return [_hazard(context), _shares(context)]
+
+
+SAME_PEOPLE = 0.5
+"""Assumed correlation of hazard ratios of one trial, which are of the same people."""
+
+
+def _hazard(context: Context) -> Part:
+    what = f"exercise against {NO_EXERCISE}, hazard of a new episode"
     evidence = context.evidence
     table = evidence.contrasts
     table = table[(table["outcome"] == "recurrence") & (table["effect_measure"] == "hr")]
@@ -268,21 +316,62 @@ def recurrence(context: Context) -> list[Part]:
     inactive = evidence.arms[evidence.arms["exercise_type"] == "none"]
     keys = set(zip(inactive["trial_id"], inactive["arm_id"], strict=True))
     against = [key in keys for key in zip(table["trial_id"], table["ref_arm_id"], strict=True)]
-    table = table[against].drop_duplicates("trial_id")
+    table = table[against]
     if table.empty:
-        return [untestable(what, "no trial with a hazard ratio and its interval")]
-    y = np.log(table["estimate"].to_numpy(float))
-    width = np.log(table["ci_high"].to_numpy(float)) - np.log(table["ci_low"].to_numpy(float))
-    result = pool(y, (width / (2 * quantile(0.95, np.inf))) ** 2, test="z")
-    trials = evidence.trials.set_index("trial_id").loc[table["trial_id"]]
-    body = context.body(
-        result, table["trial_id"], int(trials["n_randomised"].fillna(0).sum()), "recurrence"
+        return untestable(what, "no trial with a hazard ratio and its interval")
+    width = np.log(table["ci_high"].astype(float)) - np.log(table["ci_low"].astype(float))
+    spread = quantile(0.95, np.inf) * 2
+    logs = table.assign(yi=np.log(table["estimate"].astype(float)), se=width / spread)
+    by_trial = logs.groupby("trial_id", sort=False)
+    y = by_trial["yi"].mean()
+    m = by_trial.size()
+    squares = by_trial["se"].apply(lambda se: float((se**2).sum()))
+    crossed = by_trial["se"].sum() ** 2 - squares
+    v = (squares + SAME_PEOPLE * crossed) / m**2
+    result = pool(y.to_numpy(), v.to_numpy(), test=fitting_test(len(y)))
+    trials = evidence.trials.set_index("trial_id").loc[y.index]
+    people = int(trials["n_randomised"].fillna(0).sum())
+    body = replace(
+        context.body(result, y.index, people), mcid=QUARTER, indirect=others(trials["population"])
     )
-    healthy = trials["population"].eq("healthy").any()
-    if healthy:
-        why = "one trial is of people without back pain at the start"
-        body = Body(**{**vars(body), "indirect": (why,)})
-    return [judged(what, body, HAZARD_RATIO, "recurrence")]
+    part = judged(what, body, HAZARD_RATIO, benefit_sign("recurrence"), trials=y.index)
+    return _with_people(part)
+
+
+def _shares(context: Context) -> Part:
+    """Shares of people with a recurrence where no arm size, so no interval, is printed."""
+    what = f"exercise against {NO_EXERCISE}, share of people with a new episode"
+    rows = context.evidence.outcomes
+    rows = rows[(rows["outcome"] == "recurrence") & rows["mean"].notna()]
+    arms = context.evidence.arms.set_index(["trial_id", "arm_id"])["exercise_type"]
+    said = []
+    for trial, own in rows.groupby("trial_id", sort=False):
+        first = own.groupby("arm_id", sort=False)["mean"].first()
+        without = [arms[(trial, arm)] == "none" for arm in first.index]
+        if sorted(without) == [False, True]:
+            exercise, none = first.iloc[without.index(False)], first.iloc[without.index(True)]
+            shares = f"{number(exercise, 0)}% against {number(none, 0)}%"
+            said.append(f"{context.name(trial)} {shares}")
+    if not said:
+        return untestable(what, "no trial prints it")
+    return untestable(what, f"{', '.join(said)}; without arm sizes there is no interval")
+
+
+def others(populations: pd.Series) -> tuple[str, ...]:
+    """How many trials are not of people with back pain, by who they are of."""
+    counts = Counter(name for name in populations.astype(str) if name not in BACK_PAIN)
+    words = {"healthy": "people without pain", "neck_pain": "neck pain"}
+    return tuple(
+        f"{plural(count, 'trial')} of {words.get(name, population_label(name).lower())}"
+        for name, count in sorted(counts.items())
+    )
+
+
+def _with_people(part: Part) -> Part:
+    """A part that says in its sentence whom else its trials are of."""
+    if part.body is None or not part.body.indirect:
+        return part
+    return replace(part, reason=f"{part.reason} ({', '.join(part.body.indirect)})")
 
 
 MEASURED = {
@@ -292,24 +381,29 @@ MEASURED = {
 
 
 def sensitivity(context: Context) -> list[Part]:
-    """C06: thresholds against no exercise, after a bout and after a programme."""
+    """C06: thresholds against no exercise, after a programme and after a bout."""
     changes, _ = sensitivity_changes(context.evidence)
     changes = changes[changes["comparison"] == CONTROL].dropna(subset=["yi_kpa"])
+    populations = context.evidence.trials.set_index("trial_id")["population"]
     parts = []
-    for setting in (BOUT, PROGRAMME):
-        what = f"{setting} against no exercise, pressure pain threshold"
+    for setting in (PROGRAMME, BOUT):
+        what = f"{setting} against {NO_EXERCISE}, pressure pain threshold"
         own = changes[changes["setting"] == setting].drop_duplicates("trial_id")
         if own.empty:
             parts.append(untestable(what, "no trial with a usable result"))
             continue
-        result = pool(own["yi_kpa"], own["vi_kpa"], test="z")
-        body = context.body(result, own["trial_id"], int(own["n"].sum()), "")
-        parts.append(judged(what, body, "kPa", "pressure_pain_threshold"))
+        result = pool(own["yi_kpa"], own["vi_kpa"], test=fitting_test(len(own)))
+        body = replace(
+            context.body(result, own["trial_id"], int(own["n"].sum())),
+            indirect=others(populations.loc[own["trial_id"]]),
+        )
+        sign = benefit_sign("pressure_pain_threshold")
+        parts.append(_with_people(judged(what, body, "kPa", sign, trials=own["trial_id"])))
     measured = set(context.evidence.outcomes["outcome"].astype(str))
     measured |= set(context.evidence.contrasts["outcome"].astype(str))
     for outcome, words in MEASURED.items():
         why = "no usable result" if outcome in measured else "no trial measured it"
-        parts.append(untestable(f"exercise against no exercise, {words}", why))
+        parts.append(untestable(f"exercise against {NO_EXERCISE}, {words}", why))
     return parts
 
 
@@ -317,6 +411,8 @@ GUIDELINE_MINUTES = 150.0
 """World Health Organization 2020: at least 150 minutes of moderate exercise a week."""
 
 SPREAD_MINUTES = 150.0
+
+WEEKLY_MINUTES = re.compile(r"(\d+)(?:-\d+)? min/week")
 
 MOST = 0.9
 
@@ -330,8 +426,19 @@ BETWEEN_TRIALS = "most doses are compared between trials, not within them"
 
 
 def guideline(context: Context) -> list[Part]:
-    """C16."""
-    return [_fitted(context, outcome, _at_guideline) for outcome in BOTH]
+    """C16: what guidelines print, and what such a week is worth in these trials."""
+    return [_recommended(), *(_fitted(context, outcome, _at_guideline) for outcome in BOTH)]
+
+
+def _recommended() -> Part:
+    """Whether guidelines of moderate exercise begin at the minutes of the claim."""
+    table = load_reference("guidelines")
+    moderate = table[table["recommendation"].str.contains("moderate-intensity")]
+    printed = [WEEKLY_MINUTES.search(text) for text in moderate["dose"]]
+    minutes = [float(found[1]) for found in printed if found]
+    verdict, reason = verdict_on_guideline(len(minutes), minutes.count(GUIDELINE_MINUTES))
+    what = f"{GUIDELINE_MINUTES:.0f} minutes a week of moderate exercise, as guidelines print it"
+    return Part(what, None, "", Certainty(NOT_GRADED), verdict, reason)
 
 
 def spread(context: Context) -> list[Part]:
@@ -364,18 +471,19 @@ def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
     if curve.max_dose < GUIDELINE_MINUTES:
         indirect.append(f"no trial went beyond {curve.max_dose:.0f} minutes a week")
     threshold = mcid(outcome)
-    if threshold and effects.measure == "MD":
-        sign = benefit_sign(outcome)
-        reach = curve.dose_for(sign * threshold)
-        at = f"first at {number(reach.estimate, 0)} minutes" if reach.reached else "at no dose"
-        what += f" (the MCID is reached {at})"
     body = Body(
         **row[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
         **_size(context, curve),
         mcid=threshold,
         indirect=tuple(indirect),
     )
-    return judged(what, body, UNITS[effects.measure], outcome)
+    sign = benefit_sign(outcome)
+    part = judged(what, body, UNITS[effects.measure], sign, trials=curve.points["trial_id"])
+    if not threshold:
+        return part
+    reach = curve.dose_for(sign * threshold)
+    at = f"first at {number(reach.estimate, 0)} minutes" if reach.reached else "at no dose"
+    return replace(part, reason=f"{part.reason}; the mean curve reaches the MCID {at}")
 
 
 def _per_session(context: Context, outcome: str, what: str, effects) -> Part:
@@ -394,17 +502,13 @@ def _per_session(context: Context, outcome: str, what: str, effects) -> Part:
         mcid=mcid(outcome),
         indirect=(BETWEEN_TRIALS,),
     )
-    margin = mcid(outcome)
-    return judged(what, body, UNITS[known.measure], outcome, rule="equivalence", margin=margin)
+    trials = line.points["trial_id"]
+    sign = benefit_sign(outcome)
+    return judged(what, body, UNITS[known.measure], sign, rule="equivalence", trials=trials)
 
 
 def _size(context: Context, curve: DoseResponseResult) -> dict[str, int]:
-    entered = set(curve.points["trial_id"])
-    return {
-        "n_trials": len(entered),
-        "n_participants": curve.n_participants,
-        "appraised_good": len(entered & context.appraised),
-    }
+    return context.size(curve.points["trial_id"], curve.n_participants)
 
 
 def time_to_effect(context: Context) -> list[Part]:
@@ -417,17 +521,12 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
     wait = f"weeks until {MOST:.0%} of the effect, {words}"
     after = f"change in the {HALF_YEAR} months after the programme, {words}"
     try:
-        course = time_course(effects_over_time(context.evidence, outcome))
+        course = time_course(effects_over_time(context.evidence, outcome).against_inactive())
     except CannotEstimate as fault:
         why = fault.reason
         return [untestable(wait, why), untestable(after, why)]
-    trials = set(course.effects.table["trial_id"])
-    size = {
-        "n_trials": len(trials),
-        "n_participants": course.n_participants,
-        "appraised_good": len(trials & context.appraised),
-        "indirect": ("most follow-ups are compared between trials",),
-    }
+    size = context.size(course.effects.table["trial_id"], course.n_participants)
+    size |= {"indirect": ("most follow-ups are compared between trials",)}
     return [_wait(course, wait, size), _change(course, after, outcome, size)]
 
 
@@ -435,11 +534,14 @@ def _wait(course: TimeCourseResult, what: str, size: dict) -> Part:
     found = course.weeks_to(MOST)
     if not math.isfinite(found.estimate):
         return untestable(what, found.note)
-    body = Body(found.estimate, found.ci_low, found.ci_high, **size)
-    graded = certainty(body)
-    interval = (found.ci_low, found.ci_high, found.estimate)
-    verdict, reason = verdict_on_wait(*interval, PATIENCE, graded.level)
-    return Part(what, body, "weeks", graded, verdict, reason)
+    body = Body(found.estimate, found.ci_low, found.ci_high, **size, mcid=PATIENCE)
+    verdict, reason = verdict_on_wait(found.ci_low, found.ci_high, found.estimate, PATIENCE)
+    graded = replace(certainty(body), target=f"more or less than {PATIENCE:.0f} weeks")
+    return Part(what, body, "weeks", graded, verdict, reason, _names(course))
+
+
+def _names(course: TimeCourseResult) -> tuple[str, ...]:
+    return tuple(sorted(set(course.effects.table["trial_id"])))
 
 
 def _change(course: TimeCourseResult, what: str, outcome: str, size: dict) -> Part:
@@ -451,95 +553,29 @@ def _change(course: TimeCourseResult, what: str, outcome: str, size: dict) -> Pa
     numbers = (HALF_YEAR * month[["estimate", "ci_low", "ci_high"]]).to_numpy(dtype=float)
     body = Body(*numbers, **size, mcid=mcid(outcome))
     unit = UNITS[course.effects.measure]
-    return judged(what, body, unit, outcome, rule="equivalence", margin=mcid(outcome))
-
-
-ECOLOGICAL = "compared between trials: not what a person's own age or pain would do"
+    sign = benefit_sign(outcome)
+    return judged(what, body, unit, sign, rule="equivalence", trials=_names(course))
 
 
 def intensity(context: Context) -> list[Part]:
-    """C20: low against high intensity where a report's own words say which."""
-    what = "low against high intensity, pain"
-    pair = ("low intensity", "high intensity")
-    return [_settings(context, "pain_intensity", with_intensity, pair, what)]
+    """C20: higher against lower intensity of one trial, where reports say which is which."""
+    return [moderator(context, o, "Higher intensity instead of lower", "worse") for o in BOTH]
 
 
 def combined(context: Context) -> list[Part]:
-    """C21: with a recorded co-intervention against without one."""
-    what = "exercise with a co-intervention against exercise alone"
+    """C21: with a co-intervention that the other arm did not get, against without one."""
     return [
-        _settings(context, o, with_co_intervention, (WITH, ALONE), f"{what}, {outcome_words(o)}")
-        for o in BOTH
+        moderator(context, o, "With a co-intervention instead of alone", "better") for o in BOTH
     ]
-
-
-def _settings(
-    context: Context,
-    outcome: str,
-    add: Callable[[Effects, pd.DataFrame], Effects],
-    pair: tuple[str, str],
-    what: str,
-) -> Part:
-    effects = context.effects(outcome, every=True)
-    known = effects and add(effects, context.evidence.arms)
-    if not known:
-        return untestable(what, "no usable result")
-    found = context.network_of(known, "none", "setting")
-    return context.of_network(found, outcome, *pair, "difference", what)
 
 
 def people(context: Context) -> list[Part]:
     """C23: mean age of a trial, per ten years; baseline pain, per ten points."""
-    ages = context.evidence.trials.set_index("trial_id")["mean_age"].astype(float) / 10
-    pain = baseline(context.evidence, "pain_intensity") / 10
     return [
-        _slope(context, "pain_intensity", ages, "ten years older, effect on pain"),
-        _slope(context, "disability", ages, "ten years older, effect on disability"),
-        _slope(
-            context, "pain_intensity", pain, "ten points more pain at the start, effect on pain"
-        ),
+        moderator(context, "pain_intensity", "Mean age, per 10 years", "either"),
+        moderator(context, "disability", "Mean age, per 10 years", "either"),
+        moderator(context, "pain_intensity", "Baseline, per 10 points", "either"),
     ]
-
-
-def _slope(context: Context, outcome: str, moderator: pd.Series, what: str) -> Part:
-    effects = context.effects(outcome)
-    kept = None if effects is None else effects.against_inactive().one_per_trial()
-    if kept is None:
-        return untestable(what, "no usable result")
-    table = kept.table.assign(x=kept.table["trial_id"].map(moderator).astype(float))
-    known = table.dropna(subset=["x"])
-    if len(known) < FEWEST_TRIALS or known["x"].nunique() < 3:
-        return untestable(what, f"reported by {plural(len(known), 'trial')}, too few")
-    return _regression(context, known, outcome, "x", what, kept.measure, (ECOLOGICAL,))
-
-
-def _regression(
-    context: Context,
-    table: pd.DataFrame,
-    outcome: str,
-    column: str,
-    what: str,
-    measure: str,
-    indirect: tuple[str, ...],
-) -> Part:
-    try:
-        fitted = meta_regression(f"yi ~ {column}", table)
-    except CannotEstimate as fault:
-        return untestable(what, fault.reason)
-    name = fitted.params.index[-1]
-    low, high = fitted.conf_int().loc[name]
-    names = set(table["trial_id"])
-    body = Body(
-        estimate=fitted.params[name],
-        ci_low=low,
-        ci_high=high,
-        n_trials=len(names),
-        n_participants=int(np.nansum(table[["n_arm", "n_ref"]].to_numpy(float))),
-        appraised_good=len(names & context.appraised),
-        indirect=indirect,
-    )
-    sign = 1 if body.estimate > 0 else -1
-    return judged(what, body, UNITS[measure], outcome, rule="difference", benefit=sign)
 
 
 def lifestyle(context: Context) -> list[Part]:
@@ -549,42 +585,44 @@ def lifestyle(context: Context) -> list[Part]:
 
 
 def acute(context: Context) -> list[Part]:
-    """C25: acute against chronic trials."""
-    what = "acute against chronic pain, effect on pain"
-    effects = context.effects("pain_intensity")
-    kept = None if effects is None else effects.against_inactive().one_per_trial()
-    if kept is None:
-        return [untestable(what, "no usable result")]
-    table = kept.table[kept.table["population"].isin(["acute_lbp", "chronic_nslbp"])]
-    table = table.assign(acute=(table["population"] == "acute_lbp").astype(float))
-    if table["acute"].nunique() < 2:
-        return [untestable(what, "only one of the two populations has usable trials")]
-    few = int(table["acute"].sum())
-    note = (f"{plural(few, 'trial')} of acute pain; compared between trials",)
-    return [_regression(context, table, "pain_intensity", "acute", what, kept.measure, note)]
+    """C25: what helps chronic pain would help acute pain less."""
+    return [moderator(context, "pain_intensity", "Acute instead of chronic", "worse")]
 
 
 def neck(context: Context) -> list[Part]:
     """C26: neck pain beside back pain; takes evidence with both populations."""
     effects = context.effects("pain_intensity")
-    what = "exercise against no exercise, pain, neck pain"
+    what = f"exercise against {NO_EXERCISE}, pain, neck pain"
     other = "neck against back pain, effect on pain"
     if effects is None or not (effects.table["population"] == "neck_pain").any():
-        return [untestable(what, "no usable trial of neck pain")]
+        return [untestable(part, "no usable trial of neck pain") for part in (what, other)]
     only = effects.select(effects.table["population"] == "neck_pain", "not neck pain")
     kept = effects.against_inactive().one_per_trial()
     table = kept.table[kept.table["population"].isin([*BACK_PAIN, "neck_pain"])]
     table = table.assign(neck=(table["population"] == "neck_pain").astype(float))
-    part = _regression(
-        context, table, "pain_intensity", "neck", other, kept.measure, ("compared between trials",)
+    return [
+        context.pooled(only, "pain_intensity", what),
+        _difference_of_populations(context, table, other, kept.measure),
+    ]
+
+
+def _difference_of_populations(
+    context: Context, table: pd.DataFrame, what: str, measure: str
+) -> Part:
+    try:
+        fitted = meta_regression("yi ~ neck", table)
+    except CannotEstimate as fault:
+        return untestable(what, fault.reason)
+    low, high = fitted.conf_int().loc["neck"]
+    people = int(np.nansum(table[["n_arm", "n_ref"]].to_numpy(float)))
+    body = Body(
+        estimate=fitted.params["neck"],
+        ci_low=low,
+        ci_high=high,
+        **context.size(table["trial_id"], people),
+        mcid=mcid("pain_intensity"),
+        indirect=("compared between trials",),
     )
-    if part.body is not None:
-        part = judged(
-            other,
-            part.body,
-            part.unit,
-            "pain_intensity",
-            rule="equivalence",
-            margin=mcid("pain_intensity"),
-        )
-    return [context.pooled(only, "pain_intensity", what), part]
+    sign = benefit_sign("pain_intensity")
+    trials = table["trial_id"]
+    return judged(what, body, UNITS[measure], sign, rule="equivalence", trials=trials)

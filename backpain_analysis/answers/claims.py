@@ -11,10 +11,12 @@ import pandas as pd
 from backpain_analysis.answers import claim_tests
 from backpain_analysis.answers.certainty import LEVELS
 from backpain_analysis.answers.claim_parts import Context, Part
-from backpain_analysis.answers.verdicts import VERDICTS, together
+from backpain_analysis.answers.published import agreement, published_answers
+from backpain_analysis.answers.verdicts import NOT_TESTED, ONE_SIDED, VERDICTS
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.display import html_table
 from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
+from backpain_analysis.words import number, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,11 +66,13 @@ class Claims:
     Attributes
     ----------
     table : DataFrame
-        A row a claim: `claim_id, theme, claim, question, data, estimate, certainty, verdict,
-        reason, notebook`.
+        A row a claim: `claim_id, theme, claim, question, primary, notebook, data, estimate,
+        certainty, verdict, reason, agreement`. Verdict, certainty and reason are those
+        of the part that is named in advance (`primary`).
     parts : DataFrame
-        A row a testable part: `claim_id, what, trials, participants, estimate, ci_low, ci_high,
-        unit, certainty, downgrades, verdict, reason`.
+        A row a testable part: `claim_id, what, primary, trials, participants, estimate, ci_low,
+        ci_high, text, unit, target, certainty, judgements, downgrades, verdict, reason, names`
+        (the trials it rests on).
     """
 
     table: pd.DataFrame
@@ -81,16 +85,18 @@ class Claims:
     def answer(self) -> str:
         """How the claims fare, in a sentence."""
         counts = self.counts()
-        words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        words = "; ".join(f"{verdict}: {count}" for verdict, count in counts.items() if count)
         certain = self.table["certainty"].isin(LEVELS[2:]).sum()
+        tested = int((self.table["verdict"] != NOT_TESTED).sum())
         return (
             f"Of {len(self.table)} claims, {words}. For {certain} of them the evidence is of "
-            "moderate or high certainty."
+            f"moderate or high certainty. If none of the {tested} tested claims were true, about "
+            f"{number(tested * ONE_SIDED)} would still be called supported by chance."
         )
 
     def summary(self) -> pd.DataFrame:
         """What a reader wants first: claim, estimate, certainty, verdict."""
-        return self.table[["claim_id", "claim", "estimate", "certainty", "verdict", "reason"]]
+        return self.table[["claim_id", "claim", "verdict", "certainty", "estimate", "agreement"]]
 
     def plot(self, **options: Any) -> Axes:
         """Verdicts at a glance: see `figures.claims`."""
@@ -103,16 +109,22 @@ class Claims:
 
 
 def claims_table() -> pd.DataFrame:
-    """The claims as `data/claims.csv` has them: `claim_id, theme, claim, question, notebook`."""
+    """The claims as `data/claims.csv` has them.
+
+    Returns
+    -------
+    DataFrame
+        `claim_id, theme, claim, question, primary, notebook`.
+    """
     return pd.read_csv(data_dir() / "claims.csv", dtype=str, keep_default_na=False)
 
 
 def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -> Claims:
     """Answer the claims with an evidence.
 
-    Every claim is taken apart into what trials can test (`models/claims/by_*.py`); each part is
-    estimated, graded (`models/certainty.py`) and judged (`models/verdicts.py`). A claim is
-    supported if all its parts are, not supported if none is even partly, else partly.
+    Every claim is taken apart into what trials can test (`answers/claim_tests.py`); each part is
+    estimated, graded (`answers/certainty.py`) and judged (`answers/verdicts.py`). The part named in
+    `data/claims.csv` decides; published answers stand beside it (`answers/published.py`).
 
     Parameters
     ----------
@@ -143,22 +155,21 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     for claim in listed.to_dict("records"):
         name = claim["claim_id"]
         found = EVERYBODY[name](whole) if name in EVERYBODY else BACK_PAIN_ONLY[name](backs)
-        rows.append(claim | _row(found))
-        parts.extend({"claim_id": name} | _part(part) for part in found)
+        primary = next(part for part in found if part.what == claim["primary"])
+        rows.append(claim | _row(name, primary))
+        parts.extend({"claim_id": name, "primary": part is primary} | _part(part) for part in found)
     return Claims(pd.DataFrame(rows), pd.DataFrame(parts))
 
 
-def _row(parts: list[Part]) -> dict[str, str]:
-    tested = [part for part in parts if part.body is not None]
-    trials = max((part.body.n_trials for part in tested), default=0)
-    levels = [part.certainty.level for part in tested]
-    reasons = dict.fromkeys(f"{part.what}: {part.reason}" for part in parts)
+def _row(name: str, primary: Part) -> dict[str, str]:
+    trials = primary.body.n_trials if primary.body else 0
     return {
-        "data": f"{trials} trial{'s' * (trials != 1)}" if trials else "none",
-        "estimate": "; ".join(f"{part.what}: {part.estimate_text}" for part in tested),
-        "certainty": min(levels, key=LEVELS.index) if levels else "no evidence",
-        "verdict": together([part.verdict for part in parts]),
-        "reason": "; ".join(reasons),
+        "data": plural(trials, "trial") if trials else "none",
+        "estimate": primary.estimate_text,
+        "certainty": primary.certainty.level,
+        "verdict": primary.verdict,
+        "reason": primary.reason,
+        "agreement": agreement(primary, published_answers(name)),
     }
 
 
@@ -172,8 +183,11 @@ def _part(part: Part) -> dict[str, Any]:
         **numbers,
         "text": part.estimate_text,
         "unit": part.unit,
+        "target": part.certainty.target,
         "certainty": part.certainty.level,
+        "judgements": part.certainty.judgements,
         "downgrades": part.certainty.reasons,
         "verdict": part.verdict,
         "reason": part.reason,
+        "names": part.trials,
     }

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE, Body
+from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
 from backpain_analysis.answers.claim_parts import Context, Part
+from backpain_analysis.answers.key_results import MAIN, STANDARDISED, Assumed, key_results, needed
 from backpain_analysis.datasets.bundled import load_reference
-from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.evidence.scales import mcid
-from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
 from backpain_analysis.models.results import TableResult
-from backpain_analysis.words import benefit_sign, number, outcome_words, plural
-
-MAIN = ("pain_intensity", "disability")
-
-STANDARDISED = ("quality_of_life", "depression_anxiety", "trunk_strength")
+from backpain_analysis.words import number, outcome_words, plural
 
 TYPES = ("aerobic", "resistance", "core_motor_control", "pilates", "yoga", "stretching")
 
@@ -30,25 +22,6 @@ COLUMNS = (
     *("what", "outcome", "trials", "participants", "estimate", "ci_low", "ci_high", "unit"),
     *("share_of_mcid", "nnt", "nnt_low", "nnt_high", "nnt_text", "certainty"),
 )
-
-
-@dataclass(frozen=True)
-class Assumed:
-    """What turns points into a number needed to treat.
-
-    Attributes
-    ----------
-    control_share : float
-        Share of people without exercise who improve by the MCID.
-    n_trials : int
-        That give it.
-    sd : float
-        Standard deviation within arms, points of 0-100.
-    """
-
-    control_share: float
-    n_trials: int
-    sd: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +35,7 @@ class Findings(TableResult):
         nnt_low, nnt_high, nnt_text, certainty`: a row a result; missing numbers where there is no
         evidence. NNTs: see `models.responders.nnt`.
     downgrades : DataFrame
-        `what, domain, steps, reason`: why certainty is not high.
+        `what, domain, steps, reason`: how each domain was judged, with its numbers.
     assumed : dict
         By outcome, what its NNTs assume; without outcomes for which no trial says it.
     """
@@ -83,7 +56,7 @@ def summary_of_findings(evidence: Evidence) -> Findings:
     """Grade the main results: all exercise and each type against no exercise.
 
     All exercise by pairwise meta-analysis, types by the network; certainty by the rules of
-    `models.certainty`; NNTs for an improvement by the MCID, at the share of people who improve so
+    `answers.certainty`; NNTs for an improvement by the MCID, at the share of people who improve so
     much without exercise (see `responders_from_means`).
 
     Parameters
@@ -96,24 +69,21 @@ def summary_of_findings(evidence: Evidence) -> Findings:
     Findings
     """
     context = Context(evidence)
+    key = key_results(context)
     found: list[tuple[str, Part]] = []
     for outcome in MAIN:
-        what = f"exercise, {outcome_words(outcome)}"
-        found.append((outcome, context.pooled(context.effects(outcome), outcome, what)))
+        found.append((outcome, key.parts[outcome]))
         for name in TYPES:
             words = (name.replace("_", " and ", 1).replace("_", " "), "no exercise")
             part = context.compared(outcome, name, lump="families", words=words)
             found.append((outcome, part))
-    for outcome in STANDARDISED:
-        what = f"exercise, {outcome_words(outcome)}"
-        found.append((outcome, context.pooled(context.effects(outcome, "SMD"), outcome, what)))
+    found += [(outcome, key.parts[outcome]) for outcome in STANDARDISED]
     downgrades = [
         {"what": part.what, "domain": domain, "steps": steps, "reason": reason}
         for _, part in found
-        for domain, steps, reason in part.certainty.downgrades
+        for domain, steps, reason in part.certainty.judgements
     ]
-    known = {outcome: assumption(context, outcome) for outcome in MAIN}
-    assumed = {outcome: given for outcome, given in known.items() if given is not None}
+    assumed = key.assumed
     rows = [_row(outcome, part, assumed.get(outcome)) for outcome, part in found]
     return Findings(
         pd.DataFrame(rows, columns=COLUMNS),
@@ -122,62 +92,18 @@ def summary_of_findings(evidence: Evidence) -> Findings:
     )
 
 
-def assumption(context: Context, outcome: str) -> Assumed | None:
-    """Share of responders without exercise and SD within arms, None where no trial gives them."""
-    effects = context.effects(outcome)
-    spread = np.nan if effects is None else spread_within_arms(effects)
-    if not np.isfinite(spread):
-        return None
-    try:
-        shares = responders_from_means(context.evidence, outcome)
-    except CannotEstimate:
-        return None
-    return Assumed(shares.control_share, shares.n_trials, spread)
-
-
-def spread_within_arms(effects: Effects) -> float:
-    """Median over contrasts of the SD that their variance implies, `sqrt(v / (1/n_1 + 1/n_2))`.
-
-    Source: Cochrane Handbook 6.5.2.3. Missing where no arm sizes are known.
-    """
-    table = effects.table.astype({"vi": float, "n_arm": float, "n_ref": float})
-    total = 1 / table["n_arm"] + 1 / table["n_ref"]
-    return float(np.sqrt(table["vi"] / total).median())
-
-
-def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict:
+def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict[str, object]:
     body = part.body
     row = {"what": part.what, "outcome": outcome, "trials": 0, "participants": 0}
     row |= {"unit": part.unit, "certainty": part.certainty.level}
     if body is None:
         return row
-    threshold = mcid(outcome) if part.unit.startswith("points") else None
-    sign = benefit_sign(outcome)
-    needed = {}
-    if threshold and assumed:
-        nnt = _number_needed(body, sign, assumed)
-        needed = {"nnt": nnt.estimate, "nnt_low": nnt.ci_low, "nnt_high": nnt.ci_high}
-        needed["nnt_text"] = nnt.text
-    return (
-        row
-        | needed
-        | {
-            "trials": body.n_trials,
-            "participants": body.n_participants,
-            "estimate": body.estimate,
-            "ci_low": body.ci_low,
-            "ci_high": body.ci_high,
-            "share_of_mcid": sign * body.estimate / threshold if threshold else None,
-        }
-    )
+    row |= {"trials": body.n_trials, "participants": body.n_participants}
+    row |= {"estimate": body.estimate, "ci_low": body.ci_low, "ci_high": body.ci_high}
+    return row | needed(outcome, part, assumed)
 
 
-def _number_needed(body: Body, sign: int, assumed: Assumed) -> NNT:
-    low, high = sorted((sign * body.ci_low, sign * body.ci_high))
-    return nnt_from_md(sign * body.estimate, low, high, assumed.sd, assumed.control_share)
-
-
-def published(outcome: str, estimate: float, ci_low: float, ci_high: float) -> pd.DataFrame:
+def published_pooled(outcome: str, estimate: float, ci_low: float, ci_high: float) -> pd.DataFrame:
     """Published estimates of all exercise on 0-100 beside ours.
 
     Returns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from backpain_analysis.answers.claim_parts import each_trial_once
 from backpain_analysis.answers.moderation import slope
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.effects.sensitivity import (
@@ -64,8 +65,7 @@ def pooled(
         effects = effects_of(evidence, outcome)
         usable = 0 if effects is None else effects.n_trials
         if effects is not None:
-            single = effects.one_per_trial()
-            results[outcome] = pool(single, test=fitting_test(usable))
+            results[outcome] = each_trial_once(effects)
         why = _main_reason(evidence, outcome) if usable < measured else ""
         rows.append({"outcome": outcome, "trials": measured, "usable": usable, "why": why})
     return results, pd.DataFrame(rows, columns=["outcome", "trials", "usable", "why"])
@@ -138,7 +138,7 @@ def sensitivity_answer(changes: pd.DataFrame, outcome: str = PRESSURE) -> str:
         if own.empty:
             parts.append(f"no trial compares a {setting} with no exercise in {unit}")
             continue
-        result = pool(own[y], own[v], test="z")
+        result = pool(own[y], own[v], test=fitting_test(len(own)))
         clear = result.ci_low > 0 or result.ci_high < 0
         verb = "raised" if result.estimate > 0 else "lowered"
         effect = f"{verb} it by" if clear else "changed it, not clearly, by"
@@ -240,9 +240,8 @@ def by_type(evidence: Evidence, outcomes: tuple[str, ...] = MECHANISMS) -> pd.Da
             continue
         for kind in sorted(set(effects.table["exercise_type"])):
             own = effects.select(effects.table["exercise_type"] == kind, "another type")
-            single = own.one_per_trial()
-            result = pool(single, test=fitting_test(single.n_trials))
+            result = each_trial_once(own)
             numbers = (result.estimate, result.ci_low, result.ci_high)
-            rows.append((outcome, kind, single.n_trials, *numbers))
+            rows.append((outcome, kind, result.n_trials, *numbers))
     names = ["outcome", "exercise_type", "trials", "estimate", "ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from backpain_analysis.effects.gathering import arm_results
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import (
     ALONE,
+    INTENSITY,
     WITH,
     lumping,
     with_co_intervention,
@@ -27,7 +28,7 @@ from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import network
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
-from backpain_analysis.models.pairwise.pooling import PoolResult, pool_by
+from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool, pool_by
 from backpain_analysis.models.results import TableResult
 from backpain_analysis.words import plural
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 FEWEST_TRIALS = 4
 
-BETWEEN, NETWORK = "between trials", "between arms, direct and indirect"
+BETWEEN, NETWORK, WITHIN = "between trials", "between arms, direct and indirect", "within trials"
 
 POPULATIONS = {"acute_lbp": 1.0, "chronic_nslbp": 0.0}
 
@@ -54,10 +55,20 @@ class Moderation(TableResult):
         the trials cannot tell.
     effects : Effects
         Against no exercise; none where no trial measured the outcome.
+    trials : dict
+        By moderator, the trials that its estimate rests on.
+    sizes : Series
+        Participants randomised, by trial.
     """
 
     table: pd.DataFrame
     effects: Effects
+    trials: dict[str, frozenset[str]] = field(default_factory=dict)
+    sizes: pd.Series = field(default_factory=pd.Series)
+
+    def participants(self, moderator: str) -> int:
+        """People randomised in the trials behind an estimate, where that is known."""
+        return int(self.sizes.reindex(sorted(self.trials[moderator])).sum())
 
     @property
     def outcome(self) -> str:
@@ -108,11 +119,17 @@ def moderation(evidence: Evidence, outcome: str, **options: Any) -> Moderation:
     """
     effects = effects_if_measured(evidence, outcome, **options).against_inactive()
     every = effects_if_measured(evidence, outcome, **options, head_to_head=True)
-    rows = [*_trial_rows(evidence, outcome, effects), *_arm_rows(evidence, every)]
+    rows = [
+        *_trial_rows(evidence, outcome, effects),
+        *_arm_rows(evidence, every),
+        _intensity_row(evidence, every),
+    ]
+    trials = {row["moderator"]: frozenset(row.pop("names", ())) for row in rows}
     columns = ["moderator", "how", "trials", "estimate", "ci_low", "ci_high", "p_value", "note"]
     table = pd.DataFrame(rows, columns=columns)
     table.insert(7, "p_holm", holm(table["p_value"]))
-    return Moderation(table, effects)
+    sizes = evidence.trials.set_index("trial_id")["n_randomised"].fillna(0)
+    return Moderation(table, effects, trials, sizes)
 
 
 def holm(p: pd.Series) -> pd.Series:
@@ -172,7 +189,8 @@ def slope(table: pd.DataFrame) -> dict[str, Any]:
         return size | {"note": fault.reason}
     low, high = fitted.conf_int().loc["x"]
     found = {"estimate": fitted.params["x"], "ci_low": low, "ci_high": high}
-    return size | found | {"p_value": fitted.pvalues["x"], "note": ""}
+    names = known["trial_id"] if "trial_id" in known else ()
+    return size | found | {"p_value": fitted.pvalues["x"], "note": "", "names": names}
 
 
 def _arm_rows(evidence: Evidence, every: Effects) -> list[dict[str, Any]]:
@@ -183,12 +201,6 @@ def _arm_rows(evidence: Evidence, every: Effects) -> list[dict[str, Any]]:
             "Supervised instead of unsupervised",
             lambda: with_supervision(every, arms),
             *("setting", "supervised", "unsupervised"),
-            {},
-        ),
-        (
-            "High intensity instead of low",
-            lambda: with_intensity(every, arms),
-            *("setting", "high intensity", "low intensity"),
             {},
         ),
         (
@@ -234,7 +246,31 @@ def _between(
     found = {name: row[name] for name in ("estimate", "ci_low", "ci_high", "p_value")}
     trials = int(row["trials"])
     note = f"{plural(trials, 'trial')} compare{'s' * (trials == 1)} them directly"
-    return {"trials": result.n_trials, **found, "note": note}
+    names = part.table["trial_id"]
+    return {"trials": result.n_trials, **found, "note": note, "names": names}
+
+
+def _intensity_row(evidence: Evidence, every: Effects) -> dict[str, Any]:
+    """Arms of one trial whose reports say that one exercised harder, pooled."""
+    row = {"moderator": "Higher intensity instead of lower", "how": WITHIN, "trials": 0}
+    known = with_intensity(every, evidence.arms).table if len(every) else every.table
+    if known.empty:
+        return row | {"note": "no trial compares two intensities"}
+    rank = {word: place for place, word in enumerate(INTENSITY)}
+    step = known["setting"].map(rank) - known["ref_setting"].map(rank)
+    apart = known.assign(yi=known["yi"] * np.sign(step))[step.abs() > 0]
+    apart = apart.drop_duplicates("trial_id")
+    if apart.empty:
+        return row | {"note": "no trial compares two intensities"}
+    result = pool(apart["yi"], apart["vi"], test=fitting_test(len(apart)))
+    found = {
+        "estimate": result.estimate,
+        "ci_low": result.ci_low,
+        "ci_high": result.ci_high,
+        "p_value": result.p_value,
+    }
+    note = f"{plural(len(apart), 'trial')} compare{'s' * (len(apart) == 1)} them directly"
+    return row | found | {"trials": len(apart), "note": note, "names": apart["trial_id"]}
 
 
 def answer(found: Moderation) -> str:

@@ -1,122 +1,178 @@
-"""From an estimate to a verdict on a claim: rules, not prose."""
+"""From an estimate to a verdict on a claim: rules, not prose.
+
+A verdict follows from where the whole 95% interval lies; how certain the evidence is stands beside
+it and never turns it into another. Each claim has one part, named in advance, that decides.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
-
-SUPPORTED, PARTLY, NOT_SUPPORTED, NOT_TESTABLE = (
+SUPPORTED, SIZE_UNCERTAIN, INCONCLUSIVE, NOT_WORTHWHILE, AGAINST, NOT_TESTED = VERDICTS = (
     "supported",
-    "partly",
-    "not supported",
-    "not testable with these data",
+    "supported, size uncertain or small",
+    "inconclusive",
+    "no worthwhile effect",
+    "evidence against",
+    "not tested in these trials",
 )
 
-VERDICTS = (SUPPORTED, PARTLY, NOT_SUPPORTED, NOT_TESTABLE)
+ONE_SIDED = 0.025
+"""Chance that a claim without truth in it is called supported: half of what an interval misses."""
+
+Verdict = tuple[str, str]
+"""A verdict and its reason."""
 
 
 def verdict_on_benefit(
-    low: float, high: float, estimate: float, mcid: float | None, certainty: str, benefit: int
-) -> tuple[str, str]:
-    """Verdict on "it helps", with its reason.
+    low: float,
+    high: float,
+    estimate: float,
+    mcid: float | None,
+    benefit: int,
+    noun: str = "effect",
+    opposite: str = "the interval lies on the side of harm",
+) -> Verdict:
+    """Verdict on "it helps", or on "the first is better than the second".
 
-    Supported: the interval lies on the side of benefit and the estimate reaches the MCID (where
-    one is known), at more than very low certainty. Partly: on that side, but smaller or very
-    uncertain. Not supported: the interval includes no effect, or lies on the side of harm.
+    ============================================  ==================================
+    The whole interval is                         Verdict
+    ============================================  ==================================
+    at least the MCID                             supported
+    a benefit, and reaches the MCID               supported, size uncertain or small
+    nearer to zero than the MCID, both ways       no worthwhile effect
+    harm, whatever its size                       evidence against
+    anything else that includes no effect         inconclusive
+    ============================================  ==================================
 
     Parameters
     ----------
     low, high, estimate : float
         Interval and estimate.
     mcid : float or None
-        Its size.
-    certainty : str
-        A level of `certainty.LEVELS`, or "no evidence".
+        Size of the smallest difference that matters; without it every benefit is of uncertain size.
     benefit : {-1, 1}
         Sign of a beneficial effect.
-
-    Returns
-    -------
-    verdict, reason : str
+    noun, opposite : str
+        What the reason calls the effect, and an interval on the other side.
     """
-    if certainty == NO_EVIDENCE or not math.isfinite(estimate):
-        return NOT_TESTABLE, "no usable result"
-    if max(benefit * low, benefit * high) < 0:
-        return NOT_SUPPORTED, "the interval lies on the side of harm"
-    if min(benefit * low, benefit * high) <= 0:
-        return NOT_SUPPORTED, "the interval includes no effect"
-    if mcid and benefit * estimate < mcid:
-        return PARTLY, "an effect, but smaller than the MCID"
-    if certainty == LEVELS[0]:
-        return PARTLY, "an effect, but of very low certainty"
-    return SUPPORTED, "an effect that matters" if mcid else "an effect"
+    if not all(math.isfinite(value) for value in (low, high, estimate)):
+        return NOT_TESTED, "no usable result"
+    worst, best = sorted((benefit * low, benefit * high))
+    article = "an" if noun[0] in "aeiou" else "a"
+    if best < 0:
+        return AGAINST, opposite
+    if worst > 0:
+        if not mcid:
+            return SIZE_UNCERTAIN, f"{article} {noun}, but which size matters is not known"
+        if worst >= mcid:
+            return SUPPORTED, f"{article} {noun} of at least the MCID"
+        if best < mcid:
+            return NOT_WORTHWHILE, f"{article} {noun}, but smaller than the MCID"
+        on_average = "smaller" if benefit * estimate < mcid else "larger"
+        return (
+            SIZE_UNCERTAIN,
+            f"{article} {noun}, on average {on_average} than the MCID, which the interval includes",
+        )
+    if not mcid:
+        return INCONCLUSIVE, f"the interval includes no {noun}"
+    if best >= mcid:
+        return INCONCLUSIVE, f"the interval includes both no {noun} and one that matters"
+    if worst <= -mcid:
+        return (
+            INCONCLUSIVE,
+            f"{article} {noun} that matters is ruled out, its opposite is not",
+        )
+    return NOT_WORTHWHILE, f"{article} {noun} as large as the MCID is ruled out"
 
 
 def verdict_on_difference(
-    low: float, high: float, estimate: float, certainty: str, benefit: int
-) -> tuple[str, str]:
-    """Verdict on "the first is better than the second": as benefit, without an MCID."""
-    verdict, reason = verdict_on_benefit(low, high, estimate, None, certainty, benefit)
-    words = {
-        "the interval lies on the side of harm": "the second does better",
-        "the interval includes no effect": "no clear difference",
-        "an effect, but of very low certainty": "a difference, but of very low certainty",
-        "an effect": "a clear difference",
-    }
-    return verdict, words.get(reason, reason)
+    low: float, high: float, estimate: float, mcid: float | None, benefit: int
+) -> Verdict:
+    """Verdict on "the first is better than the second": as of a benefit."""
+    return verdict_on_benefit(
+        low, high, estimate, mcid, benefit, "difference", "the second does better"
+    )
 
 
-def verdict_on_equivalence(
-    low: float, high: float, estimate: float, margin: float, certainty: str
-) -> tuple[str, str]:
+def verdict_on_equivalence(low: float, high: float, margin: float | None) -> Verdict:
     """Verdict on "it makes no difference".
 
-    Supported: the whole interval is nearer to zero than the margin, at more than very low
-    certainty. Partly: so is the estimate, or the certainty is very low. Not supported: the
-    interval leaves out zero on one side and the estimate passes the margin. Not testable: the
-    interval passes the margin on both sides.
+    Supported: the whole interval is nearer to zero than the margin. Evidence against: the whole
+    interval is beyond it. Else inconclusive.
     """
-    if certainty == NO_EVIDENCE or not math.isfinite(estimate):
-        return NOT_TESTABLE, "no usable result"
-    if low <= -margin and high >= margin:
-        return NOT_TESTABLE, "differences that matter are in the interval both ways"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return NOT_TESTED, "no usable result"
+    if not margin:
+        return INCONCLUSIVE, "which difference matters is not known"
     if max(abs(low), abs(high)) < margin:
-        if certainty == LEVELS[0]:
-            return PARTLY, "no difference that matters, but of very low certainty"
-        return SUPPORTED, "any difference is too small to matter"
-    if abs(estimate) < margin or low * high <= 0:
-        return PARTLY, "no difference shown, but one that matters is not ruled out"
-    return NOT_SUPPORTED, "a difference that matters"
+        return SUPPORTED, "any difference is smaller than the MCID"
+    if low >= margin or high <= -margin:
+        return AGAINST, "a difference of at least the MCID"
+    if low * high > 0:
+        return INCONCLUSIVE, "a difference, but whether it reaches the MCID is uncertain"
+    if low <= -margin and high >= margin:
+        return INCONCLUSIVE, "differences that matter are in the interval both ways"
+    return INCONCLUSIVE, "no difference shown, but one that matters is not ruled out"
 
 
-def verdict_on_wait(
-    low: float, high: float, estimate: float, weeks: float, certainty: str
-) -> tuple[str, str]:
+def verdict_on_moderator(
+    low: float, high: float, estimate: float, p_adjusted: float, asked: int, benefit: int | None
+) -> Verdict:
+    """Verdict on "the effect differs", with P adjusted for all moderators that were asked.
+
+    Parameters
+    ----------
+    low, high, estimate : float
+    p_adjusted : float
+        By Holm 1979 over the moderators of the same outcome.
+    asked : int
+        How many these are.
+    benefit : {-1, 1} or None
+        The direction that the claim names; None where it names none.
+    """
+    if not (math.isfinite(estimate) and math.isfinite(p_adjusted)):
+        return NOT_TESTED, "no usable result"
+    if p_adjusted >= 2 * ONE_SIDED:
+        if low * high > 0:
+            return INCONCLUSIVE, f"a difference taken alone, none after adjustment for {asked}"
+        return INCONCLUSIVE, "the interval includes no difference"
+    if benefit is not None and benefit * estimate < 0:
+        return AGAINST, f"a difference the other way, also after adjustment for {asked}"
+    return SIZE_UNCERTAIN, f"a difference, also after adjustment for {asked}"
+
+
+def verdict_on_wait(low: float, high: float, estimate: float, weeks: float) -> Verdict:
     """Verdict on "it takes time": whether most of the effect comes after `weeks`.
 
-    Supported: the whole interval is later, at more than very low certainty. Partly: so is the
-    estimate. Not supported: the estimate is earlier. Not testable: any time is in the interval.
+    Supported: the whole interval is later. Evidence against: the whole interval is not. Else
+    inconclusive.
     """
-    if certainty == NO_EVIDENCE or not math.isfinite(estimate) or (low <= 0 and math.isinf(high)):
-        return NOT_TESTABLE, "the data do not say when"
-    if estimate <= weeks:
-        return NOT_SUPPORTED, f"most of it is there within {weeks:.0f} weeks"
-    if low > weeks and certainty != LEVELS[0]:
+    if not math.isfinite(estimate):
+        return NOT_TESTED, "the data do not say when"
+    if low > weeks:
         return SUPPORTED, f"it takes more than {weeks:.0f} weeks"
-    return PARTLY, f"more than {weeks:.0f} weeks, but how many is uncertain"
+    if high <= weeks:
+        return AGAINST, f"most of it is there within {weeks:.0f} weeks"
+    if low <= 0 and math.isinf(high):
+        return INCONCLUSIVE, "any time is in the interval"
+    return INCONCLUSIVE, f"{weeks:.0f} weeks are in the interval"
 
 
-def together(verdicts: Sequence[str]) -> str:
-    """One verdict on a claim of several parts; parts that cannot be tested do not count.
+def verdict_on_guideline(named: int, agreeing: int) -> Verdict:
+    """Verdict on "this is the recommendation": by what guidelines print.
 
-    Supported if every part is (and could be tested), not supported if none is even partly, else
-    partly.
+    Parameters
+    ----------
+    named : int
+        Guidelines that print a dose of this kind.
+    agreeing : int
+        Of these, whose dose begins where the claim says.
     """
-    tested = [verdict for verdict in verdicts if verdict != NOT_TESTABLE]
-    if not tested:
-        return NOT_TESTABLE
-    if len(set(tested)) == 1:
-        return PARTLY if len(tested) < len(verdicts) and tested[0] == SUPPORTED else tested[0]
-    return PARTLY
+    if not named:
+        return NOT_TESTED, "no guideline on file names such a dose"
+    if agreeing == named:
+        return SUPPORTED, f"{agreeing} of {named} guidelines on file say so"
+    if not agreeing:
+        return AGAINST, f"none of {named} guidelines on file says so"
+    return INCONCLUSIVE, f"{agreeing} of {named} guidelines on file say so"

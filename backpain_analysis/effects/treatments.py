@@ -74,12 +74,20 @@ def lumping(name: str, extra: Mapping[str, str] | None = None) -> dict[str, str]
 SUPERVISION = {"yes": "supervised", "no": "unsupervised", "mixed": "partly supervised"}
 
 INTENSITY = {
-    "low intensity": r"\b(?:low intensity|light intensity|gentle)\b",
-    "high intensity": r"\b(?:high intensity|vigorous|all-out)\b|to (?:\w+ )*(?:failure|fatigue)\b",
+    "low intensity": r"\b(?:low|light)[- ]intensity\b|\bgentle\b",
+    "moderate intensity": r"\bmoderate[- ]intensity\b",
+    "high intensity": (
+        r"\b(?:high[- ]intensity|vigorous|all-out)\b|to (?:\w+ )*(?:failure|fatigue)\b"
+    ),
 }
-"""Words of a report that say how hard its exercise was; anything else is unknown."""
+"""Words of a report that say how hard its exercise was, in rising order; else it is unknown."""
 
 WITH, ALONE = "with co-intervention", "exercise alone"
+
+
+def supervision_word(word: object) -> str | None:
+    """How exercise was supervised; None where unknown."""
+    return SUPERVISION.get(word) if isinstance(word, str) else None
 
 
 def with_supervision(effects: Effects, arms: pd.DataFrame) -> Effects:
@@ -87,19 +95,56 @@ def with_supervision(effects: Effects, arms: pd.DataFrame) -> Effects:
 
     "supervised", "unsupervised" or "partly supervised".
     """
-    return with_setting(effects, arms, "supervised", SUPERVISION.get)
+    return with_setting(effects, arms, "supervised", supervision_word)
 
 
 def with_intensity(effects: Effects, arms: pd.DataFrame) -> Effects:
-    """Effects with "low intensity" or "high intensity" as `setting`, where a report says so."""
+    """Effects with a word of `INTENSITY` as `setting`, where a report says so."""
     return with_setting(effects, arms, "intensity_text", intensity_word)
 
 
 def with_co_intervention(effects: Effects, arms: pd.DataFrame) -> Effects:
-    """Effects with whether a co-intervention is recorded as `setting`."""
+    """Effects with whether an arm got a co-intervention as `setting`.
+
+    What every arm of a trial got is no co-intervention of any: it cancels in the contrast. Where a
+    control is usual care or education, care or education beside exercise is not one either.
+    """
+    own = arms.assign(co_intervention=_beyond_others(arms))
     return with_setting(
-        effects, arms, "co_intervention", lambda text: WITH if isinstance(text, str) else ALONE
+        effects, own, "co_intervention", lambda text: WITH if isinstance(text, str) else ALONE
     )
+
+
+SHARED_BY_CONTROL = {
+    "education_advice": r"education|advice|booklet|back school|reassurance|ergonomics",
+    "usual_care": r"usual care|medical management|medication|GP consultation|booklet",
+}
+"""Co-interventions that a control of this type gets too."""
+
+
+def _beyond_others(arms: pd.DataFrame) -> pd.Series:
+    """Each arm's co-intervention, missing where it has none that another arm lacks."""
+    found = arms["co_intervention"].copy()
+    for _, own in arms.groupby("trial_id"):
+        items = {index: _items(text) for index, text in own["co_intervention"].items()}
+        shared = set.intersection(*items.values()) if len(items) > 1 else set()
+        controls = own["comparator_type"].dropna()
+        patterns = [SHARED_BY_CONTROL[name] for name in controls if name in SHARED_BY_CONTROL]
+        for index, named in items.items():
+            beyond = {
+                item
+                for item in named - shared
+                if not any(re.search(pattern, item, re.I) for pattern in patterns)
+            }
+            if not beyond:
+                found[index] = pd.NA
+    return found
+
+
+def _items(text: object) -> set[str]:
+    """The items of a list in words."""
+    listed = re.split(r"[;,]", text) if isinstance(text, str) else []
+    return {item.strip().lower() for item in listed}
 
 
 def with_setting(

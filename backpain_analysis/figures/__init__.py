@@ -4,6 +4,7 @@ None of them touches `pyplot`: a figure lives as long as its `Axes`, and `show` 
 """
 
 from backpain_analysis.figures.answer_plots import claims, moderation, sensitivity
+from backpain_analysis.figures.bayes_plot import posterior, prior_sensitivity
 from backpain_analysis.figures.bubble_plot import bubble
 from backpain_analysis.figures.diagnostic_plots import baujat, cumulative, influence
 from backpain_analysis.figures.dose_network_plot import dose_network, dose_network_panels
@@ -86,7 +87,9 @@ __all__ = [
     "node_split",
     "outcome_label",
     "outcomes_by_type",
+    "posterior",
     "power",
+    "prior_sensitivity",
     "profiles",
     "ranking",
     "responders",

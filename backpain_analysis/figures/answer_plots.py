@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
+from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE, NOT_GRADED
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.figures.forest_marks import (
     Cell,
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from backpain_analysis.answers.moderation import Moderation
 
 
-COLOURS = dict(zip(VERDICTS, ("#009e73", "#e6b832", "#d55e00", "#bdbdbd"), strict=True))
+COLOURS = dict(
+    zip(VERDICTS, ("#009e73", "#56b4e9", "#e6b832", "#8c6bb1", "#d55e00", "#bdbdbd"), strict=True)
+)
 
-MARKS = dict(zip(VERDICTS, ("o", "D", "X", "_"), strict=True))
+MARKS = dict(zip(VERDICTS, ("o", "D", "s", "v", "X", "_"), strict=True))
 """Shape and colour both say the verdict."""
 
 ROW_HEIGHT = 0.23
@@ -59,7 +61,7 @@ def claims(result: Claims, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     table = result.table
-    places = {level: number for number, level in enumerate((NO_EVIDENCE, *LEVELS))}
+    places = {level: number for number, level in enumerate((NO_EVIDENCE, NOT_GRADED, *LEVELS))}
     with figure_style():
         ax = new_axes(WIDTH + 1.5, 1.3 + ROW_HEIGHT * len(table)) if ax is None else ax
         ax.set(xlim=(-0.4, len(places) - 0.6), ylim=(len(table) - 0.4, -0.6), autoscale_on=False)
@@ -85,7 +87,7 @@ def claims(result: Claims, *, ax: Axes | None = None) -> Axes:
             Line2D([], [], ls="", marker=MARKS[v], color=COLOURS[v], ms=7, mew=2, label=v)
             for v in VERDICTS
         ]
-        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.1, 1.02), ncols=4)
+        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.1, 1.02), ncols=3)
     return ax
 
 

@@ -34,6 +34,7 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    DrawnFigure,
     figure_style,
     new_axes,
     plain_ticks,
@@ -227,7 +228,7 @@ def influence(result: PoolResult | Effects | pd.DataFrame) -> Figure:
     k = len(table)
     with figure_style():
         names = [shortened(label, LONGEST_PANEL_LABEL) for label in table["label"]]
-        figure = Figure(figsize=(WIDTH, HEAD + FOOT + PANEL_ROW_HEIGHT * k))
+        figure = DrawnFigure(figsize=(WIDTH, HEAD + FOOT + PANEL_ROW_HEIGHT * k))
         panels = _panels(pooled)
         room = {
             "left": (max(text_width(name, True) for name in names) + 16) / (72 * WIDTH),

@@ -19,6 +19,7 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    DrawnFigure,
     figure_style,
     new_axes,
     plain_ticks,
@@ -143,7 +144,7 @@ def dose_network_panels(
     columns = 2 if len(shown) in (2, 4) else min(3, len(shown))
     lines = -(-len(shown) // columns)
     with figure_style():
-        figure = Figure(figsize=(WIDTH, 2.3 * lines + 0.9), layout="constrained")
+        figure = DrawnFigure(figsize=(WIDTH, 2.3 * lines + 0.9), layout="constrained")
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         for ax, agent in zip(grid.flat, shown, strict=False):
             for other in shown:

@@ -17,6 +17,7 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    DrawnFigure,
     figure_style,
 )
 from backpain_analysis.models.dose.comparison import CHOICES
@@ -61,7 +62,7 @@ def multiverse(
     options = [name for choice in choices for name in choices[choice]]
     with figure_style():
         height = 3.2 + 0.19 * (len(options) + len(choices))
-        figure = Figure(figsize=(WIDTH, height))
+        figure = DrawnFigure(figsize=(WIDTH, height))
         figure.subplots_adjust(left=0.24, right=0.93, top=0.98, bottom=0.4 / height, hspace=0.04)
         heights = [3.0, 0.19 * (len(options) + len(choices))]
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=heights)

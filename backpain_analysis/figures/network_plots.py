@@ -24,6 +24,7 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    DrawnFigure,
     effect_axis,
     exercise_colour,
     figure_style,
@@ -460,7 +461,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     lines = -(-len(shown) // columns)
     with figure_style():
         size = (WIDTH, lines * (0.9 + 0.2 * len(order)))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = DrawnFigure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for place, ax in enumerate(grid.flat):
             if place >= len(shown):

@@ -14,9 +14,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from backpain_analysis.figures.style import figure_style
+from backpain_analysis.figures.style import CSS_PIXELS_PER_INCH, figure_style
 
-CSS_PIXELS_PER_INCH = 96
 LEGIBLE = 0.85
 """How far a figure may shrink on a narrow screen before it scrolls sideways instead."""
 

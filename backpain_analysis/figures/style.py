@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,8 +22,9 @@ ACCENT = "#0072b2"
 TARGET = "#d55e00"
 """Text and data; secondary text; grid; confidence band; estimates; MCID."""
 
+CSS_PIXELS_PER_INCH = 96
 WIDTH = 7.5
-"""Inches: 720 px on a page, where one inch of a figure is 96 px."""
+"""Inches: 720 px on a page."""
 
 
 EXERCISE_COLOURS = {
@@ -105,9 +107,30 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+class DrawnFigure(Figure):
+    """A figure known to no `pyplot` that shows itself where it ends a cell."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        buffer = io.BytesIO()
+        with figure_style():
+            self.savefig(buffer, format="png", dpi=2 * CSS_PIXELS_PER_INCH)
+        width, height = (float(inches) * CSS_PIXELS_PER_INCH for inches in self.get_size_inches())
+        return buffer.getvalue(), {"width": width, "height": height}
+
+
+class DrawnAxes(Axes):
+    """Axes whose figure shows itself where they end a cell."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]] | None:
+        figure = self.get_figure(root=True)
+        return figure._repr_png_() if isinstance(figure, DrawnFigure) else None
+
+
 def new_axes(width: float = WIDTH, height: float = 4.5) -> Axes:
     """Axes on a figure of their own, in inches; known to no `pyplot`. Use inside `figure_style`."""
-    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+    return DrawnFigure(figsize=(width, height), layout="constrained").add_subplot(
+        axes_class=DrawnAxes
+    )
 
 
 def exercise_colour(exercise_type: str) -> str:

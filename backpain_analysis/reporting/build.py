@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
-
 import backpain_analysis
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
-from backpain_analysis.reporting.page import report_page
-from backpain_analysis.reporting.render import render_body, without_kernel
+from backpain_analysis.reporting.page import report_page, texts_of
+from backpain_analysis.reporting.pictures import put_in
+from backpain_analysis.reporting.references import NOTE, cited, link_of
+from backpain_analysis.reporting.render import render_body
+from backpain_analysis.reporting.schemas import nbformat
+from backpain_analysis.reporting.terminal import without_kernel, written
 
 MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
 LIST_IT = (
@@ -55,6 +57,13 @@ def build(
         forked=forked,
         tell=tell,
     )
+    for cell in execution.nb.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = written(output.text)
+    put_in(execution.nb, folder, job.report.limits.output_mb * 2**20)
+    if job.evidence and job.report.reads_evidence:
+        execution.nb.metadata[NOTE] = cited(execution.nb, job.report.evidence_path(folder))
     places = _Places(folder, job.full_paths)
     error = places.shortened(without_kernel(execution.error))
     home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
@@ -78,9 +87,8 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     """
     extras = extras_of(nb, job.report.name)
     body = render_body(nb)
-    return _built(
-        job, Outcome(job.report, error, answer_of(nb), seconds, extras.summary), body, extras
-    )
+    summary = {**extras.summary, "sections": texts_of(body)}
+    return _built(job, Outcome(job.report, error, answer_of(nb), seconds, summary), body, extras)
 
 
 def give_up(job: Job, error: str) -> Built:
@@ -95,8 +103,10 @@ def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
         suite_title=job.suite_title,
         facts=job.facts,
         evidence=job.evidence,
+        answer=outcome.answer,
         error=outcome.error,
         summary=extras.summary,
+        references=[{**each, "link": link_of(each)} for each in extras.references],
         inputs={each.place: each.sha256 for each in job.inputs},
     )
     return Built(outcome, {**extras.files, f"{job.report.name}.html": page.encode()})
@@ -141,9 +151,8 @@ class _Places:
             output.traceback = [self.shortened(without_kernel(line)) for line in output.traceback]
         elif output.output_type == "stream":
             own = output.name == "stdout"
-            output.text = (self._without_own if own else self.shortened)(
-                without_kernel(output.text)
-            )
+            text = without_kernel(output.text, colours=True)
+            output.text = (self._without_own if own else self.shortened)(text)
         else:
             for kind, content in output.data.items():
                 if kind.startswith("text/") and isinstance(content, str):

@@ -7,11 +7,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import nbformat
 
 from backpain_analysis.reporting.build import assemble, give_up
 from backpain_analysis.reporting.errors import ReportingError
@@ -30,15 +29,20 @@ from backpain_analysis.reporting.notebooks import (
     notebook_parameters,
     parse_notebook,
 )
+from backpain_analysis.reporting.page import neighbours, turned
+from backpain_analysis.reporting.pictures import taken_out
 from backpain_analysis.reporting.progress import Listen
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
 from backpain_analysis.reporting.run import run_suite
+from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite
 
-OF_REPORTS = ("*.html", "tables/*/*", "thumbnails/*", "notebooks/*")
-COMPARED_AFTER_RUN = ("*.html", "tables/*/*.csv", "thumbnails/*")
+OF_REPORTS = (
+    *("*.html", "tables/*/*", "thumbnails/*", "notebooks/*", "workbooks/*", "references/*"),
+)
+COMPARED_AFTER_RUN = (*("*.html", "tables/*/*.csv", "thumbnails/*", "workbooks/*", "references/*"),)
 CRATE = "ro-crate-metadata.json"
 
 
@@ -114,12 +118,18 @@ def _made_again(manifest: Manifest, site: Path, again: Path) -> dict[str, bool]:
     again.mkdir()
     jobs, outcomes = [], []
     verdicts: dict[str, bool] = {}
+    built_of: dict[str, Built] = {}
     for entry in manifest.reports:
         job, built = _from_executed(entry, manifest, site)
         jobs.append(job)
         outcomes.append(built.outcome)
-        verdicts |= {file: _bytes(site / file) == data for file, data in built.files.items()}
+        built_of[entry.name] = built
         verdicts |= _record_verdict(site, entry.name, built)
+    beside = neighbours([job.report for job in jobs])
+    for name, built in built_of.items():
+        page = f"{name}.html"
+        files = {**built.files, page: turned(built.files[page], *beside[name])}
+        verdicts |= {file: _bytes(site / file) == data for file, data in files.items()}
     write_site(manifest.title, jobs, outcomes, again)
     for name in ("index.html", "compare.html", "manifest.json"):
         if (site / name).exists() or (again / name).exists():
@@ -178,6 +188,7 @@ def _executed(path: Path, name: str) -> nbformat.NotebookNode:
 def _unexecuted(nb: nbformat.NotebookNode) -> tuple[str, dict[str, Any]]:
     """Return an executed notebook as it was before it ran, and the parameters it ran with."""
     injected = notebook_parameters(nb, "injected-parameters")
+    nb = taken_out(deepcopy(nb))
     cells = [c for c in nb.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     source = parse_notebook(nbformat.writes(nbformat.from_dict({**nb, "cells": cells})))
     return nbformat.writes(source), {name: p.default for name, p in injected.items()}

@@ -192,22 +192,6 @@ def stop() -> None:
         _warm.close()
 
 
-def import_jsonschema() -> None:
-    """Import it as where `rfc3987_syntax`, which is optional to it, is not installed.
-
-    That package builds a grammar of web addresses when it is imported, for two to three seconds of
-    every command; no notebook's schema asks for that format (see jsonschema's `FormatChecker`).
-    """
-    grammar = "rfc3987_syntax"
-    if grammar in sys.modules:
-        return
-    sys.modules[grammar] = None  # type: ignore[assignment]
-    try:
-        import_module("jsonschema")
-    finally:
-        del sys.modules[grammar]
-
-
 def main() -> None:
     """Import, then fork builders until nobody is there to ask."""
     server, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
@@ -271,7 +255,7 @@ def warm_up(profile: str) -> None:
 
     It is done with the shell in place, as in a kernel: some packages ask for it.
     """
-    import_jsonschema()
+    import backpain_analysis.reporting.schemas
     from backpain_analysis.reporting.kernel import make_shell
 
     with make_shell(profile).builtin_trap:
@@ -287,7 +271,6 @@ def warm_up(profile: str) -> None:
 def _fill_caches() -> None:
     """Do once what every run would do first: read templates, fonts and schemas."""
     import ipykernel.debugger  # noqa: F401
-    import nbformat
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -295,6 +278,7 @@ def _fill_caches() -> None:
     from backpain_analysis.reporting import build  # noqa: F401
     from backpain_analysis.reporting.page import template_of
     from backpain_analysis.reporting.render import render_body
+    from backpain_analysis.reporting.schemas import nbformat
 
     load_evidence()
     template_of("page.html.j2")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import backpain_analysis as bp
-from backpain_analysis.answers.certainty import LEVELS, Body, certainty
+from backpain_analysis.answers.certainty import Body, certainty
 from backpain_analysis.answers.claim_parts import HAZARD_RATIO, Context, judged
-from backpain_analysis.answers.claim_tests import posture, unharmonised
+from backpain_analysis.answers.claim_tests import others, posture, unharmonised
 from backpain_analysis.answers.claims import BACK_PAIN_ONLY, EVERYBODY, claims_table
-from backpain_analysis.answers.verdicts import VERDICTS, together
+from backpain_analysis.answers.published import agreement, published_answers
+from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.datasets.bundled import data_dir, notebooks_dir
 
 IDS = [f"C{number:02}" for number in range(1, 28)]
@@ -96,25 +98,45 @@ def test_thirty_minutes_on_a_straight_line(backs, found):
 
 def test_single_bouts_by_hand(found):
     """C06: differences of changes in kPa, with their variances (tests/effects/test_sensitivity)."""
-    result = bp.pool([18.0, 110.0, 45.0], [4377.1, 3758.666667, 182.808155], test="z")
+    result = bp.pool([18.0, 110.0, 45.0], [4377.1, 3758.666667, 182.808155])
     own = part(found, "C06", "single bout")
     assert numbers(own) == pytest.approx((result.estimate, result.ci_low, result.ci_high), rel=1e-5)
 
 
 def test_recurrence_by_hand(found):
-    """C13: printed 1.11 (0.80 to 1.54), 0.72 (0.60 to 0.85) and 0.37 (0.22 to 0.64)."""
-    ratios = np.array([[1.11, 0.80, 1.54], [0.72, 0.60, 0.85], [0.37, 0.22, 0.64]])
-    y, low, high = np.log(ratios).T
-    result = bp.pool(y, ((high - low) / (2 * 1.959964)) ** 2, test="z")
+    """C13: three ratios of one trial, 1.11, 0.95 and 0.69, correlated by a half; two of others."""
+    ratios = np.array(
+        [
+            [1.11, 0.80, 1.54],
+            [0.95, 0.72, 1.26],
+            [0.69, 0.46, 1.04],
+            [0.72, 0.60, 0.85],
+            [0.37, 0.22, 0.64],
+        ]
+    )
+    logs, low, high = np.log(ratios).T
+    se = (high - low) / (2 * 1.959964)
+    alike = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
+    together = se[:3] @ alike @ se[:3] / 9
+    result = bp.pool([logs[:3].mean(), *logs[3:]], [together, *se[3:] ** 2])
     own = part(found, "C13", "hazard")
     assert numbers(own) == pytest.approx((result.estimate, result.ci_low, result.ci_high), rel=1e-5)
     assert own["unit"] == HAZARD_RATIO
-    assert own["text"].startswith(f"{np.exp(result.estimate):.2f} [")
+    assert own["text"].startswith(f"hazard ratio {np.exp(result.estimate):.2f} [")
+    assert own["reason"].endswith("(1 trial of people without pain)")
+    shares = part(found, "C13", "share of people")
+    assert shares["reason"] == (
+        "Calatayud 2020 8% against 33%, Hides 2001 30% against 84%; without arm sizes there is no "
+        "interval"
+    )
 
 
 def test_guideline_dose_on_the_curve(backs, found):
     """C16."""
     curve = bp.dose_response(backs.effects("disability"), dose="minutes_per_week", curve="rcs")
+    recommended = part(found, "C16", "as guidelines print it")
+    assert (recommended["verdict"], recommended["certainty"]) == ("supported", "not graded")
+    assert recommended["reason"] == "2 of 2 guidelines on file say so"
     own = part(found, "C16", "disability")
     assert numbers(own) == pytest.approx(numbers(curve.predict([150.0]).iloc[0]))
 
@@ -126,6 +148,9 @@ def test_age_is_a_meta_regression(backs, found):
     table = single.table.assign(age=single.table["trial_id"].map(ages)).dropna(subset=["age"])
     fitted = bp.meta_regression("yi ~ age", table)
     own = part(found, "C23", "effect on disability")
+    asked = bp.moderation(backs, "disability").table.set_index("moderator")
+    row = asked.loc["Mean age, per 10 years"]
+    assert numbers(own) == pytest.approx(numbers(row))
     assert own["estimate"] == pytest.approx(10 * fitted.params["age"])
 
 
@@ -140,7 +165,7 @@ def test_neck_pain_is_pooled_by_itself(evidence, found):
 def test_what_no_trial_measured_is_not_testable(found):
     for claim in ("C10", "C24", "C27"):
         row = found.table.set_index("claim_id").loc[claim]
-        assert row["verdict"] == "not testable with these data"
+        assert row["verdict"] == "not tested in these trials"
         assert (row["certainty"], row["data"], row["estimate"]) == ("no evidence", "none", "")
     assert part(found, "C10", "posture")["reason"] == "no trial measured posture"
 
@@ -159,32 +184,90 @@ def test_words_are_looked_for_in_the_tables(evidence):
     assert unharmonised(context, "", "cortisol", "cortisol").reason == "no trial measured cortisol"
 
 
-def test_verdict_and_certainty_of_a_claim_are_those_of_its_parts(found):
+def test_running_is_judged_by_the_trial_of_runners(found):
+    """C19: Neason 2024 printed -15.3 on 0-100: high impact did not worsen pain."""
+    own = part(found, "C19", "running against no exercise")
+    assert own["estimate"] == pytest.approx(-15.3)
+    assert (own["verdict"], own["reason"]) == ("evidence against", "running lowered pain")
+
+
+@pytest.mark.parametrize(
+    ("claim", "words", "moderator"),
+    [
+        ("C15", "supervised instead of unsupervised, effect on pain", "Supervised instead of"),
+        ("C20", "higher intensity", "Higher intensity instead"),
+        ("C21", "co-intervention instead of alone, effect on pain", "With a co-intervention"),
+        ("C25", "acute", "Acute instead of chronic"),
+    ],
+)
+def test_claims_say_what_the_moderators_page_says(backs, found, claim, words, moderator):
+    table = bp.moderation(backs, "pain_intensity").table
+    row = table[table["moderator"].str.startswith(moderator)].iloc[0]
+    parts = found.parts[found.parts["claim_id"] == claim]
+    own = parts[parts["what"].str.contains(words) & ~parts["what"].str.contains("disab")].iloc[0]
+    if not np.isfinite(row["estimate"]):
+        assert (own["reason"], own["text"]) == (row["note"], "")
+        return
+    assert numbers(own) == pytest.approx(numbers(row))
+    assert own["verdict"] == "inconclusive" and row["p_holm"] >= 0.05
+
+
+def test_the_part_named_in_advance_decides(found):
     for _, row in found.table.iterrows():
         parts = found.parts[found.parts["claim_id"] == row["claim_id"]]
-        assert row["verdict"] == together(list(parts["verdict"]))
-        known = parts.loc[parts["trials"] > 0, "certainty"]
-        weakest = min(known, key=LEVELS.index) if len(known) else "no evidence"
-        assert row["certainty"] == weakest
+        own = parts[parts["primary"]]
+        assert list(own["what"]) == [row["primary"]]
+        for column in ("verdict", "certainty", "reason"):
+            assert row[column] == own[column].iloc[0]
+        assert row["estimate"] == own["text"].iloc[0]
+
+
+def test_published_answers_stand_beside_each_verdict(found):
+    row = found.table.set_index("claim_id").loc["C13"]
+    count = (published_answers("C13")["direction_for_claim"] == "supports").sum()
+    assert row["verdict"] == "inconclusive" and count > 4
+    assert row["agreement"].startswith("These trials cannot say; ")
+    assert agreement(judged("x", SOUND, "kPa", -1), published_answers("C99")).startswith("No pub")
+
+
+SOUND = Body(-18.0, -22.0, -16.0, n_trials=8, n_participants=900, low_risk=8, mcid=15.0)
 
 
 def test_a_part_is_judged_by_its_rules():
-    body = Body(-18.0, -22.0, -14.0, n_trials=8, n_participants=900, appraised_good=8, mcid=15.0)
-    own = judged("x", body, "points of 100", "pain_intensity")
-    assert (own.certainty, own.verdict) == (certainty(body), "supported")
-    assert own.estimate_text == "−18.0 [−22.0 to −14.0] points of 100"
-    worse = judged("x", body, "points of 100", "quality_of_life")
-    assert worse.verdict == "not supported" and "harm" in worse.reason
-    wide = judged("x", body, "points of 100", "pain_intensity", rule="equivalence", margin=15)
-    assert wide.verdict == "not supported"
-    endless = Body(20.0, 0.0, np.inf, n_trials=3, n_participants=90, appraised_good=0)
-    assert judged("x", endless, "weeks", "").estimate_text == "20.0 [0.0 to ∞] weeks"
+    own = judged("x", SOUND, "points of 100", -1, trials=["b", "a", "a"])
+    assert (own.certainty, own.verdict, own.trials) == (certainty(SOUND), "supported", ("a", "b"))
+    assert own.estimate_text == "−18.0 [−22.0 to −16.0] points of 100"
+    worse = judged("x", SOUND, "points of 100", 1)
+    assert worse.verdict == "evidence against" and "harm" in worse.reason
+    other = judged("x", SOUND, "points of 100", 1, rule="difference")
+    assert other.reason == "the second does better"
+    wide = judged("x", SOUND, "points of 100", -1, rule="equivalence")
+    assert wide.verdict == "evidence against"
+    endless = Body(20.0, 0.0, np.inf, n_trials=3, n_participants=90)
+    assert judged("x", endless, "weeks", 1).estimate_text == "20.0 [0.0 to ∞] weeks"
+    ratio = Body(np.log(0.5), np.log(0.25), 0.0, n_trials=3, n_participants=90)
+    text = judged("x", ratio, HAZARD_RATIO, -1).estimate_text
+    assert text == "hazard ratio 0.50 [0.25 to 1.00]"
+
+
+def test_other_people_are_counted_and_named():
+    people = pd.Series(["chronic_nslbp", "healthy", "neck_pain", "healthy", "other"])
+    assert others(people) == (
+        "2 trials of people without pain",
+        "1 trial of neck pain",
+        "1 trial of other",
+    )
+    assert others(pd.Series(["acute_lbp"])) == ()
 
 
 def test_some_claims_only(evidence):
     few = bp.claims(evidence, ids=["C10", "C24"])
     assert list(few.table["claim_id"]) == ["C10", "C24"]
-    assert few.answer().startswith("Of 2 claims, 0 supported, 0 partly, 0 not supported, 2 not")
+    assert few.answer() == (
+        "Of 2 claims, not tested in these trials: 2. For 0 of them the evidence is of moderate or "
+        "high certainty. If none of the 0 tested claims were true, about 0.0 would still be called "
+        "supported by chance."
+    )
     with pytest.raises(ValueError, match="no claim 'C28'"):
         bp.claims(evidence, ids=["C28"])
 
@@ -195,7 +278,7 @@ def test_few_trials_or_none_are_said(evidence, kept):
     assert list(few.table["claim_id"]) == IDS
     texts = " ".join([*few.table["estimate"], *few.table["reason"], few.answer()])
     assert not re.search(r"\bnan\b|\binf\b|None", texts)
-    untestable = few.parts["verdict"] == "not testable with these data"
+    untestable = few.parts["verdict"] == "not tested in these trials"
     assert untestable.sum() > 30
     assert (few.parts.loc[untestable, "reason"].str.len() > 5).all()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 
+from backpain_analysis.effects.formulas import hedges_factor
 from backpain_analysis.effects.measures import (
-    hedges_factor,
     mean_differences,
     pooled_sd,
     standardised_mean_differences,

@@ -107,8 +107,8 @@ def test_columns_that_do_not_fit(change, message):
 def test_missing_columns_and_unknown_measure():
     with pytest.raises(ValueError, match=r"SMCC needs column 'n'; SMCC needs column 'r'"):
         effect_size("SMCC", m1=1.0, m2=2.0, sd1=1.0, sd2=1.0)
-    with pytest.raises(ValueError, match="unknown measure 'OR': use one of MD, SMD"):
-        effect_size("OR", **ONE)
+    with pytest.raises(ValueError, match=r"unknown measure 'smd'\. Did you mean 'SMD'"):
+        effect_size("smd", **ONE)
 
 
 def test_small_groups_and_certain_correlations():

@@ -59,12 +59,32 @@ def test_supervision_names_exercise_and_leaves_controls(effects):
 
 def test_no_recorded_co_intervention_means_exercise_alone(effects):
     given = arms("co_intervention", ["advice", None, None, "massage", None, None])
+    given["comparator_type"] = None
     found = with_co_intervention(effects, given)
     assert settings(found) == [
         ("with co-intervention", "inactive"),
         ("exercise alone", "with co-intervention"),
         ("exercise alone", "manual_therapy"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "controls", "words"),
+    [
+        (["massage", "massage"], [None, None], ["exercise alone", "exercise alone"]),
+        (["massage, tape", "Massage"], [None, None], ["with co-intervention", "exercise alone"]),
+        (["back school", None], [None, "education_advice"], ["exercise alone", "exercise alone"]),
+        (["medication; massage", None], [None, "usual_care"], ["with co-intervention", None]),
+        (["medication", None], [None, "no_treatment"], ["with co-intervention", None]),
+    ],
+)
+def test_what_the_other_arm_got_too_is_no_co_intervention(effects, texts, controls, words):
+    one = effects.select(effects.table["trial_id"] == "b", "not asked")
+    given = pd.DataFrame({"trial_id": "b", "arm_id": ["x", "y"], "co_intervention": texts})
+    found = settings(with_co_intervention(one, given.assign(comparator_type=controls)))
+    assert [word for word, said in zip(found[0], words, strict=True) if said] == list(
+        filter(None, words)
+    )
 
 
 def test_intensity_is_only_what_a_report_says(effects):

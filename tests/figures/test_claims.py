@@ -10,9 +10,10 @@ from bs4 import BeautifulSoup
 import backpain_analysis as bp
 from backpain_analysis import figures
 from backpain_analysis.answers import tables
-from backpain_analysis.answers.certainty import LEVELS
+from backpain_analysis.answers.certainty import DOMAINS, LEVELS
 from backpain_analysis.answers.claims import Claims, claims_table
-from backpain_analysis.answers.findings import COLUMNS, Assumed, Findings
+from backpain_analysis.answers.findings import COLUMNS, Findings
+from backpain_analysis.answers.key_results import Assumed
 from backpain_analysis.answers.moderation import Moderation
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.effects.table import Effects
@@ -31,16 +32,19 @@ def rows_of(shown) -> list[list[str]]:
 @pytest.fixture
 def judged():
     """Every claim of the project with made-up verdicts; the first has two parts."""
-    table = claims_table().assign(data="2 trials", estimate="", reason="why")
-    table["verdict"] = [VERDICTS[number % 4] for number in range(len(table))]
-    table["certainty"] = [("no evidence", *LEVELS)[number % 5] for number in range(len(table))]
+    text = "−12.0 [−20.0 to −4.0] points of 100"
+    table = claims_table().assign(data="2 trials", estimate=text, reason="why", agreement="Yes.")
+    table["verdict"] = [VERDICTS[number % 6] for number in range(len(table))]
+    places = ("no evidence", "not graded", *LEVELS)
+    table["certainty"] = [places[number % 6] for number in range(len(table))]
     names = ["C01", *table["claim_id"]]
     parts = pd.DataFrame({"claim_id": names, "what": "yoga against no exercise, pain"})
     parts = parts.assign(
         trials=2, participants=0, text="−12.0 [−20.0 to −4.0] points of 100", certainty="low"
     )
     parts["verdict"] = [VERDICTS[0], *table["verdict"]]
-    parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y")
+    parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y", target="zero")
+    parts["primary"] = [True, False] * (len(parts) // 2)
     return Claims(table, parts)
 
 
@@ -48,30 +52,41 @@ def test_each_claim_stands_at_its_certainty_with_its_verdict(judged):
     axes = figures.claims(judged)
     marks = artists(axes, "claim")
     assert len(marks) == 27
-    assert [mark.get_xdata()[0] for mark in marks[:5]] == [0, 1, 2, 3, 4]
-    assert [mark.get_marker() for mark in marks[:4]] == ["o", "D", "X", "_"]
-    assert len({mark.get_color() for mark in marks}) == 4
+    assert [mark.get_xdata()[0] for mark in marks[:6]] == [0, 1, 2, 3, 4, 5]
+    assert [mark.get_marker() for mark in marks[:6]] == ["o", "D", "s", "v", "X", "_"]
+    assert len({mark.get_color() for mark in marks}) == 6
     assert overlaps(axes) == [] and outside(axes) == []
 
 
 def test_claims_read_line_by_line(judged):
     head, first, second = rows_of(tables.claims(judged, title="Claims"))[:3]
-    assert head[2:5] == ["Verdict", "Certainty", "Estimates [95% CI] and what they say"]
+    assert len(head) == 7
+    assert head[2:5] == ["Verdict", "Certainty", "Estimate [95% CI] that decides"]
     assert first[2] == "● supported"
-    assert first[4] == (
-        "● Yoga, pain: −12.0 [−20.0 to −4.0], an effect; "
-        "● Yoga, pain: −12.0 [−20.0 to −4.0], an effect"
-    )
-    assert second[4].startswith("◆ Yoga")
-    assert first[6] == "04_exercise_types"
+    assert first[4:] == ["−12.0 [−20.0 to −4.0]; why", "Yes.", "04_exercise_types"]
+    assert second[2] == "◆ supported, size uncertain or small"
 
 
 def test_parts_of_claims(judged):
-    first = rows_of(tables.claim_parts(judged, title="Parts"))[1]
+    head, first, second = rows_of(tables.claim_parts(judged, title="Parts"))[:3]
+    assert len(head) == 7
     assert first == [
-        *("C01", "Yoga against no exercise, pain", "2", "–"),
-        *("−12.0 [−20.0 to −4.0] points of 100", "low", "● supported", "a −1: x; b −1: y"),
+        *("C01 decides", "Yoga against no exercise, pain", "2"),
+        *("−12.0 [−20.0 to −4.0] points of 100", "● supported: an effect", "low: zero"),
+        "a −1: x; b −1: y",
     ]
+    assert second[0] == "C01"
+
+
+def test_published_answers_lead_to_their_source(judged):
+    shown = tables.published_answers(judged, title="Published")
+    rows = rows_of(shown)
+    assert len(rows[0]) == 7
+    pocovi = next(row for row in rows if row[0] == "C01")
+    assert pocovi[1] == "Pocovi 2022 (systematic review)"
+    assert pocovi[4:] == ["−0.23 [−0.35 to −0.10] SD", "high", "supports"]
+    page = BeautifulSoup(shown._repr_html_(), "html.parser")
+    assert "pedro.org.au" in page.select_one("td a")["href"]
 
 
 def moderators():
@@ -112,21 +127,36 @@ def test_moderators_as_a_table():
     assert rows[3][3:6] == ["2.0 [1.0, 3.0]", "< 0.001", "< 0.001"]
 
 
+STRENGTH = "exercise against no exercise, trunk strength"
+
+
 def findings():
     yoga = {"what": "yoga against no exercise, pain", "outcome": "pain_intensity", "trials": 3}
     yoga |= {"participants": 1200, "estimate": -12.0, "ci_low": -20.0, "ci_high": -4.0}
     yoga |= {"unit": "points of 100", "share_of_mcid": 0.8, "certainty": "low"}
     yoga |= {"nnt": 5.0, "nnt_text": "NNTB 5.0 (95% CI 3.0 to 20)"}
-    strength = {"what": "exercise, trunk strength", "outcome": "trunk_strength", "trials": 1}
+    strength = {
+        "what": "exercise against no exercise, trunk strength",
+        "outcome": "trunk_strength",
+        "trials": 1,
+    }
     strength |= {"participants": 0, "estimate": 0.7, "ci_low": 0.5, "ci_high": 0.9}
     strength |= {"unit": "SD", "certainty": "moderate"}
     pilates = yoga | {"what": "pilates against no exercise, pain", "certainty": "no evidence"}
     pilates |= dict.fromkeys(("estimate", "ci_low", "ci_high", "share_of_mcid", "nnt_text"))
     pilates |= {"trials": 0, "participants": 0}
     table = pd.DataFrame([yoga, strength, pilates], columns=COLUMNS)
-    steps = [("yoga against no exercise, pain", "imprecision", 2, "few people")]
+    taken = {"inconsistency": 1, "imprecision": 2}
+    steps = [
+        (what, domain, taken.get(domain, 0), "w")
+        for what in (
+            "yoga against no exercise, pain",
+            "exercise against no exercise, trunk strength",
+        )
+        for domain in DOMAINS
+    ]
     downgrades = pd.DataFrame(steps, columns=["what", "domain", "steps", "reason"])
-    return Findings(table, downgrades, {"pain_intensity": Assumed(0.43, 4, 21.9)})
+    return Findings(table, downgrades, {"pain_intensity": Assumed(0.43, 4, 21.9, "acute_lbp")})
 
 
 def test_summary_of_findings_reads_as_in_a_review():
@@ -137,17 +167,21 @@ def test_summary_of_findings_reads_as_in_a_review():
     ]
     assert strength[2:6] == ["–", "0.70 [0.50, 0.90] SD", "–", "–"]
     assert pilates[1:] == ["0", "–", "–", "–", "–", "no evidence"]
-    assert "43% of people improve so much without exercise (from 4 trials)" in note[0]
+    assert (
+        "43% of people with acute low back pain improve as much without exercise (from 4 trials)"
+        in note[0]
+    )
     assert "standard deviation of 22 points" in note[0]
 
 
 def test_domains_of_certainty_stand_side_by_side():
     head, yoga, strength, _ = rows_of(tables.downgrades(findings(), title="Why"))
-    assert head[1:6] == [
-        *("Risk of bias", "Inconsistency", "Indirectness", "Imprecision", "Small-study effects")
+    assert head == [
+        *("Result", "Certainty", "Risk of bias", "Inconsistency", "Indirectness", "Imprecision"),
+        "Small-study effects; incoherence",
     ]
-    assert yoga == ["Yoga, pain", "0", "0", "0", "−2: few people", "0", "low"]
-    assert strength[-1] == "moderate"
+    assert yoga == ["Yoga, pain", "low", "0: w", "−1: w", "0: w", "−2: w", "0: w; 0: w"]
+    assert strength[1] == "moderate"
 
 
 def test_published_estimates_stand_beside_ours():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import re
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -61,16 +60,32 @@ def certify(folder, name: str) -> Scheduler:
 
 
 @contextmanager
-def dask(kind: str, folder, tls: Scheduler, *words: str):
-    """Start a part of a cluster in a folder of its own; give its log, line by line."""
+def scheduler_of(tls: Scheduler):
+    """Start a scheduler without workers in this process; give its address and files."""
+    from dask.distributed import LocalCluster, Security
+
+    files = {"tls_ca_file": tls.ca}
+    for role in ("scheduler", "worker", "client"):
+        files |= {f"tls_{role}_cert": tls.cert, f"tls_{role}_key": tls.key}
+    with LocalCluster(
+        n_workers=0,
+        host="127.0.0.1",
+        protocol="tls://",
+        dashboard_address="127.0.0.1:0",
+        security=Security(require_encryption=True, **files),
+    ) as running:
+        yield replace(tls, address=running.scheduler_address)
+
+
+@contextmanager
+def worker_of(scheduler: Scheduler, folder):
+    """Start a worker in a folder of its own."""
     folder.mkdir()
-    options = ["--tls-ca-file", tls.ca, "--tls-cert", tls.cert, "--tls-key", tls.key]
+    tls = ["--tls-ca-file", scheduler.ca, "--tls-cert", scheduler.cert, "--tls-key", scheduler.key]
+    words = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler.address]
     with subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_" + kind, *options, *words],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*command, *tls, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         yield process
         process.kill()
@@ -82,17 +97,11 @@ def remote(tmp_path_factory):
     home = tmp_path_factory.mktemp("cluster")
     tls = certify(home, "ours")
     with ExitStack() as running:
-        words = ["--host", "127.0.0.1", "--protocol", "tls", "--port", "0", "--no-dashboard"]
-        scheduler = running.enter_context(dask("scheduler", home / "scheduler", tls, *words))
-        address = next(
-            filter(None, (re.search(r"tls://[\d.:]+", line) for line in scheduler.stderr))
-        )
-        workers = []
-        for name in ("one", "two"):
-            words = [address[0], "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-            worker = dask("worker", home / name, tls, *words, "--local-directory", str(home / name))
-            workers.append(running.enter_context(worker))
-        yield replace(tls, address=address[0]), workers
+        scheduler = running.enter_context(scheduler_of(tls))
+        workers = [
+            running.enter_context(worker_of(scheduler, home / name)) for name in ("one", "two")
+        ]
+        yield scheduler, workers
 
 
 @pytest.fixture(scope="module")
@@ -158,15 +167,12 @@ def test_a_scheduler_that_is_not_there_is_one_message(tmp_path, monkeypatch):
         run_suite(suite, tmp_path / "site", scheduler=Scheduler("tcp://127.0.0.1:9"))
 
 
-def test_a_cluster_without_workers_is_one_message(remote, tmp_path, monkeypatch):
+def test_a_cluster_without_workers_is_one_message(remote, monkeypatch):
     monkeypatch.setattr(cluster, "WORKERS_COME", 1)
     ours, _ = remote
-    words = ["--host", "127.0.0.1", "--protocol", "tls", "--port", "0", "--no-dashboard"]
-    with dask("scheduler", tmp_path / "lonely", ours, *words) as lonely:
-        lines = (re.search(r"tls://[\d.:]+", line) for line in lonely.stderr)
-        empty = replace(ours, address=next(filter(None, lines))[0])
+    with scheduler_of(ours) as lonely:
         with pytest.raises(ReportingError, match=r"^tls://\S+ has had no worker for 1 s"):
-            with cluster.connect(empty):
+            with cluster.connect(lonely):
                 pass
 
 
@@ -210,7 +216,6 @@ def test_without_dask_it_says_what_to_install(monkeypatch):
 def test_runs_on_this_machine_need_no_dask():
     code = (
         "import sys; sys.modules['dask'] = sys.modules['distributed'] = None;"
-        "from backpain_analysis.reporting.warm import import_jsonschema; import_jsonschema();"
-        "from backpain_analysis.reporting import build, run"
+        "from backpain_analysis.reporting import run"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from backpain_analysis.reporting import inputs, read_suite, run_suite, warm
+from backpain_analysis.reporting import inputs, run_suite, warm
 from tests.reporting.little import files_of, make_suite, write_notebook
-from tests.reporting.sample_site import SUITE, copy_notebooks
+from tests.reporting.sample_site import HOSTILE, copy_notebooks
 
 pytestmark = [
     pytest.mark.skipif(not warm.CAN_FORK, reason="this platform cannot fork"),
@@ -29,6 +29,7 @@ seen = [
     hasattr(builtins, "left"), "left" in os.environ, matplotlib.rcParams["lines.linewidth"] == 99,
     pd.get_option("display.precision") == 1, "left" in globals(), "left_module" in sys.modules,
     os.getcwd().endswith("elsewhere"), np.geterr()["divide"] == "raise", hasattr(pd, "leak"),
+    "dask" in sys.modules, "distributed" in sys.modules,  # which nothing here needs
 ]
 """
 LEAVE = """
@@ -70,7 +71,6 @@ def test_runs_are_forks_of_one_process_and_draw_different_numbers(outcomes):
 def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
     copy_notebooks(tmp_path)
     (tmp_path / "helper.py").write_text(HELPER)
-    (tmp_path / "sample.yml").write_text(SUITE)
     write_notebook(
         tmp_path,
         "semantics",
@@ -88,15 +88,15 @@ def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
         "import helper; helper.warn()",
         "input()",
     )
-    make_suite(tmp_path, {"notebook": "semantics"})
-    for file in ("sample.yml", "suite.yml"):
-        suite = read_suite(tmp_path / file)
-        warm_site, cold_site = tmp_path / f"{file}-warm", tmp_path / f"{file}-cold"
-        warm_errors = [outcome.error for outcome in run_suite(suite, warm_site)]
-        cold_errors = [outcome.error for outcome in run_suite(suite, cold_site, forked=False)]
-        assert warm_errors == cold_errors
-        assert files_of(warm_site) == files_of(cold_site)
-    assert "does not support input" in warm_errors[0]
+    odd = {"label": HOSTILE, "mcid": 10, "types": ["yoga", 'x"; import os; os._exit(1) #']}
+    curve = {"notebook": "curve", "parameters": odd}
+    suite = make_suite(tmp_path, {"notebook": "semantics"}, {"notebook": "fails"}, curve)
+    warm_site, cold_site = tmp_path / "warm", tmp_path / "cold"
+    warm_errors = [outcome.error for outcome in run_suite(suite, warm_site)]
+    cold_errors = [outcome.error for outcome in run_suite(suite, cold_site, forked=False)]
+    assert warm_errors == cold_errors
+    assert files_of(warm_site) == files_of(cold_site)
+    assert "does not support input" in warm_errors[0] and warm_errors[1] and not warm_errors[2]
     text = (warm_site / "notebooks" / "semantics.ipynb").read_text()
     assert all(word in text for word in ["stays", "second", "careful", "from a process"])
     assert "gone\\n" not in text
@@ -105,17 +105,16 @@ def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
         assert place not in text
 
 
-@pytest.mark.parametrize("forked", [True, False], ids=["forked", "fresh"])
-def test_tracebacks_show_places_only_if_asked(tmp_path, forked):
+@pytest.mark.parametrize(("forked", "full"), [(True, False), (True, True), (False, False)])
+def test_tracebacks_show_places_only_if_asked(tmp_path, forked, full):
     (tmp_path / "helper.py").write_text("import pandas\ndef fail(): pandas.read_csv('none.csv')")
     write_notebook(tmp_path, "fails", "import helper; helper.fail()")
     suite = make_suite(tmp_path, {"notebook": "fails"})
-    for full in (False, True):
-        (fails,) = run_suite(suite, tmp_path / f"{full}", forked=forked, full_paths=full)
-        text = (tmp_path / f"{full}" / "fails.html").read_text()
-        assert fails.error.startswith("FileNotFoundError") and "helper.py:2" in text
-        assert ("site-packages/pandas" in text) and (sys.prefix in text) is full
-        assert (str(inputs.home()) in text) is full
+    (fails,) = run_suite(suite, tmp_path / "site", forked=forked, full_paths=full)
+    text = (tmp_path / "site" / "fails.html").read_text()
+    assert fails.error.startswith("FileNotFoundError") and "helper.py:2" in text
+    assert ("site-packages/pandas" in text) and (sys.prefix in text) is full
+    assert (str(inputs.home()) in text) is full
 
 
 def test_a_run_that_dies_says_at_which_cell_and_the_others_go_on(tmp_path):
@@ -138,8 +137,7 @@ def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
 
 def test_what_an_early_import_leaves_out_can_still_be_imported():
     code = """
-from backpain_analysis.reporting import warm
-warm.import_jsonschema()
+import backpain_analysis.reporting.schemas
 import jsonschema, sys
 assert "rfc3987_syntax" not in sys.modules
 jsonschema.validate("2020-01-01", {"type": "string", "format": "date"})
@@ -147,9 +145,3 @@ import importlib.util
 assert importlib.util.find_spec("rfc3987_syntax")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_an_ended_warm_process_is_replaced():
-    first = warm.warm_process()
-    first.close()
-    assert warm.warm_process() is not first

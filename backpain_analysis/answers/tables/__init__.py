@@ -6,6 +6,7 @@ from backpain_analysis.answers.tables.effects import (
     by_type,
     corrections,
     curves,
+    few_trials,
     hypoalgesia,
     inconsistency,
     interval_text,
@@ -25,6 +26,7 @@ from backpain_analysis.answers.tables.verdicts import (
     findings,
     moderators,
     populations,
+    published_answers,
     published_effects,
 )
 
@@ -38,6 +40,7 @@ __all__ = [
     "corrections",
     "curves",
     "downgrades",
+    "few_trials",
     "findings",
     "hypoalgesia",
     "inconsistency",
@@ -46,6 +49,7 @@ __all__ = [
     "pooled",
     "populations",
     "predictions",
+    "published_answers",
     "published_doses",
     "published_effects",
     "reasons",

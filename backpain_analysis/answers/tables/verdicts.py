@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
+from backpain_analysis.answers import published
 from backpain_analysis.answers.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
 from backpain_analysis.answers.claims import Claims
-from backpain_analysis.answers.findings import MAIN, Findings, published
+from backpain_analysis.answers.findings import Findings, published_pooled
+from backpain_analysis.answers.key_results import MAIN, improved
 from backpain_analysis.answers.moderation import Moderation
 from backpain_analysis.answers.tables.effects import (
     MISSING,
@@ -16,7 +20,7 @@ from backpain_analysis.answers.tables.effects import (
     unbroken,
 )
 from backpain_analysis.answers.verdicts import VERDICTS
-from backpain_analysis.display import Table, table
+from backpain_analysis.display import Link, Table, table
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import (
     author_year,
@@ -28,8 +32,14 @@ from backpain_analysis.words import (
     population_label,
 )
 
-SIGNS = dict(zip(VERDICTS, "●◆✕–", strict=True))
+SIGNS = dict(zip(VERDICTS, "●◆■▼✕–", strict=True))
 """As in the figure of all claims."""
+
+
+SPELLED_OUT = (
+    "MCID: smallest difference that matters to patients (minimal clinically important difference). "
+    "CI: confidence interval. SD: standard deviation."
+)
 
 
 def moderators(found: Moderation, *, title: str) -> Table:
@@ -104,17 +114,17 @@ def _short(what: str) -> str:
 def _assumptions(found: Findings) -> str:
     """What the NNTs take for granted."""
     given = [
-        f"for {outcome_words(outcome)}, {number(100 * known.control_share, 0)}% of people improve "
-        f"so much without exercise (from {plural(known.n_trials, 'trial')}) and scores have a "
-        f"standard deviation of {number(known.sd, 0)} points"
+        f"for {outcome_words(outcome)}, {improved(known)} and scores have a standard deviation of "
+        f"{number(known.sd, 0)} points"
         for outcome, known in found.assumed.items()
     ]
     text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
     if not given:
         return text
     return (
-        f"{text} NNTB: people who exercise for one more to improve by the MCID (NNTH: to fail to), "
-        "by the normal approximation; its interval is that of the effect alone. Assumed: "
+        f"{text} {SPELLED_OUT} NNTB: people who exercise for one more to improve by the MCID "
+        "(NNTH: to fail to), by the normal approximation; its interval is that of the effect "
+        "alone. Assumed: "
         f"{'; '.join(given)}."
     )
 
@@ -131,17 +141,23 @@ def downgrades(found: Findings, *, title: str) -> Table:
     steps = {(row.what, row.domain): row for row in found.downgrades.itertuples()}
     rows = []
     for row in known.itertuples():
-        cells = {"Result": _short(row.what)}
-        for domain in DOMAINS:
-            lowered = steps.get((row.what, domain))
-            cells[domain.capitalize()] = f"−{lowered.steps}: {lowered.reason}" if lowered else "0"
-        rows.append(cells | {"Certainty": row.certainty})
-    columns = ["Result", *map(str.capitalize, DOMAINS), "Certainty"]
+        judged = {domain: _taken(steps[(row.what, domain)]) for domain in DOMAINS}
+        last = f"{judged.pop('small-study effects')};\n{judged.pop('incoherence')}"
+        cells = {"Result": _short(row.what), "Certainty": row.certainty}
+        cells |= {domain.capitalize(): text for domain, text in judged.items()}
+        rows.append(cells | {"Small-study effects; incoherence": last})
     note = (
-        "Steps down from high. Small-study effects are tested from "
-        f"{FEWEST_FOR_ASYMMETRY} trials on."
+        "Steps down from high, with the numbers behind them. Where more than half of the trials "
+        "have no appraisal, certainty is at most moderate. Small-study effects are tested from "
+        f"{FEWEST_FOR_ASYMMETRY} trials on, incoherence where a network has direct and indirect "
+        f"evidence. {SPELLED_OUT}"
     )
-    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+    return table(pd.DataFrame(rows), title=title, note=note)
+
+
+def _taken(judged: Any) -> str:
+    steps = f"−{judged.steps}" if judged.steps else "0"
+    return f"{steps}: {judged.reason}"
 
 
 def published_effects(found: Findings, *, title: str) -> Table:
@@ -154,7 +170,7 @@ def published_effects(found: Findings, *, title: str) -> Table:
         word = ours["what"].split(", ")[-1]
         line = {"Outcome": word, "Review": "This report", "Trials": ours["trials"]}
         rows.append(line | {"MD [95% CI]": interval_text(*numbers), "Intervals overlap": MISSING})
-        for row in published(outcome, *numbers).itertuples():
+        for row in published_pooled(outcome, *numbers).itertuples():
             rows.append(
                 {
                     "Outcome": word,
@@ -168,35 +184,23 @@ def published_effects(found: Findings, *, title: str) -> Table:
 
 
 def claims(found: Claims, *, title: str) -> Table:
-    """A row a claim: verdict, certainty, what was estimated, and where it is shown."""
-    parts = found.parts.groupby("claim_id", sort=False)
+    """A row a claim: verdict, certainty, the estimate that decides, published answers beside it."""
     rows = [
         {
             "Id": row.claim_id,
             "Claim": row.claim,
             "Verdict": _signed(row.verdict),
             "Certainty": row.certainty,
-            "Estimates [95% CI] and what they say": _lines(parts.get_group(row.claim_id)),
-            "Data": row.data,
+            "Estimate [95% CI] that decides": ";\n".join(
+                filter(None, [unbroken(row.estimate.removesuffix(" points of 100")), row.reason])
+            ),
+            "Published answers": row.agreement,
             "Notebook": row.notebook,
         }
         for row in found.table.itertuples()
     ]
-    note = (
-        "Against no exercise unless said; points of 100 unless another unit is given. The sign of "
-        "each estimate is its own verdict."
-    )
+    note = f"Points of 100 unless another unit is given. {SPELLED_OUT}"
     return table(pd.DataFrame(rows), title=title, note=note)
-
-
-def _lines(parts: pd.DataFrame) -> str:
-    """Each part on a line of its own."""
-    lines = []
-    for row in parts.itertuples():
-        number_text = unbroken(row.text.removesuffix(" points of 100"))
-        said = ", ".join(filter(None, [number_text, row.reason]))
-        lines.append(f"{unbroken(SIGNS[row.verdict] + ' ')}{_short(row.what)}: {said}")
-    return ";\n".join(lines)
 
 
 def _signed(verdict: str) -> str:
@@ -204,18 +208,45 @@ def _signed(verdict: str) -> str:
 
 
 def claim_parts(found: Claims, *, title: str) -> Table:
-    """Every part of every claim, with what lowered its certainty."""
+    """Every part of every claim, the one that decides first named; what lowered its certainty."""
     rows = [
         {
-            "Id": row.claim_id,
+            "Id": row.claim_id + " decides" * row.primary,
             "Part": row.what[:1].upper() + row.what[1:],
             "Trials": row.trials,
-            "Participants": f"{row.participants:,}" if row.participants else MISSING,
             "Estimate [95% CI]": row.text or MISSING,
-            "Certainty": row.certainty,
-            "Verdict": _signed(row.verdict),
+            "Verdict, and why": f"{_signed(row.verdict)}: {row.reason}",
+            "Certainty, and of what": f"{row.certainty}: {row.target}"
+            if row.target
+            else row.certainty,
             "Lowered by": row.downgrades.replace("; ", ";\n") or MISSING,
         }
         for row in found.parts.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(pd.DataFrame(rows), title=title, note=SPELLED_OUT)
+
+
+def published_answers(found: Claims, *, title: str) -> Table:
+    """The strongest published answers to each claim, with the address each was read at."""
+    rows = [
+        {
+            "Id": claim_id,
+            "Report": Link(f"{row.review_id} ({row.design})", row.source_url),
+            "Compared": row.comparison,
+            "Outcome": row.outcome,
+            "Estimate [CI], as printed": printed(row) or MISSING,
+            "Certainty, as printed": MISSING
+            if pd.isna(row.certainty_as_reported)
+            else row.certainty_as_reported,
+            "Bearing on the claim": row.direction_for_claim,
+        }
+        for claim_id in found.table["claim_id"]
+        for row in published.published_answers(claim_id).head(published.SHOWN).itertuples()
+    ]
+    note = "Signs as printed: conventions differ between reports. The bearing is our judgement."
+    return table(pd.DataFrame(rows), title=title, note=note)
+
+
+def printed(row: Any) -> str:
+    """A published estimate as its report prints it."""
+    return published.estimate_text(row._asdict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,13 @@ from backpain_analysis.engine.heterogeneity import (
 )
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
+from backpain_analysis.models.bayes.model import (
+    AnyPrior,
+    chosen_prior,
+    implied_sd,
+    pooling_model,
+)
+from backpain_analysis.models.bayes.posterior import PooledPosterior, pooled
 from backpain_analysis.models.results import quantile, two_sided_p
 
 if TYPE_CHECKING:
@@ -205,6 +212,30 @@ class PoolResult:
         return html_table(self.summary(), title=title, note=f"{self.method}, {self.test}.")
 
 
+@overload
+def pool(
+    yi: ArrayLike | Effects,
+    vi: ArrayLike | None = None,
+    *,
+    prior: None = None,
+    method: str = "REML",
+    test: str = "knapp-hartung",
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+) -> PoolResult: ...
+
+
+@overload
+def pool(
+    yi: ArrayLike | Effects,
+    vi: ArrayLike | None = None,
+    *,
+    prior: AnyPrior | str,
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+) -> PooledPosterior: ...
+
+
 def pool(
     yi: ArrayLike | Effects,
     vi: ArrayLike | None = None,
@@ -213,7 +244,8 @@ def pool(
     test: str = "knapp-hartung",
     level: float = 0.95,
     labels: Sequence[str] | None = None,
-) -> PoolResult:
+    prior: AnyPrior | str | None = None,
+) -> PoolResult | PooledPosterior:
     """Pool effect sizes.
 
     Parameters
@@ -233,10 +265,13 @@ def pool(
     level : float
         Of the confidence and prediction intervals.
     labels : sequence of str, optional
+    prior : Prior, TauPrior, Mixture or "auto", optional
+        What is believed before the data (see `priors`); then the result is a posterior, and
+        `method` and `test` do not count. "auto" is the empirical prior for outcome and measure.
 
     Returns
     -------
-    PoolResult
+    PoolResult, or PooledPosterior with a prior
         The prediction interval is `estimate +- q sqrt(se^2 + tau2)` with the same quantile as
         the confidence interval (as metafor; Higgins, Thompson & Spiegelhalter 2009,
         doi 10.1111/j.1467-985X.2008.00552.x).
@@ -255,6 +290,8 @@ def pool(
         blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
         labels = list(effects.table["label"]) if labels is None else labels
     y, v, labels = checked_studies(yi, vi, labels, method, test, level)
+    if prior is not None:
+        return _posterior(y, v, labels, effects, prior, level)
     if blocks is None or len(set(blocks)) == len(y):
         result = _pool_independent(y, v, labels, method, test, level)
     else:
@@ -262,6 +299,31 @@ def pool(
     if effects is None:
         return result
     return replace(result, n_participants=effects.n_participants, unsized_arms=effects.unsized_arms)
+
+
+def _posterior(
+    y: np.ndarray,
+    v: np.ndarray,
+    labels: list[str] | None,
+    effects: Effects | None,
+    prior: AnyPrior | str,
+    level: float,
+) -> PooledPosterior:
+    named = tuple(labels or study_names(len(y)))
+    if effects is None:
+        return pooled(pooling_model(y, v, labels=named), chosen_prior(prior, "", "", None), level)
+    model = pooling_model(
+        y,
+        v,
+        effects.covariance,
+        effects.table["trial_id"].to_numpy(),
+        named,
+        effects.outcome,
+        effects.measure,
+    )
+    chosen = chosen_prior(prior, model.outcome, model.measure, implied_sd(effects.table))
+    counted = {"n_participants": effects.n_participants, "unsized_arms": effects.unsized_arms}
+    return replace(pooled(model, chosen, level), **counted)
 
 
 def _pool_independent(

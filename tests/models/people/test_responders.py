@@ -156,9 +156,14 @@ def test_trials_are_pooled_within_bounds(bundled):
 def test_trials_in_words(bundled):
     text = sentences.trial_responders(bundled)
     assert text.startswith(f"In {bundled.n_trials} trials (")
-    assert "improved in disability by 10 points or more, by the normal approximation: NNT" in text
-    smd = sentences.from_pooled_smd(bundled.difference, 0.4, lower_is_better=False)
-    assert "where 40% respond without exercise." in smd
+    assert "percentage points more people with exercise than without (95% CI" in text
+    assert "improved in disability by 10 points or more, by the normal approximation." in text
+    references = bundled.shares[bundled.shares["is_reference"]].set_index("trial_id")["share"]
+    trials = load_evidence().trials.set_index("trial_id")["population"]
+    own = references[trials[references.index] == "chronic_nslbp"]
+    acute = f"{100 * references['machado2010']:.0f}% in 1 trial of acute low back pain"
+    chronic = f"{100 * own.mean():.0f}% in {len(own)} trials of chronic low back pain"
+    assert f"Without exercise it was {acute}, {chronic} and " in text
 
 
 def test_a_response_nobody_reports_says_so():

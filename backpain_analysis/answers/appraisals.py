@@ -1,0 +1,102 @@
+"""Risk of bias as published appraisals judge it: by domain, by trial, and where it is unknown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pandas as pd
+
+from backpain_analysis.answers.certainty import GOOD_PEDRO
+from backpain_analysis.evidence.evidence import Evidence
+
+LOW, UNCLEAR, HIGH, UNKNOWN = RISKS = ("low", "unclear", "high", "unknown")
+
+DOMAIN_WORDS = {
+    "sequence_generation": "Random sequence",
+    "allocation_concealment": "Concealed allocation",
+    "blinding_participants": "Blind participants",
+    "blinding_personnel": "Blind personnel",
+    "blinding_assessors": "Blind assessors",
+    "incomplete_outcome_data": "Complete outcomes",
+    "analysed_as_allocated": "Analysed as allocated",
+    "selective_reporting": "All outcomes reported",
+}
+
+KEY_DOMAINS = frozenset(DOMAIN_WORDS) - {
+    *("blinding_participants", "blinding_personnel", "blinding_assessors")
+}
+"""Domains that decide on a trial: nobody can be blind to exercise, so blinding is only shown."""
+
+MUST_BE_LOW = ("sequence_generation", "allocation_concealment")
+
+POOR_PEDRO = 4
+"""Points of 10 below which a trial counts as of poor quality (Foley et al. 2003)."""
+
+OVERALL = {"good": LOW, "fair": UNCLEAR, "poor": HIGH}
+"""What one word of a tool (JBI, AHRQ) says."""
+
+
+def trial_risk(appraisals: pd.DataFrame) -> dict[str, str]:
+    """Risk of bias of each appraised trial: "low", "unclear" or "high".
+
+    By domains (RoB 1): high if a key domain is high; low if the random sequence and the
+    concealment are low and no key domain is worse; else unclear (Cochrane Handbook 5.1, 8.7,
+    summary within a study). Without domains, by PEDro (6 or more of 10 low, below 4 high) or by
+    the one word of another tool. A trial without an appraisal is absent: its risk is unknown.
+    """
+    found = {}
+    for trial, rows in appraisals.groupby("trial_id", sort=False):
+        by_domain = rows[rows["domain"].isin(DOMAIN_WORDS)]
+        if len(by_domain):
+            found[str(trial)] = _of_domains(
+                dict(zip(by_domain["domain"], by_domain["judgement"], strict=True))
+            )
+        else:
+            found[str(trial)] = _of_score(rows.iloc[0])
+    return found
+
+
+def _of_domains(judged: dict[str, str]) -> str:
+    key = [judgement for domain, judgement in judged.items() if domain in KEY_DOMAINS]
+    if HIGH in key:
+        return HIGH
+    sound = all(judged.get(domain) == LOW for domain in MUST_BE_LOW)
+    return LOW if sound and UNCLEAR not in key else UNCLEAR
+
+
+def _of_score(row: pd.Series) -> str:
+    if row["domain"] == "total":
+        points = int(row["judgement"])
+        return LOW if points >= GOOD_PEDRO else HIGH if points < POOR_PEDRO else UNCLEAR
+    return OVERALL.get(str(row["judgement"]), UNCLEAR)
+
+
+def risk_counts(risk: dict[str, str], trials: Iterable[object]) -> dict[str, int]:
+    """How many of these trials are at each risk, as `certainty.Body` takes it."""
+    counts = Counter(risk.get(str(trial), UNKNOWN) for trial in set(trials))
+    return {f"{name}_risk": counts[name] for name in (LOW, UNCLEAR, HIGH)}
+
+
+def traffic_light(evidence: Evidence) -> pd.DataFrame:
+    """Every trial by domain: `trial_id`, a column a domain, `overall`; unknown said as such."""
+    rows = evidence.appraisals
+    risk = trial_risk(rows)
+    by_domain = rows[rows["domain"].isin(DOMAIN_WORDS)].pivot_table(
+        index="trial_id", columns="domain", values="judgement", aggfunc="first"
+    )
+    trials = evidence.trials["trial_id"].astype(str)
+    table = by_domain.reindex(index=trials, columns=list(DOMAIN_WORDS))
+    table = table.astype(object).where(table.notna(), UNKNOWN)
+    table["overall"] = [risk.get(trial, UNKNOWN) for trial in trials]
+    return table.rename_axis(columns=None).reset_index()
+
+
+def by_domain(evidence: Evidence) -> pd.DataFrame:
+    """How many trials are at each risk, a row a domain and one overall: `domain`, then `RISKS`."""
+    table = traffic_light(evidence)
+    rows = [
+        {"domain": name} | {risk: int((table[name] == risk).sum()) for risk in RISKS}
+        for name in (*DOMAIN_WORDS, "overall")
+    ]
+    return pd.DataFrame(rows)

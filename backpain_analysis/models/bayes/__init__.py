@@ -1,0 +1,1 @@
+"""Posteriors of the linear models, by exact integration over the heterogeneity."""

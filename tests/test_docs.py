@@ -1,0 +1,72 @@
+"""What README, documentation and docstrings show runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import backpain_analysis as bp
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(?:\{code-cell\} ipython3|python)\n(.*?)^```$", re.M | re.S)
+OPTIONS = re.compile(r"\A(---\n.*?\n---\n|(:\w+:[^\n]*\n)+)", re.S)
+ELSEWHERE = re.compile(r"my-|dask_(jobqueue|kubernetes)")
+"""Files of the reader, packages of a cluster."""
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
+
+
+def blocks(page: Path) -> list[str]:
+    found = (OPTIONS.sub("", code) for code in BLOCK.findall(page.read_text()))
+    return [code for code in found if not ELSEWHERE.search(code)]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=name_of)
+def test_code_of_pages_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(ROOT / "docs" / "_ext"), *sys.path])
+    namespace: dict[str, object] = {}
+    for number, code in enumerate(blocks(page), 1):
+        exec(compile(code, f"{name_of(page)}, block {number}", "exec"), namespace)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_within_the_project_lead_somewhere(page):
+    targets = [link for link, _ in LINK.findall(page.read_text())]
+    assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+def public() -> list[str]:
+    return sorted(
+        n
+        for n in bp.__all__
+        if inspect.isfunction(getattr(bp, n)) or inspect.isclass(getattr(bp, n))
+    )
+
+
+def modules() -> list[str]:
+    return sorted({getattr(bp, n).__module__ for n in public()})
+
+
+@pytest.mark.parametrize("module", modules())
+def test_examples_of_docstrings(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(
+        importlib.import_module(module),
+        extraglobs={"bp": bp},
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
+    plt.close("all")
+    assert result.failed == 0

@@ -12,6 +12,7 @@ from backpain_analysis.importing.sheets import (
     Guess,
     instrument_fields,
     outcome_columns,
+    parallel,
     population_source,
     start,
     texts_of,
@@ -81,7 +82,10 @@ def guess_pairs(grid: Grid) -> Guess:
     """A mapping of effects or pairs: the two arms are named, or an exercise and its comparator."""
     of = _columns(grid)
     guess = Guess(start(grid))
-    trial: dict[str, Any] = {"population": population_source(grid, guess.assumed)}
+    trial: dict[str, Any] = {
+        "population": population_source(grid, guess.assumed),
+        "design": parallel(guess.assumed),
+    }
     if "year" in of:
         trial["year"] = of["year"]
     arms = []
@@ -136,7 +140,12 @@ def guess_doses(grid: Grid) -> Guess:
         guess.assumed.append(f"{of['dose']} are sessions a week")
     common = _common(grid, of, guess)
     tables: dict[str, Any] = {
-        "trials": [{"population": population_source(grid, guess.assumed)}],
+        "trials": [
+            {
+                "population": population_source(grid, guess.assumed),
+                "design": parallel(guess.assumed),
+            }
+        ],
         "arms": [arm],
     }
     if {"mean", "sd", "n"} <= set(of):

@@ -14,6 +14,7 @@ from backpain_analysis.importing.mapping import UNDECIDED
 from backpain_analysis.importing.sheets import (
     Guess,
     outcome_columns,
+    parallel,
     population_source,
     start,
     texts_of,
@@ -167,7 +168,10 @@ def guess_revman(grid: Grid) -> Guess:
         del content["header_rows"]
     content["ids"] = {"trial_id": of["study"]}
     assumed: list[str] = []
-    trial: dict[str, Any] = {"population": population_source(grid, assumed)}
+    trial: dict[str, Any] = {
+        "population": population_source(grid, assumed),
+        "design": parallel(assumed),
+    }
     if "year" in of:
         trial["year"] = of["year"]
     arms, outcomes = [], []

@@ -169,6 +169,12 @@ def time_columns(grid: Grid, column: str) -> dict[str, Any]:
     return fields
 
 
+def parallel(assumed: list[str]) -> dict[str, str]:
+    """The design of trials of which nothing else is said."""
+    assumed.append("people were randomised to parallel groups (design): change crossover, cluster")
+    return value("parallel")
+
+
 def population_source(grid: Grid, assumed: list[str]) -> dict[str, str]:
     """The population that titles, footnotes and the file's name say, as a constant."""
     told = {population_of(text) for text in (*grid.around, spoken(grid.file))} - {UNDECIDED}
@@ -306,9 +312,12 @@ class _Sheet:
         else:
             texts = texts_of(self.grid, population)
             row["population"] = words_of(population, {text: population_of(text) for text in texts})
-        if design := row.get("design"):
-            words = {text: _design(text) for text in texts_of(self.grid, design)}
-            row["design"] = words_of(design, words)
+        design = row.get("design")
+        words = {text: _design(text) for text in texts_of(self.grid, design)} if design else {}
+        if any(words.values()):
+            row["design"] = words_of(str(design), words)
+        else:
+            row["design"] = parallel(self.assumed)
         if "arm_label" in self.fields["arms"] or "exercise_type" in self.fields["arms"]:
             row.pop("n_randomised", None)
         return row

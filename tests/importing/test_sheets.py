@@ -48,6 +48,7 @@ def test_a_row_a_trial_below_three_merged_header_rows(workbook):
     assert set(found.tables["outcomes"]["instrument"]) == {"VAS"}
     assert set(found.tables["outcomes"]["scale_max"]) == {"100"}
     assert found.tables["trials"]["population"].tolist() == ["chronic_nslbp"] * 2
+    assert found.tables["trials"]["design"].tolist() == ["parallel"] * 2
     left = found.report[found.report["what"] == "left"]
     assert rows(left, "cell", "why") == [("A7", "a note below the table")]
 

@@ -6,6 +6,8 @@ from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
+from .answers.flow import Flow, trial_flow
+from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, robustness
@@ -78,6 +80,8 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "Findings",
+    "Flow",
+    "Harms",
     "KeyResults",
     "MetaRegressionResult",
     "Moderation",
@@ -113,6 +117,7 @@ __all__ = [
     "egger_test",
     "figures",
     "gee",
+    "harms",
     "impute",
     "influence",
     "key_results",
@@ -161,6 +166,7 @@ __all__ = [
     "table",
     "time_course",
     "tipping_point",
+    "trial_flow",
     "trim_and_fill",
     "visits_in_chunks",
     "with_imputations",

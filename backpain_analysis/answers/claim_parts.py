@@ -165,7 +165,7 @@ class Context:
     def name(self, trial: object) -> str:
         """A trial as readers cite it."""
         row = self.evidence.trials.set_index("trial_id").loc[trial]
-        return author_year(row["first_author"], row["year"], trial)
+        return author_year(row["first_author"], row["year"])
 
     def moderation(self, outcome: str) -> Moderation:
         """The moderators of an outcome, as their page asks them."""

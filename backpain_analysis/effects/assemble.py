@@ -413,7 +413,7 @@ def _rows(
 ) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
-    name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
+    name = author_year(trial["first_author"], trial["year"])
     instrument, text, _ = estimate.occasion.key
     rows = []
     for position, arm in enumerate(estimate.arms):

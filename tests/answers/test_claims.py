@@ -264,7 +264,7 @@ def test_some_claims_only(evidence):
     few = bp.claims(evidence, ids=["C10", "C24"])
     assert list(few.table["claim_id"]) == ["C10", "C24"]
     assert few.answer() == (
-        "Of 2 claims, not tested in these trials: 2. For 0 of them the evidence is of moderate or "
+        "Of 2 claims: 2 not tested in these trials. For 0 of them the evidence is of moderate or "
         "high certainty. If none of the 0 tested claims were true, about 0.0 would still be called "
         "supported by chance."
     )

@@ -17,8 +17,8 @@ from backpain_analysis.answers.tables.effects import (
     sensitivity,
     together,
 )
+from backpain_analysis.answers.tables.trials import adverse_events, flow, harms, trials
 from backpain_analysis.answers.tables.verdicts import (
-    adverse_events,
     claim_parts,
     claims,
     downgrades,
@@ -40,6 +40,8 @@ __all__ = [
     "curves",
     "downgrades",
     "findings",
+    "flow",
+    "harms",
     "hypoalgesia",
     "inconsistency",
     "interval_text",
@@ -54,4 +56,5 @@ __all__ = [
     "reported",
     "sensitivity",
     "together",
+    "trials",
 ]

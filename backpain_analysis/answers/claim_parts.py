@@ -190,8 +190,9 @@ class Context:
         key = ("network", outcome, lump)
         if key not in self._made:
             effects = self.effects(outcome, every=True)
-            none = effects is None
-            self._made[key] = "no usable result" if none else network_of(effects, lumping(lump))
+            self._made[key] = (
+                "no usable result" if effects is None else network_of(effects, lumping(lump))
+            )
         return self._made[key]
 
     def _split(self, found: NetworkResult) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from backpain_analysis.answers.verdicts import (
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.over_time import effects_over_time
 from backpain_analysis.effects.sensitivity import BOUT, CONTROL, PROGRAMME, sensitivity_changes
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import BACK_PAIN
@@ -169,7 +171,9 @@ def moderator(context: Context, outcome: str, name: str, direction: str) -> Part
     sign = {"better": benefit_sign(outcome), "worse": -benefit_sign(outcome), "either": None}
     between = "compared between trials, which differ in much else"
     body = Body(
-        *row[["estimate", "ci_low", "ci_high"]],
+        estimate=row["estimate"],
+        ci_low=row["ci_low"],
+        ci_high=row["ci_high"],
         **context.size(found.trials[name], found.participants(name)),
         indirect=() if row["note"] and not row["note"].startswith("0 trials") else (between,),
     )
@@ -427,7 +431,8 @@ BETWEEN_TRIALS = "most doses are compared between trials, not within them"
 
 def guideline(context: Context) -> list[Part]:
     """C16: what guidelines print, and what such a week is worth in these trials."""
-    return [_recommended(), *(_fitted(context, outcome, _at_guideline) for outcome in BOTH)]
+    words = f"{GUIDELINE_MINUTES:.0f} minutes a week against none"
+    return [_recommended(), *(_fitted(context, o, words, _at_guideline) for o in BOTH)]
 
 
 def _recommended() -> Part:
@@ -443,17 +448,14 @@ def _recommended() -> Part:
 
 def spread(context: Context) -> list[Part]:
     """C17."""
-    return [_fitted(context, outcome, _per_session) for outcome in BOTH]
+    words = f"{SPREAD_MINUTES:.0f} minutes a week in three sessions instead of one"
+    return [_fitted(context, outcome, words, _per_session) for outcome in BOTH]
 
 
 def _fitted(
-    context: Context, outcome: str, ask: Callable[[Context, str, str, object], Part]
+    context: Context, outcome: str, words: str, ask: Callable[[Context, str, str, Effects], Part]
 ) -> Part:
-    words = {
-        _at_guideline: f"{GUIDELINE_MINUTES:.0f} minutes a week against none",
-        _per_session: f"{SPREAD_MINUTES:.0f} minutes a week in three sessions instead of one",
-    }
-    what = f"{words[ask]}, {outcome_words(outcome)}"
+    what = f"{words}, {outcome_words(outcome)}"
     effects = context.effects(outcome)
     if effects is None:
         return untestable(what, "no usable result")
@@ -463,7 +465,7 @@ def _fitted(
         return untestable(what, fault.reason)
 
 
-def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
+def _at_guideline(context: Context, outcome: str, what: str, effects: Effects) -> Part:
     """The spline's effect at 150 minutes, and which dose first reaches the MCID."""
     curve = dose_response(effects, dose="minutes_per_week", curve="rcs")
     row = curve.predict([GUIDELINE_MINUTES]).iloc[0]
@@ -486,7 +488,7 @@ def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
     return replace(part, reason=f"{part.reason}; the mean curve reaches the MCID {at}")
 
 
-def _per_session(context: Context, outcome: str, what: str, effects) -> Part:
+def _per_session(context: Context, outcome: str, what: str, effects: Effects) -> Part:
     """Three sessions against one at equal weekly minutes, by the interaction of both doses."""
     known = effects.with_dose("minutes_per_week")
     known = known.select(known.table["sessions_per_week"].notna(), "sessions not reported")
@@ -507,7 +509,7 @@ def _per_session(context: Context, outcome: str, what: str, effects) -> Part:
     return judged(what, body, UNITS[known.measure], sign, rule="equivalence", trials=trials)
 
 
-def _size(context: Context, curve: DoseResponseResult) -> dict[str, int]:
+def _size(context: Context, curve: DoseResponseResult) -> dict[str, Any]:
     return context.size(curve.points["trial_id"], curve.n_participants)
 
 
@@ -530,7 +532,7 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
     return [_wait(course, wait, size), _change(course, after, outcome, size)]
 
 
-def _wait(course: TimeCourseResult, what: str, size: dict) -> Part:
+def _wait(course: TimeCourseResult, what: str, size: dict[str, Any]) -> Part:
     found = course.weeks_to(MOST)
     if not math.isfinite(found.estimate):
         return untestable(what, found.note)
@@ -544,14 +546,14 @@ def _names(course: TimeCourseResult) -> tuple[str, ...]:
     return tuple(sorted(set(course.effects.table["trial_id"])))
 
 
-def _change(course: TimeCourseResult, what: str, outcome: str, size: dict) -> Part:
+def _change(course: TimeCourseResult, what: str, outcome: str, size: dict[str, Any]) -> Part:
     """Small change is what "it lasts" means: equivalence with the MCID as margin."""
     try:
         month = course.durability().change.loc["all trials"]
     except CannotEstimate as fault:
         return untestable(what, fault.reason)
-    numbers = (HALF_YEAR * month[["estimate", "ci_low", "ci_high"]]).to_numpy(dtype=float)
-    body = Body(*numbers, **size, mcid=mcid(outcome))
+    estimate, low, high = (HALF_YEAR * month[name] for name in ("estimate", "ci_low", "ci_high"))
+    body = Body(estimate=estimate, ci_low=low, ci_high=high, **size, mcid=mcid(outcome))
     unit = UNITS[course.effects.measure]
     sign = benefit_sign(outcome)
     return judged(what, body, unit, sign, rule="equivalence", trials=_names(course))

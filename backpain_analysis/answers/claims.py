@@ -151,7 +151,8 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
         listed = listed[listed["claim_id"].isin(ids)]
     whole = Context(evidence)
     backs = Context(evidence.filter(population=BACK_PAIN))
-    rows, parts = [], []
+    rows: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     for claim in listed.to_dict("records"):
         name = claim["claim_id"]
         found = EVERYBODY[name](whole) if name in EVERYBODY else BACK_PAIN_ONLY[name](backs)

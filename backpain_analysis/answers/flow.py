@@ -98,12 +98,13 @@ def trial_flow(whole: Evidence, asked: Evidence, effects: Effects) -> Flow:
         measured |= set(table.loc[table["outcome"].astype(str) == outcome, "trial_id"].astype(str))
     inside = set(asked.trials["trial_id"].astype(str))
     entered = set(effects.table["trial_id"].astype(str))
-    said = effects.excluded.astype({"trial_id": str}).groupby("trial_id")["reason"]
-    reasons = {trial: list(dict.fromkeys(own)) for trial, own in said}
+    excluded = effects.excluded.astype({"trial_id": str}).groupby("trial_id")["reason"]
+    reasons = {trial: list(dict.fromkeys(own)) for trial, own in excluded}
     rows = []
     for row in whole.trials.to_dict("records"):
         trial = str(row["trial_id"])
-        own = [text for text in reasons.get(trial, []) if not text.startswith(FOLLOWS)]
+        said = [text.replace("_", " ") for text in reasons.get(trial, [])]
+        own = [text for text in said if not text.startswith(FOLLOWS)]
         if trial in entered:
             step, reason = ENTERED, ""
         elif trial not in inside:

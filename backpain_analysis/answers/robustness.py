@@ -44,8 +44,7 @@ def adjusted_estimates(result: PoolResult) -> pd.DataFrame:
         return found.estimate, found.ci_low, found.ci_high, f"{found.chosen} was chosen"
 
     def selected() -> tuple:
-        alternative = "less" if result.estimate < 0 else "greater"
-        found = selection_model(result, alternative=alternative)
+        found = selection_model(result, alternative="less" if result.estimate < 0 else "greater")
         note = f"likelihood-ratio test against no selection {p_text(found.lrt_p)}"
         return found.estimate, found.ci_low, found.ci_high, note
 

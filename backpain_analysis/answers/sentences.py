@@ -60,6 +60,22 @@ def evidence(data: Evidence) -> str:
     )
 
 
+BUNDLED = "backpain-trials"
+
+
+def where_from(data: Evidence) -> str:
+    """How the trials were found and read, as far as that is known of these data."""
+    if data.synthetic:
+        return "These trials are made up: nobody in them exists."
+    if data.name != BUNDLED:
+        return "These are your own trials: how they were found and read is not recorded here."
+    return (
+        "The trials were found by searching exercise family by family, not by a registered "
+        "protocol: this is not a systematic review. Many reports were read in excerpts, so a field "
+        "that is empty here may be printed in the full paper."
+    )
+
+
 def pooled(
     result: PoolResult,
     outcome: str,

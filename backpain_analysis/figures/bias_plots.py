@@ -72,7 +72,7 @@ def _lights(ax: Axes, place: int, judged: pd.Series) -> None:
             gid=f"light {risk}",
         )
         for row in rows:
-            ax.text(place, row, SIGNS[risk], ha="center", va="center", color=INK, fontsize=8)
+            ax.text(place, float(row), SIGNS[risk], ha="center", va="center", color=INK, fontsize=8)
 
 
 def risk_of_bias_summary(evidence: Evidence, *, ax: Axes | None = None) -> Axes:

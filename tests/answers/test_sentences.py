@@ -98,6 +98,19 @@ def test_the_evidence_in_a_sentence():
     assert "risk of bias is known for 56 trials." in text
 
 
+FROM = [
+    (("backpain-trials", False), "The trials were found by searching exercise family by family, "),
+    (("mine", False), "These are your own trials: how they were found and read is not recorded he"),
+    (("backpain-trials", True), "These trials are made up: nobody in them exists."),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), FROM)
+def test_where_the_trials_are_from(given, words):
+    data = SimpleNamespace(name=given[0], synthetic=given[1])
+    assert sentences.where_from(data).startswith(words)
+
+
 # estimate, low, high, measure, mcid -> exact words
 POOLED = [
     (

@@ -147,7 +147,7 @@ def published_effects(found: Findings, *, title: str) -> Table:
     known = found.table[found.table["trials"] > 0].drop_duplicates("outcome")
     for _, ours in known[known["outcome"].isin(MAIN)].iterrows():
         outcome = ours["outcome"]
-        numbers = [float(ours[name]) for name in ("estimate", "ci_low", "ci_high")]
+        numbers = float(ours["estimate"]), float(ours["ci_low"]), float(ours["ci_high"])
         word = ours["what"].split(", ")[-1]
         line = {"Outcome": word, "Review": "This report", "Trials": ours["trials"]}
         rows.append(line | {"MD [95% CI]": interval_text(*numbers), "Intervals overlap": MISSING})

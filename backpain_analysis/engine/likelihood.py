@@ -128,6 +128,24 @@ def stack_covariance(
     return stacks
 
 
+class NotDefinite(np.linalg.LinAlgError):
+    """These variance components are outside the domain of the likelihood."""
+
+
+def cholesky(matrices: np.ndarray) -> np.ndarray:
+    """Lower-triangular factors of a stack of matrices.
+
+    Raises
+    ------
+    NotDefinite
+        If one of them is not positive definite.
+    """
+    try:
+        return np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        raise NotDefinite("not positive definite") from None
+
+
 @dataclass(frozen=True)
 class Batch:
     """Blocks of one size: stacked y (B, n), X (B, n, p), S (B, n, n) and K (m, B, n, n)."""
@@ -154,15 +172,15 @@ class Batch:
 
         Raises
         ------
-        numpy.linalg.LinAlgError
+        NotDefinite
             If a block's covariance is not positive definite.
         """
         V = self.covariance(psi)
         if V.shape[-1] == 1:
             if not np.all(V > 0):
-                raise np.linalg.LinAlgError("covariance not positive definite")
+                raise NotDefinite("not positive definite")
             return 1 / V, float(np.log(V).sum())
-        lower = np.linalg.cholesky(V)
+        lower = cholesky(V)
         logdet = 2 * np.log(np.diagonal(lower, axis1=1, axis2=2)).sum()
         inverse = np.linalg.inv(lower)
         return np.matmul(inverse.transpose(0, 2, 1), inverse), float(logdet)
@@ -197,7 +215,7 @@ def evaluate(
 
     Raises
     ------
-    numpy.linalg.LinAlgError
+    NotDefinite
         If a block's covariance, or X'WX, is not positive definite.
     """
     p = batches[0].X.shape[-1]
@@ -214,7 +232,7 @@ def evaluate(
         XWy += flat.T @ batch.y.ravel()
         logdet += batch_logdet
         parts.append((batch, W, A, a))
-    lower = np.linalg.cholesky(XWX)
+    lower = cholesky(XWX)
     inverse = np.linalg.inv(lower)
     C = inverse.T @ inverse
     beta = C @ XWy

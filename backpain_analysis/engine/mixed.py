@@ -11,14 +11,14 @@ meta-analysis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
 import scipy.linalg
 
+from backpain_analysis.engine import one_variance, several_variances
 from backpain_analysis.engine.likelihood import (
     Batch,
     Blocks,
@@ -28,8 +28,7 @@ from backpain_analysis.engine.likelihood import (
     singletons,
     stack_covariance,
 )
-from backpain_analysis.engine.search import maximise
-from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
 
 Method = Literal["REML", "ML", "CE"]
@@ -38,8 +37,6 @@ METHODS = ("REML", "ML", "CE")
 
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
-STARTS = (0.3, 1.5)
-"""Standard deviations of the random effects, over the typical sampling error."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,7 @@ def fit(
         cov_beta=spread**2 * back @ point.cov_beta @ back.T,
         psi=tuple(
             spread**2 * term.psi(part)
-            for term, part in zip(scaled, _split(scaled, theta), strict=True)
+            for term, part in zip(scaled, split(scaled, theta), strict=True)
         ),
         llf=point.llf - n_effective * np.log(spread),
         method=method,
@@ -288,86 +285,20 @@ def batches_of(
     batches = []
     for number, rows in enumerate(blocks.batches):
         S = stacks[number] / spread**2
-        K = [basis[number] for basis in bases]
-        K = np.concatenate(K) if K else np.zeros((0, *S.shape))
+        K = np.concatenate([np.zeros((0, *S.shape)), *(basis[number] for basis in bases)])
         batches.append(Batch(y[rows], X[rows], S, K))
     return batches
-
-
-def _split(terms: list[ScaledTerm], theta: np.ndarray) -> list[np.ndarray]:
-    parts, first = [], 0
-    for term in terms:
-        parts.append(theta[first : first + term.n_parameters])
-        first += term.n_parameters
-    return parts
-
-
-def components_of(
-    terms: list[ScaledTerm], theta: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Components of all terms, with block-diagonal Jacobian and curvature."""
-    if len(terms) == 1:
-        return terms[0].components(theta)
-    m = len(theta)
-    values, jacobian, curvature = np.zeros(m), np.zeros((m, m)), np.zeros((m, m, m))
-    first = 0
-    for term, part in zip(terms, _split(terms, theta), strict=True):
-        own = slice(first, first + len(part))
-        values[own], jacobian[own, own], curvature[own, own, own] = term.components(part)
-        first = own.stop
-    return values, jacobian, curvature
-
-
-def derivatives_at(
-    theta: np.ndarray, *, batches: list[Batch], terms: list[ScaledTerm], reml: bool
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log-likelihood, gradient and Hessian by the Cholesky parameters."""
-    values, jacobian, curvature = components_of(terms, theta)
-    point = evaluate(batches, values, reml=reml, derivatives=True)
-    gradient = jacobian.T @ point.gradient
-    hessian = jacobian.T @ point.hessian @ jacobian
-    return point.llf, gradient, hessian + np.tensordot(point.gradient, curvature, axes=1)
 
 
 def _search(
     batches: list[Batch], terms: list[ScaledTerm], reml: bool
 ) -> tuple[np.ndarray, Point, int]:
-    nothing = np.zeros(0)
-    if not terms:
-        return nothing, evaluate(batches, nothing, reml=reml), 0
-
-    at = partial(derivatives_at, batches=batches, terms=terms, reml=reml)
-
-    def height(size: float) -> float:
-        theta = np.concatenate([term.start(size) for term in terms])
-        return evaluate(batches, components_of(terms, theta)[0], reml=reml).llf
-
-    heights = {size: height(size) for size in STARTS}
-    nothing_between = height(0.0)
-    best = None
-    for size in sorted(STARTS, key=heights.get, reverse=True):
-        if best is not None and max(heights[size], nothing_between) <= best.value:
-            break
-        found = maximise(at, np.concatenate([term.start(size) for term in terms]))
-        if best is None or found.value > best.value:
-            best = found
-    theta = _at_boundary(best.theta, terms, at) if best.value > nothing_between else 0 * best.theta
-    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), best.n_iterations
-
-
-def _at_boundary(
-    theta: np.ndarray,
-    terms: list[ScaledTerm],
-    at: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]],
-) -> np.ndarray:
-    """The optimum with terms that are zero but for rounding set to zero."""
-    for number in range(len(terms)):
-        parts = _split(terms, theta)
-        if 0 < float(np.abs(parts[number]).max()) < 1e-5:
-            parts[number] = 0 * parts[number]
-            without = np.concatenate(parts)
-            theta = without if at(without)[0] >= at(theta)[0] - 1e-10 else theta
-    return theta
+    theta, n_iterations = np.zeros(0), 0
+    if sum(term.n_parameters for term in terms) == 1:
+        theta = np.sqrt([one_variance.whitened(batches, reml=reml).highest().psi])
+    elif terms:
+        theta, n_iterations = several_variances.highest(batches, terms, reml=reml)
+    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations
 
 
 def times_precision(model: MixedFit, matrix: np.ndarray) -> np.ndarray:

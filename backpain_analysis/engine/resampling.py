@@ -12,12 +12,11 @@ from backpain_analysis.engine.likelihood import evaluate
 from backpain_analysis.engine.mixed import (
     MixedFit,
     batches_of,
-    components_of,
-    derivatives_at,
     typical_sd,
 )
 from backpain_analysis.engine.search import maximise
-from backpain_analysis.engine.terms import ScaledTerm
+from backpain_analysis.engine.several_variances import derivatives_at
+from backpain_analysis.engine.terms import ScaledTerm, components_of
 
 SMALLEST_START = 0.05
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,10 @@ import pandas as pd
 from backpain_analysis.engine.likelihood import Blocks
 from backpain_analysis.errors import CannotEstimate
 
-Structure = Literal["unstructured", "diagonal", "identity"]
+Structure = Literal["unstructured", "diagonal", "identity", "CS", "HCS", "AR", "HAR", "CAR"]
+
+CORRELATED = ("CS", "HCS", "AR", "HAR", "CAR")
+"""Structures with standard deviations and one correlation."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,16 @@ class RandomTerm:
         columns for random curves.
     levels : ndarray of shape (n_rows,), optional
         Rows of a block with equal level share `u`; None: the whole block shares it.
-    structure : {"unstructured", "diagonal", "identity"}
-        `Psi` free, diagonal, or one variance times the identity.
+    structure : str
+        `Psi` free ("unstructured"), "diagonal", one variance times the "identity"; with one
+        correlation of all columns "CS" (compound symmetry) or "HCS" (a variance a column); with
+        correlations `rho^|i - j|` "AR" or "HAR", at any `positions` "CAR".
     name : str
         What the term is called in results.
     labels : tuple of str
         Names of the columns of the design; may be left empty.
+    positions : tuple of float
+        Of the columns in time, for "AR", "HAR" and "CAR".
     """
 
     design: np.ndarray
@@ -38,6 +46,7 @@ class RandomTerm:
     structure: Structure = "unstructured"
     name: str = "trial"
     labels: tuple[str, ...] = ()
+    positions: tuple[float, ...] = ()
 
 
 class ScaledTerm:
@@ -63,26 +72,48 @@ class ScaledTerm:
             self.back = np.linalg.inv(triangle / np.sqrt(n_rows))
         else:
             scale = np.sqrt(np.mean(design**2, axis=0))
-            if term.structure == "identity":
+            if term.structure in ("identity", "CS", "AR", "CAR"):
                 scale = np.full(self.q, np.sqrt(np.mean(scale**2)))
             if np.any(scale == 0):
                 raise CannotEstimate(f"random term {term.name!r} has a column of zeros", "drop it")
             self.design = design / scale
             self.back = np.diag(1 / scale)
-        if term.structure == "unstructured":
-            self.cells = [(a, b) for a in range(self.q) for b in range(a + 1)]
-        elif term.structure == "diagonal":
+        if term.structure == "diagonal":
             self.cells = [(a, a) for a in range(self.q)]
-        else:
+        elif term.structure == "identity":
             self.cells = [(0, 0)]
+        else:
+            self.cells = [(a, b) for a in range(self.q) for b in range(a + 1)]
+
+    @property
+    def n_sizes(self) -> int:
+        """Standard deviations among the parameters."""
+        return 1 if self.term.structure in ("identity", "CS", "AR", "CAR") else self.q
 
     @property
     def n_parameters(self) -> int:
-        return len(self.cells)
+        return self.n_sizes + 1 if self.term.structure in CORRELATED else len(self.cells)
 
     def start(self, size: float) -> np.ndarray:
-        """Cholesky parameters of `size**2` times the identity."""
-        return np.array([size if a == b else 0.0 for a, b in self.cells])
+        """Parameters of equal standard deviations without correlation."""
+        return self.at_sizes(np.full(self.n_sizes, size))
+
+    def at_sizes(self, sizes: np.ndarray, lean: float = 0.0) -> np.ndarray:
+        """Parameters of these standard deviations and correlations of about `lean`."""
+        if self.term.structure in CORRELATED:
+            return np.append(sizes, np.arcsin(lean))
+        if self.term.structure != "unstructured":
+            return np.asarray(sizes, dtype=float)
+        signs = np.where(np.arange(self.q) % 2, np.sign(lean), 1.0)
+        correlation = abs(lean) * np.outer(signs, signs)
+        np.fill_diagonal(correlation, 1.0)
+        lower = np.asarray(sizes)[:, None] * np.linalg.cholesky(correlation)
+        return np.array([lower[cell] for cell in self.cells])
+
+    def size(self, theta: np.ndarray) -> float:
+        """The largest of the parameters that are zero where the term is."""
+        own = theta[: self.n_sizes] if self.term.structure in CORRELATED else theta
+        return float(np.abs(own).max())
 
     def factor(self, theta: np.ndarray) -> np.ndarray:
         """Lower-triangular L with Psi = L L' on the engine's scale, shape (q, q)."""
@@ -95,35 +126,101 @@ class ScaledTerm:
 
     def psi(self, theta: np.ndarray) -> np.ndarray:
         """Psi on the scale of the term's own design, shape (q, q), for y scaled to one."""
+        if self.term.structure in CORRELATED:
+            sizes = np.broadcast_to(theta[: self.n_sizes], self.q)
+            correlation = self._correlations(theta[-1])[0]
+            return self.back @ (np.outer(sizes, sizes) * correlation) @ self.back.T
         lower = self.back @ self.factor(theta)
         return lower @ lower.T
 
+    def rho(self, theta: np.ndarray) -> float:
+        """The correlation of a correlated structure: of all columns, or at a distance of one."""
+        low, high = self._range()
+        rho = low + (high - low) * (1 + np.sin(theta[-1])) / 2
+        return float(rho ** (1 / self._gap()) if self.term.structure == "CAR" else rho)
+
+    def _range(self) -> tuple[float, float]:
+        if self.term.structure in ("CS", "HCS"):
+            return -1 / max(self.q - 1, 1), 1.0
+        return (0.0, 1.0) if self.term.structure == "CAR" else (-1.0, 1.0)
+
+    def _gap(self) -> float:
+        """The smallest distance of two columns, the unit of the search."""
+        return float(np.min(np.diff(np.unique(self.term.positions))))
+
+    def _correlations(self, phi: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Correlations and their first two derivatives by phi; `rho` is a sine of it."""
+        low, high = self._range()
+        half = (high - low) / 2
+        rho, rho1, rho2 = low + half * (1 + np.sin(phi)), half * np.cos(phi), -half * np.sin(phi)
+        if self.term.structure in ("CS", "HCS"):
+            apart = 1.0 - np.eye(self.q)
+            return np.where(apart == 0, 1.0, rho), rho1 * apart, rho2 * apart
+        unit = self._gap() if self.term.structure == "CAR" else 1.0
+        distance = np.abs(np.subtract.outer(self.term.positions, self.term.positions)) / unit
+        first = distance * rho ** np.maximum(distance - 1, 0)
+        second = distance * (distance - 1) * rho ** np.maximum(distance - 2, 0)
+        if self.term.structure == "CAR" and rho == 0:
+            second = np.where(distance == 2, 2.0, 0.0)
+        return rho**distance, first * rho1, second * rho1**2 + first * rho2
+
     def components(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Linear variance components and their derivatives by the Cholesky parameters.
+        """Linear variance components and their derivatives by the parameters.
 
         Returns
         -------
         values : ndarray, shape (m,)
-            The distinct cells of `L L'`.
-        jacobian : ndarray, shape (m, m)
-        curvature : ndarray, shape (m, m, m)
-            Second derivatives, component first; constant in theta.
+            The distinct cells of Psi.
+        jacobian : ndarray, shape (m, n_parameters)
+        curvature : ndarray, shape (m, n_parameters, n_parameters)
+            Second derivatives, component first.
         """
+        if self.term.structure in CORRELATED:
+            return self._structured(theta)
+        jacobian = self._curvature @ theta
+        return jacobian @ theta / 2, jacobian, self._curvature
+
+    @cached_property
+    def _curvature(self) -> np.ndarray:
+        """Second derivatives of the cells of `L L'`, which are quadratic in the parameters."""
         m = self.n_parameters
+        curvature = np.zeros((m, m, m))
         if self.term.structure != "unstructured":
-            curvature = np.zeros((m, m, m))
             curvature[np.arange(m), np.arange(m), np.arange(m)] = 2.0
-            return theta**2, np.diag(2 * theta), curvature
-        lower = self.factor(theta)
-        product = lower @ lower.T
-        values = np.array([product[cell] for cell in self.cells])
-        jacobian, curvature = np.zeros((m, m)), np.zeros((m, m, m))
+            return curvature
         for row, (a, b) in enumerate(self.cells):
             for i, (c, d) in enumerate(self.cells):
-                jacobian[row, i] = (a == c) * lower[b, d] + (b == c) * lower[a, d]
                 for j, (e, f) in enumerate(self.cells):
                     curvature[row, i, j] = (d == f) * ((a == c) * (b == e) + (b == c) * (a == e))
-        return values, jacobian, curvature
+        return curvature
+
+    def cells_at_sizes(self, sizes: np.ndarray) -> np.ndarray:
+        """Components at many standard deviations without lean, shapes (n, n_sizes), (n, m)."""
+        left, right = np.array(self.cells).T
+        wide = np.broadcast_to(sizes, (len(sizes), self.q)) if self.n_sizes == 1 else sizes
+        if self.term.structure in CORRELATED:
+            pair = self._correlations(0.0)[0][left, right]
+        else:
+            pair = (left == right).astype(float)
+        return wide[:, left] * wide[:, right] * pair
+
+    def _structured(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Cells `s_a s_b r_ab(rho)`."""
+        own = np.ones((self.q, 1)) if self.n_sizes == 1 else np.eye(self.q)
+        size = own @ theta[:-1]
+        r, r1, r2 = self._correlations(float(theta[-1]))
+        left, right = np.array(self.cells).T
+        pair, pair1, pair2 = r[left, right], r1[left, right], r2[left, right]
+        both = size[left] * size[right]
+        by_size = own[left] * size[right, None] + size[left, None] * own[right]
+        crossed = own[left][:, :, None] * own[right][:, None, :]
+        m = len(theta)
+        jacobian, curvature = np.zeros((len(left), m)), np.zeros((len(left), m, m))
+        jacobian[:, :-1], jacobian[:, -1] = pair[:, None] * by_size, both * pair1
+        curvature[:, :-1, :-1] = pair[:, None, None] * (crossed + crossed.transpose(0, 2, 1))
+        curvature[:, :-1, -1] = curvature[:, -1, :-1] = pair1[:, None] * by_size
+        curvature[:, -1, -1] = both * pair2
+        return both * pair, jacobian, curvature
 
     def bases(self, blocks: Blocks) -> list[np.ndarray]:
         """Derivative of the block covariance by each component.
@@ -148,6 +245,32 @@ class ScaledTerm:
                 stack = stack * (level[:, :, None] == level[:, None, :])
             stacks.append(stack)
         return stacks
+
+
+def split(terms: list[ScaledTerm], theta: np.ndarray) -> list[np.ndarray]:
+    """The parameters of each term."""
+    parts, first = [], 0
+    for term in terms:
+        parts.append(theta[first : first + term.n_parameters])
+        first += term.n_parameters
+    return parts
+
+
+def components_of(
+    terms: list[ScaledTerm], theta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Components of all terms, with block-diagonal Jacobian and curvature."""
+    if len(terms) == 1:
+        return terms[0].components(theta)
+    n, m = sum(len(term.cells) for term in terms), len(theta)
+    values, jacobian, curvature = np.zeros(n), np.zeros((n, m)), np.zeros((n, m, m))
+    row = first = 0
+    for term, part in zip(terms, split(terms, theta), strict=True):
+        rows = slice(row, row + len(term.cells))
+        own = slice(first, first + len(part))
+        values[rows], jacobian[rows, own], curvature[rows, own, own] = term.components(part)
+        row, first = rows.stop, own.stop
+    return values, jacobian, curvature
 
 
 def multi_arm_term(blocks: np.ndarray, name: str = "trial") -> RandomTerm:

@@ -14,8 +14,10 @@ from backpain_analysis.reporting.execute import execute
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page
-from backpain_analysis.reporting.render import render_body, without_kernel
+from backpain_analysis.reporting.pictures import put_in
+from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.schemas import nbformat
+from backpain_analysis.reporting.terminal import without_kernel, written
 
 MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
 LIST_IT = (
@@ -54,6 +56,11 @@ def build(
         forked=forked,
         tell=tell,
     )
+    for cell in execution.nb.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = written(output.text)
+    put_in(execution.nb, folder, job.report.limits.output_mb * 2**20)
     places = _Places(folder, job.full_paths)
     error = places.shortened(without_kernel(execution.error))
     home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
@@ -140,9 +147,8 @@ class _Places:
             output.traceback = [self.shortened(without_kernel(line)) for line in output.traceback]
         elif output.output_type == "stream":
             own = output.name == "stdout"
-            output.text = (self._without_own if own else self.shortened)(
-                without_kernel(output.text)
-            )
+            text = without_kernel(output.text, colours=True)
+            output.text = (self._without_own if own else self.shortened)(text)
         else:
             for kind, content in output.data.items():
                 if kind.startswith("text/") and isinstance(content, str):

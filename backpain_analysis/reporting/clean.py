@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator
+from html import escape, unescape
+from typing import Any
+from urllib.parse import quote, unquote
 
 import nh3
+import tinycss2
 
 HTML_TAGS = """
 a abbr address article aside b bdi bdo blockquote br caption cite code col colgroup dd del details
@@ -69,22 +74,49 @@ PAINTING = {
     *("style", "fill", "stroke", "clip-path", "mask", "filter"),
     *("marker-start", "marker-mid", "marker-end"),
 }
-EMBEDDED_IMAGE = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)\Z")
+EMBEDDED_IMAGE = re.compile(
+    r"data:(image/(?:png|jpeg|gif|webp|svg\+xml));base64,([A-Za-z0-9+/=\s]+)\Z"
+)
 FOLLOWED_LINK = re.compile(r"(https?://|mailto:|(?!//)[\w./-]+\.html\b)", re.IGNORECASE)
 BEGINNINGS = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
     "image/gif": re.compile(rb"GIF8[79]a"),
     "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "image/svg+xml": re.compile(
+        rb"\s*(?:\xef\xbb\xbf)?(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<svg[\s>]", re.DOTALL
+    ),
 }
 """What a picture of each kind that may stand in a page begins with."""
 
 OUTSIDE = re.compile(
-    r"@import[^;]*;?|(?:url|image|image-set|src)\((?!\s*['\"]?#)[^)]*\)|expression\(|\\",
+    r"@import[^;]*;?|(?:url|image|image-set|src)\((?!\s*['\"]?#)[^)]*\)|expression\(|\\"
+    r"|position\s*:\s*(?:fixed|sticky)[^;]*",
     re.IGNORECASE,
 )
-EMPTY_IMAGE = re.compile(r"<img\b(?![^>]*\ssrc=)[^>]*>")
+NOT_SHOWN = "data:,"
+"""What the address of an image begins with that is not shown; what it was follows."""
+
+EMPTY_IMAGE = re.compile(r'<img\b(?![^>]*\ssrc="data:image/)[^>]*>')
 ALT = re.compile(r'\salt="([^"]*)"')
+ADDRESS = re.compile(rf'\ssrc="{NOT_SHOWN}([^"]*)"')
+LONGEST_ADDRESS = 300
+GONE = re.compile(
+    r"<(iframe|frame|object|embed|applet|portal|audio|video|canvas)\b([^>]*)>", re.IGNORECASE
+)
+ITS_ADDRESS = re.compile(r"""\b(?:src|data)\s*=\s*["']?((?!data:|blob:)[^"'\s>]+)""", re.IGNORECASE)
+IN_WORDS = {
+    **dict.fromkeys(("iframe", "frame", "portal"), "another page"),
+    **dict.fromkeys(("object", "embed", "applet"), "an object of another program"),
+    **{"audio": "a sound", "video": "a film", "canvas": "a drawing made by a script"},
+}
+MOST_GONE = 5
+PLACED = re.compile(
+    r"""\sstyle="[^"]*\b(?:position|transform|translate|scale|margin|inset|z-index)""",
+    re.IGNORECASE,
+)
+"""What could move a part of a page out of its place."""
+
 STYLE_SHEET = re.compile(r"(<style[^>]*>)(.*?)(</style>)", re.DOTALL)
 ID = re.compile(r"""id\s*=\s*["']?([^"'\s>]+)""")
 REFERENCE = re.compile(r"#([A-Za-z_][\w.-]*)")
@@ -100,7 +132,11 @@ def clean(markup: str, prefix: str) -> str:
     prefix : str
         What its ids begin with; unlike that of any other fragment of the page.
     """
-    return _cleaned(markup, _Fragment(markup, prefix))
+    cleaned = _cleaned(markup, _Fragment(markup, prefix))
+    if "<style" in cleaned or PLACED.search(cleaned):
+        cleaned = f'<div class="scoped" id="{prefix}s">{cleaned}</div>'
+    gone = list(dict.fromkeys(_what_is_gone(markup)))[:MOST_GONE]
+    return "\n".join([cleaned, *gone]) if gone else cleaned
 
 
 def clean_whole(body: str) -> str:
@@ -118,7 +154,10 @@ def picture(kind: str, data: str) -> bytes | None:
     data : str
     """
     try:
-        content = b64decode("".join(data.split()), validate=True)
+        if kind == "image/svg+xml" and data.lstrip().startswith("<"):
+            content = data.encode()
+        else:
+            content = b64decode("".join(data.split()), validate=True)
     except (ValueError, AttributeError):
         return None
     beginning = BEGINNINGS.get(kind)
@@ -137,14 +176,32 @@ def _cleaned(markup: str, fragment: _Fragment) -> str:
         link_rel=None,
     )
     if "<style" in cleaned:
-        cleaned = STYLE_SHEET.sub(lambda m: m[1] + fragment.style(m[2]) + m[3], cleaned)
+        cleaned = STYLE_SHEET.sub(lambda m: m[1] + fragment.sheet(m[2]) + m[3], cleaned)
     return EMPTY_IMAGE.sub(_said_of, cleaned).strip()
 
 
 def _said_of(image: re.Match[str]) -> str:
-    """Return what an image without a picture says of itself."""
-    alt = ALT.search(image[0])
-    return alt[1] if alt else ""
+    """Say which picture is not shown, and why."""
+    alt, found = ALT.search(image[0]), ADDRESS.search(image[0])
+    address = unquote(unescape(found[1])) if found else ""
+    name = alt[1] if alt and alt[1].strip() else ""
+    if re.match(r"https?://", address, re.IGNORECASE):
+        link = f'<a href="{escape(address)}">{name or escape(address)}</a>'
+        said = f"A picture from elsewhere, which this page does not fetch: {link}"
+    elif address and not address.lower().startswith(("data:", "attachment:", "//")):
+        said = f"A picture that was not found: {name or 'without a name'} ({escape(address)})"
+    else:
+        said = f"A picture that cannot be shown: {name or 'without a name'}"
+    return f'<span class="missing">{said}</span>'
+
+
+def _what_is_gone(markup: str) -> Iterator[str]:
+    """Say what stood in a fragment that no page can hold."""
+    for found in GONE.finditer(markup):
+        address = ITS_ADDRESS.search(found[2])
+        where = f" ({escape(unescape(address[1])[:LONGEST_ADDRESS])})" if address else ""
+        said = f"Here stood {IN_WORDS[found[1].lower()]}{where}, which this page cannot show."
+        yield f'<p class="missing">{said}</p>'
 
 
 class _Fragment:
@@ -164,7 +221,10 @@ class _Fragment:
             case "href":
                 return self.link(tag, value)
             case "src":
-                return value if tag == "img" and _is_picture(value) else None
+                if tag != "img":
+                    return None
+                named = NOT_SHOWN + quote(value[:LONGEST_ADDRESS], safe="")
+                return value if _is_picture(value) or value.startswith(NOT_SHOWN) else named
             case _ if name in POINTING:
                 return " ".join(map(self.numbered, value.split()))
             case _ if name in PAINTING:
@@ -183,6 +243,10 @@ class _Fragment:
         """Take out of a style what fetches, and let it point to the numbered ids."""
         return REFERENCE.sub(lambda m: "#" + self.numbered(m[1]), OUTSIDE.sub("", text))
 
+    def sheet(self, text: str) -> str:
+        """Let a style sheet rule its own fragment and nothing else of the page."""
+        return scoped(self.style(text), f":where(#{self.prefix}s)")
+
     def numbered(self, name: str) -> str:
         """Return the new name of an id; what is no id of this fragment stays."""
         if name not in self.ids:
@@ -196,6 +260,66 @@ class _Whole(_Fragment):
     def numbered(self, name: str) -> str:
         """Leave an id as it is."""
         return name
+
+    def sheet(self, text: str) -> str:
+        """Leave a style sheet to its fragment."""
+        return self.style(text)
+
+
+def scoped(sheet: str, within: str) -> str:
+    """Write a style sheet anew so that it rules only what stands within an element.
+
+    Rules of ``html`` and ``body`` go, those of ``:root`` keep their variables; rules within rules
+    and all at-rules but ``@media`` and ``@supports`` go.
+
+    Parameters
+    ----------
+    sheet : str
+    within : str
+        A selector of the element.
+    """
+    rules = tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True)
+    return " ".join(filter(None, (_scoped_rule(rule, within) for rule in rules)))
+
+
+def _scoped_rule(rule: Any, within: str) -> str:
+    if rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
+        inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
+        rules = " ".join(filter(None, (_scoped_rule(each, within) for each in inner)))
+        return f"@{rule.lower_at_keyword}{tinycss2.serialize(rule.prelude)}{{{rules}}}"
+    if rule.type != "qualified-rule":
+        return ""
+    found = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
+    said = [each for each in found if each.type == "declaration"]
+    selectors = [_scoped_selector(part, within) for part in _parts(rule.prelude)]
+    if selectors == [within]:
+        said = [each for each in said if each.name.startswith("--")]
+    kept = ", ".join(filter(None, selectors))
+    body = "; ".join(each.serialize().rstrip("; ") for each in said)
+    return f"{kept} {{ {body} }}" if kept and body else ""
+
+
+def _parts(prelude: list[Any]) -> Iterator[list[Any]]:
+    """Split a rule's selectors at their commas."""
+    part: list[Any] = []
+    for token in prelude:
+        if token == ",":
+            yield part
+            part = []
+        else:
+            part.append(token)
+    yield part
+
+
+def _scoped_selector(tokens: list[Any], within: str) -> str:
+    if any(token.type == "error" for token in tokens):
+        return ""
+    text = tinycss2.serialize(tokens).strip()
+    if text == ":root":
+        return within
+    if not text or re.match(r"[+~]|(?:html|body|:root|:host)\b", text, re.IGNORECASE):
+        return ""
+    return f"{within} {text}"
 
 
 def _is_picture(address: str) -> bool:

@@ -14,13 +14,15 @@ from lxml import html
 
 from backpain_analysis.reporting.clean import clean, picture
 from backpain_analysis.reporting.render import (
+    WIDGET,
     has_failed,
+    is_removed,
     render_claims,
     slug,
-    without_kernel,
     without_path,
 )
 from backpain_analysis.reporting.schemas import nbformat
+from backpain_analysis.reporting.terminal import without_kernel
 
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 DIGITS = r"[−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+−-]?\d+)?%?"
@@ -109,7 +111,7 @@ def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
         formula begins with an apostrophe.
     """
     heading = "Table"
-    for cell in nb.cells:
+    for cell in _shown(nb):
         if cell.cell_type == "markdown":
             heading = (HEADING.findall(cell.source) or [heading])[-1]
         for output in cell.get("outputs", []):
@@ -125,11 +127,19 @@ def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
                 yield title, exact or _csv(_limits_apart(_rows(table), heads))
 
 
+def _shown(nb: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNode]:
+    """Yield the cells whose outputs a page shows."""
+    return (c for c in nb.cells if not (is_removed(c, "cell") or is_removed(c, "output")))
+
+
 def _without_kernel(output: dict[str, Any]) -> dict[str, Any]:
     if "text" in output:
-        return {**output, "text": without_kernel(output["text"])}
+        return {**output, "text": without_kernel(output["text"], colours=True)}
     if "traceback" in output:
         return {**output, "traceback": [without_kernel(line) for line in output["traceback"]]}
+    if WIDGET in output.get("data", {}):  # whose number differs from run to run
+        kept = {kind: content for kind, content in output["data"].items() if kind != WIDGET}
+        return {**output, "data": {**kept, WIDGET: {"model_id": ""}}}
     return output
 
 
@@ -211,7 +221,7 @@ class Thumbnail(NamedTuple):
 
 def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
     """Make a picture of an executed notebook's first figure; None if it has none."""
-    for cell in nb.cells:
+    for cell in _shown(nb):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             drawn = data.get("image/svg+xml") or data.get("text/html", "")
@@ -224,7 +234,7 @@ def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
 
 def _drawing(markup: str) -> bytes | None:
     """Take a drawing out of a page; what is drawn is placed to a tenth of a unit."""
-    cleaned = clean(markup, "f")
+    cleaned = clean(markup, "f").replace(":where(#fs) ", "")
     box, drawing = VIEW_BOX.search(cleaned), DRAWING.search(cleaned)
     if not (box and drawing):
         return None

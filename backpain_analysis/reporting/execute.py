@@ -40,6 +40,7 @@ from papermill.execute import ERROR_MARKER_TAG
 from backpain_analysis.reporting.inputs import home
 from backpain_analysis.reporting.job import DIED
 from backpain_analysis.reporting.kernel import FIGURES, RC, serve
+from backpain_analysis.reporting.notebooks import expects_error, kernel_of, language_of
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.suite import Limits
 from backpain_analysis.reporting.warm import run_environment
@@ -113,14 +114,14 @@ def execute(
             parameters=dict(parameters),
             engine_name="backpain-forked" if forked else "backpain-fresh",
             request_save_on_cell_execute=False,
-            kernel_name="python3",
-            language="python",
+            kernel_name="python3" if language_of(nb) == "python" else kernel_of(nb),
+            language=language_of(nb),
             progress_bar=False,
             watch=watch,
             folder=folder,
         )
-    except PapermillExecutionError as failure:
-        error = f"{failure.ename}: {failure.evalue}"
+    except PapermillExecutionError:
+        error = _unexpected(watch.nb)
     except DeadKernelError:
         error = DIED
     except RunEnded as end:
@@ -313,7 +314,7 @@ class _ForkedClient(_Client):
             raise DeadKernelError(DIED) from end
         cell.execution_count = reply.get("execution_count")
         _heed(reply)
-        if reply["failed"] and "raises-exception" not in tags:
+        if reply["failed"] and not expects_error(cell):
             raise CellExecutionError.from_cell_and_msg(cell, {"ename": "", "evalue": ""})
 
     def _gather(
@@ -336,10 +337,19 @@ def _heed(reply: Mapping[str, Any]) -> None:
         raise RunEnded(ENDED_ITSELF)
 
 
+def _unexpected(nb: nbformat.NotebookNode) -> str:
+    """Return the error of the first cell that failed and is not tagged as one that may."""
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error" and not expects_error(cell):
+                return f"{output.ename}: {output.evalue}"
+    return ""
+
+
 def _exit_of(nb: nbformat.NotebookNode) -> str:
     """Say that a cell has raised SystemExit, which papermill takes for success if it is 0."""
     for cell in nb.cells:
-        if "raises-exception" in cell.metadata.get("tags", []):
+        if expects_error(cell):
             continue
         for output in cell.get("outputs", []):
             if output.output_type == "error" and output.ename == "SystemExit":
@@ -371,6 +381,7 @@ class FreshEngine(Engine):
             tempfile.TemporaryDirectory(dir=home()) as profile,
             ThreadPoolExecutor(1) as thread,
         ):
+            of_python = kernel_name == "python3"
             figures = [
                 f"--InlineBackend.figure_formats={FIGURES['figure_formats']}",
                 *(f"--InlineBackend.rc={key}={value}" for key, value in RC.items()),
@@ -380,21 +391,18 @@ class FreshEngine(Engine):
                 watch,
                 log=logging.getLogger("papermill"),
                 kernel_name=kernel_name,
-                kernel_manager_class=_ThisInterpreter,
+                kernel_manager_class=_ThisInterpreter if of_python else _Quiet,
                 shutdown_kernel="immediate",
                 timeout_func=lambda cell: watch.patience(),
                 on_cell_executed=lambda execute_reply, **_: _heed(execute_reply["content"]),
-                extra_arguments=[*figures, f"--ipython-dir={profile}"],
+                extra_arguments=[*figures, f"--ipython-dir={profile}"] if of_python else [],
                 resources={"metadata": {"path": str(options["folder"])}},
             )
             thread.submit(_with_own_loop, client.execute).result()
 
 
-class _ThisInterpreter(AsyncKernelManager):
-    """Starts ``sys.executable``, whatever kernels are registered under the name python3."""
-
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return KernelSpecManager(parent=self, kernel_dirs=[])
+class _Quiet(AsyncKernelManager):
+    """Starts a kernel that says nothing beside its cells' outputs, and knows that it runs."""
 
     async def start_kernel(self, **options: Any) -> None:
         """Start it; what a kernel says beside its cells' outputs is not for the user."""
@@ -402,6 +410,13 @@ class _ThisInterpreter(AsyncKernelManager):
             raise RunEnded("The run was stopped.")
         await super().start_kernel(stdout=DEVNULL, stderr=DEVNULL, env=run_environment(), **options)
         _started.add(self.provisioner.pid)
+
+
+class _ThisInterpreter(_Quiet):
+    """Starts ``sys.executable``, whatever kernels are registered under the name python3."""
+
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return KernelSpecManager(parent=self, kernel_dirs=[])
 
 
 class _FreshClient(_Client):

@@ -23,6 +23,13 @@ from backpain_analysis.reporting.schemas import nbformat
 
 SIMPLE_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 NOTHING = {"", "none", "null"}
+COLLECTIONS: dict[str, type] = {
+    **{name: list for name in ("list", "sequence", "tuple", "iterable")},
+    **{name: dict for name in ("dict", "mapping")},
+}
+ASSIGNED = re.compile(r"^\s*(?:(?:const|let|var)\s+)?(\w+)\s*(?:<-|=)\s*([^#\n]+)(?:#(.*))?$", re.M)
+"""``name <- value`` and ``name = value``, as most languages set a value."""
+
 LONGEST_TEXT = 10_000
 LONGEST_YAML = 5_000_000
 MOST_VALUES = 500_000
@@ -47,12 +54,14 @@ class Parameter:
 
     def read(self, text: str) -> Any:
         """Read a value written on the command line, by the declared type."""
-        if "None" in self.type and text.lower() in NOTHING:
+        if re.search(r"\bNone\b|\bOptional\b", self.type) and text.lower() in NOTHING:
             return None
-        listed = text.lstrip().startswith("[") and "list" in self.type
+        if "Literal" in self.type and self.accepts(text):
+            return text
+        listed = text.lstrip().startswith("[") and "list" in self.type.lower()
         if self.type.startswith("str") and not listed:
             return text
-        if self.type.startswith("list") and not listed:
+        if self.type.lower().startswith("list") and not listed:
             text = f"[{text}]"
         try:
             return read_yaml(text)
@@ -65,7 +74,19 @@ class Parameter:
             return f"parameter {self.name!r} is {fault}"
         if self.accepts(value):
             return None
-        return f"parameter {self.name!r} is {short(value)}; it takes {self.type}"
+        near = get_close_matches(str(value), [str(each) for each in self.choices()], n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        return f"parameter {self.name!r} is {short(value)}; it takes {self.type}{meant}"
+
+    def choices(self) -> list[Any]:
+        """Return the values that the declared type names one by one; none if it names none."""
+        kind = _parsed(self.type) if self.type else None
+        return [
+            value
+            for node in (ast.walk(kind) if kind else ())
+            if isinstance(node, ast.Subscript) and _name(node.value) == "Literal"
+            for value in _values(node.slice)
+        ]
 
 
 def code_of(source: str) -> list[str]:
@@ -76,6 +97,11 @@ def code_of(source: str) -> list[str]:
 def tagged(nb: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode | None:
     """Return the first cell that bears `tag`, if any does."""
     return next((cell for cell in nb.cells if tag in cell.metadata.get("tags", [])), None)
+
+
+def expects_error(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell may fail without ending the run."""
+    return "raises-exception" in cell.metadata.get("tags", [])
 
 
 def notebook_parameters(nb: nbformat.NotebookNode, tag: str = "parameters") -> dict[str, Parameter]:
@@ -95,6 +121,8 @@ def notebook_parameters(nb: nbformat.NotebookNode, tag: str = "parameters") -> d
     cell = tagged(nb, tag)
     if cell is None:
         return {}
+    if language_of(nb) != "python":
+        return _plain_parameters(cell.source, nb)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         statements = ast.parse(cell.source).body
@@ -114,6 +142,37 @@ def notebook_parameters(nb: nbformat.NotebookNode, tag: str = "parameters") -> d
         found[name] = Parameter(
             name, known, _literal(value), comments.get(statement.end_lineno, "")
         )
+    return found
+
+
+def language_of(nb: nbformat.NotebookNode) -> str:
+    """Return the language of a notebook's code."""
+    spec, info = nb.metadata.get("kernelspec", {}), nb.metadata.get("language_info", {})
+    named = str(spec.get("language") or info.get("name") or "python")
+    return "python" if named.lower() == "python" else named
+
+
+def kernel_of(nb: nbformat.NotebookNode) -> str:
+    """Return the name of the kernel that a notebook of another language than Python asks for."""
+    return str(nb.metadata.get("kernelspec", {}).get("name") or language_of(nb))
+
+
+def _plain_parameters(source: str, nb: nbformat.NotebookNode) -> dict[str, Parameter]:
+    """Read parameters of another language, of no declared type, if papermill can set them."""
+    from papermill.exceptions import PapermillException
+    from papermill.translators import papermill_translators
+
+    try:
+        papermill_translators.find_translator(kernel_of(nb), language_of(nb))
+    except PapermillException:
+        return {}
+    found = {}
+    for name, value, comment in ASSIGNED.findall(source):
+        try:
+            default = read_yaml(value.rstrip("; "))
+        except (yaml.YAMLError, ValueError):
+            default = value.strip()
+        found[name] = Parameter(name, "", default, comment.strip())
     return found
 
 
@@ -224,6 +283,10 @@ for _tag, _constructor in {
 }.items():
     _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
 
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
+)  # or 1e-3 were a text, as YAML 1.1 has it
+
 
 def read_yaml(text: str) -> Any:
     """Read YAML; what is ambiguous, refers to itself or grows beyond reason is refused.
@@ -268,22 +331,67 @@ def _weigh(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
     return known[id(node)]
 
 
+def _name(kind: ast.expr) -> str:
+    """Return the last part of a type's name: ``typing.Optional`` is Optional."""
+    match kind:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def _values(inside: ast.expr) -> list[Any]:
+    """Return the values within ``Literal[...]``."""
+    nodes = inside.elts if isinstance(inside, ast.Tuple) else [inside]
+    try:
+        return [ast.literal_eval(node) for node in nodes]
+    except (ValueError, TypeError, SyntaxError):
+        return []
+
+
 def _fits(value: Any, kind: ast.expr) -> bool:
     match kind:
+        case ast.Attribute():
+            return _fits(value, ast.Name(_name(kind)))
+        case ast.Subscript(value=outer, slice=inner):
+            return _fits_inside(value, _name(outer).lower(), inner)
+        case ast.Constant(value=str(text)) if (written := _parsed(text)) is not None:
+            return _fits(value, written)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _fits(value, left) or _fits(value, right)
         case ast.Constant(value=None):
             return value is None
-        case ast.Subscript(value=ast.Name(id="list"), slice=inner):
-            return isinstance(value, list) and all(_fits(item, inner) for item in value)
-        case ast.Name(id="list" | "dict" as name):
-            return isinstance(value, {"list": list, "dict": dict}[name])
+        case ast.Name(id=name) if name.lower() in COLLECTIONS:
+            return isinstance(value, COLLECTIONS[name.lower()])
         case ast.Name(id="float"):
             return isinstance(value, int | float) and not isinstance(value, bool)
         case ast.Name(id="int"):
             return isinstance(value, int) and not isinstance(value, bool)
         case ast.Name(id=name) if name in SIMPLE_TYPES:
             return isinstance(value, SIMPLE_TYPES[name])
+    return True
+
+
+def _fits_inside(value: Any, outer: str, inner: ast.expr) -> bool:
+    """Whether a value is of a type such as ``list[int]``, ``Optional[str]`` or ``Literal["a"]``."""
+    inside = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+    match outer:
+        case "optional":
+            return value is None or _fits(value, inner)
+        case "union":
+            return any(_fits(value, each) for each in inside)
+        case "annotated":
+            return _fits(value, inside[0])
+        case "literal":
+            known = _values(inner)
+            return not known or any(type(value) is type(k) and value == k for k in known)
+        case "dict" | "mapping":
+            of_value = inside[-1]
+            return isinstance(value, dict) and all(_fits(v, of_value) for v in value.values())
+        case "tuple" if not any(isinstance(each, ast.Constant) for each in inside):
+            right = isinstance(value, list) and len(value) == len(inside)
+            return right and all(map(_fits, value, inside))
+        case _ if outer in COLLECTIONS:
+            return isinstance(value, list) and all(_fits(item, inside[0]) for item in value)
     return True
 
 
@@ -301,6 +409,7 @@ class Notebook:
     title: str
     description: str
     parameters: dict[str, Parameter]
+    language: str = "python"
 
     @property
     def name(self) -> str:
@@ -382,7 +491,27 @@ def described(nb: nbformat.NotebookNode, path: Path) -> Notebook:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ReportingError(f"{path}: the parameters cell is not Python: {error}") from error
     title = heading.group(1) if heading else path.stem.replace("_", " ")
-    return Notebook(path, title, _first_paragraph(prose), parameters)
+    return Notebook(path, title, _first_paragraph(prose), parameters, language_of(nb))
+
+
+def check_kernel(notebook: Notebook, nb: nbformat.NotebookNode) -> None:
+    """See to it that what runs a notebook of another language is there.
+
+    Raises
+    ------
+    ReportingError
+        If it is not.
+    """
+    if notebook.language == "python":
+        return
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    name = kernel_of(nb)
+    if name not in KernelSpecManager().find_kernel_specs():
+        raise ReportingError(
+            f"{notebook.path.name} is written in {notebook.language}; its kernel {name!r} is not "
+            "installed on this machine (`jupyter kernelspec list` shows those that are)"
+        )
 
 
 def answer_of(nb: nbformat.NotebookNode) -> str:

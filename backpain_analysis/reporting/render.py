@@ -2,52 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from latex2mathml.converter import convert
 from nbconvert.exporters import TemplateExporter
-from nbconvert.filters import get_metadata, strip_ansi
+from nbconvert.filters import get_metadata
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
+from pygments.lexer import Lexer
+from pygments.lexers import PythonLexer, get_lexer_by_name
+from pygments.util import ClassNotFound
 from traitlets.config import Config
 
 from backpain_analysis.reporting.clean import clean, clean_whole, picture
-from backpain_analysis.reporting.notebooks import tagged
+from backpain_analysis.reporting.formulae import Formulae
+from backpain_analysis.reporting.notebooks import expects_error, language_of, tagged
+from backpain_analysis.reporting.pictures import SOURCE, attached, size_of
 from backpain_analysis.reporting.schemas import nbformat
+from backpain_analysis.reporting.terminal import as_html, without_kernel
 
-ATTACHED = re.compile(r"attachment:([^)\s\"'>]+)")
 DELIMITERS = re.compile(r"\A\s*(\${1,2}|\\\[|\\\()(?P<body>.*?)(\${1,2}|\\\]|\\\))\s*\Z", re.DOTALL)
+NO_FORMULAE = Formulae()
 
 
-def mathml(latex: str, display: str = "inline") -> str:
-    """Convert a formula to MathML, or show its source if it cannot be converted.
-
-    Parameters
-    ----------
-    latex : str
-        The formula without delimiters.
-    display : {"inline", "block"}
-        Within a line, or on lines of its own.
-    """
-    try:
-        return convert(latex.strip(), display=display)
-    except Exception:  # latex2mathml raises whatever its parser stumbles over
-        return f"<code>{escape(latex)}</code>"
-
-
-def latex_output(source: str, prefix: str) -> str:
+def latex_output(source: str, prefix: str, formulae: Formulae = NO_FORMULAE) -> str:
     """Convert a cell's LaTeX output, with or without its dollar signs, to clean HTML.
 
     Parameters
@@ -55,12 +43,19 @@ def latex_output(source: str, prefix: str) -> str:
     source : str
     prefix : str
         What ids in it begin with.
+    formulae : Formulae, optional
+        What the page's formulae share.
     """
     match = DELIMITERS.match(source)
-    return clean(_block(match["body"] if match else source), prefix)
+    return clean(_block(formulae, match["body"] if match else source), prefix)
 
 
-def prose(source: str, prefix: str, attachments: Mapping[str, Any] | None = None) -> str:
+def prose(
+    source: str,
+    prefix: str,
+    attachments: Mapping[str, Any] | None = None,
+    formulae: Formulae = NO_FORMULAE,
+) -> str:
     """Render Markdown with formulae as clean HTML; headings start at level 2.
 
     Parameters
@@ -71,37 +66,63 @@ def prose(source: str, prefix: str, attachments: Mapping[str, Any] | None = None
         What ids in it begin with.
     attachments : mapping, optional
         A cell's attachments, by name and then by media type.
+    formulae : Formulae, optional
+        What the page's formulae share.
     """
-    source = ATTACHED.sub(lambda m: _attached(m[1], attachments or {}), source)
-    return clean(MarkdownWithMath(renderer=_Renderer(escape=False)).render(source), prefix)
+    renderer = _Renderer(formulae, attachments or {})
+    return clean(MarkdownWithMath(renderer=renderer).render(formulae.references(source)), prefix)
 
 
-def _attached(name: str, attachments: Mapping[str, Any]) -> str:
-    """Return the address of an attached picture; of a missing one, none that can be fetched."""
-    given = attachments.get(unquote(name)) or attachments.get(name) or {}
-    for kind, data in given.items():
-        if content := picture(kind, data):
-            return f"data:{kind};base64,{b64encode(content).decode()}"
-    return "missing.png"
-
-
-def _block(latex: str) -> str:
-    return f'<div class="formula">{mathml(latex, "block")}</div>'
+def _block(formulae: Formulae, latex: str) -> str:
+    made = formulae.mathml(latex, "block")
+    return f'<div class="formula">{made}</div>' if made else ""
 
 
 class _Renderer(IPythonRenderer):
+    """Renders Markdown with a cell's pictures and a page's formulae."""
+
+    def __init__(self, formulae: Formulae, attachments: Mapping[str, Any]):
+        super().__init__(escape=False)
+        self._formulae = formulae
+        self._given = attachments
+
     def heading(self, text: str, level: int, **attrs: object) -> str:
         level = max(level, 2)
         return f'<h{level} class="section">{text}</h{level}>\n'
 
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        address = attached(url, self._given) or url
+        titled = f' title="{escape(title)}"' if title else ""
+        return f'<img src="{escape(address)}" alt="{escape(text)}"{titled}{_measures(address)}>'
+
+    def inline_html(self, html: str) -> str:
+        return SOURCE.sub(self._with_picture, super().inline_html(html))
+
+    def block_html(self, html: str) -> str:
+        return SOURCE.sub(self._with_picture, super().block_html(html))
+
+    def _with_picture(self, found: re.Match[str]) -> str:
+        address = attached(found[2] or found[3] or found[4] or "", self._given)
+        return f'{found[1]}"{address}"' if address else found[0]
+
     def inline_math(self, body: str) -> str:
-        return mathml(body)
+        if body[:1].isspace() or body[-1:].isspace():
+            return escape(f"${body}$")  # sums of money, as in Pandoc
+        return self._formulae.mathml(body)
 
     def block_math(self, body: str) -> str:
-        return _block(body)
+        return _block(self._formulae, body)
 
     def latex_environment(self, name: str, body: str) -> str:
-        return _block(f"\\begin{{{name}}}{body}\\end{{{name}}}")
+        return _block(self._formulae, f"\\begin{{{name}}}{body}\\end{{{name}}}")
+
+
+def _measures(address: str) -> str:
+    """Write a picture's size as attributes, where it stands in its address."""
+    kind, _, data = address.removeprefix("data:").partition(";base64,")
+    content = picture(kind, data) if data else None
+    size = size_of(content) if content else None
+    return f' width="{size[0]}" height="{size[1]}"' if size else ""
 
 
 def slug(text: str) -> str:
@@ -111,13 +132,21 @@ def slug(text: str) -> str:
 
 
 TEMPLATES = Path(__file__).parent / "templates"
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 OUTPUT_PRIORITY = [
-    *("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex"),
-    "text/plain",
+    *("text/html", "image/svg+xml", *PICTURES, "text/markdown", "text/latex"),
+    *("application/json", "text/plain"),
 ]
+INTERACTIVE = re.compile(r"application/(?:vnd\.|javascript|pdf|x-)|text/vnd\.|audio/|video/")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SEEN = re.compile(r"<(?:img|svg|math|table|hr|input|meter|progress)\b", re.IGNORECASE)
+STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
+MARKUP = re.compile(r"<[^>]*>")
+REMOVED = {"cell": {"remove-cell", "remove_cell"}, "input": {"remove-input", "remove_input"}}
+REMOVED["output"] = {"remove-output", "remove_output"}
+CLOSED = {"hide-output", "hide_output", "hide-cell", "hide_cell"}
 CODE_FORMATTER = HtmlFormatter(cssclass="highlight", wrapcode=True)
 PYTHON = PythonLexer()
-KERNEL_FILE = re.compile(r"(?<!\S)\S*ipykernel_\d+[/\\]\d+\.py")
 EVIDENCE_PATH = re.compile(r"^evidence = .*\n?", re.MULTILINE)
 TITLE = re.compile(r"\A\s*#\s[^\n]*\n?")
 SVG_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL)
@@ -131,7 +160,7 @@ def render_body(nb: nbformat.NotebookNode) -> str:
     nb : NotebookNode
         Executed; its first heading, the title, is left to the page's header.
     """
-    resources = {"page": _Page(), "deprecated": {}}
+    resources = {"page": _Page(nb), "deprecated": {}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an output that cannot be shown the page tells
         body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
@@ -152,11 +181,6 @@ def has_failed(cell: nbformat.NotebookNode) -> bool:
     return noted or cell.metadata.get("backpain", {}).get("failed") is True
 
 
-def without_kernel(text: str) -> str:
-    """Take terminal colours and kernels' file names out of a text."""
-    return KERNEL_FILE.sub("cell", strip_ansi(text))
-
-
 def without_path(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return a notebook's cells without the evidence's path: it is of one machine only."""
     return [
@@ -165,6 +189,19 @@ def without_path(nb: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
         else cell
         for cell in nb.cells
     ]
+
+
+def is_removed(cell: nbformat.NotebookNode, part: str) -> bool:
+    """Whether a cell, or its "input" or "output", is tagged to be left out; a failed one stays."""
+    return not has_failed(cell) and bool(REMOVED[part] & set(_tags(cell)))
+
+
+def _is_closed(cell: nbformat.NotebookNode) -> bool:
+    return not has_failed(cell) and bool(CLOSED & set(_tags(cell)))
+
+
+def _tags(cell: nbformat.NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
 
 
 def code_style() -> str:
@@ -184,15 +221,21 @@ def _prepared(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     if first is not None:
         untitled = TITLE.sub("", cells[first].source)
         cells[first] = nbformat.from_dict({**cells[first], "source": untitled})
-    shown = [cell for cell in cells if cell.source.strip() or cell.get("outputs")]
+    shown = [
+        cell
+        for cell in cells
+        if (cell.source.strip() or cell.get("outputs")) and not is_removed(cell, "cell")
+    ]
     return nbformat.NotebookNode({**nb, "cells": shown})
 
 
 class _Page:
-    """The numbers a page gives to its fragments, tables and figures."""
+    """The numbers a page gives to its fragments, tables and figures, and what its cells share."""
 
-    def __init__(self) -> None:
+    def __init__(self, nb: nbformat.NotebookNode) -> None:
         self.fragments = self.tables = self.figures = 0
+        self.formulae = Formulae(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+        self.lexer = _lexer(language_of(nb))
 
     def prefix(self) -> str:
         self.fragments += 1
@@ -205,6 +248,16 @@ class _Page:
     def figure(self) -> str:
         self.figures += 1
         return f"Figure {self.figures}"
+
+
+@cache
+def _lexer(language: str) -> Lexer:
+    if language == "python":
+        return PYTHON
+    try:
+        return get_lexer_by_name(language)
+    except ClassNotFound:
+        return get_lexer_by_name("text")
 
 
 @cache
@@ -221,7 +274,14 @@ def _exporter() -> TemplateExporter:
             }
         ),
     )
-    exporter.environment.tests["failed"] = has_failed
+    exporter.environment.tests |= {
+        "failed": has_failed,
+        "expecting": expects_error,
+        "closed": _is_closed,
+        "without_input": partial(is_removed, part="input"),
+        "without_output": partial(is_removed, part="output"),
+        "skipped": lambda cell: "skip-execution" in _tags(cell),
+    }
     return exporter
 
 
@@ -232,56 +292,122 @@ def _filters() -> dict[str, Callable]:
         return context["resources"]["page"]
 
     @pass_context
-    def html_output(context: Context, source: str) -> str:
+    def html_output(context: Context, output: nbformat.NotebookNode) -> str:
+        source = output.data["text/html"]
         markup = clean(source, page_of(context).prefix())
+        if not _is_seen(markup) and ("<script" in source.lower() or _interactive(output)):
+            return instead_of(context, output)
         if "<table" in markup:
             region = f'tabindex="0" role="region" aria-label="{page_of(context).table()}"'
             return f'<div class="output scroll" {region}>{markup}</div>'
         return f'<div class="output">{markup}</div>'
 
-    @pass_context
-    def svg_figure(context: Context, output: nbformat.NotebookNode) -> str:
+    def instead_of(context: Context, output: nbformat.NotebookNode) -> str:
+        """Say what cannot be shown, and show the picture that comes with it, if one does."""
+        said = f'<p class="missing">{_what_it_was(output)}</p>'
+        for kind in ("image/svg+xml", *PICTURES):
+            if kind in output.data:
+                return f"{said}\n{shown_picture(context, output, kind)}"
+        text = output.data.get("text/plain", "")
+        return said if not text or OBJECT.fullmatch(text) else f"{said}\n{_text(text)}"
+
+    def shown_picture(context: Context, output: nbformat.NotebookNode, kind: str) -> str:
+        drawn = svg_of(context, output) if kind == "image/svg+xml" else dots(context, output, kind)
+        return f'<figure class="scroll" tabindex="0">\n{drawn}\n</figure>'
+
+    def svg_of(context: Context, output: nbformat.NotebookNode) -> str:
         kind = "image/svg+xml"
         markup = clean(output.data[kind], page_of(context).prefix())
+        if "<svg" not in markup:
+            return f'<p class="missing">A picture ({kind}) that cannot be read.</p>'
         number = page_of(context).figure()
         title = SVG_TITLE.search(markup)
         alt = get_metadata(output, "alt", kind)
         name = escape(alt) if alt else title[1] if title else number
         return markup.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
 
-    def picture_of(context: Context, output: nbformat.NotebookNode, kind: str) -> str:
+    def dots(context: Context, output: nbformat.NotebookNode, kind: str) -> str:
         content = picture(kind, output.data[kind])
         if content is None:
             return f'<p class="missing">A picture ({kind}) that cannot be read.</p>'
         number = page_of(context).figure()
         alt = escape(get_metadata(output, "alt", kind) or number)
-        return f'<img src="data:{kind};base64,{b64encode(content).decode()}" alt="{alt}">'
+        own = size_of(content) or (None, None)
+        size = "".join(
+            f' {side}="{round(value)}"'
+            for side, natural in zip(("width", "height"), own, strict=True)
+            if isinstance(value := get_metadata(output, side, kind) or natural, int | float)
+        )
+        return f'<img src="data:{kind};base64,{b64encode(content).decode()}" alt="{alt}"{size}>'
 
     @pass_context
-    def png_figure(context: Context, output: nbformat.NotebookNode) -> str:
-        return picture_of(context, output, "image/png")
+    def figure(context: Context, output: nbformat.NotebookNode, kind: str) -> str:
+        return shown_picture(context, output, kind)
 
     @pass_context
-    def jpeg_figure(context: Context, output: nbformat.NotebookNode) -> str:
-        return picture_of(context, output, "image/jpeg")
+    def other_output(context: Context, output: nbformat.NotebookNode) -> str:
+        kind = next(kind for kind in OUTPUT_PRIORITY if kind in output.data)
+        if kind in PICTURES:
+            return shown_picture(context, output, kind)
+        text = json.dumps(output.data[kind], indent=2, ensure_ascii=False)
+        return f'<pre class="text">{escape(text)}</pre>'
+
+    @pass_context
+    def plain_output(context: Context, output: nbformat.NotebookNode) -> str:
+        text = output.data["text/plain"]
+        return instead_of(context, output) if _interactive(output) else _text(text)
 
     @pass_context
     def cell_prose(context: Context, cell: nbformat.NotebookNode) -> str:
-        return prose(cell.source, page_of(context).prefix(), cell.get("attachments", {}))
+        page = page_of(context)
+        return prose(cell.source, page.prefix(), cell.get("attachments", {}), page.formulae)
+
+    @pass_context
+    def told(context: Context, text: str) -> str:
+        return prose(text, page_of(context).prefix(), formulae=page_of(context).formulae)
 
     @pass_context
     def latex(context: Context, source: str) -> str:
-        return latex_output(source, page_of(context).prefix())
+        return latex_output(source, page_of(context).prefix(), page_of(context).formulae)
+
+    @pass_context
+    def highlight_code(context: Context, source: str) -> str:
+        return highlight(source, page_of(context).lexer, CODE_FORMATTER)
 
     return {
         "html_output": html_output,
-        "prose": pass_context(lambda context, text: prose(text, page_of(context).prefix())),
+        "prose": told,
         "cell_prose": cell_prose,
         "latex_output": latex,
-        "highlight_code": lambda source: highlight(source, PYTHON, CODE_FORMATTER),
+        "highlight_code": highlight_code,
         "plain": lambda text: escape(without_kernel(text)),
-        "svg_figure": svg_figure,
-        "png_figure": png_figure,
-        "jpeg_figure": jpeg_figure,
+        "terminal": as_html,
+        "figure": figure,
+        "plain_output": plain_output,
+        "other_output": other_output,
         "kinds": lambda output: ", ".join(sorted(output.get("data", {}))) or "nothing",
     }
+
+
+OBJECT = re.compile(r"\s*<[\w.]+ (?:object|at)[^\n]*>\s*")
+
+
+def _text(text: str) -> str:
+    return f'<pre class="text">{as_html(text)}</pre>'
+
+
+def _is_seen(markup: str) -> bool:
+    """Whether a reader would see anything of some HTML."""
+    return bool(SEEN.search(markup) or MARKUP.sub("", STYLE.sub("", markup)).strip())
+
+
+def _interactive(output: nbformat.NotebookNode) -> list[str]:
+    """List the kinds of an output's data that only a running program can show."""
+    return [kind for kind in output.data if INTERACTIVE.match(kind)]
+
+
+def _what_it_was(output: nbformat.NotebookNode) -> str:
+    kinds = ", ".join(_interactive(output)) or "a script"
+    if WIDGET in output.data:
+        return "A widget, which only a running notebook can show."
+    return f"An output that only a program can show ({escape(kinds)})."

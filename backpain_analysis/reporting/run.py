@@ -12,13 +12,18 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 
-from backpain_analysis.reporting import warm
+from backpain_analysis.reporting import pictures, warm
 from backpain_analysis.reporting.cluster import Scheduler, build_there, connect
 from backpain_analysis.reporting.errors import ReportingError, SuiteError
 from backpain_analysis.reporting.facts import evidence_facts, gather_facts
 from backpain_analysis.reporting.inputs import Input, beside, laid_out, of_parameter, taken
 from backpain_analysis.reporting.job import DIED, Built, Job, Outcome
-from backpain_analysis.reporting.notebooks import code_of, load_notebook
+from backpain_analysis.reporting.notebooks import (
+    check_kernel,
+    code_of,
+    load_notebook,
+    parse_notebook,
+)
 from backpain_analysis.reporting.progress import Event, Listen
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.site import write_site
@@ -140,10 +145,15 @@ def plan(suite: Suite, *, full_paths: bool = False) -> list[Job]:
     facts = gather_facts()
     identify = cache(evidence_facts)
     source = cache(lambda path: nbformat.writes(load_notebook(path)))
-    code = cache(lambda path: beside(path, code_of(source(path))))
+    named = cache(lambda path: _named(path, source(path)))
     faults: dict[str, None] = {}
     jobs = []
     for report in suite.reports:
+        try:
+            check_kernel(report.notebook, parse_notebook(source(report.notebook.path)))
+        except ReportingError as error:
+            faults[str(error)] = None
+            continue
         path = report.evidence_path(suite.folder)
         try:
             evidence = identify(path) if report.reads_evidence else None
@@ -151,8 +161,8 @@ def plan(suite: Suite, *, full_paths: bool = False) -> list[Job]:
             faults[f"evidence {path or '(bundled)'}: {error}"] = None
             continue
         try:
-            report, named = _with_places(report, suite.folder)
-            inputs = taken({**code(report.notebook.path), **report.files, **named})
+            report, given = _with_places(report, suite.folder)
+            inputs = taken({**named(report.notebook.path), **report.files, **given})
         except (OSError, ReportingError) as error:
             faults[f"{report.name}: {error}"] = None
             continue
@@ -161,6 +171,12 @@ def plan(suite: Suite, *, full_paths: bool = False) -> list[Job]:
     if faults:
         raise SuiteError(suite.source, list(faults))
     return jobs
+
+
+def _named(path: Path, source: str) -> dict[str, Path]:
+    """Find the files that a notebook's code and prose name."""
+    prose = [cell.source for cell in parse_notebook(source).cells if cell.cell_type == "markdown"]
+    return {**pictures.beside(path, prose), **beside(path, code_of(source))}
 
 
 def _with_places(report: Report, folder: Path) -> tuple[Report, dict[str, Path]]:
@@ -267,7 +283,7 @@ def build_one(
     built = give_up(job, "The process that built this report died twice.")
     for _ in range(2):
         with laid_out(job.inputs, source) as folder:
-            if not (forked and warm.CAN_FORK):
+            if not (forked and warm.CAN_FORK and job.report.notebook.language == "python"):
                 built = build(job, folder, tell=tell)
             else:
                 try:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +29,7 @@ from backpain_analysis.reporting.notebooks import (
     notebook_parameters,
     parse_notebook,
 )
+from backpain_analysis.reporting.pictures import taken_out
 from backpain_analysis.reporting.progress import Listen
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
 from backpain_analysis.reporting.run import run_suite
@@ -177,6 +179,7 @@ def _executed(path: Path, name: str) -> nbformat.NotebookNode:
 def _unexecuted(nb: nbformat.NotebookNode) -> tuple[str, dict[str, Any]]:
     """Return an executed notebook as it was before it ran, and the parameters it ran with."""
     injected = notebook_parameters(nb, "injected-parameters")
+    nb = taken_out(deepcopy(nb))
     cells = [c for c in nb.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     source = parse_notebook(nbformat.writes(nbformat.from_dict({**nb, "cells": cells})))
     return nbformat.writes(source), {name: p.default for name, p in injected.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -28,10 +30,23 @@ def test_an_escaped_address_in_a_style_is_none():
     assert "url(" not in cleaned
 
 
-def test_of_a_picture_from_outside_its_description_stays():
-    assert clean('<img alt="a &lt;dog&gt;" src="https://example.org/x.png">', "x-") == (
-        "a &lt;dog&gt;"
-    )
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (
+            '<img alt="a &lt;dog&gt;" src="https://example.org/x.png">',
+            "A picture from elsewhere, which this page does not fetch: "
+            '<a href="https://example.org/x.png">a &lt;dog&gt;</a>',
+        ),
+        ('<img src="a b.png">', "A picture that was not found: without a name (a b.png)"),
+        ('<img src="&lt;b>.png" alt=x>', "A picture that was not found: x (&lt;b&gt;.png)"),
+        ('<img alt="x" src="data:image/png;base64,AAAA">', "A picture that cannot be shown: x"),
+        ('<img alt="x" src="//example.org/x.png">', "A picture that cannot be shown: x"),
+    ],
+)
+def test_a_picture_that_is_not_shown_leaves_a_word(image, said):
+    assert clean(image, "x-") == f'<span class="missing">{said}</span>'
+    assert clean_whole(clean(image, "x-")) == clean(image, "x-")
 
 
 def test_what_runs_goes_with_its_content_and_what_is_unknown_leaves_its_text():
@@ -64,10 +79,11 @@ def test_ids_are_numbered_and_what_points_to_them_follows():
         '<a href="#elsewhere">x</a>'
     )
     expected = (
-        '<style>#x-1 td { color: red; }</style><table id="x-1"><tbody><tr><td id="x-2" '
+        '<div class="scoped" id="x-s"><style>:where(#x-s) #x-1 td { color: red }</style>'
+        '<table id="x-1"><tbody><tr><td id="x-2" '
         'headers="x-2">1</td></tr></tbody></table><svg><clipPath id="x-3"></clipPath>'
         '<path clip-path="url(#x-3)"></path><use xlink:href="#x-3"></use></svg>'
-        '<a href="#elsewhere">x</a>'
+        '<a href="#elsewhere">x</a></div>'
     )
     assert clean(markup, "x-") == expected
 
@@ -76,6 +92,36 @@ def test_no_fragment_takes_an_id_of_the_page():
     assert clean('<p ID="content">a</p><p id=lead>b</p>', "x-") == (
         '<p id="x-1">a</p><p id="x-2">b</p>'
     )
+
+
+@pytest.mark.parametrize(
+    ("sheet", "kept"),
+    [
+        ("body { background: black } table { color: red }", ":where(#x-s) table { color: red }"),
+        ("html.a, :root .b, * { margin: 0 }", ":where(#x-s) * { margin: 0 }"),
+        (":root { --a: 1; color: red }", ":where(#x-s) { --a: 1 }"),
+        ("p, q { color: red }", ":where(#x-s) p, :where(#x-s) q { color: red }"),
+        ("p { color: red; body:has(&) { display: none } }", ":where(#x-s) p { color: red }"),
+        ("~ *, + p { display: none }", ""),
+        ("@font-face { font-family: a } @keyframes x { to { top: 0 } } @layer a;", ""),
+        ("p { position: fixed; top: 0 }", ":where(#x-s) p { top: 0 }"),
+        (
+            "@media print { body { color: red } p { color: blue } }",
+            "@media print {:where(#x-s) p { color: blue }}",
+        ),
+        ("} body { color: red }", ""),
+        ("p { color: red", ":where(#x-s) p { color: red }"),
+        (r"p::after { content: '\3c/style>' }", ":where(#x-s) p::after { content: '3c/style>' }"),
+    ],
+)
+def test_a_style_rules_its_own_fragment_only(sheet, kept):
+    style = re.search("<style>(.*?)</style>", clean(f"<style>{sheet}</style><p>a</p>", "x-"))
+    assert style[1].replace('"', "'").replace(";", "") == kept.replace(";", "")
+
+
+def test_what_is_placed_is_kept_within_its_fragment():
+    cleaned = clean('<div style="position: fixed; top: 0; margin: -9px">x</div>', "x-")
+    assert cleaned.startswith('<div class="scoped"') and "fixed" not in cleaned
 
 
 def test_colours_are_not_taken_for_references():
@@ -132,7 +178,7 @@ def test_what_only_says_it_is_a_picture_is_named_as_missing(kind, data):
 def test_a_picture_of_the_wrong_kind_is_none_and_a_right_one_stays():
     assert "<img" not in body_of({"image/jpeg": DOT})
     assert f'src="data:image/png;base64,{DOT}"' in body_of({"image/png": DOT})
-    assert clean(f'<img src="data:image/gif;base64,{DOT}">', "x-") == ""
+    assert "<img" not in clean(f'<img src="data:image/gif;base64,{DOT}">', "x-")
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -7,7 +7,13 @@ import json
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from backpain_analysis.reporting import ReportingError, find_notebook
+from backpain_analysis.reporting import (
+    ReportingError,
+    SuiteError,
+    find_notebook,
+    notebook_suite,
+    with_parameters,
+)
 from backpain_analysis.reporting.notebooks import Parameter, notebook_parameters
 
 
@@ -44,12 +50,73 @@ def test_no_tagged_cell_means_no_parameters():
         ("list[int | None]", [[1, None]], [["a"]]),
         ("str | None", ["x", None], [1]),
         ("", [1, "x", None, []], []),
+        ("Optional[float]", [1, 1.5, None], ["x", [1]]),
+        ("typing.Optional[str]", ["x", None], [1]),
+        ("Union[int, str]", [1, "x"], [1.5, None]),
+        ("Literal['a', 'b', 3, True]", ["a", 3, True], ["c", "3", 1, None]),
+        ("Literal['a'] | None", ["a", None], ["b"]),
+        ("list[Literal['a', 'b']]", [[], ["a", "b"]], [["c"], "a"]),
+        ("Sequence[float]", [[1, 2.5]], ["x", ["x"]]),
+        ("tuple[int, str]", [[1, "x"]], [[1], ["x", 1]]),
+        ("dict[str, int]", [{}, {"a": 1}], [{"a": "x"}, []]),
+        ("Annotated[int, 'counts']", [1], ["x"]),
+        ("'int | None'", [1, None], ["x"]),
+        ("numpy.ndarray", [1, "x"], []),
     ],
 )
 def test_a_type_takes_what_it_says(type_, good, bad):
     parameter = Parameter("p", type_, None, "")
     assert all(parameter.accepts(value) for value in good)
     assert not any(parameter.accepts(value) for value in bad)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "value"),
+    [
+        ("float", "1e-3", 1e-3),
+        ("float", "-2E+05", -2e5),
+        ("float | None", "1.5e3", 1500.0),
+        ("Optional[float]", "none", None),
+        ("List[float]", "1e-3, 2", [1e-3, 2]),
+        ("Literal['1', '2']", "1", "1"),
+        ("Literal[1, 2]", "1", 1),
+        ("str", "1e-3", "1e-3"),
+        ("bool", "true", True),
+        ("", "1e-3", 1e-3),
+        ("", "e5", "e5"),
+    ],
+)
+def test_what_is_typed_is_read_by_the_declared_type(type_, text, value):
+    parameter = Parameter("p", type_, None, "")
+    read = parameter.read(text)
+    assert read == value and type(read) is type(value)
+    assert parameter.fault(read) is None
+
+
+def test_a_value_that_is_none_of_those_named_is_refused_with_the_nearest():
+    parameter = Parameter("dose", "Literal['minutes_per_week', 'total_hours']", None, "")
+    assert parameter.fault("minutes") == (
+        "parameter 'dose' is 'minutes'; it takes Literal['minutes_per_week', 'total_hours']; "
+        "did you mean 'minutes_per_week'?"
+    )
+    with pytest.raises(SuiteError, match=r"'dose' is 'minutes'; .* mean 'minutes_per_"):
+        with_parameters(notebook_suite("03_dose_response"), {"dose": "minutes"})
+
+
+@pytest.mark.parametrize("language", ["R", "julia"])
+def test_parameters_of_other_languages_are_read_without_types(language):
+    source = "# choices\nmcid <- 10  # points\nname = 'yoga'\nx[1] <- 3\nf(y = 2)\nscale <- c(1, 2)"
+    nb = new_notebook(cells=[new_code_cell(source, metadata={"tags": ["parameters"]})])
+    nb.metadata.kernelspec = {"name": "other", "language": language, "display_name": "x"}
+    found = notebook_parameters(nb)
+    assert {name: p.default for name, p in found.items()} == {
+        "mcid": 10,
+        "name": "yoga",
+        "scale": "c(1, 2)",
+    }
+    assert found["mcid"] == Parameter("mcid", "", 10, "points")
+    nb.metadata.kernelspec["language"] = "a language that nobody can set parameters of"
+    assert notebook_parameters(nb) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""The engine returns the highest maximum: beside dense searches that share no code with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import optimize
+
+import backpain_analysis as bp
+from backpain_analysis.engine.mixed import fit
+from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+
+
+def normal_llf(y, X, V, reml):
+    scale = np.sqrt(np.diag(V))
+    lower = np.linalg.cholesky(V / np.outer(scale, scale))
+    turned = np.linalg.solve(lower, np.column_stack([X, y]) / scale[:, None])
+    q, r = np.linalg.qr(turned[:, :-1])
+    e = turned[:, -1] - q @ (q.T @ turned[:, -1])
+    n, p = X.shape
+    llf = -np.log(scale).sum() - np.log(np.diag(lower)).sum() - 0.5 * e @ e
+    llf -= 0.5 * (n - p * reml) * np.log(2 * np.pi)
+    if reml:
+        llf += 0.5 * np.linalg.slogdet(X.T @ X)[1] - np.log(np.abs(np.diag(r))).sum()
+    return llf
+
+
+def test_the_maximum_away_from_zero_is_found():
+    result = bp.pool([-5.79, -0.02, -0.04], [4.905, 0.317, 0.264], test="z")
+    assert_allclose([result.tau2, result.estimate], [5.309, -1.269], atol=5e-4)
+
+
+def random_studies(rng):
+    k = int(rng.integers(2, 41))
+    p = int(rng.integers(1, min(4, k)))
+    v = 10.0 ** (rng.uniform(0, 8) * rng.uniform(-0.5, 0.5, k) + rng.uniform(-3, 3))
+    units = 10.0 ** rng.uniform(-3, 4, p - 1)
+    X = np.column_stack([np.ones(k), rng.normal(size=(k, p - 1)) * units])
+    tau2 = np.median(v) * 10 ** rng.uniform(-3, 3) * (rng.random() < 0.7)
+    y = rng.normal(size=k) * np.sqrt(v + tau2) * 10 ** (rng.uniform(0, 1, k) * (rng.random() < 0.3))
+    return y, v, X, bool(rng.integers(2)) and k > p
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_variance_beside_a_dense_grid(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        y, v, X, reml = random_studies(rng)
+        found = independent(y, v, X, reml=reml)
+        top = 100 * max(v.max(), np.ptp(y) ** 2)
+        tau2 = np.array([found.psi, 0, *np.geomspace(1e-4 * v.min(), top, 700)])
+        w = 1 / (v + tau2[:, None])
+        A = np.einsum("gn,np,nq->gpq", w, X, X)
+        beta = np.linalg.solve(A, np.einsum("gn,np,n->gp", w, X, y)[..., None])[..., 0]
+        llf = 0.5 * (np.log(w) - w * (y - beta @ X.T) ** 2).sum(axis=1)
+        if reml:
+            llf += 0.5 * (np.linalg.slogdet(X.T @ X)[1] - np.linalg.slogdet(A)[1])
+        constant = 0.5 * (len(y) - X.shape[1] * reml) * np.log(2 * np.pi)
+        assert llf[0] >= llf.max() - 1e-6
+        assert_allclose(found.llf, llf[0] - constant, rtol=1e-7, atol=1e-6)
+
+
+def test_many_studies_are_grouped_for_the_grid_only():
+    rng = np.random.default_rng(3)
+    v = 10 ** rng.uniform(-2, 2, 3000)
+    y = rng.normal(size=3000) * np.sqrt(v + 0.3)
+    X = np.column_stack([np.ones(3000), rng.normal(size=3000)])
+    found = independent(y, v, X, reml=True)
+    slope = [
+        normal_score(y, v, X, tau2) for tau2 in (found.psi * (1 - 1e-7), found.psi * (1 + 1e-7))
+    ]
+    assert slope[0] > 0 > slope[1]
+
+
+def normal_score(y, v, X, tau2):
+    """Score of the restricted likelihood by tau2."""
+    w = 1 / (v + tau2)
+    C = np.linalg.inv((X.T * w) @ X)
+    residual = y - X @ (C @ ((X.T * w) @ y))
+    leverage = np.einsum("ij,jk,ik->i", X, C, X) * w
+    return 0.5 * float(np.sum(w**2 * residual**2) - np.sum(w * (1 - leverage)))
+
+
+def random_trials(rng, kind):
+    """Trials of one to three rows: of two levels, on a quadratic in a dose, on a line (kind)."""
+    k = int(rng.integers(3, 25))
+    labels = np.repeat(np.arange(k), rng.integers(1, 4, k))
+    n = len(labels)
+    dose = rng.uniform(0, 1, n) * 10 ** rng.uniform(-2, 3)
+    dose = np.where(rng.random(n) < 0.3, 60 * dose, dose)
+    ones = np.ones((n, 1))
+    X = ones if kind == 0 else np.column_stack([dose, dose**2] if kind == 1 else [ones, dose])
+    variances = 10.0 ** (rng.uniform(0, 8) * rng.uniform(-0.5, 0.5, k) + rng.uniform(-3, 3))
+    V = np.zeros((n, n))
+    for trial in range(k):
+        rows = np.flatnonzero(labels == trial)
+        root = np.sqrt(variances[trial] * rng.uniform(0.5, 2, len(rows)))
+        share = rng.uniform(0, 0.8)
+        V[np.ix_(rows, rows)] = np.outer(root, root) * (share + (1 - share) * np.eye(len(rows)))
+    unit = np.sqrt(np.median(np.diag(V)))
+    Z = X if kind == 0 else np.linalg.qr(X)[0] * np.sqrt(n)
+    sizes = unit * 10 ** rng.uniform(-2, 2, 2) * (rng.random(2) < 0.8)
+    u = rng.normal(size=(k, Z.shape[1])) * sizes[: Z.shape[1]]
+    y = np.sum(Z * u[labels], axis=1) + np.linalg.cholesky(V) @ rng.normal(size=n)
+    y = y + (kind == 0) * sizes[1] * rng.normal(size=n)
+    return y, X, Z, V, labels, unit, n > X.shape[1] and bool(rng.integers(2))
+
+
+@pytest.mark.parametrize("kind", range(3))
+@pytest.mark.parametrize("seed", range(5))
+def test_several_variances_beside_many_starts(kind, seed):
+    rng = np.random.default_rng(30 + 10 * seed + kind)
+    y, X, Z, V, labels, unit, reml = random_trials(rng, kind)
+    same = labels[:, None] == labels
+    terms = [RandomTerm(X)] if kind else [RandomTerm(X), RandomTerm(X, np.arange(len(y)))]
+    blocks = [V[np.ix_(labels == t, labels == t)] for t in dict.fromkeys(labels)]
+    found = fit(y, X, blocks, blocks=labels, terms=terms, method="REML" if reml else "ML")
+
+    def down(theta):
+        if np.abs(theta).max() > 1e5:
+            return 1e10
+        if kind == 0:
+            added = theta[0] ** 2 * same + theta[1] ** 2 * np.eye(len(y))
+        else:
+            L = np.array([[theta[0], 0], [theta[1], theta[2]]])
+            added = same * (Z @ L @ L.T @ Z.T)
+        return -normal_llf(y, X, V + unit**2 * added, reml)
+
+    size = 2 if kind == 0 else 3
+    starts = rng.normal(size=(6, size)) * 10 ** rng.uniform(-2, 2, (6, size))
+    lowest = min(optimize.minimize(down, start, method="L-BFGS-B").fun for start in starts)
+    assert found.llf >= -lowest - 1e-6
+
+
+@pytest.mark.parametrize("structure", ["CS", "HCS", "AR", "HAR", "CAR"])
+def test_derivatives_of_structures(structure):
+    design = np.kron(np.ones((4, 1)), np.eye(3))
+    term = ScaledTerm(RandomTerm(design, structure=structure, positions=(1.0, 2.0, 4.5)), 12)
+    theta = term.at_sizes(np.linspace(0.7, 1.4, term.n_sizes), 0.3)
+    values, jacobian, curvature = term.components(theta)
+    for i in range(len(theta)):
+        step = 1e-5 * np.eye(len(theta))[i]
+        up, down = term.components(theta + step), term.components(theta - step)
+        assert_allclose(jacobian[:, i], (up[0] - down[0]) / 2e-5, atol=1e-8)
+        assert_allclose(curvature[:, :, i], (up[1] - down[1]) / 2e-5, atol=1e-7)
+    psi = term.psi(theta) / term.back[0, 0] ** 2
+    assert_allclose([psi[cell] for cell in term.cells], values)
+    far = np.abs(np.subtract.outer([1.0, 2.0, 4.5], [1.0, 2.0, 4.5]))
+    power = np.ones((3, 3)) - np.eye(3) if structure in ("CS", "HCS") else far
+    sizes = np.sqrt(np.diag(psi))
+    assert_allclose(psi, np.outer(sizes, sizes) * term.rho(theta) ** power, rtol=1e-12)

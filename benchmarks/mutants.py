@@ -66,9 +66,10 @@ SWAPS = WORDS | {new: old for old, new in WORDS.items()}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: in `path`, the text from `start` to `end` becomes `new`."""
+    """One change: in `text` of `path`, what stands from `start` to `end` becomes `new`."""
 
     path: str
+    text: str
     start: int
     end: int
     new: str
@@ -76,11 +77,10 @@ class Mutant:
     line: int
 
     def source(self) -> str:
-        text = (ROOT / self.path).read_text(encoding="utf-8")
-        return text[: self.start] + self.new + text[self.end :]
+        return self.text[: self.start] + self.new + self.text[self.end :]
 
     def __str__(self) -> str:
-        old = (ROOT / self.path).read_text(encoding="utf-8")[self.start : self.end]
+        old = self.text[self.start : self.end]
         change = f"{' '.join(old.split())[:40]!r} to {' '.join(self.new.split())[:40]!r}"
         return f"{self.path}:{self.line} {self.kind}: {change}"
 
@@ -119,7 +119,7 @@ def named() -> list[Mutant]:
             raise SystemExit(f"{path} no longer has {old!r}: name another change.")
         start = text.index(old)
         line = text[:start].count("\n") + 1
-        found.append(Mutant(path, start, start + len(old), new, "by hand", line))
+        found.append(Mutant(path, text, start, start + len(old), new, "by hand", line))
     return found
 
 
@@ -137,7 +137,7 @@ def mutants(path: str) -> Iterator[Mutant]:
     def change(node: ast.expr | ast.stmt, new: str, kind: str) -> Mutant:
         start = place(node.lineno, node.col_offset)
         end = place(node.end_lineno or node.lineno, node.end_col_offset or 0)
-        return Mutant(path, start, end, new, kind, node.lineno)
+        return Mutant(path, text, start, end, new, kind, node.lineno)
 
     tree = ast.parse(text)
     unread = _unread(tree)
@@ -164,7 +164,7 @@ def mutants(path: str) -> Iterator[Mutant]:
             )
             if word is not None and word in text[own[0] : own[1]]:
                 new = text[own[0] : own[1]].replace(word, SWAPS[word], 1)
-                yield Mutant(path, *own, new, "word", node.lineno)
+                yield Mutant(path, text, *own, new, "word", node.lineno)
         elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
             value = node.value
             new = f"{1 - value:g}" if isinstance(value, float) and 0 < value < 1 else f"{value + 1}"
@@ -250,6 +250,7 @@ def main() -> int:
     parser.add_argument("--random", type=int, default=60, help="how many at random")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--skip", type=int, default=0, help="leave out the first so many")
+    parser.add_argument("--first", type=int, default=999, help="stop after so many")
     parser.add_argument("--files", nargs="*", help="names of modules; by default all of the room")
     options = parser.parse_args()
     chosen = [] if options.files else named()
@@ -261,18 +262,18 @@ def main() -> int:
         every = [mutant for name in names for mutant in mutants(name)]
         random.Random(options.seed).shuffle(every)
         chosen += every[: options.random]
+    chosen = chosen[options.skip : options.first]
     left = []
     with tempfile.TemporaryDirectory() as folder:
         home = copied(Path(folder))
-        for number, mutant in enumerate(chosen[options.skip :], options.skip + 1):
+        for number, mutant in enumerate(chosen, options.skip + 1):
             start = time.perf_counter()
             alive = survives(mutant, home)
             left += [mutant] * alive
             seconds = time.perf_counter() - start
             state = "SURVIVED" if alive else "killed  "
             print(f"{number:3d} {state} {seconds:5.1f} s  {mutant}", flush=True)
-    tried = len(chosen) - options.skip
-    print(f"{tried - len(left)} of {tried} killed.")
+    print(f"{len(chosen) - len(left)} of {len(chosen)} killed.")
     return 0
 
 

@@ -215,7 +215,7 @@ class Axis:
     """One parameter on (lower, upper), and how it is stretched to the real line.
 
     With an infinite `upper` (then `lower` is 0) the coordinate u is its log, else the logit of
-    its share of the way.
+    its share of the way. Nothing is looked at outside `span`, in units of u.
     """
 
     name: str
@@ -223,11 +223,18 @@ class Axis:
     lower: float = 0.0
     centre: float = 0.0
     stretch: float = 1.0
+    span: tuple[float, float] = (-REACH, REACH)
 
     @property
     def end(self) -> float:
         """Largest |t|."""
-        return float(np.arcsinh(REACH / self.stretch))
+        reach = max(self.span[1] - self.centre, self.centre - self.span[0])
+        return float(np.arcsinh(reach / self.stretch))
+
+    def within(self, t: np.ndarray) -> np.ndarray:
+        """Whether a coordinate lies in the span."""
+        u = self.coordinate(t)
+        return (u >= self.span[0]) & (u <= self.span[1])
 
     def coordinate(self, t: np.ndarray) -> np.ndarray:
         return self.centre + self.stretch * np.sinh(t)
@@ -355,6 +362,10 @@ def _joint(
     return values, height, conditional
 
 
+def _within(axes: Sequence[Axis], t: np.ndarray) -> np.ndarray:
+    return np.all([axis.within(t[:, j]) for j, axis in enumerate(axes)], axis=0)
+
+
 def _located(log_joint: LogJoint, axes: list[Axis]) -> list[Axis]:
     """The axes, centred and stretched to where the mass is."""
     count = COARSE[len(axes)]
@@ -362,7 +373,8 @@ def _located(log_joint: LogJoint, axes: list[Axis]) -> list[Axis]:
     for _ in range(12):
         lines = [np.linspace(-end, end, count) for end in ends]
         t = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(axes))
-        height = _joint(log_joint, axes, t)[1]
+        height, inside = np.full(len(t), -np.inf), _within(axes, t)
+        height[inside] = _joint(log_joint, axes, t[inside])[1]
         mass = np.exp(height - height.max()).reshape([count] * len(axes))
         moved, settled = [], True
         for j, (axis, line) in enumerate(zip(axes, lines, strict=True)):
@@ -392,6 +404,7 @@ def _on_lattices(log_joint: LogJoint, axes: Sequence[Axis], step: float) -> Inte
         count = int(axes[0].end / step)
         numbers = np.arange(-2 * count, 2 * count + 1)[:, None]
         t = numbers * (step / 2)
+        t = t[_within(axes, t)]
         values, height, conditional = _joint(log_joint, axes, t)
     else:
         t, values, height, conditional = _flooded(log_joint, axes, step, depth)
@@ -427,11 +440,10 @@ def _flooded(
     around = around[(np.ptp(around % 2, axis=1) == 0)]
     seen = np.sort(around @ base + offset)
     fresh, parts, top = seen, [], -np.inf
-    ends = np.array([axis.end for axis in axes])
     while len(fresh):
         numbers = (fresh[:, None] // base) % side - side // 2
         t = numbers * (step / 2)
-        inside = (np.abs(t) < ends).all(axis=1)
+        inside = _within(axes, t)
         fresh, t = fresh[inside], t[inside]
         if not len(fresh):
             break

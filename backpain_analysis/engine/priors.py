@@ -344,6 +344,8 @@ class Prior:
     effects : Normal or mapping of str to Normal, optional
         Of all coefficients, or of those named; flat for the others.
     earlier : Earlier, optional
+    shape : TauPrior, optional
+        Of the parameter that a curve is not linear in, such as the ED50, in units of dose.
 
     Examples
     --------
@@ -354,6 +356,7 @@ class Prior:
     tau: TauPrior | Mapping[str, TauPrior]
     effects: Normal | Mapping[str, Normal] | None = None
     earlier: Earlier | None = None
+    shape: TauPrior | None = None
 
     def tau_of(self, name: str) -> TauPrior:
         """The prior of one standard deviation."""
@@ -394,6 +397,7 @@ class Prior:
             text += f", effects {self.effects}"
         elif self.effects:
             text += "".join(f", {name} {belief}" for name, belief in self.effects.items())
+        text += "" if self.shape is None else f", shape {self.shape}"
         return text if self.earlier is None else f"{text}, {self.earlier}"
 
 

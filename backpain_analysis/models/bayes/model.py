@@ -6,7 +6,7 @@ effects are normal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,9 +23,35 @@ from backpain_analysis.engine.integration import (
 from backpain_analysis.engine.likelihood import Blocks, group, singletons, stack_covariance
 from backpain_analysis.engine.mixed import typical_sd
 from backpain_analysis.engine.priors import Earlier, Mixture, Prior, TauPrior, as_prior, empirical
+from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 
+SPAN = (-30.0, 14.0)
+"""How far log sigma may lie from that of the sampling errors, where V may turn singular."""
+
 AnyPrior = Prior | TauPrior | Mixture
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A positive parameter that the model is not linear in.
+
+    Attributes
+    ----------
+    name : str
+    prior : TauPrior
+        Where the user gives none.
+    at : callable
+        From its value to X and K of `BayesModel`.
+    """
+
+    name: str
+    prior: TauPrior
+    at: Callable[[float], tuple[np.ndarray, tuple[np.ndarray, ...]]]
+
+
+Evaluate = Callable[[np.ndarray], Conditional]
+"""From parameters (G, d) to the likelihood and the normal of the effects."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,8 @@ class BayesModel:
         Of the rows.
     outcome, measure : str
         Where they are known.
+    shape : Shape, optional
+        Then X and K are those at some value of it.
     """
 
     y: np.ndarray
@@ -63,6 +91,7 @@ class BayesModel:
     labels: tuple[str, ...] = ()
     outcome: str = ""
     measure: str = ""
+    shape: Shape | None = None
 
     def integrals(self, prior: AnyPrior) -> tuple[dict[str, Integral], dict[str, float]]:
         """The integral of each part of the prior, and the parts' posterior weights.
@@ -141,55 +170,107 @@ class BayesModel:
             return model._one(part, power)
         return self._one(part, power)
 
-    def _integral(self, part: Prior, power: np.ndarray | None = None) -> Integral:
-        priors = [part.tau_of(name) for name in self.sds]
-        _check_rank(self.X, part.effects_of(list(self.names))[1], self.names)
+    def _evaluate(self, part: Prior, power: np.ndarray | None) -> Evaluate:
+        if self.shape is not None:
+            return self._evaluate_shape(part, self.shape)
         if len(self.sds) == 1:
-            return self._integral_of_one(part, priors[0], power)
-        if not all(prior.proper for prior in priors):
+            one = self._likelihood(part, power)
+            return lambda values: one(values[:, 0] ** 2)
+        mean, precision = part.effects_of(list(self.names))
+        many = ManyVariances(self.y, self.X, self.S, self.K, self.blocks, mean, precision)
+        return lambda values: many(self.components(values))
+
+    def _evaluate_shape(self, part: Prior, shape: Shape) -> Evaluate:
+        known: dict[float, Evaluate] = {}
+
+        def at(value: float) -> Evaluate:
+            if value not in known:
+                X, K = shape.at(value)
+                known[value] = replace(self, X=X, K=K, shape=None)._evaluate(part, None)
+            return known[value]
+
+        def evaluate(values: np.ndarray) -> Conditional:
+            shapes, place = np.unique(values[:, -1], return_inverse=True)
+            p = len(self.names)
+            height = np.empty(len(values))
+            mean, cov = np.empty((len(values), p)), np.empty((len(values), p, p))
+            for number, value in enumerate(shapes):
+                rows = place == number
+                own = at(float(value))(values[rows, :-1])
+                height[rows], mean[rows], cov[rows] = own.log_likelihood, own.mean, own.cov
+            return Conditional(height, mean, cov)
+
+        return evaluate
+
+    def _integral(self, part: Prior, power: np.ndarray | None = None) -> Integral:
+        precision = part.effects_of(list(self.names))[1]
+        _check_rank(self.X, precision, self.names)
+        priors = [part.tau_of(name) for name in self.sds]
+        axes = [self._axis(name, prior) for name, prior in zip(self.sds, priors, strict=True)]
+        axes += [
+            Axis(f"correlation of {self.sds[i]} and {self.sds[j]}", 1.0, -1.0)
+            for i, j in self.correlated
+        ]
+        if self.shape is not None:
+            if not (precision > 0).all():
+                raise CannotEstimate(
+                    f"effects with a flat prior leave {self.shape.name} open",
+                    "give them a normal prior",
+                )
+            own = part.shape or self.shape.prior
+            priors.append(own)
+            middle = _start(own, own.median)
+            span = (middle + SPAN[0], middle + SPAN[1])
+            axes.append(Axis(self.shape.name, own.upper, centre=middle, span=span))
+        self._check_proper(priors, part, power)
+        columns = [*range(len(self.sds)), *([len(axes) - 1] if self.shape is not None else [])]
+        evaluate = self._evaluate(part, power)
+
+        def log_joint(values: np.ndarray) -> tuple[np.ndarray, Conditional]:
+            conditional = evaluate(values)
+            height = conditional.log_likelihood
+            for column, prior in zip(columns, priors, strict=True):
+                height = height + prior.log_density(values[:, column])
+            return height, conditional
+
+        return integrate(log_joint, axes)
+
+    def _axis(self, name: str, prior: TauPrior) -> Axis:
+        """Of a standard deviation; not far beyond the data where its covariance turns singular."""
+        typical = typical_sd(list(self.S))
+        axis = Axis(name, prior.upper, centre=_start(prior, typical))
+        if np.isfinite(prior.upper):
+            return axis
+        lowest = [np.linalg.eigvalsh(stack[0]).min() for stack in self.K]
+        if len(self.sds) == 1 and self.shape is None and min(lowest) > 1e-9:
+            return axis
+        middle = float(np.log(typical))
+        return replace(axis, span=(middle + SPAN[0], middle + SPAN[1]))
+
+    def _check_proper(
+        self, priors: Sequence[TauPrior], part: Prior, power: np.ndarray | None
+    ) -> None:
+        """Refuse what does not integrate.
+
+        Raises
+        ------
+        CannotEstimate
+        """
+        if all(prior.proper for prior in priors):
+            return
+        if len(priors) > 1:
             raise CannotEstimate(
                 "a uniform prior without an end is for one heterogeneity only",
                 "give each standard deviation a proper prior, such as half-normal",
             )
-        mean, precision = part.effects_of(list(self.names))
-        many = ManyVariances(self.y, self.X, self.S, self.K, self.blocks, mean, precision)
-
-        def log_joint(values: np.ndarray) -> tuple[np.ndarray, Conditional]:
-            conditional = many(self.components(values))
-            height = conditional.log_likelihood
-            for j, prior in enumerate(priors):
-                height = height + prior.log_density(values[:, j])
-            return height, conditional
-
-        axes = [
-            Axis(
-                name, prior.upper, centre=0.0 if np.isfinite(prior.upper) else np.log(prior.median)
-            )
-            for name, prior in zip(self.sds, priors, strict=True)
-        ]
-        axes += [Axis(f"correlation {i} {j}", 1.0, -1.0) for i, j in self.correlated]
-        return integrate(log_joint, axes)
-
-    def _integral_of_one(self, part: Prior, prior: TauPrior, power: np.ndarray | None) -> Integral:
-        one = self._likelihood(part, power)
-        if not (prior.proper or prior.tail + one.tail > 1):
-            needed = int(np.ceil(2 - prior.tail - one.tail))
+        spare = priors[0].tail + self._likelihood(part, power).tail
+        if spare <= 1:
             count = len(self.blocks.labels)
             raise CannotEstimate(
                 f"with a uniform prior without an end, the posterior of {count} "
                 f"trial{'s' * (count != 1)} is improper",
-                f"add {needed} more, or use a proper prior, such as half-normal",
+                f"add {int(np.ceil(2 - spare))} more, or use a proper prior, such as half-normal",
             )
-
-        def log_joint(values: np.ndarray) -> tuple[np.ndarray, Conditional]:
-            tau = values[:, 0]
-            conditional = one(tau**2)
-            return conditional.log_likelihood + prior.log_density(tau), conditional
-
-        start = 0.0
-        if np.isinf(prior.upper):
-            start = float(np.log(min(prior.median, typical_sd(list(self.S)))))
-        return integrate(log_joint, [Axis(self.sds[0], prior.upper, centre=start)])
 
     def components(self, values: np.ndarray) -> np.ndarray:
         """Weights of `K` at parameters (G, d): squared sds, then covariances."""
@@ -205,11 +286,19 @@ class BayesModel:
         """Whether the posterior mean of tau to the power `order` is finite."""
         for part, _ in parts_of(prior).values():
             for j, name in enumerate(self.sds):
-                alone = replace(self, sds=(name,), K=tuple(stack[j : j + 1] for stack in self.K))
+                K = tuple(stack[j : j + 1] for stack in self.K)
+                alone = replace(self, sds=(name,), K=K, shape=None)
                 enough = part.tau_of(name).tail + alone._likelihood(part).tail - order
                 if not (enough > 1 or (enough == 1 and part.tau_of(name).is_log)):
                     return False
         return True
+
+
+def _start(prior: TauPrior, typical: float) -> float:
+    """Where to begin looking, as the log of a value; of a bounded parameter its middle."""
+    if np.isfinite(prior.upper):
+        return 0.0
+    return float(np.log(min(prior.median, typical)))
 
 
 def parts_of(prior: AnyPrior) -> dict[str, tuple[Prior, float]]:
@@ -257,6 +346,43 @@ def pooling_model(
         outcome=outcome,
         measure=measure,
     )
+
+
+def spread_of(
+    terms: Sequence[RandomTerm], blocks: Blocks
+) -> tuple[tuple[str, ...], tuple[np.ndarray, ...], tuple[tuple[int, int], ...]]:
+    """Standard deviations of the engine's random terms: their names, K, and correlated pairs.
+
+    A term with one column has one standard deviation, named as the term; one with several has
+    one a column, "term: column", and correlations where its structure is unstructured.
+    """
+    names: list[str] = []
+    pairs: list[tuple[int, int]] = []
+    columns: list[tuple[RandomTerm, int, int]] = []
+    crossed: list[tuple[RandomTerm, int, int]] = []
+    for term in terms:
+        q = term.design.shape[1]
+        labels = term.labels or tuple(f"{j + 1}" for j in range(q))
+        first = len(names)
+        names += [term.name] if q == 1 else [f"{term.name}: {label}" for label in labels]
+        columns += [(term, j, j) for j in range(q)]
+        if term.structure == "unstructured":
+            for i in range(q):
+                pairs += [(first + i, first + j) for j in range(i + 1, q)]
+                crossed += [(term, i, j) for j in range(i + 1, q)]
+    stacks = []
+    for batch in blocks.batches:
+        own = []
+        for term, i, j in (*columns, *crossed):
+            z = term.design[batch]
+            outer = z[:, :, None, i] * z[:, None, :, j]
+            outer = outer if i == j else outer + outer.transpose(0, 2, 1)
+            if term.levels is not None:
+                level = term.levels[batch]
+                outer = outer * (level[:, :, None] == level[:, None, :])
+            own.append(outer)
+        stacks.append(np.stack(own))
+    return tuple(names), tuple(stacks), tuple(pairs)
 
 
 def half_correlated(blocks: Blocks) -> list[np.ndarray]:

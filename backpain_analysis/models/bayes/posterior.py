@@ -7,7 +7,7 @@ Spiegelhalter 2009 (doi 10.1111/j.1467-985X.2008.00552.x) for the effect in a ne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -124,19 +124,33 @@ class Posterior:
 
         Parameters
         ----------
-        x : array_like, shape (p,)
-        spread : array_like, shape (m,), optional
+        x : array_like, shape (p,), or (G, p) where it depends on the shape of a curve
+        spread : array_like, shape (m,) or (G, m), optional
             How much of each variance component a new trial adds; None: none.
         """
         weights, values, mean, cov = self._nodes
-        x = np.asarray(x, dtype=float)
-        variance = np.einsum("i,gij,j->g", x, cov, x)
+        rows = np.broadcast_to(np.asarray(x, dtype=float), mean.shape)
+        variance = np.einsum("gi,gij,gj->g", rows, cov, rows)
         if spread is not None:
-            variance = variance + self.model.components(values) @ np.asarray(spread, dtype=float)
-        return NormalMixture(weights, mean @ x, np.sqrt(variance))
+            components = self.model.components(values)
+            added = np.broadcast_to(np.asarray(spread, dtype=float), components.shape)
+            variance = variance + np.einsum("gm,gm->g", components, added)
+        middle = np.einsum("gi,gi->g", mean, rows)
+        return NormalMixture(weights, middle, np.sqrt(variance))
+
+    @property
+    def _axes(self) -> list[str]:
+        return [axis.name for axis in next(iter(self.parts.values())).axes]
 
     def marginal(self, name: str | None = None, *, new: bool = False) -> Distribution:
-        """The posterior of a coefficient, of a standard deviation, or of the effect in a new trial.
+        """The posterior of a parameter, or of a coefficient in a new trial.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of a coefficient (the first if left out), of a standard deviation between trials
+            ("tau"), a correlation, or the shape of a curve.
+        new : bool
 
         Raises
         ------
@@ -144,14 +158,14 @@ class Posterior:
             If the model has no such parameter.
         """
         name = self.names[0] if name is None else name
-        if name in self.model.sds:
-            column = self.model.sds.index(name)
+        if name in self._axes:
+            column = self._axes.index(name)
             parts = [part.marginal(column) for part in self.parts.values()]
             if len(parts) == 1:
                 return parts[0]
             return MixedMarginal(parts, list(self.part_weights.values()))
         if name not in self.names:
-            known = ", ".join((*self.names, *self.model.sds))
+            known = ", ".join((*self.names, *self._axes))
             raise ValueError(f"no parameter {name!r}: use one of {known}.")
         x = np.eye(len(self.names))[self.names.index(name)]
         return self.combination(x, self._own_spread if new else None)
@@ -210,41 +224,45 @@ class Posterior:
         return self.marginal(self.model.sds[0]).interval(level, kind)
 
     def heterogeneity(self) -> pd.DataFrame:
-        """A row a standard deviation between trials: `median, ci_low, ci_high` (shortest)."""
+        """A row a standard deviation or shape: `median, ci_low, ci_high` (the shortest)."""
         rows = {}
-        for name in self.model.sds:
+        for name in self._axes:
             own = self.marginal(name)
             rows[name] = (own.median(), *own.interval(self.level, "shortest"))
         return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "ci_low", "ci_high"])
 
-    def predict(
-        self, X: ArrayLike, spread: ArrayLike | None = None, level: float | None = None
+    def at(
+        self,
+        rows: Sequence[np.ndarray] | np.ndarray,
+        spread: Sequence[np.ndarray] | np.ndarray | None = None,
+        level: float | None = None,
     ) -> pd.DataFrame:
-        """Effects at rows of X, and in new trials.
+        """Combinations of the coefficients, and what they are in new trials.
 
         Parameters
         ----------
-        X : array_like, shape (r, p)
-        spread : array_like, shape (r, m), optional
-            Variance components that a new trial adds in each row; all of them if left out.
+        rows : sequence of ndarray
+            Each as `x` of `combination`.
+        spread : sequence of ndarray, optional
+            Each as in `combination`; all heterogeneity if left out.
         level : float, optional
 
         Returns
         -------
         DataFrame
-            `estimate` (median), `ci_low, ci_high, pi_low, pi_high`.
+            `estimate` (median), `ci_low, ci_high, pi_low, pi_high` a row.
         """
         level = self.level if level is None else checked_level(level)
-        rows = np.atleast_2d(np.asarray(X, dtype=float))
-        own = np.tile(self._own_spread, (len(rows), 1)) if spread is None else np.asarray(spread)
         shares = np.array([0.5, (1 - level) / 2, (1 + level) / 2])
+        own = [self._own_spread] * len(rows) if spread is None else spread
         found = []
         for x, added in zip(rows, own, strict=True):
-            middle = self.combination(x).ppf(shares) if x.any() else np.zeros(3)
-            far = self.combination(x, added).ppf(shares[1:]) if added.any() or x.any() else [0, 0]
-            found.append([*middle, *far])
-        columns = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
-        return pd.DataFrame(found, columns=columns)
+            if not np.any(x):
+                found.append([0.0] * 5)
+                continue
+            middle = self.combination(x).ppf(shares)
+            found.append([*middle, *self.combination(x, added).ppf(shares[1:])])
+        return pd.DataFrame(found, columns=["estimate", "ci_low", "ci_high", "pi_low", "pi_high"])
 
     def density(self, name: str | None = None, *, new: bool = False) -> pd.DataFrame:
         """Posterior density over its central 99.8%, columns `x` and `density`."""
@@ -270,7 +288,7 @@ class Posterior:
         ValueError
             If `than` is not of that form.
         """
-        side, value = _parsed(than)
+        side, value = parsed(than)
         below = float(self.marginal(name, new=new).cdf(np.array([value]))[0])
         return below if side == "<" else 1 - below
 
@@ -331,7 +349,7 @@ class Posterior:
             raise ValueError(f"hypothesis {hypothesis!r} is none: write 'tau = 0'.")
         name, value = match[1], _number(match[2], hypothesis)
         whole = self.model.log_evidence(self.prior)
-        if name in self.model.sds:
+        if name in self._axes:
             if value != 0 or len(self.model.sds) > 1:
                 raise ValueError(f"hypothesis {hypothesis!r}: only 'tau = 0' of a single tau.")
             if not all(part.tau_of(name).proper for part, _ in parts_of(self.prior).values()):
@@ -438,7 +456,14 @@ def _number(text: str, whole: str) -> float:
     return float(plain)
 
 
-def _parsed(than: str) -> tuple[str, float]:
+def parsed(than: str) -> tuple[str, float]:
+    """The side ("<" or ">") and the value of a comparison such as "< -10".
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     match = re.fullmatch(r"\s*([<>])=?\s*(\S+)\s*", than)
     if match is None:
         raise ValueError(f"{than!r} is no comparison: write '< -10' or '> 0'.")
@@ -502,6 +527,10 @@ class PooledPosterior(Posterior):
     def pi_high(self) -> float:
         return self._prediction[1]
 
+    def predict(self, level: float | None = None) -> pd.DataFrame:
+        """One row: the mean effect and the effect in a new trial, with their intervals."""
+        return self.at(np.ones((1, 1)), level=level)
+
     @property
     def tau2(self) -> float:
         """Posterior median of tau2."""
@@ -536,3 +565,43 @@ def pooled(model: BayesModel, prior: AnyPrior, level: float = 0.95) -> PooledPos
     """The posterior of a single mean."""
     parts, weights = model.integrals(prior)
     return PooledPosterior(model, parts, weights, prior, checked_level(level))
+
+
+@dataclass(frozen=True)
+class RegressionPosterior(Posterior):
+    """The posterior of a regression.
+
+    Attributes
+    ----------
+    design : callable
+        From new data to rows of the model matrix.
+    dropped : tuple
+        Index labels of rows left out because a variable of the model was missing.
+    """
+
+    design: Callable[[pd.DataFrame], np.ndarray] = field(repr=False, kw_only=True)
+    dropped: tuple = field(kw_only=True, default=())
+
+    def predict(self, new_data: pd.DataFrame, level: float | None = None) -> pd.DataFrame:
+        """Mean effects and those of new trials, at values of the moderators.
+
+        Returns
+        -------
+        DataFrame
+            `estimate` (median), `ci_low, ci_high, pi_low, pi_high` on the index of `new_data`.
+        """
+        return self.at(self.design(new_data), level=level).set_index(new_data.index)
+
+
+def regression(
+    model: BayesModel,
+    prior: AnyPrior,
+    level: float,
+    design: Callable[[pd.DataFrame], np.ndarray],
+    dropped: tuple = (),
+) -> RegressionPosterior:
+    """The posterior of a model whose rows come from new data by `design`."""
+    parts, weights = model.integrals(prior)
+    return RegressionPosterior(
+        model, parts, weights, prior, checked_level(level), design=design, dropped=dropped
+    )

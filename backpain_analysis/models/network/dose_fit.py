@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import Curve, Emax, Hill
+from backpain_analysis.models.dose.curves import Curve, Emax, FractionalPolynomial, Hill
 from backpain_analysis.models.network.dose_data import DoseNetworkData
 from backpain_analysis.models.network.dose_shapes import (
     AgentCurves,
@@ -93,6 +93,20 @@ def fitted_curves(
     if shared == "common" and len(curve.terms) > 1:
         return with_shape(ProportionalShape.of(data, curve), method)
     return separate(data, (curve,) * len(data.agents), method)
+
+
+def powers_wanted(curve: Curve) -> bool:
+    """Whether a curve is linear but for powers that the likelihood has to find."""
+    inner = getattr(curve, "among", curve)
+    return isinstance(inner, FractionalPolynomial) and inner.powers is None
+
+
+def height_of(data: DoseNetworkData, curve: Curve, shared: Shared, method: Method) -> float:
+    """Log-likelihood with a curve, -inf where the data cannot carry it."""
+    try:
+        return fitted_curves(data, curve, shared, method).llf
+    except CannotEstimate:
+        return -np.inf
 
 
 def _exchangeable(data: DoseNetworkData, curve: Curve, method: Method) -> AgentCurves:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ from scipy import special
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.bayes.model import AnyPrior
 from backpain_analysis.models.dose.curves import (
     Curve,
     Emax,
-    FractionalPolynomial,
     Hill,
     has_step,
     named,
@@ -46,6 +46,8 @@ from backpain_analysis.models.network.dose_fit import (
     check_doses,
     curves_by_agent,
     fitted_curves,
+    height_of,
+    powers_wanted,
 )
 from backpain_analysis.models.network.dose_shapes import (
     AgentCurves,
@@ -53,6 +55,10 @@ from backpain_analysis.models.network.dose_shapes import (
     separate,
 )
 from backpain_analysis.models.network.estimation import Method
+from backpain_analysis.models.network.posterior import (
+    DoseNetworkPosterior,
+    dose_network_posterior,
+)
 from backpain_analysis.models.network.ranking import EqualDose
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
 from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
@@ -503,6 +509,10 @@ TIED = {
 METHODS = ("REML", "ML", "CE")
 
 
+@overload
+def dose_network(*data: Any, prior: None = None, **options: Any) -> DoseNetworkResult: ...
+@overload
+def dose_network(*data: Any, prior: AnyPrior | str, **options: Any) -> DoseNetworkPosterior: ...
 def dose_network(
     data: Effects | pd.DataFrame,
     *,
@@ -522,7 +532,8 @@ def dose_network(
     lower_is_better: bool | None = None,
     lump: Mapping[str, str] | None = None,
     level: float = 0.95,
-) -> DoseNetworkResult:
+    prior: AnyPrior | str | None = None,
+) -> DoseNetworkResult | DoseNetworkPosterior:
     """Estimate the dose-response curves of several agents jointly, by direct and indirect evidence.
 
     `y = f_a(d) - f_b(e) + u + e`: contrasts of a trial between agent a at dose d and agent b at
@@ -571,10 +582,13 @@ def dose_network(
         New names of agents, such as {"aerobic_walking": "aerobic"}; see `effects.lumping`.
     level : float
         Of intervals.
+    prior : Prior, TauPrior, Mixture or "auto", optional
+        What is believed before the data (see `priors`): then the result is a posterior and `method`
+        does not count. Of agents with curves of their own, or of "emax" with shared="common".
 
     Returns
     -------
-    DoseNetworkResult
+    DoseNetworkResult, or DoseNetworkPosterior with a prior
 
     Raises
     ------
@@ -608,29 +622,23 @@ def dose_network(
     doses = contrasts.arms["dose"].dropna().to_numpy()
     if isinstance(curve, Mapping):
         curves = curves_by_agent(contrasts, shapes, doses)
+        if prior is not None:
+            return dose_network_posterior(
+                data, contrasts, curves, shared, lower_is_better, prior, level
+            )
         found = separate(contrasts, curves, method)
         return _result(contrasts, found, shared, method, level, lower_is_better)
     shape = shapes["*"]
     check_doses(contrasts, shape, shared)
     shape = shape.prepare(doses)
-    if _powers_wanted(shape):
+    if prior is not None:
+        own = [shape] * len(contrasts.agents)
+        return dose_network_posterior(data, contrasts, own, shared, lower_is_better, prior, level)
+    if powers_wanted(shape):
         by_ml: Method = "CE" if method == "CE" else "ML"
-        shape = shape.settle(lambda c: _height(contrasts, c, shared, by_ml), doses)
+        shape = shape.settle(lambda c: height_of(contrasts, c, shared, by_ml), doses)
     found = fitted_curves(contrasts, shape, shared, method)
     return _result(contrasts, found, shared, method, level, lower_is_better)
-
-
-def _powers_wanted(curve: Curve) -> bool:
-    """Whether a curve is linear but for powers that the likelihood has to find."""
-    inner = getattr(curve, "among", curve)
-    return isinstance(inner, FractionalPolynomial) and inner.powers is None
-
-
-def _height(data: DoseNetworkData, curve: Curve, shared: Shared, method: Method) -> float:
-    try:
-        return fitted_curves(data, curve, shared, method).llf
-    except CannotEstimate:
-        return -np.inf
 
 
 def _result(

@@ -63,7 +63,7 @@ def covariance_at(data: NetworkData, tau2: float) -> list[np.ndarray]:
     blocks = group(data.trial)
     known = stack_covariance(data.covariance, blocks)
     matrices: list[np.ndarray] = [np.empty(0)] * data.n_trials
-    for members, S, K in zip(blocks.members, known, _structure(data, blocks.batches), strict=True):
+    for members, S, K in zip(blocks.members, known, structure(data, blocks.batches), strict=True):
         for member, V in zip(members, S + tau2 * K, strict=True):
             matrices[member] = V
     return matrices
@@ -75,8 +75,8 @@ def tau2_by_moments(data: NetworkData, common: MixedFit) -> float:
     Source: Jackson, White & Riley 2012 (doi 10.1002/sim.4350), for one variance parameter.
     """
     trace = 0.0
-    structure = _structure(data, common.blocks.batches)
-    for rows, W, K in zip(common.blocks.batches, common.precision, structure, strict=True):
+    changes = structure(data, common.blocks.batches)
+    for rows, W, K in zip(common.blocks.batches, common.precision, changes, strict=True):
         WX = W @ common.X[rows]
         trace += np.einsum("bij,bji->", W, K)
         trace -= np.einsum("pq,pq->", np.einsum("bip,bij,bjq->pq", WX, K, WX), common.cov_beta)
@@ -84,7 +84,7 @@ def tau2_by_moments(data: NetworkData, common: MixedFit) -> float:
     return max(0.0, float((common.rss - df) / trace)) if df else 0.0
 
 
-def _structure(data: NetworkData, batches: Sequence[np.ndarray]) -> list[np.ndarray]:
+def structure(data: NetworkData, batches: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Covariance of the heterogeneity at tau2 = 1: variance 1, with a shared arm 1/2."""
     design = data.heterogeneity_term().design
     return [np.matmul(design[rows], design[rows].transpose(0, 2, 1)) / 2 for rows in batches]

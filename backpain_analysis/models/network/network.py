@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,13 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.bayes.model import AnyPrior, chosen_prior, implied_sd
 from backpain_analysis.models.network import contribution, funnel, inconsistency, ranking
 from backpain_analysis.models.network.contrasts import NetworkData, check_connected
 from backpain_analysis.models.network.data import Columns, name_of, network_data
 from backpain_analysis.models.network.estimation import COMMON, METHODS, Method, estimate
 from backpain_analysis.models.network.mantel_haenszel import by_design
+from backpain_analysis.models.network.posterior import NetworkPosterior, network_posterior
 from backpain_analysis.models.results import (
     Coefficients,
     Summary,
@@ -364,6 +366,7 @@ class NetworkResult(Coefficients):
         return html_table(self.summary().reset_index(), title=self._title(), note=self._note())
 
 
+@overload
 def network(
     data: Effects | pd.DataFrame,
     *,
@@ -388,7 +391,64 @@ def network(
     inactive: str | Sequence[str] | None = None,
     lump: Mapping[str, str] | None = None,
     level: float = 0.95,
-) -> NetworkResult:
+    prior: None = None,
+) -> NetworkResult: ...
+
+
+@overload
+def network(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    treatment: str = "treatment",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    se: str | None = None,
+    ci: tuple[str, str] | None = None,
+    events: str | None = None,
+    yi: str | None = None,
+    vi: str | None = None,
+    treatment1: str = "treatment1",
+    treatment2: str = "treatment2",
+    shared_vi: str | None = None,
+    measure: str | None = None,
+    reference: str = "usual_care",
+    lower_is_better: bool | None = None,
+    components: str | None = None,
+    inactive: str | Sequence[str] | None = None,
+    lump: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    prior: AnyPrior | str,
+) -> NetworkPosterior: ...
+
+
+def network(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    treatment: str = "treatment",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    se: str | None = None,
+    ci: tuple[str, str] | None = None,
+    events: str | None = None,
+    yi: str | None = None,
+    vi: str | None = None,
+    treatment1: str = "treatment1",
+    treatment2: str = "treatment2",
+    shared_vi: str | None = None,
+    measure: str | None = None,
+    reference: str = "usual_care",
+    method: Method = "REML",
+    lower_is_better: bool | None = None,
+    components: str | None = None,
+    inactive: str | Sequence[str] | None = None,
+    lump: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    prior: AnyPrior | str | None = None,
+) -> NetworkResult | NetworkPosterior:
     """Compare all treatments of a connected network by direct and indirect evidence.
 
     `y = B d + u + e`: contrasts of a trial against its first arm, `d` the effects against the
@@ -437,10 +497,13 @@ def network(
         New names of treatments, such as {"aerobic_walking": "aerobic"}.
     level : float
         Of intervals.
+    prior : Prior, TauPrior, Mixture or "auto", optional
+        What is believed before the data (see `priors`): then the result is a posterior, and
+        `method` does not count. "auto" is the empirical prior for outcome and measure.
 
     Returns
     -------
-    NetworkResult
+    NetworkResult, or NetworkPosterior with a prior
 
     Raises
     ------
@@ -487,6 +550,10 @@ def network(
     loadings = _loadings(contrasts.treatments, reference, components, silent)
     if components is not None:
         _check_told_apart(contrasts, loadings)
+    if prior is not None:
+        spread = implied_sd(data.table) if isinstance(data, Effects) else None
+        chosen = chosen_prior(prior, contrasts.outcome, contrasts.measure, spread)
+        return network_posterior(contrasts, loadings, reference, lower_is_better, chosen, level)
     names = list(loadings.columns)
     found = estimate(contrasts, contrasts.incidence() @ loadings.to_numpy(), method, names)
     return NetworkResult(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ from backpain_analysis.engine.heterogeneity import (
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.bayes.model import AnyPrior, pooling_model
+from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
 from backpain_analysis.models.pairwise.formulas import new_rows
 from backpain_analysis.models.pairwise.pooling import check_options
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
@@ -132,6 +136,7 @@ class MetaRegressionResult(Coefficients):
         )
 
 
+@overload
 def meta_regression(
     formula: str,
     data: pd.DataFrame,
@@ -140,7 +145,26 @@ def meta_regression(
     method: str = "REML",
     test: str = "knapp-hartung",
     level: float = 0.95,
-) -> MetaRegressionResult:
+    prior: None = None,
+) -> MetaRegressionResult: ...
+
+
+@overload
+def meta_regression(
+    formula: str, data: pd.DataFrame, *, vi: str = "vi", level: float = 0.95, prior: AnyPrior
+) -> RegressionPosterior: ...
+
+
+def meta_regression(
+    formula: str,
+    data: pd.DataFrame,
+    *,
+    vi: str = "vi",
+    method: str = "REML",
+    test: str = "knapp-hartung",
+    level: float = 0.95,
+    prior: AnyPrior | None = None,
+) -> MetaRegressionResult | RegressionPosterior:
     """Regress effect sizes of independent trials on moderators.
 
     Sources: Thompson & Higgins 2002 (doi 10.1002/sim.1187); Knapp & Hartung 2003
@@ -160,10 +184,13 @@ def meta_regression(
         Estimator of tau2 (see `heterogeneity.estimate_tau2`); "CE" has none.
     test : {"knapp-hartung", "z"}
     level : float
+    prior : Prior, TauPrior or Mixture, optional
+        What is believed before the data (see `priors`); then the result is a posterior, and
+        `method` and `test` do not count.
 
     Returns
     -------
-    MetaRegressionResult
+    MetaRegressionResult, or RegressionPosterior with a prior
 
     Raises
     ------
@@ -179,6 +206,10 @@ def meta_regression(
     y, v = _effects(parts.lhs, complete, vi)
     X, names = parts.rhs.to_numpy(dtype=float), list(parts.rhs.columns)
     k, p = X.shape
+    if prior is not None:
+        labels = tuple(map(str, complete.index))
+        model = replace(pooling_model(y, v, labels=labels), X=X, names=tuple(names))
+        return regression(model, prior, level, partial(new_rows, parts.rhs.model_spec), dropped)
     if k <= p and (method != "CE" or test == "knapp-hartung" or k < p):
         raise CannotEstimate(
             f"{k} trials cannot estimate {p} coefficients ({', '.join(names)}) and what is left",

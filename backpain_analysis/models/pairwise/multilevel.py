@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,13 @@ from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from backpain_analysis.engine.likelihood import Blocks, group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.robust import Kind, robust_covariance
 from backpain_analysis.engine.sampling import BlockCovariance, merge
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.models.bayes.model import AnyPrior, BayesModel, spread_of
+from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
 from backpain_analysis.models.pairwise.formulas import new_rows
 from backpain_analysis.models.results import Coefficients, quantile
 
@@ -105,6 +109,7 @@ class MultilevelResult(Coefficients):
         return f"{size}{lost}. {super()._note()} Covariance: {self.covariance_kind}."
 
 
+@overload
 def multilevel(
     formula: str,
     data: pd.DataFrame,
@@ -114,7 +119,33 @@ def multilevel(
     method: str = "REML",
     test: str = "z",
     level: float = 0.95,
-) -> MultilevelResult:
+    prior: None = None,
+) -> MultilevelResult: ...
+
+
+@overload
+def multilevel(
+    formula: str,
+    data: pd.DataFrame,
+    *,
+    V: str | BlockCovariance,
+    random: Sequence[str],
+    level: float = 0.95,
+    prior: AnyPrior,
+) -> RegressionPosterior: ...
+
+
+def multilevel(
+    formula: str,
+    data: pd.DataFrame,
+    *,
+    V: str | BlockCovariance,
+    random: Sequence[str],
+    method: str = "REML",
+    test: str = "z",
+    level: float = 0.95,
+    prior: AnyPrior | None = None,
+) -> MultilevelResult | RegressionPosterior:
     """Fit a meta-analytic model with random effects at several levels.
 
     Sources: Konstantopoulos 2011 (doi 10.1002/jrsm.35) and Van den Noortgate et al. 2013
@@ -136,10 +167,14 @@ def multilevel(
     test : {"z", "t"}
         "t": as many degrees of freedom as effect sizes less coefficients.
     level : float
+    prior : Prior, TauPrior or Mixture, optional
+        What is believed before the data (see `priors`), of random intercepts; a mapping of tau
+        names them as `random` does ("trial_id", "trial_id/effect_id"). Then the result is a
+        posterior, and `method` and `test` do not count.
 
     Returns
     -------
-    MultilevelResult
+    MultilevelResult, or RegressionPosterior with a prior
 
     Raises
     ------
@@ -164,6 +199,10 @@ def multilevel(
     blocks = _connected(groupings, len(y))
     known = merge(covariance, blocks)
     options = {"blocks": blocks, "names": names}
+    if prior is not None:
+        grouped = group(blocks)
+        waiting = _waiting(y, X, names, known, grouped, terms, complete.index)
+        return regression(waiting, prior, level, partial(new_rows, parts.rhs.model_spec), dropped)
     model = fit(y, X, known, terms=terms, method=method, **options)
     common = fit(y, X, known, method="CE", **options)
     q_df = len(y) - len(names)
@@ -190,6 +229,39 @@ def multilevel(
         engine=model,
         spec=parts.rhs.model_spec,
         data=complete,
+    )
+
+
+def _waiting(
+    y: np.ndarray,
+    X: np.ndarray,
+    names: list[str],
+    known: Sequence[np.ndarray],
+    blocks: Blocks,
+    terms: list[RandomTerm],
+    labels: pd.Index,
+) -> BayesModel:
+    """The model as one that waits for a prior.
+
+    Raises
+    ------
+    ValueError
+        For random effects other than intercepts.
+    """
+    slopes = [term.name for term in terms if term.design.shape[1] > 1 or np.ptp(term.design) > 0]
+    if slopes:
+        raise ValueError(f"with a prior, random effects are intercepts: not {', '.join(slopes)}.")
+    sds, K, correlated = spread_of(terms, blocks)
+    return BayesModel(
+        y=y,
+        X=X,
+        names=tuple(names),
+        S=tuple(stack_covariance(known, blocks)),
+        K=K,
+        blocks=blocks,
+        sds=sds,
+        correlated=correlated,
+        labels=tuple(map(str, labels)),
     )
 
 

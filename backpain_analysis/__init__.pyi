@@ -4,7 +4,7 @@ from . import datasets, figures
 from .answers import sentences
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import by_type, spread_over_week
+from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
 from .answers.harms import Harms, harms
@@ -73,6 +73,7 @@ __all__ = [
     "CannotEstimate",
     "Claims",
     "ConvergenceError",
+    "DoseAnswer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
@@ -109,7 +110,9 @@ __all__ = [
     "count_reasons",
     "cumulative",
     "datasets",
+    "dose_answer",
     "dose_by_moderator",
+    "dose_in_network",
     "dose_network",
     "dose_response",
     "effect_size",

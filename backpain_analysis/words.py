@@ -87,6 +87,17 @@ DOSE_LABELS = {
     "met_minutes_per_week": "MET-minutes per week",
 }
 
+DOSE_STEPS = {
+    "sessions_per_week": 1.0,
+    "minutes_per_session": 15.0,
+    "minutes_per_week": 60.0,
+    "duration_weeks": 4.0,
+    "total_sessions": 10.0,
+    "total_hours": 10.0,
+    "met_minutes_per_week": 250.0,
+}
+"""How much more of a dose a reader thinks of as a step."""
+
 LOWER_IS_BETTER = frozenset(
     {"pain_intensity", "disability", "depression_anxiety", "kinesiophobia", "recurrence"}
     | {"adverse_events", "dropout"}
@@ -135,9 +146,34 @@ def dose_text(value: float, largest: float) -> str:
     return number(value, 0 if largest >= 20 else 1)
 
 
+def short_dose(value: float, largest: float) -> str:
+    """A dose as text; a whole number without decimals."""
+    return dose_text(value, 20 if float(value).is_integer() else largest)
+
+
+def dose_with_unit(value: float, name: str, largest: float | None = None) -> str:
+    """A dose with its unit: "120 minutes per week", "1 session per week", "0.5 hours in total".
+
+    Parameters
+    ----------
+    value : float
+    name : str
+        One of `evidence.dose.DOSE_MEASURES`, or another name as it is.
+    largest : float, optional
+        The largest dose spoken of, which says how finely this one is written.
+    """
+    text = short_dose(value, largest or value)
+    label = DOSE_LABELS.get(name, name)
+    if value == 1:
+        first, _, rest = label.partition(" ")
+        label = f"{first.removesuffix('s')} {rest}".strip()
+    return f"{text} {label}"
+
+
 MEASURE_WORDS = {
     "MD": "mean difference",
     "SMD": "standardised mean difference",
+    "d": "standardised mean difference (Cohen's d)",
     "SMDH": "standardised mean difference (unequal SDs)",
     "ROM": "ratio of means",
     "VR": "ratio of standard deviations",
@@ -363,7 +399,12 @@ def measured(outcome: str, measure: str, unit: str = "") -> str:
         return f"{readable(RATIO_WORDS[measure])}\n({word})"
     if measure in SHARE_MEASURES:
         return f"Share with {word}\n(per cent)"
-    named = {"MD": "points on 0–100", "SMD": "SMD, Hedges' g", "RD": "percentage points"}
+    named = {
+        "MD": "points on 0–100",
+        "SMD": "SMD, Hedges' g",
+        "d": "Cohen's d",
+        "RD": "percentage points",
+    }
     text = unit or named.get(measure, measure_words(measure))
     return f"Difference in {word}\n({text})"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.models.dose.curves import STEP, Constant, has_step
 from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.responders import TrialResponders
@@ -15,7 +16,6 @@ from backpain_analysis.models.time.course import TimeCourseResult, TimeEstimate
 from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import (
     DOSE_LABELS,
-    LOWER_IS_BETTER,
     benefit_sign,
     dose_text,
     effect_digits,
@@ -32,7 +32,21 @@ CURVE_WORDS = {
     "quadratic": "quadratic curve",
     "log": "logarithmic curve",
     "rcs": "restricted cubic spline",
+    "piecewise": "two lines that meet at a break",
+    "fp1": "fractional polynomial of one power",
+    "fp2": "fractional polynomial of two powers",
+    "emax": "Emax curve",
+    "hill": "Hill curve",
+    "surface": "surface of two doses",
+    "constant": "same effect at every dose",
 }
+
+
+def curve_words(name: str) -> str:
+    """A curve as a reader knows it; of one with a step the curve of what dose adds."""
+    inner = name.removeprefix(STEP)
+    words = CURVE_WORDS.get(inner, f"{inner} curve")
+    return words if inner == name else f"a step and a {words}"
 
 
 def share_of_mcid(effect: float, mcid: float | None) -> str:
@@ -160,22 +174,49 @@ def _doses(dose: DoseEstimate) -> tuple[str, ...]:
 
 
 def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
-    """The answer of a dose-response analysis in a few sentences."""
-    label, word = DOSE_LABELS.get(result.dose_name, result.dose_name), outcome_words(result.outcome)
-    test = result.test_overall()
-    size = size_words(result)
-    verdict = "is related" if test["p_value"] < 1 - result.level else "is not clearly related"
-    text = [
-        f"In {size}, {word} {verdict} to {label} ({CURVE_WORDS[result.curve.name]}, "
-        f"{p_text(test['p_value'])})."
-    ]
+    """What one fitted curve says; `answers.dose.dose_answer` weighs several.
+
+    A curve through no effect at no dose does not tell the dose from exercising at all, and the
+    sentence says so; doses are named if an MCID is given. Of a curve with a step no dose is named
+    unless dose matters among those who exercise.
+    """
+    word, level = outcome_words(result.outcome), 1 - result.level
+    overall = result.test_overall()["p_value"]
+    size, related = size_words(result), overall < level
+    if not has_step(result.curve):
+        label = DOSE_LABELS.get(result.dose_name, result.dose_name)
+        verdict = "is related" if related else "is not clearly related"
+        first = (
+            f"In {size}, {word} {verdict} to {label} ({curve_words(result.curve.name)}, "
+            f"{p_text(overall)}), exercise against none and more against less taken together."
+        )
+        places = _places(result, mcid) if mcid and result.curve.name != "surface" else []
+        return " ".join([first, *places])
+    verdict = "makes a difference" if related else "makes no clear difference"
+    first = f"In {size}, exercise of any dose {verdict} to {word} ({p_text(overall)})."
+    if isinstance(result.curve, Constant):
+        return f"{first} The effect is taken to be the same at every dose."
+    test = result.test_dose()
+    matters = test["p_value"] < level
+    direct = plural(int(test["trials"]), "trial")
+    second = (
+        f"Among those who exercise, dose {'matters' if matters else 'is not shown to matter'} "
+        f"({curve_words(result.curve.name)}, {p_text(test['p_value'])}; {direct} randomised people "
+        "to different doses)"
+    )
+    if matters:
+        return " ".join([first, f"{second}.", *_places(result, mcid)])
+    return f"{first} {second}, so no dose is named as enough, or as best."
+
+
+def _places(result: DoseResponseResult, mcid: float | None) -> list[str]:
+    """Where a curve first reaches the MCID, and where it is best."""
+    text, sign = [], benefit_sign(result.outcome)
     if mcid:
-        sign = benefit_sign(result.outcome)
-        reach = result.dose_for(sign * mcid)
+        reach = result.dose_for(sign * abs(mcid))
         text.append(dose_to_reach(reach, result.dose_name, mcid, measure=result.measure))
-    best = result.optimum(best="lowest" if result.outcome in LOWER_IS_BETTER else "highest")
-    text.append(best_dose(best, result.dose_name, measure=result.measure))
-    return " ".join(text)
+    best = result.optimum(best="lowest" if sign < 0 else "highest")
+    return [*text, best_dose(best, result.dose_name, measure=result.measure)]
 
 
 def size_words(result: Any) -> str:

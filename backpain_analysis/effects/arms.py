@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from backpain_analysis.effects.measures import hedges_factor
 from backpain_analysis.effects.table import Effects
 
 
@@ -31,9 +32,10 @@ def from_arms_table(
         Columns.
     dose : str or sequence of two str
         Column of the dose, or two of them.
-    measure : {"MD", "SMD"}
-        "MD" as `effect_sizes.mean_differences`; "SMD" is Cohen's d with the SD pooled over the
-        trial's arms and the covariance of Gleser & Olkin, as in Crippa & Orsini 2016
+    measure : {"MD", "SMD", "d"}
+        "MD" as `measures.mean_differences`; "SMD" is Hedges' g with the SD pooled over the trial's
+        arms, as `measures.standardised_mean_differences`; "d" is Cohen's d, without the
+        small-sample factor, and the covariance of Gleser & Olkin, as in Crippa & Orsini 2016
         (doi 10.1186/s12874-016-0189-0).
     covariance : sequence of ndarray, optional
         Covariance matrix of the contrasts of each trial, in the order of the data, over the
@@ -114,7 +116,7 @@ def contrasts_of_arms(
         Zero for the reference arms.
     parts : (ndarray, ndarray)
         Each arm's own variance, and what pairs of a trial share besides, as a product of two
-        factors (zero for "MD"; `d / sqrt(2N)` for "SMD").
+        factors (zero for "MD"; `g / sqrt(2N)` for "SMD", `d / sqrt(2N)` for "d").
     """
     sizes = ends - first
     yi = mean - np.repeat(mean[first], sizes)
@@ -122,6 +124,8 @@ def contrasts_of_arms(
         return yi, (sd**2 / n, np.zeros(len(mean)))
     total = np.add.reduceat(n, first)
     pooled = np.sqrt(np.add.reduceat((n - 1) * sd**2, first) / (total - sizes))
+    if measure == "SMD":
+        pooled = pooled / hedges_factor(total - sizes)
     yi = yi / np.repeat(pooled, sizes)
     return yi, (1 / n, yi / np.sqrt(2 * np.repeat(total, sizes)))
 

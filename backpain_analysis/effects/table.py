@@ -188,7 +188,8 @@ class Effects:
         return figures.forest(self, **options)
 
     def _repr_html_(self) -> str:
-        shown = self.table[["label", "exercise_type", "instrument", "timepoint_weeks", "yi", "vi"]]
+        wanted = ["label", "exercise_type", "instrument", "timepoint_weeks", "dose", "ref_dose"]
+        shown = self.table[[name for name in (*wanted, "yi", "vi") if name in self.table]]
         note = (
             f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
             f"{len(self.excluded)} arms left out (see .excluded)."

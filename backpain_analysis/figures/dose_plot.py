@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from backpain_analysis.figures.style import (
     new_axes,
     plain_ticks,
 )
+from backpain_analysis.models.dose.curves import AnyExercise, Constant
 from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
 from backpain_analysis.words import (
     benefit_sign,
@@ -46,7 +48,8 @@ def draw_curve(ax: Axes, curve: pd.DataFrame, x: str) -> None:
         doses, curve["ci_low"], curve["ci_high"], color=BAND, lw=0, zorder=1, gid="band"
     )
     for limit in ("pi_low", "pi_high"):
-        ax.plot(doses, curve[limit], color=ACCENT, lw=0.8, ls=(0, (4, 3)), alpha=0.7, gid="pi")
+        if curve[limit].notna().any():
+            ax.plot(doses, curve[limit], color=ACCENT, lw=0.8, ls=(0, (4, 3)), alpha=0.7, gid="pi")
     ax.plot(doses, curve["estimate"], color=ACCENT, lw=1.9, zorder=3, gid="curve")
 
 
@@ -116,7 +119,7 @@ def draw_bracket(
     """
     (estimate, low, high), (first, last) = place, bounds
     height = FOOT + LANE * (lane + 0.28)
-    line = {"transform": ax.get_xaxis_transform(), "color": colour, "zorder": 5}
+    line: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "color": colour, "zorder": 5}
     left, right = low if low >= first else first, high if high <= last else last
     ax.plot([left, right], [height] * 2, lw=1.2, gid="bracket", **line)
     ax.plot(left, height, marker="|" if low >= first else "<", ms=5, ls="", **line)
@@ -166,6 +169,7 @@ def dose_response(
     mcid: float | None = None,
     dose_label: str | None = None,
     effect_label: str | None = None,
+    extrapolate_to: float | None = None,
     ax: Axes | None = None,
     annotate: bool = True,
 ) -> Axes:
@@ -175,7 +179,8 @@ def dose_response(
     prediction interval of a new trial. Circles: contrasts, their area proportional to `1/vi`, at
     their dose; one whose reference arm had another dose than `reference` is hollow and stands at
     its effect plus the curve at that dose. Ticks at the bottom: doses of the arms. The curve is
-    drawn from the reference dose to the largest dose; where no dose was studied the ground is grey.
+    drawn over the doses studied; one with a step begins at the smallest dose above zero. Further
+    on, where that is asked for, the mean alone is dotted, on grey ground.
 
     Parameters
     ----------
@@ -186,6 +191,8 @@ def dose_response(
         Minimal clinically important difference (its size): a line on the side of benefit.
     dose_label, effect_label : str, optional
         Of the axes; by default the dose and the outcome of the result.
+    extrapolate_to : float, optional
+        Draw the mean curve on to this dose, which was not studied.
     ax : Axes, optional
         By default on a new figure.
     annotate : bool
@@ -195,21 +202,31 @@ def dose_response(
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    CannotEstimate
+        For a reference dose that was not studied, unless `extrapolate_to` allows it.
     """
     points = result.points
     benefit = benefit_sign(result.outcome)
     threshold = None if mcid is None else benefit * abs(mcid)
     studied = np.concatenate([points["dose"], points["ref_dose"]]).astype(float)
-    grid = np.linspace(min(reference, studied.min()), max(reference, studied.max()), GRID)
-    curve = result.predict(grid, reference)
+    further = extrapolate_to is not None
+    grid = np.linspace(result.min_dose, result.max_dose, GRID)
+    curve = result.predict(grid, reference, extrapolate=further)
+    ends = (studied.min(), studied.max(), *([extrapolate_to] if further else []))
+    width = np.array([min(ends), max(ends)])
     marks = _marked_doses(result, threshold, benefit, reference) if annotate else []
     with figure_style():
         ax = new_axes(WIDTH, 4.7) if ax is None else ax
-        _draw_ground(ax, studied, grid)
+        _draw_ground(ax, studied, width)
         draw_curve(ax, curve, "dose")
+        if further:
+            _draw_further(ax, result, width, reference)
         drawn = _draw_points(ax, result, reference)
         ax.plot(reference, 0, marker="D", ms=5, color=INK, ls="", zorder=5, gid="reference")
-        ax.set_xlim(grid[0] - 0.03 * np.ptp(grid), grid[-1] + 0.03 * np.ptp(grid))
+        ax.set_xlim(width[0] - 0.03 * np.ptp(width), width[1] + 0.03 * np.ptp(width))
         set_heights(ax, curve, drawn, threshold, len(marks))
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
         if threshold is not None:
@@ -221,16 +238,20 @@ def dose_response(
         plain_ticks(ax)
         ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
-        _draw_legend(ax, result, reference)
+        _draw_legend(ax, result, reference, further=further)
     return ax
 
 
 def _marked_doses(
     result: DoseResponseResult, threshold: float | None, benefit: int, reference: float
 ) -> list[tuple[str, DoseEstimate, str]]:
-    marks = []
+    marks: list[tuple[str, DoseEstimate, str]] = []
+    if isinstance(result.curve, Constant):
+        return marks
+    if isinstance(result.curve, AnyExercise) and result.test_dose()["p_value"] >= 1 - result.level:
+        return marks
     if threshold is not None:
-        dose = result.dose_for(threshold, reference=reference)
+        dose = result.dose_for(threshold, reference=reference, extrapolate=True)
         if dose.reached:
             marks.append((f"MCID reached at {_dose_text(dose, result.level)}", dose, TARGET))
     best = result.optimum(best="lowest" if benefit < 0 else "highest")
@@ -245,8 +266,20 @@ def _dose_text(dose: DoseEstimate, level: float) -> str:
     return f"{dose.estimate:.{places}f} ({level:.0%} CI {dose.ci_low:.{places}f} to {high})"
 
 
-def _draw_ground(ax: Axes, studied: np.ndarray, grid: np.ndarray) -> None:
-    for start, end in ((grid[0], studied.min()), (studied.max(), grid[-1])):
+def _draw_further(
+    ax: Axes, result: DoseResponseResult, width: np.ndarray, reference: float
+) -> None:
+    """The mean curve where no dose was studied, dotted, on either side of those studied."""
+    for start, end in ((width[0], result.min_dose), (result.max_dose, width[1])):
+        if end > start:
+            doses = np.linspace(max(start, 1e-9) if result.min_dose > 0 else start, end, GRID)
+            beyond = result.predict(doses, reference, extrapolate=True)
+            style: dict[str, Any] = {"color": ACCENT, "lw": 1.4, "ls": (0, (1, 2)), "zorder": 2.5}
+            ax.plot(doses, beyond["estimate"], gid="extrapolated", **style)
+
+
+def _draw_ground(ax: Axes, studied: np.ndarray, width: np.ndarray) -> None:
+    for start, end in ((width[0], studied.min()), (studied.max(), width[1])):
         if end > start:
             ax.axvspan(start, end, color=FAINT, alpha=0.5, lw=0, zorder=0, gid="not-studied")
 
@@ -255,10 +288,10 @@ def _draw_points(ax: Axes, result: DoseResponseResult, reference: float) -> np.n
     """Draw the contrasts, large ones first; returns their heights."""
     points = result.points
     ref_dose = points["ref_dose"].to_numpy(dtype=float)
-    height = points["yi"] + result.predict(ref_dose, reference)["estimate"].to_numpy()
+    height = points["yi"] + result.mean(ref_dose, reference)
     weight = 1 / points["vi"].to_numpy(dtype=float)
     area = np.maximum(LARGEST_AREA * weight / weight.max(), 16)
-    colour = np.array([exercise_colour(word) for word in shown_types(points["exercise_type"])])
+    colour = np.array([exercise_colour(word) for word in _types(result)])
     hollow = ref_dose != reference
     order = np.argsort(-area, kind="stable")
     for kind, gid in ((~hollow, "contrast"), (hollow, "contrast-hollow")):
@@ -278,6 +311,13 @@ def _draw_points(ax: Axes, result: DoseResponseResult, reference: float) -> np.n
     return height.to_numpy(dtype=float)
 
 
+def _types(result: DoseResponseResult) -> list[str]:
+    """Which type each contrast stands for; all one where the table does not say."""
+    if "exercise_type" not in result.points:
+        return ["contrasts"] * len(result.points)
+    return shown_types(result.points["exercise_type"])
+
+
 def _draw_rug(ax: Axes, studied: np.ndarray) -> None:
     doses = np.unique(studied)
     ax.vlines(
@@ -292,13 +332,18 @@ def _draw_rug(ax: Axes, studied: np.ndarray) -> None:
     )
 
 
-def _draw_legend(ax: Axes, result: DoseResponseResult, reference: float) -> None:
+def _draw_legend(ax: Axes, result: DoseResponseResult, reference: float, *, further: bool) -> None:
     level = f"{result.level:.0%}"
-    types = pd.Series(shown_types(result.points["exercise_type"]), dtype=object)
+    types = pd.Series(_types(result), dtype=object)
+    dashes = Line2D(
+        [], [], color=ACCENT, lw=0.8, ls=(0, (4, 3)), label=f"{level} prediction interval"
+    )
+    dots = Line2D([], [], color=ACCENT, lw=1.4, ls=(0, (1, 2)), label="Beyond the doses studied")
     entries = [
         Line2D([], [], color=ACCENT, lw=1.9, label="Mean effect"),
         Patch(color=BAND, label=f"{level} confidence interval"),
-        Line2D([], [], color=ACCENT, lw=0.8, ls=(0, (4, 3)), label=f"{level} prediction interval"),
+        *([] if result.method == "CE" else [dashes]),
+        *([dots] if further else []),
         Line2D([], [], color=INK, marker="D", ms=5, ls="", label="Reference dose"),
         *(
             circle(f"{exercise_label(word)} ({count})", exercise_colour(word))

@@ -11,10 +11,14 @@ import pytest
 
 from backpain_analysis.answers import sentences
 from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.dose.curves import CURVES
+from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.dose.result import DoseEstimate
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.models.time.course import TimeEstimate
 from backpain_analysis.models.time.durability import Durability
+from backpain_analysis.words import dose_with_unit
+from tests.figures.drawn import make_effects
 
 CLEAR = pool([-12.0, -11.0, -13.0, -12.0], [1.0, 1.0, 1.0, 1.0], test="z")
 NULL = pool([-2.0, 2.0, -1.0, 1.0], [1.0, 1.0, 1.0, 1.0], test="z")
@@ -210,53 +214,6 @@ def test_best_dose_in_words(fields, measure, words):
     assert sentences.best_dose(dose(**fields), "minutes_per_week", measure=measure) == words
 
 
-def fitted(p_value, *, sign=-1, curve="rcs", mcid_reached=True):
-    """A dose-response result as its sentence reads it."""
-    outcome = "pain_intensity" if sign < 0 else "quality_of_life"
-    asked = []
-
-    def dose_for(effect):
-        asked.append(effect)
-        return dose(reached=mcid_reached, note="the curve stays below")
-
-    def optimum(best):
-        asked.append(best)
-        return dose()
-
-    result = SimpleNamespace(
-        n_trials=3,
-        n_participants=0,
-        unsized_arms=0,
-        dose_name="minutes_per_week",
-        outcome=outcome,
-        level=0.95,
-        measure="MD",
-        curve=SimpleNamespace(name=curve),
-        test_overall=lambda: {"p_value": p_value},
-        dose_for=dose_for,
-        optimum=optimum,
-    )
-    return result, asked
-
-
-@pytest.mark.parametrize(
-    ("p_value", "words"),
-    [(0.049, "is related"), (0.051, "is not clearly related"), (0.9, "is not clearly related")],
-)
-def test_dose_response_asks_the_side_of_benefit(p_value, words):
-    result, asked = fitted(p_value)
-    text = sentences.dose_response(result, 15.0)
-    assert text.startswith(f"In 3 trials, pain {words} to minutes per week (restricted cubic spl")
-    assert asked == [-15.0, "lowest"]
-    assert "The mean curve first reaches 15.0 points of 100 at 95 minutes" in text
-    better, asked = fitted(p_value, sign=1, curve="linear")
-    text = sentences.dose_response(better)
-    assert text.startswith(f"In 3 trials, quality of life {words} to minutes per week (straight l")
-    assert asked == ["highest"] and "reaches" not in text
-    sentences.dose_response(better, 10.0)
-    assert asked[1:] == [10.0, "highest"]
-
-
 INF = np.inf
 
 LIMITS = [
@@ -425,3 +382,66 @@ def test_responders_of_trials_one_population_at_a_time(difference, words):
         "improved in pain by 15 points or more, by the normal approximation. Without exercise it "
         "was 87% in 1 trial of acute low back pain and 30% in 2 trials of chronic low back pain."
     )
+
+
+@pytest.fixture(scope="module")
+def effects():
+    """Ten two-arm trials around -20 d / (60 + d), so that every curve can be fitted."""
+    doses = (15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 150.0, 180.0, 240.0, 300.0)
+    rows = [
+        {"yi": -20 * d / (60 + d) + 0.2 * (-1) ** k, "vi": 0.25, "minutes_per_week": d}
+        for k, d in enumerate(doses)
+    ]
+    return make_effects(rows)
+
+
+@pytest.mark.parametrize("name", sorted(set(CURVES) - {"surface", "piecewise"}))
+@pytest.mark.parametrize("step", [False, True])
+def test_every_curve_has_its_sentence(effects, name, step):
+    if step and name in ("emax", "hill", "fp2"):
+        name = "linear"
+    curve = dose_response(
+        effects, dose="minutes_per_week", curve=name, any_exercise=step, method="CE"
+    )
+    text = sentences.dose_response(curve, mcid=10)
+    assert text.startswith("In 10 trials (420 participants), ")
+    assert sentences.curve_words(name) in text or name == "constant"
+    if name == "constant":
+        assert text.endswith("The effect is taken to be the same at every dose.")
+    elif step:
+        assert "exercise of any dose makes a difference to pain (P < 0.001)" in text
+        assert "Among those who exercise, dose matters (a step and a " in text
+    else:
+        assert "exercise against none and more against less taken together" in text
+        assert "first reaches 10.0 points of 100 at" in text
+        assert "first reaches" not in sentences.dose_response(curve)
+
+
+def test_a_step_whose_dose_does_not_matter_names_no_dose():
+    """Slope -90/15750, standard error 1/sqrt(15750): z = 0.717."""
+    rows = [
+        {"yi": -12.0 + (-1) ** k, "vi": 1.0, "minutes_per_week": 30.0 * (k + 1)} for k in range(6)
+    ]
+    curve = dose_response(
+        make_effects(rows), dose="minutes_per_week", any_exercise=True, method="CE"
+    )
+    assert sentences.dose_response(curve, mcid=10).endswith(
+        "Among those who exercise, dose is not shown to matter (a step and a straight line, "
+        "P = 0.47; 0 trials randomised people to different doses), so no dose is named as enough, "
+        "or as best."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "largest", "text"),
+    [
+        (1.0, "sessions_per_week", 3.0, "1 session per week"),
+        (1.125, "sessions_per_week", 3.0, "1.1 sessions per week"),
+        (1.0, "duration_weeks", 12.0, "1 week of exercise"),
+        (90.4, "minutes_per_week", 150.0, "90 minutes per week"),
+        (12.0, "total_hours", 30.0, "12 hours in total"),
+        (2.0, "grams", 3.0, "2 grams"),
+    ],
+)
+def test_doses_with_their_units(value, name, largest, text):
+    assert dose_with_unit(value, name, largest) == text

@@ -5,17 +5,24 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.fit import dose_response
 from tests.figures.drawn import artists, make_effects, outside, overlaps, texts
 
 DOSES = (30.0, 60.0, 90.0, 120.0)
 
 
-def fitted(curve="linear", effect=lambda dose: -0.1 * dose, outcome="pain_intensity", extra=()):
+def fitted(
+    curve="linear",
+    effect=lambda dose: -0.1 * dose,
+    outcome="pain_intensity",
+    extra=(),
+    method="CE",
+):
     """Effects exactly on a curve, variance 4, so that the fit is the curve itself."""
     rows = [{"yi": effect(dose), "vi": 4.0, "minutes_per_week": dose} for dose in DOSES]
     return dose_response(
-        make_effects([*rows, *extra], outcome), dose="minutes_per_week", curve=curve, method="CE"
+        make_effects([*rows, *extra], outcome), dose="minutes_per_week", curve=curve, method=method
     )
 
 
@@ -33,6 +40,13 @@ def test_curve_points_and_band():
     assert_allclose(
         (edge[:, 1].min(), edge[edge[:, 0] == 120][:, 1].max()), [-12 - half, half - 12]
     )
+    assert artists(axes, "pi") == []
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert not any("prediction" in label for label in labels)
+
+
+def test_prediction_interval_of_random_effects_is_drawn():
+    axes = figures.dose_response(fitted(method="REML"))
     assert len(artists(axes, "pi")) == 2
 
 
@@ -103,8 +117,16 @@ def test_higher_is_better_turns_the_mcid():
 
 def test_ground_is_grey_where_no_dose_was_studied():
     assert artists(figures.dose_response(fitted()), "not-studied") == []
-    (grey,) = artists(figures.dose_response(fitted(), reference=200), "not-studied")
+    axes = figures.dose_response(fitted(), extrapolate_to=200)
+    (grey,) = artists(axes, "not-studied")
     assert_allclose((grey.get_x(), grey.get_width()), (120, 80))
+    (dots,) = artists(axes, "extrapolated")
+    assert_allclose(dots.get_xdata()[[0, -1]], [120, 200])
+    assert_allclose(dots.get_ydata()[-1], -20)
+    (curve,) = artists(axes, "curve")
+    assert curve.get_xdata()[-1] == 120
+    with pytest.raises(CannotEstimate, match="no arm was given 200"):
+        figures.dose_response(fitted(), reference=200)
 
 
 def test_many_types_share_the_last_entry_of_the_legend():

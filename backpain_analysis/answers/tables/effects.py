@@ -81,7 +81,7 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
 
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:
-    """The curve at some round doses, with its intervals."""
+    """The curve at some round doses among those studied, with its intervals."""
     digits = effect_digits(result.measure)
     label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
     rows = [
@@ -90,7 +90,11 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
             f"{result.measure} [{result.level:.0%} CI]": interval_text(
                 row.estimate, row.ci_low, row.ci_high, digits
             ),
-            "Prediction interval": _range(row.pi_low, row.pi_high, digits),
+            **(
+                {"Prediction interval": _range(row.pi_low, row.pi_high, digits)}
+                if result.method != "CE"
+                else {}
+            ),
         }
         for row in result.predict().itertuples()
         if row.dose != 0
@@ -107,13 +111,14 @@ def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> T
             "Curve": name,
             "AIC": number(row["aic"]) if math.isfinite(row["aic"]) else MISSING,
             "Weight": f"{row['weight']:.0%}" if math.isfinite(row["weight"]) else MISSING,
-            f"{measure} at the median dose [95% CI]": interval_text(
+            f"{measure} at the typical dose [95% CI]": interval_text(
                 row["effect"], row["ci_low"], row["ci_high"], digits
             ),
         }
         if "mcid_dose" in found:
             reached = math.isfinite(row["mcid_dose"])
-            text = dose_text(row["mcid_dose"], row["mcid_dose"]) if reached else "not reached"
+            missing = "no dose in it" if name == "constant" else "not reached"
+            text = dose_text(row["mcid_dose"], row["mcid_dose"]) if reached else missing
             cells["MCID reached at"] = text
         if "note" in found:
             cells["Why not fitted"] = row["note"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,19 @@ from backpain_analysis.effects.choice import INACTIVE
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.models.dose.curves import Curve, FractionalPolynomial, named
-from backpain_analysis.models.dose.fit import dose_response
-from backpain_analysis.models.dose.result import DoseResponseResult, round_doses
+from backpain_analysis.models.dose import averaged
+from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
+from backpain_analysis.models.dose.fit import Method, dose_response
+from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult, round_doses
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import LOWER_IS_BETTER, as_benefit
 
-DEFAULT_CURVES = ("linear", "quadratic", "log", "rcs")
+DEFAULT_CURVES = (
+    "constant",
+    *("step + linear", "step + rcs"),
+    *("linear", "log", "quadratic", "rcs", "emax", "fp1"),
+)
+"""A constant effect, dose besides exercising at all, and curves through zero at no dose."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +40,36 @@ class CurveComparison:
     Attributes
     ----------
     table : DataFrame
-        A row a curve: `aic`, Akaike `weight`, mean effect at the median dose studied (`effect,
-        ci_low, ci_high`), `mcid_dose` where an MCID was given, likelihood-ratio test against the
-        straight line where that is nested (`lrt, lrt_df, lrt_p`), and `note`: why a curve could
-        not be fitted.
+        A row a curve: `aic`, Akaike `weight`, mean effect at the typical dose (`effect, ci_low,
+        ci_high`; see `DoseResponseResult.typical_dose`), `mcid_dose` where an MCID was given,
+        likelihood-ratio test against the straight line where that is nested (`lrt, lrt_df,
+        lrt_p`), and `note`: why a curve could not be fitted.
     results : mapping of DoseResponseResult
-        The fits, by maximum likelihood, by name.
+        The fits by name.
     """
 
     table: pd.DataFrame
     results: Mapping[str, DoseResponseResult] = field(repr=False)
 
-    def predict(self, doses: ArrayLike | None = None, reference: float = 0.0) -> pd.DataFrame:
-        """Mean effect averaged over the curves by their Akaike weights.
+    @property
+    def weights(self) -> pd.Series:
+        """Akaike weights of the curves that could be fitted, in the order of `results`."""
+        return self.table["weight"].loc[list(self.results)]
+
+    @property
+    def weight_of_dose(self) -> float:
+        """The weight of the curves in which the dose matters: all but the constant effect."""
+        flat = [name for name, fit in self.results.items() if isinstance(fit.curve, Constant)]
+        return 1.0 - float(self.weights[flat].sum())
+
+    def predict(
+        self,
+        doses: ArrayLike | None = None,
+        reference: float = 0.0,
+        *,
+        extrapolate: bool = False,
+    ) -> pd.DataFrame:
+        """Mean effect averaged over the curves by their weights.
 
         The standard error holds the uncertainty of the choice, `sum w sqrt(se^2 + (f - mean)^2)`
         (Buckland, Burnham & Augustin 1997, doi 10.2307/2533961).
@@ -54,20 +77,45 @@ class CurveComparison:
         Returns
         -------
         DataFrame
-            `dose, estimate, se, ci_low, ci_high`.
+            `dose, estimate, se, ci_low, ci_high`, and `extrapolated` where that is allowed.
+
+        Raises
+        ------
+        CannotEstimate
+            For doses that were not studied, unless `extrapolate` allows them.
         """
         fits = list(self.results.values())
-        largest = max(fit.max_dose for fit in fits)
-        doses = round_doses(largest) if doses is None else np.atleast_1d(doses)
-        weights = self.table["weight"].dropna().to_numpy()[:, None]
-        parts = [fit.predict(doses, reference) for fit in fits]
+        if doses is None:
+            doses = round_doses(fits[0].max_dose)
+            doses = doses[~np.any([fit.outside(doses) for fit in fits], axis=0)]
+        doses = np.atleast_1d(np.asarray(doses, dtype=float))
+        parts = [fit.predict(doses, reference, extrapolate=extrapolate) for fit in fits]
+        weights = self.weights.to_numpy()[:, None]
         estimates = np.stack([part["estimate"] for part in parts])
         errors = np.stack([part["se"] for part in parts])
         mean = (weights * estimates).sum(axis=0)
         se = (weights * np.sqrt(errors**2 + (estimates - mean) ** 2)).sum(axis=0)
         half = quantile(fits[0].level, min(float(np.min(fit.df)) for fit in fits)) * se
         columns = {"dose": doses, "estimate": mean, "se": se}
-        return pd.DataFrame({**columns, "ci_low": mean - half, "ci_high": mean + half})
+        columns |= {"ci_low": mean - half, "ci_high": mean + half}
+        if extrapolate:
+            columns["extrapolated"] = np.any([part["extrapolated"] for part in parts], axis=0)
+        return pd.DataFrame(columns)
+
+    def dose_for(self, effect: float) -> DoseEstimate:
+        """The lowest dose studied whose averaged effect reaches `effect`: see `averaged`."""
+        return averaged.dose_reaching(list(self.results.values()), self.weights, effect)
+
+    def optimum(self, *, best: str = "lowest", seed: int = 1) -> DoseEstimate:
+        """The dose with the best averaged effect: see `averaged`.
+
+        Raises
+        ------
+        CannotEstimate
+            If no curve but the constant effect could be fitted.
+        """
+        fits = list(self.results.values())
+        return averaged.dose_of_optimum(fits, self.weights, best=best, seed=seed)
 
     def _repr_html_(self) -> str:
         return html_table(self.table, title="Curves fitted to the same trials")
@@ -78,13 +126,15 @@ def compare_curves(
     curves: Sequence[str | Curve] = DEFAULT_CURVES,
     *,
     mcid: float | None = None,
+    method: Method = "REML",
     **options: Any,
 ) -> CurveComparison:
-    """Fit each curve by maximum likelihood and compare.
+    """Fit each curve to the same trials and compare.
 
-    Akaike weights: Burnham & Anderson 2002, section 2.9. The likelihood-ratio test counts the
-    variance parameters a richer curve adds; they may lie at zero, where it is conservative (Self
-    & Liang 1987, doi 10.1080/01621459.1987.10478472).
+    Akaike weights: Burnham & Anderson 2002, section 2.9, from fits by maximum likelihood, as
+    those by REML differ in their mean. The likelihood-ratio test counts the variance parameters a
+    richer curve adds; they may lie at zero, where it is conservative (Self & Liang 1987, doi
+    10.1080/01621459.1987.10478472).
 
     Parameters
     ----------
@@ -93,8 +143,11 @@ def compare_curves(
     curves : sequence of str or Curve
     mcid : float, optional
         Size of the minimal clinically important difference.
+    method : {"REML", "ML", "CE"}
+        Of the fits that effects and their averages are taken from.
     **options
-        As of `dose_response`, but for `method`.
+        As of `dose_response`. With heterogeneity="contrasts" the curves differ in their mean
+        only, so that weights do not pay for variances.
 
     Returns
     -------
@@ -102,47 +155,60 @@ def compare_curves(
 
     Raises
     ------
-    ValueError
+    CannotEstimate
         If none of the curves can be fitted.
     """
     results: dict[str, DoseResponseResult] = {}
+    by_ml: dict[str, DoseResponseResult] = {}
     notes: dict[str, str] = {}
-    for curve in map(named, curves):
+    search: Method = "CE" if method == "CE" else "ML"
+    chosen = {curve.name: curve for curve in map(named, curves)}
+    for name, curve in chosen.items():
         try:
-            results[curve.name] = dose_response(data, curve=curve, method="ML", **options)
+            fitted = dose_response(data, curve=curve, method=search, **options)
+            if method != search:
+                results[name] = dose_response(data, curve=curve, method=method, **options)
+            by_ml[name] = fitted
         except CannotEstimate as fault:
-            notes[curve.name] = str(fault)
+            notes[name] = str(fault)
+    if method == search:
+        results = by_ml
     if not results:
         raise CannotEstimate("no curve can be fitted", next(iter(notes.values()), "none was given"))
-    order = [named(curve).name for curve in curves]
     rows = [
-        _row(results[name], results.get("linear"), mcid)
+        _row(results[name], by_ml[name], by_ml.get("linear"), mcid)
         if name in results
         else {"note": notes[name]}
-        for name in dict.fromkeys(order)
+        for name in chosen
     ]
-    table = pd.DataFrame(rows, index=pd.Index(dict.fromkeys(order), name="curve"))
+    table = pd.DataFrame(rows, index=pd.Index(list(chosen), name="curve"))
     evidence = np.exp(-(table["aic"] - table["aic"].min()) / 2)
     table.insert(1, "weight", evidence / evidence.sum())
-    if "note" not in table or not (table["note"].fillna("") != "").any():
-        return CurveComparison(table.drop(columns="note", errors="ignore"), results)
+    if not notes:
+        return CurveComparison(table, results)
     return CurveComparison(table.assign(note=table["note"].fillna("")), results)
 
 
 def _row(
-    result: DoseResponseResult, linear: DoseResponseResult | None, mcid: float | None
+    result: DoseResponseResult,
+    by_ml: DoseResponseResult,
+    linear: DoseResponseResult | None,
+    mcid: float | None,
 ) -> dict[str, Any]:
-    middle = float(result.points["dose"].median())
-    at_middle = result.predict([middle]).iloc[0]
-    row = {"aic": result.aic, "effect": at_middle["estimate"]}
-    row |= {"ci_low": at_middle["ci_low"], "ci_high": at_middle["ci_high"]}
+    at_typical = result.predict([result.typical_dose], extrapolate=True).iloc[0]
+    row = {"aic": by_ml.aic, "effect": at_typical["estimate"]}
+    row |= {"ci_low": at_typical["ci_low"], "ci_high": at_typical["ci_high"]}
     if mcid is not None:
-        benefit = -1 if result.outcome in {*LOWER_IS_BETTER, "outcome"} else 1
-        row["mcid_dose"] = result.dose_for(benefit * abs(mcid)).estimate
-    nested = linear is not None and result is not linear and result.curve.terms[0] == "dose"
-    if nested and not result.curve.shape_terms:
-        ratio = max(0.0, 2 * (result.llf - linear.llf))
-        df = result.engine.n_parameters - linear.engine.n_parameters
+        sign = result.benefit or -1
+        row["mcid_dose"] = (
+            np.nan
+            if isinstance(result.curve, Constant)
+            else result.dose_for(sign * abs(mcid)).estimate
+        )
+    nested = linear is not None and by_ml is not linear and by_ml.curve.terms[0] == "dose"
+    if linear is not None and nested and not by_ml.curve.shape_terms:
+        ratio = max(0.0, 2 * (by_ml.llf - linear.llf))
+        df = by_ml.engine.n_parameters - linear.engine.n_parameters
         row |= {"lrt": ratio, "lrt_df": df, "lrt_p": float(special.chdtrc(df, ratio))}
     return row
 
@@ -248,8 +314,8 @@ def multiverse(
     *,
     dose: str,
     at: float,
-    measure: str = "MD",
-    timepoint: str | Sequence[float] = "post",
+    measure: Literal["MD", "SMD"] = "MD",
+    timepoint: str | tuple[float, float] = "post",
     mcid: float | None = None,
     choices: Mapping[str, Mapping[str, Any]] = CHOICES,
 ) -> pd.DataFrame:
@@ -316,13 +382,13 @@ def _numbers_in(effects: Effects) -> Hashable:
 def _fitted(
     effects: Effects, curve: str, dose: str, at: float, target: float | None
 ) -> dict[str, Any]:
-    row = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    row: dict[str, Any] = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
     row |= {"mcid_dose": np.nan, "note": ""}
     try:
         result = dose_response(effects, curve=curve, dose=dose)
+        row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
     except CannotEstimate as fault:
         return row | {"note": str(fault)}
-    row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
     row["n_trials"] = result.n_trials
     if target is not None:
         row["mcid_dose"] = result.dose_for(target).estimate

@@ -14,7 +14,7 @@ from backpain_analysis.effects.arms import from_arms_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
 from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
-from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve, named
@@ -23,6 +23,13 @@ from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import Df
 
 Method = Literal["REML", "ML", "CE"]
+Heterogeneity = Literal["curve", "contrasts"]
+Test = Literal["t", "z", "CR2", "knapp-hartung"]
+TESTS = ("t", "z", "CR2", "knapp-hartung")
+
+SINGULAR = 1e-8
+"""Smallest eigenvalue of a covariance of the trials' coefficients, over its largest, that counts
+as above zero (both by correlation)."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +43,26 @@ class Options:
     moderators: str | None
     test: str
     level: float
+    heterogeneity: Heterogeneity = "curve"
 
 
 def dose_response(
     data: Effects | pd.DataFrame,
     *,
     curve: str | Curve = "linear",
+    any_exercise: bool = False,
     trial: str = "trial_id",
     dose: str | Sequence[str] = "dose",
     mean: str = "mean",
     sd: str = "sd",
     n: str = "n",
-    measure: Literal["MD", "SMD"] | None = None,
+    measure: Literal["MD", "SMD", "d"] | None = None,
     stages: Literal[1, 2] = 1,
     method: Method = "REML",
+    heterogeneity: Heterogeneity = "curve",
     moderators: str | None = None,
     covariance: Sequence[np.ndarray] | None = None,
-    test: Literal["t", "z", "CR2"] = "t",
+    test: Test = "t",
     level: float = 0.95,
 ) -> DoseResponseResult:
     """Fit a dose-response curve to all trials.
@@ -71,26 +81,39 @@ def dose_response(
         Effects, or a table of arms whose first row a trial is the reference arm (see
         `effects.arms.from_arms_table`).
     curve : str or Curve
-        A name of `models.curves.CURVES` or a curve.
+        A name of `models.dose.curves.CURVES`, "step + " and such a name, or a curve. "constant"
+        is the same effect at every dose.
+    any_exercise : bool
+        Add a step at the first dose above zero: the effect of exercising at all. The curve then
+        says what dose adds around a typical dose, the median of the arms that exercise; see
+        `curves.AnyExercise` and `DoseResponseResult.test_dose`.
     dose : str or sequence of two str
         Dose measure of `Effects`, or column of the table; two for a surface.
     trial, mean, sd, n : str
         Columns of the table.
-    measure : {"MD", "SMD"}
-        Of a table ("MD" by default); `Effects` have their own.
+    measure : {"MD", "SMD", "d"}
+        Of a table ("MD" by default; "SMD" is Hedges' g, "d" Cohen's d); `Effects` have their own.
     stages : {1, 2}
     method : {"REML", "ML", "CE"}
         "CE" is the common-effect model.
+    heterogeneity : {"curve", "contrasts"}
+        How trials differ: in all coefficients of the curve (covariance Psi), or each contrast by
+        an amount of its own (variance tau2, correlation one half between contrasts that share
+        their reference arm: Higgins & Whitehead 1996), as in a network. The second takes one
+        parameter whatever the curve, so that few trials carry it and curves differ in their mean
+        only.
     moderators : str, optional
         Formula over columns of the contrasts, such as "exercise_type": the coefficients of the
         curve may differ with them.
     covariance : sequence of ndarray, optional
         Of the contrasts of each trial of a table, over the computed one.
-    test : {"t", "z", "CR2"}
+    test : {"t", "z", "CR2", "knapp-hartung"}
         "t" uses (trials - coefficients) degrees of freedom: it covers 93-98% in simulations of 10
         to 50 trials, erring to the safe side. "CR2" is the bias-reduced covariance clustered by
         trial with Satterthwaite degrees of freedom of each dose: 93-96%, where the model holds
-        (see benchmarks/README.md). "CE" is always "z".
+        (see benchmarks/README.md). "knapp-hartung" scales the covariance by the mean square of the
+        weighted residuals, with t on as many degrees as "t" (Knapp & Hartung 2003,
+        doi 10.1002/sim.1482). "CE" is always "z".
     level : float
 
     Returns
@@ -104,15 +127,31 @@ def dose_response(
     ConvergenceError
         If the likelihood has no maximum.
     """
-    if test not in ("t", "z", "CR2") or stages not in (1, 2):
-        raise ValueError(f"test {test!r} must be 't', 'z' or 'CR2', stages {stages!r} 1 or 2.")
+    if test not in TESTS or stages not in (1, 2):
+        raise ValueError(
+            f"test {test!r} must be one of {', '.join(TESTS)}, stages {stages!r} 1 or 2."
+        )
+    if heterogeneity not in ("curve", "contrasts") or (stages == 2 and heterogeneity != "curve"):
+        raise ValueError(
+            f"heterogeneity {heterogeneity!r} must be 'curve' or 'contrasts'; in two stages "
+            "'curve'."
+        )
     if isinstance(data, Effects):
         effects, dose_name = _effects_with_dose(data, dose, measure, covariance)
     else:
-        columns = {"trial": trial, "dose": dose, "mean": mean, "sd": sd, "n": n}
-        effects = from_arms_table(data, **columns, measure=measure or "MD", covariance=covariance)
+        effects = from_arms_table(
+            data,
+            trial=trial,
+            dose=dose,
+            mean=mean,
+            sd=sd,
+            n=n,
+            measure=measure or "MD",
+            covariance=covariance,
+        )
         dose_name = dose if isinstance(dose, str) else " and ".join(dose)
-    options = Options(named(curve), dose_name, stages, method, moderators, test, level)
+    chosen = named(curve, any_exercise=any_exercise)
+    options = Options(chosen, dose_name, stages, method, moderators, test, level, heterogeneity)
     return fit_effects(effects, options)
 
 
@@ -145,17 +184,17 @@ def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
     dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
     curve = options.curve
     _check_size(effects, dose, reference, options)
-    curve = curve.prepare(np.concatenate([dose, reference]))
+    arms = doses_of_arms(effects.table)
+    curve = curve.prepare(arms)
     run = _one_stage if options.stages == 1 else _two_stage
     by_ml = replace(options, method="CE" if options.method == "CE" else "ML")
     curve = curve.settle(
         lambda c: run(effects, c, dose, reference, by_ml)[0].llf,
-        np.concatenate([dose, reference]),
+        arms,
     )
     model, entered, design = run(effects, curve, dose, reference, options)
     names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
-    size = len(curve.terms)
-    psi = model.psi[0] if model.psi else np.zeros((size, size))
+    psi, tau2 = _between(model, entered, curve, options)
     cov = _covariance(model, entered, curve, options.stages, design)
     found = curve.n_estimated
     spare = entered.n_trials - len(names)
@@ -163,6 +202,8 @@ def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
     robust = None
     if options.method != "CE" and options.test != "z":
         df = float(max(spare, 1))
+    if options.method != "CE" and options.test == "knapp-hartung":
+        cov = cov * model.rss / max(model.n_rows - len(names), 1)
     if options.method != "CE" and options.test == "CR2":
         robust = _clustered(model, entered, curve, options.stages)
         cov, df = robust.cov, pd.Series(robust.df(np.eye(len(names))), names)
@@ -176,6 +217,8 @@ def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
         bic=float(model.bic + found * (model.bic + 2 * model.llf) / model.n_parameters),
         method=options.method,
         curve=curve,
+        tau2=tau2,
+        heterogeneity=options.heterogeneity,
         psi=pd.DataFrame(psi, list(curve.terms), list(curve.terms)),
         effects=entered,
         dose_name=options.dose_name,
@@ -185,6 +228,48 @@ def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
         refit=partial(fit_effects, options=options),
         robust=robust,
     )
+
+
+def _between(
+    model: MixedFit, effects: Effects, curve: Curve, options: Options
+) -> tuple[np.ndarray, float]:
+    """Psi, and tau2 where the spread of new trials is that of contrasts.
+
+    Of a singular Psi some dose has no variance between trials, so that a prediction band would
+    collapse there; the band then takes the tau2 of the same curve with heterogeneity "contrasts".
+    """
+    size = len(curve.terms)
+    if not model.psi:
+        return np.zeros((size, size)), np.nan
+    if options.heterogeneity == "contrasts":
+        return np.zeros((size, size)), float(2 * model.psi[0][0, 0])
+    psi = model.psi[0]
+    spread = np.sqrt(np.diag(psi))
+    if size == 1 or not spread.any():
+        return psi, np.nan
+    if spread.all():
+        values = np.linalg.eigvalsh(psi / np.outer(spread, spread))
+        if values[0] > SINGULAR * values[-1]:
+            return psi, np.nan
+    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
+    by_contrast = replace(options, heterogeneity="contrasts")
+    other = _one_stage(effects, curve, dose, reference, by_contrast)[0]
+    return psi, float(2 * other.psi[0][0, 0])
+
+
+def doses_of_arms(table: pd.DataFrame) -> np.ndarray:
+    """The dose of every arm of the contrasts, a reference arm once, shape (n_arms,) or (n_arms, 2).
+
+    An arm that stands at several doses (measured at several times) counts once at each.
+    """
+    columns = [name for name in ("dose", "dose_2") if name in table]
+    ends = []
+    for prefix in ("", "ref_"):
+        arm = f"{prefix}arm_id"
+        own = table[[f"{prefix}{name}" for name in columns]].set_axis(columns, axis=1)
+        ends.append(own.assign(trial=table["trial_id"], arm=table[arm]))
+    doses = pd.concat(ends).drop_duplicates()[columns].to_numpy(dtype=float)
+    return doses if len(columns) > 1 else doses[:, 0]
 
 
 def _doses(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -223,11 +308,17 @@ def _one_stage(
         design.products(basis),
         effects.covariance,
         blocks=effects.table["trial_id"].to_numpy(),
-        terms=[RandomTerm(basis, name="trial")],
+        terms=[_term(effects, basis, options)],
         method=options.method,
         names=design.coefficient_names(curve.terms),
     )
     return model, effects, design
+
+
+def _term(effects: Effects, basis: np.ndarray, options: Options) -> RandomTerm:
+    if options.heterogeneity == "contrasts":
+        return multi_arm_term(effects.table["trial_id"].to_numpy())
+    return RandomTerm(basis, name="trial")
 
 
 def _two_stage(
@@ -264,7 +355,7 @@ def _two_stage(
         np.concatenate(estimates),
         X,
         covariances,
-        blocks=np.repeat(np.array(entered.trials, dtype=object), size),
+        blocks=[trial for trial in entered.trials for _ in range(size)],
         terms=[RandomTerm(np.tile(np.eye(size), (n_trials, 1)), name="trial")],
         method=options.method,
         names=design.coefficient_names(curve.terms),

@@ -22,7 +22,10 @@ def goodness_of_fit(result: DoseResponseResult) -> pd.Series:
     With `S = LL'` the known covariance, `y* = L^-1 y` and `X* = L^-1 X` are uncorrelated; the
     deviance is `|y* - X*b|^2`, chi-square on contrasts - coefficients degrees of freedom where
     the curve fits and trials do not differ, and `R2 = 1 - deviance / |y*|^2` (the model has no
-    intercept). Source: Discacciati, Crippa & Orsini 2017 (doi 10.1002/jrsm.1194).
+    intercept). b is the common-effect estimate, whatever the method of the fit: at the mean
+    coefficients of a random-effects fit the deviance is not the smallest, and R2 may be negative.
+    A shape (Emax, Hill, a break) stays as fitted. Source: Discacciati, Crippa & Orsini 2017
+    (doi 10.1002/jrsm.1194).
 
     Returns
     -------
@@ -30,14 +33,15 @@ def goodness_of_fit(result: DoseResponseResult) -> pd.Series:
         `deviance, df, p_value, r2, adjusted_r2`.
     """
     model = result.engine
-    fitted = model.X @ model.beta
-    deviance, total = 0.0, 0.0
+    white_y, white_X = [], []
     for batch, S in zip(model.blocks.batches, _known(result), strict=True):
         lower = np.linalg.cholesky(S)
-        both = np.stack([model.y[batch] - fitted[batch], model.y[batch]], axis=-1)
-        white = np.linalg.solve(lower, both)
-        deviance += float(np.sum(white[..., 0] ** 2))
-        total += float(np.sum(white[..., 1] ** 2))
+        white_y.append(np.linalg.solve(lower, model.y[batch][..., None]).ravel())
+        white_X.append(np.linalg.solve(lower, model.X[batch]).reshape(-1, model.X.shape[1]))
+    y, X = np.concatenate(white_y), np.vstack(white_X)
+    scale = np.linalg.norm(X, axis=0)
+    residual = y - X / scale @ np.linalg.lstsq(X / scale, y)[0]
+    deviance, total = float(residual @ residual), float(y @ y)
     n, p = len(model.y), len(result.params)
     df = n - p
     r2 = 1 - deviance / total
@@ -88,9 +92,8 @@ def variance_partition(result: DoseResponseResult, doses: ArrayLike | None = Non
     """
     table = result.points
     if doses is None:
-        z = result.curve.basis(table["dose"].to_numpy(float)) - result.curve.basis(
-            table["ref_dose"].to_numpy(float)
-        )
+        dose, reference = (table[name].to_numpy(float) for name in ("dose", "ref_dose"))
+        z = result.curve.basis(dose) - result.curve.basis(reference)
         within = table["vi"].to_numpy(dtype=float)
         columns = {"trial_id": table["trial_id"].to_numpy(), "dose": table["dose"].to_numpy()}
     else:
@@ -99,6 +102,8 @@ def variance_partition(result: DoseResponseResult, doses: ArrayLike | None = Non
         within = np.full(len(values), float(table["vi"].median()))
         columns = {"dose": values}
     between = np.einsum("ij,jk,ik->i", z, result.psi.to_numpy(), z)
+    if result.heterogeneity == "contrasts" and result.method != "CE":
+        between = np.where((z == 0).all(axis=1), 0.0, result.tau2)
     return pd.DataFrame(
         {**columns, "between": between, "within": within, "vpc": between / (between + within)}
     )
@@ -116,19 +121,18 @@ def leave_one_out(result: DoseResponseResult, doses: ArrayLike | None = None) ->
     Returns
     -------
     DataFrame
-        `trial_id, dose, estimate, se, ci_low, ci_high`: a row a trial left out and dose.
+        `trial_id, dose, estimate, se, ci_low, ci_high`: a row a trial left out and dose; numbers
+        are missing at doses that the others did not study.
     """
     table = result.points
     doses = [float(table["dose"].median())] if doses is None else doses
-    frames = []
+    frames, numbers = [], ["estimate", "se", "ci_low", "ci_high"]
     for trial in result.effects.trials:
         others = result.effects.select(table["trial_id"] != trial, "left out in turn")
-        predicted = result.refit(others).predict(doses)[
-            ["dose", "estimate", "se", "ci_low", "ci_high"]
-        ]
+        predicted = result.refit(others).predict(doses, extrapolate=True)
+        predicted.loc[predicted["extrapolated"], numbers] = np.nan
         frames.append(predicted.assign(trial_id=trial))
-    columns = ["trial_id", "dose", "estimate", "se", "ci_low", "ci_high"]
-    return pd.concat(frames, ignore_index=True)[columns]
+    return pd.concat(frames, ignore_index=True)[["trial_id", "dose", *numbers]]
 
 
 def bootstrap(result: DoseResponseResult, replicates: int = 1000, *, seed: int = 1) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from scipy import optimize
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.engine.robust import RobustCovariance
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose import goodness
-from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.dose.curves import ANY, Constant, Curve, has_step
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 
 GRID = 801
+
+NEAR = 1e-9
+"""Doses that differ by less, relatively, are the same."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +98,34 @@ def dose_reaching(
         return np.sign(effect) * (effect - result.mean(doses, reference)) - half
 
     estimate, first, last = (
-        _first_crossing(lambda d, s=s: shortfall(d, s), low, high) for s in (0, 1, -1)
+        _first_crossing(partial(shortfall, shift=shift), low, high) for shift in (0, 1, -1)
     )
     reached = bool(np.isfinite(estimate))
-    note = ""
-    if not reached:
+    note = reach_note(effect, estimate, first, last, low, high)
+    mean = float(result.mean(np.array([estimate]), reference)[0]) if reached else np.nan
+    return DoseEstimate(
+        estimate, first, last, mean, low, high, reached, estimate in (low, high), note
+    )
+
+
+def reach_note(
+    effect: float, estimate: float, first: float, last: float, low: float, high: float
+) -> str:
+    """What limits a dose that reaches an effect, searched from `low` to `high`."""
+    if not np.isfinite(estimate):
         target = f"{effect:g}".replace("-", "−")
         note = f"the mean curve does not reach {target} up to the largest dose, {high:g}; "
         within = f"its confidence interval does from {first:.3g}"
-        note += within if np.isfinite(first) else "neither does its confidence interval"
-    elif not np.isfinite(last):
-        note = f"no upper limit: at {high:g} a smaller effect is still plausible"
-    mean = float(result.mean(np.array([estimate]), reference)[0]) if reached else np.nan
-    return DoseEstimate(estimate, first, last, mean, low, high, reached, estimate == high, note)
+        return note + (within if np.isfinite(first) else "neither does its confidence interval")
+    notes = []
+    if estimate == low > 0:
+        notes.append(f"it is there already at the smallest dose studied, {low:g}")
+    if not np.isfinite(last):
+        notes.append(f"no upper limit: at {high:g} a smaller effect is still plausible")
+    return "; ".join(notes)
 
 
-def _first_crossing(function, low: float, high: float) -> float:
+def _first_crossing(function: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> float:
     grid = np.linspace(low, high, GRID)
     values = function(grid)
     there = np.flatnonzero(values <= 0)
@@ -152,26 +169,11 @@ def dose_of_optimum(
     """
     sign = {"lowest": 1.0, "highest": -1.0}[best]
     grid = np.linspace(low, high, GRID)
-    rows, mean = result.gradient(grid), result.mean(grid)
-    cov = result.cov.to_numpy()
+    mean = result.mean(grid)
     place = int(np.argmin(sign * mean))
-    rng = np.random.default_rng(seed)
-    deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
-    df = float(np.min(result.df))
-    if np.isfinite(df):
-        deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
-    doses = grid[np.argmin(sign * (mean + deviations @ rows.T), axis=1)]
+    doses = best_doses(result, grid, sign, draws, np.random.default_rng(seed))
     tail = (1 - result.level) / 2
     ci_low, ci_high = np.quantile(doses, [tail, 1 - tail])
-    at_edge = place in (0, GRID - 1)
-    share = float(np.mean((doses == low) | (doses == high)))
-    note = ""
-    if at_edge:
-        note = (
-            f"at the edge of the data ({grid[place]:g}): no turning point between the doses studied"
-        )
-    elif share > tail:
-        note = f"{share:.0%} of plausible curves have their best dose at an edge of the data"
     return DoseEstimate(
         float(grid[place]),
         float(ci_low),
@@ -180,9 +182,38 @@ def dose_of_optimum(
         low,
         high,
         True,
-        at_edge,
-        note,
+        place in (0, GRID - 1),
+        edge_note(grid, place, doses, tail),
     )
+
+
+def best_doses(
+    result: DoseResponseResult,
+    grid: np.ndarray,
+    sign: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The dose of the grid with the lowest `sign` times effect of each drawn curve, (draws,)."""
+    cov = result.cov.to_numpy()
+    deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
+    df = float(np.min(result.df))
+    if np.isfinite(df):
+        deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
+    curves = result.mean(grid) + deviations @ result.gradient(grid).T
+    return grid[np.argmin(sign * curves, axis=1)]
+
+
+def edge_note(grid: np.ndarray, place: int, doses: np.ndarray, tail: float) -> str:
+    """What limits a best dose: an edge of the data, in the mean curve or in the drawn ones."""
+    if place in (0, len(grid) - 1):
+        return (
+            f"at the edge of the data ({grid[place]:g}): no turning point between the doses studied"
+        )
+    share = float(np.mean((doses == grid[0]) | (doses == grid[-1])))
+    if share <= tail:
+        return ""
+    return f"{share:.0%} of plausible curves have their best dose at an edge of the data"
 
 
 @dataclass(frozen=True)
@@ -193,8 +224,14 @@ class DoseResponseResult(Coefficients):
     ----------
     curve : Curve
         With its knots or shape.
+    heterogeneity : {"curve", "contrasts"}
+        How trials differ.
     psi : DataFrame
-        Covariance of the trials' own coefficients around the mean ones; all zero for "CE".
+        Covariance of the trials' own coefficients around the mean ones; all zero for "CE" and
+        for heterogeneity "contrasts".
+    tau2 : float
+        Variance between trials of a contrast at any dose, on which prediction intervals rest: of
+        heterogeneity "contrasts", and where Psi is singular (NaN elsewhere).
     effects : Effects
         The contrasts that entered, with `dose` and `ref_dose`; `effects.excluded` lists the
         others.
@@ -210,7 +247,9 @@ class DoseResponseResult(Coefficients):
     """
 
     curve: Curve
+    heterogeneity: str
     psi: pd.DataFrame = field(repr=False)
+    tau2: float
     effects: Effects = field(repr=False)
     dose_name: str
     stages: int
@@ -252,9 +291,62 @@ class DoseResponseResult(Coefficients):
         return self.effects.unsized_arms
 
     @property
+    def studied(self) -> np.ndarray:
+        """The distinct doses of the arms, rising (the first dose of a surface)."""
+        return np.unique(self.points[["dose", "ref_dose"]].to_numpy(dtype=float))
+
+    @property
     def max_dose(self) -> float:
         """The largest dose any arm was given: the edge of the data."""
-        return float(self.points["dose"].max())
+        return float(self.studied[-1])
+
+    @property
+    def min_dose(self) -> float:
+        """From which dose on the curve says something: zero, if an arm had none.
+
+        Of a curve with a step the smallest dose above zero: what lies between is not drawn
+        through zero.
+        """
+        studied = self.studied
+        return float(studied[studied > 0][0] if has_step(self.curve) else studied[0])
+
+    @property
+    def typical_dose(self) -> float:
+        """The median dose of the arms with a dose above zero, each arm once."""
+        arms = [
+            self.points[["trial_id", f"{prefix}arm_id", f"{prefix}dose"]].to_numpy()
+            for prefix in ("", "ref_")
+        ]
+        distinct = {tuple(arm) for arm in np.vstack(arms)}
+        return float(np.median([dose for _, _, dose in distinct if dose > 0]))
+
+    def outside(self, doses: ArrayLike) -> np.ndarray:
+        """Whether each dose lies outside those studied, shape (n,).
+
+        Outside are doses beyond the largest, or below the smallest; of a curve with a step also
+        those between zero and the smallest above it.
+        """
+        doses = np.asarray(doses, dtype=float)
+        if doses.ndim == 2:
+            pairs = self.points[["dose", "dose_2"]], self.points[["ref_dose", "ref_dose_2"]]
+            both = np.vstack([pair.to_numpy(dtype=float) for pair in pairs])
+            low, high = both.min(axis=0), both.max(axis=0)
+            return ((doses < low * (1 - NEAR)) | (doses > high * (1 + NEAR))).any(axis=1)
+        apart = (doses < self.min_dose * (1 - NEAR)) | (doses > self.max_dose * (1 + NEAR))
+        return apart & ~((doses == 0) & (self.studied[0] == 0))
+
+    def _inside(self, doses: ArrayLike, extrapolate: bool) -> np.ndarray:
+        """Which doses lie outside; refused unless that is allowed."""
+        outside = self.outside(np.atleast_1d(doses))
+        if outside.any() and not extrapolate:
+            first = np.atleast_1d(np.asarray(doses, dtype=float))[outside][0]
+            dose = " and ".join(f"{value:g}" for value in np.atleast_1d(first))
+            raise CannotEstimate(
+                f"no arm was given {dose} {self.dose_name}: the doses studied run from "
+                f"{self.min_dose:g} to {self.max_dose:g}",
+                "extrapolate=True gives what the curve says there",
+            )
+        return outside
 
     def gradient(
         self, doses: np.ndarray, reference: float = 0.0, at: Mapping[str, Any] | None = None
@@ -306,30 +398,40 @@ class DoseResponseResult(Coefficients):
         doses: ArrayLike | None = None,
         reference: float = 0.0,
         at: Mapping[str, Any] | None = None,
+        *,
+        extrapolate: bool = False,
     ) -> pd.DataFrame:
         """Mean effect of each dose against the reference dose.
 
         Parameters
         ----------
         doses : array_like, shape (n,), optional
-            By default some round doses from zero to the largest. Pairs, shape (n, 2), for a
-            surface.
+            By default some round doses among those studied. Pairs, shape (n, 2), for a surface.
         reference : float
         at : mapping, optional
             Values of the moderators; by default their reference levels (numbers: zero).
+        extrapolate : bool
+            Allow doses that were not studied (see `outside`), and mark which these are.
 
         Returns
         -------
         DataFrame
-            `dose, estimate, se, ci_low, ci_high, pi_low, pi_high`. The prediction interval, for
-            a new trial, adds `f Psi f'` to the variance (f: basis minus that of the reference).
+            `dose, estimate, se, ci_low, ci_high, pi_low, pi_high`, and `extrapolated` where that
+            is allowed. The prediction interval, for a new trial, adds `f Psi f'` to the variance
+            (f: basis minus that of the reference), or `tau2` where there is one; it is missing
+            for a common effect.
+
+        Raises
+        ------
+        CannotEstimate
+            For doses that were not studied.
         """
-        doses = round_doses(self.max_dose) if doses is None else np.asarray(doses, dtype=float)
+        doses = self._shown_doses() if doses is None else np.asarray(doses, dtype=float)
         doses = np.atleast_1d(doses)
+        outside = self._inside(doses, extrapolate) | self._inside(reference, extrapolate).any()
         estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
         variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
-        basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
-        between = np.einsum("ij,jk,ik->i", basis, self.psi.to_numpy(), basis)
+        between = self.between(doses, reference)
         critical = self.critical(rows)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
         return pd.DataFrame(
@@ -341,8 +443,23 @@ class DoseResponseResult(Coefficients):
                 "ci_high": estimate + half,
                 "pi_low": estimate - reach,
                 "pi_high": estimate + reach,
+                **({"extrapolated": outside} if extrapolate else {}),
             }
         )
+
+    def between(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
+        """Variance of the trials' own effects of each dose, shape (n,); NaN for a common effect."""
+        basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
+        if self.method == "CE":
+            return np.full(len(basis), np.nan)
+        if np.isfinite(self.tau2):
+            return np.where((basis == 0).all(axis=1), 0.0, self.tau2)
+        return np.einsum("ij,jk,ik->i", basis, self.psi.to_numpy(), basis)
+
+    def _shown_doses(self) -> np.ndarray:
+        """Round doses among those studied."""
+        doses = round_doses(self.max_dose)
+        return doses[~self.outside(doses)]
 
     def trial_curves(self, doses: ArrayLike | None = None) -> pd.DataFrame:
         """Each trial's own curve: best linear unbiased predictions.
@@ -355,8 +472,18 @@ class DoseResponseResult(Coefficients):
         -------
         DataFrame
             `trial_id, dose, estimate, se, ci_low, ci_high`, a row a trial and dose.
+
+        Raises
+        ------
+        ValueError
+            Where trials differ by contrast, so that they have no curve of their own.
+        CannotEstimate
+            For doses that were not studied.
         """
-        doses = round_doses(self.max_dose) if doses is None else np.atleast_1d(doses)
+        if self.heterogeneity != "curve":
+            raise ValueError("trials have curves of their own with heterogeneity='curve' only.")
+        doses = self._shown_doses() if doses is None else np.atleast_1d(doses)
+        self._inside(doses, extrapolate=False)
         basis = self.curve.basis(np.asarray(doses, float)) - self.curve.basis(self._as_doses(0.0))
         C, psi = self._curve_covariance(), self.psi.to_numpy()
         critical, frames = quantile(self.level, float(np.min(self.df))), []
@@ -407,11 +534,47 @@ class DoseResponseResult(Coefficients):
         ValueError
             For a curve with a single term, or one whose first term is not the dose itself.
         """
-        if len(self.curve.terms) == 1:
-            raise ValueError(f"a {self.curve.name} curve has one term: nothing to test.")
-        if self.curve.terms[0] != "dose":
+        terms = [term for term in self.curve.terms if term != ANY]
+        if len(terms) < 2:
+            raise ValueError(f"a {self.curve.name} curve has no term beyond the first to test.")
+        if terms[0] != "dose":
             raise ValueError(f"a {self.curve.name} curve has no linear part to test against.")
-        return self._wald(lambda name: name.split(":")[0] != "dose")
+        return self._wald(lambda name: name.split(":")[0] not in ("dose", ANY))
+
+    def test_dose(self) -> pd.Series:
+        """Among those who exercise, does the dose matter?
+
+        Wald test that all coefficients but that of exercising at all are zero. `test_overall`
+        tests exercise of any dose against none; a curve through zero cannot tell the two apart.
+
+        Returns
+        -------
+        Series
+            `statistic, df_num, df_denom, p_value, trials`: trials that compared arms of different
+            doses above zero, the direct evidence.
+
+        Raises
+        ------
+        CannotEstimate
+            If the curve has no step.
+        ValueError
+            For a constant effect, which has no dose in it.
+        """
+        if isinstance(self.curve, Constant):
+            raise ValueError("a constant effect has no dose in it: nothing to test.")
+        if not has_step(self.curve):
+            raise CannotEstimate(
+                "a curve through zero does not tell the dose from exercising at all",
+                "fit it with any_exercise=True",
+            )
+        found = self._wald(lambda name: name.split(":")[0] != ANY)
+        found["trials"] = len(self.direct_trials)
+        return found
+
+    @property
+    def direct_trials(self) -> list[str]:
+        """Trials that randomised people to different doses above zero."""
+        return direct_trials(self.points)
 
     def test_moderators(self) -> pd.Series:
         """Wald test that the curve does not depend on the moderators.
@@ -425,30 +588,55 @@ class DoseResponseResult(Coefficients):
             raise ValueError("the model has no moderators.")
         return self._wald(lambda name: ":" in name)
 
-    def _wald(self, wanted) -> pd.Series:
+    def _wald(self, wanted: Callable[[str], bool]) -> pd.Series:
         names = [name for name in self.params.index if wanted(name)]
         df = float(np.min(self.df))
         return wald_test(self.params[names].to_numpy(), self.cov.loc[names, names].to_numpy(), df)
 
     def dose_for(
-        self, effect: float, low: float = 0.0, high: float | None = None, reference: float = 0.0
+        self,
+        effect: float,
+        low: float | None = None,
+        high: float | None = None,
+        reference: float = 0.0,
+        *,
+        extrapolate: bool = False,
     ) -> DoseEstimate:
         """The lowest dose whose mean effect reaches `effect` (for example minus the MCID).
 
-        See `dose_search.dose_reaching`.
+        See `dose_reaching`. By default among the doses studied, from `min_dose` to `max_dose`;
+        others are refused unless `extrapolate` allows them.
         """
-        return dose_reaching(self, effect, low, self.max_dose if high is None else high, reference)
+        low, high = self._range(low, high, extrapolate)
+        self._inside(reference, extrapolate)
+        return dose_reaching(self, effect, low, high, reference)
 
     def optimum(
-        self, low: float = 0.0, high: float | None = None, *, best: str = "lowest", seed: int = 1
+        self,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        best: str = "lowest",
+        seed: int = 1,
+        extrapolate: bool = False,
     ) -> DoseEstimate:
         """The dose with the best mean effect between `low` and `high`.
 
-        See `dose_search.dose_of_optimum`.
+        See `dose_of_optimum`. By default among the doses studied, from `min_dose` to `max_dose`;
+        others are refused unless `extrapolate` allows them.
         """
-        return dose_of_optimum(
-            self, low, self.max_dose if high is None else high, best=best, seed=seed
+        low, high = self._range(low, high, extrapolate)
+        return dose_of_optimum(self, low, high, best=best, seed=seed)
+
+    def _range(
+        self, low: float | None, high: float | None, extrapolate: bool
+    ) -> tuple[float, float]:
+        ends = (
+            self.min_dose if low is None else low,
+            self.max_dose if high is None else high,
         )
+        self._inside(ends, extrapolate)
+        return ends
 
     def goodness_of_fit(self) -> pd.Series:
         """Deviance test and decorrelated R2: see `goodness.goodness_of_fit`."""
@@ -478,6 +666,16 @@ class DoseResponseResult(Coefficients):
     def _note(self) -> str:
         size = f"{self.n_trials} trials, {len(self.points)} contrasts"
         return f"{size}, {self.n_participants} participants. {super()._note()}"
+
+
+def direct_trials(table: pd.DataFrame) -> list[str]:
+    """Trials of a table of contrasts in which arms had different doses above zero."""
+    found = []
+    for trial, rows in table.groupby("trial_id", sort=False):
+        doses = np.unique(rows[["dose", "ref_dose"]].to_numpy(dtype=float))
+        if (doses > 0).sum() > 1:
+            found.append(str(trial))
+    return found
 
 
 def round_doses(largest: float) -> np.ndarray:

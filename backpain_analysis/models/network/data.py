@@ -43,7 +43,7 @@ CORRECTION = 0.5
 ROUNDING = 0.05
 """Share of the smallest standard error by which printed differences of a trial may not add up."""
 
-MEASURES = ("MD", "SMD", "OR", "RR", "RD", "HR", "IRR", "ROM", "COR")
+MEASURES = ("MD", "SMD", "d", "OR", "RR", "RD", "HR", "IRR", "ROM", "COR")
 """What contrasts may be; of ratios the logarithms."""
 
 
@@ -300,9 +300,9 @@ class _Arms:
 def _from_means(
     data: pd.DataFrame, columns: Columns, measure: str, lump: Mapping[str, str] | None
 ) -> NetworkData:
-    if measure not in ("MD", "SMD"):
+    if measure not in ("MD", "SMD", "d"):
         cure = " of means; for 'OR', 'RR' and 'RD' name the column of events (events=...)"
-        raise ValueError(f"measure {measure!r} is neither 'MD' nor 'SMD'{cure}.")
+        raise ValueError(f"measure {measure!r} is none of 'MD', 'SMD' and 'd'{cure}.")
     data = _with_sd(data, columns)
     rules = (
         (columns.mean, np.isfinite, "known"),

@@ -522,7 +522,7 @@ def dose_network(
     mean: str = "mean",
     sd: str = "sd",
     n: str = "n",
-    measure: Literal["MD", "SMD"] | None = None,
+    measure: Literal["MD", "SMD", "d"] | None = None,
     curve: str | Curve | Mapping[str, str | Curve] = "linear",
     any_exercise: bool = False,
     reference: str = "usual_care",
@@ -551,8 +551,8 @@ def dose_network(
     trial, agent, dose, mean, sd, n : str
         Columns. Of `Effects`: `dose` is one of `DOSE_MEASURES`, and the agent is the treatment
         unless named otherwise.
-    measure : {"MD", "SMD"}
-        Of a table ("MD" by default). `Effects` have their own.
+    measure : {"MD", "SMD", "d"}
+        Of a table ("MD" by default; "SMD" is Hedges' g, "d" Cohen's d). `Effects` have their own.
     curve : str, Curve, or mapping of agents to these
         "linear", "quadratic", "log", "rcs", "fp1", "fp2", "emax", "hill", "constant", or a curve
         without a shape of its own. A mapping gives each agent a curve of its own kind ("*" for

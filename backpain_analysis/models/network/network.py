@@ -473,9 +473,10 @@ def network(
         the logarithm), its variance. Of a trial with more than two arms give all pairs, or all
         contrasts against one arm and the variance of that arm's own mean.
     measure : str, optional
-        Of means "MD" (the default) or "SMD", standardised by the SD pooled over a trial's arms
-        (Crippa & Orsini 2016, doi 10.1186/s12874-016-0189-0); of events "OR" (the default), "RR"
-        or "RD"; of contrasts what they are. `Effects` have their own.
+        Of means "MD" (the default), "SMD" (Hedges' g) or "d" (Cohen's d), standardised by the SD
+        pooled over a trial's arms (Crippa & Orsini 2016, doi 10.1186/s12874-016-0189-0); of
+        events "OR" (the default), "RR" or "RD"; of contrasts what they are. `Effects` have their
+        own.
     reference : str
         The treatment that others are compared with.
     method : {"REML", "ML", "DL", "CE", "MH"}

@@ -23,7 +23,10 @@ def trials(reference, reference_table):
 
     def fitted(measure: str = "md", **options):
         return dose_response(
-            data, measure=measure.upper(), covariance=numbers[f"{measure}_S"], **options
+            data,
+            measure={"md": "MD", "smd": "d"}[measure],
+            covariance=numbers[f"{measure}_S"],
+            **options,
         )
 
     return fitted
@@ -69,9 +72,9 @@ def test_two_stages_against_mixmeta(trials, reference, measure, curve, method):
 
 
 def test_default_covariances_are_those_of_crippa_and_orsini(reference, reference_table):
-    """SMD as the R function; MD with unpooled SDs throughout, unlike its diagonal."""
+    """Cohen's d as the R function; MD with unpooled SDs throughout, unlike its diagonal."""
     data, numbers = reference_table("dose"), reference["dose_response"]
-    smd = dose_response(data, measure="SMD").effects.covariance
+    smd = dose_response(data, measure="d").effects.covariance
     for ours, theirs in zip(smd, numbers["smd_S"], strict=True):
         assert_allclose(ours, np.array(theirs, ndmin=2), rtol=1e-9)
     md = dose_response(data).effects.covariance
@@ -156,7 +159,9 @@ def test_reference_doses_other_than_zero():
     result = dose_response(
         exact(parabola, doses=(60, 90, 120, 240), ref=30.0), curve="quadratic", method="CE"
     )
-    assert_allclose(result.predict([160])["estimate"], -16, rtol=1e-5)
+    found = result.predict([160], extrapolate=True)
+    assert_allclose(found["estimate"], -16, rtol=1e-5)
+    assert found["extrapolated"].all()
     assert_allclose(result.predict([160], reference=80)["estimate"], -4, rtol=1e-5)
 
 
@@ -172,7 +177,7 @@ def test_wald_tests(trials):
     test = linear.test_overall()
     assert_allclose(test["statistic"], linear.tvalues.iloc[0] ** 2)
     assert_allclose(test["p_value"], linear.pvalues.iloc[0])
-    with pytest.raises(ValueError, match="nothing to test"):
+    with pytest.raises(ValueError, match="no term beyond the first"):
         linear.test_nonlinearity()
     bent = trials(curve="quadratic")
     assert_allclose(bent.test_nonlinearity()["p_value"], bent.pvalues.iloc[1])

@@ -314,8 +314,8 @@ def test_rows_in_any_order(table):
 
 
 def test_smd_and_knots_of_ones_own(table):
-    result = dose_network(table, measure="SMD", curve=rcs([45, 120, 240]))
-    assert result.measure == "SMD"
+    result = dose_network(table, measure="d", curve=rcs([45, 120, 240]))
+    assert result.measure == "d"
     trial = table[table["trial_id"] == "t00"]
     pooled = np.sqrt(((trial["n"] - 1) * trial["sd"] ** 2).sum() / (trial["n"].sum() - 2))
     assert_allclose(result.data.network.y[0], np.diff(trial["mean"])[0] / pooled)

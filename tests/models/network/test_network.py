@@ -56,7 +56,7 @@ def test_common_effect_and_parts_of_q_as_netmeta(arms, expected):
 
 
 def test_standardised_differences_as_netmeta(arms, expected):
-    result, numbers = network(arms, measure="SMD", method="DL"), expected["SMD"]
+    result, numbers = network(arms, measure="d", method="DL"), expected["SMD"]
     estimate, se = pairs(result, numbers["treatments"])
     assert estimate == pytest.approx(np.array(numbers["TE_random"]), abs=1e-9)
     assert se == pytest.approx(np.array(numbers["seTE_random"]), abs=1e-9)

@@ -1,0 +1,284 @@
+"""The three statements on dose: the rule, and the words as truth tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from backpain_analysis.answers.dose import (
+    LESS,
+    MORE,
+    NOT_SHOWN,
+    UNKNOWN,
+    DoseAnswer,
+    Estimate,
+    dose_answer,
+    dose_sentence,
+    effect_sentence,
+    judged,
+    place_sentence,
+)
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.result import DoseEstimate
+from tests.figures.drawn import make_effects
+
+SLOPE = Estimate(-0.4, -3.1, 2.3, 0.77)
+
+
+def said(**changes) -> DoseAnswer:
+    base = DoseAnswer(
+        outcome="pain_intensity",
+        measure="MD",
+        dose_name="minutes_per_week",
+        level=0.95,
+        typical=90.0,
+        effect=Estimate(-12.0, -18.0, -6.0, 0.001),
+        slope=SLOPE,
+        step=60.0,
+        weight=0.7,
+        direct=("saper2013",),
+        without=(),
+        verdict=NOT_SHOWN,
+        mcid=15.0,
+        mcid_dose=None,
+        optimum=None,
+        n_trials=7,
+        n_participants=794,
+        unsized_arms=0,
+        trials=("t1",),
+        lowest=60.0,
+        highest=150.0,
+        result=None,
+        curves=None,
+    )
+    return replace(base, **changes)
+
+
+def at(estimate, low, high, *, effect=-15.0, edge=False, note="") -> DoseEstimate:
+    return DoseEstimate(estimate, low, high, effect, 60.0, 150.0, np.isfinite(estimate), edge, note)
+
+
+@pytest.mark.parametrize(
+    ("slope", "weight", "sign", "verdict"),
+    [
+        ((-3.0, 0.049), 0.90, -1, MORE),
+        ((-3.0, 0.050), 0.99, -1, NOT_SHOWN),
+        ((-3.0, 0.001), 0.89, -1, NOT_SHOWN),
+        ((3.0, 0.001), 0.99, -1, LESS),
+        ((3.0, 0.001), 0.99, 1, MORE),
+        ((-3.0, 0.001), 0.99, 1, LESS),
+    ],
+)
+def test_the_rule(slope, weight, sign, verdict):
+    estimate, p = slope
+    assert judged(Estimate(estimate, -9, 9, p), weight, sign, 0.95) == verdict
+
+
+def test_the_rule_asks_for_the_level():
+    assert judged(Estimate(-3, -5, -1, 0.03), 0.95, -1, 0.99) == NOT_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {},
+            "In 7 trials (794 participants), pain was 12.0 points of 100 lower with the typical "
+            "dose of exercise, 90 minutes per week, than with none (95% CI 6.0 to 18.0 lower). "
+            "That is 0.80 of the MCID of 15 points.",
+        ),
+        (
+            {"effect": Estimate(-2.0, -5.0, 1.0), "mcid": None},
+            "In 7 trials (794 participants), no clear difference in pain between the typical dose "
+            "of exercise, 90 minutes per week, and none: −2.0 points of 100 (95% CI −5.0 to 1.0).",
+        ),
+        (
+            {
+                "outcome": "quality_of_life",
+                "measure": "SMD",
+                "effect": Estimate(0.4, 0.1, 0.7),
+                "dose_name": "sessions_per_week",
+                "typical": 1.0,
+                "n_trials": 1,
+            },
+            "In 1 trial (794 participants), quality of life was 0.40 standard deviations higher "
+            "with the typical dose of exercise, 1 session per week, than with none (95% CI 0.10 "
+            "to 0.70 higher).",
+        ),
+    ],
+)
+def test_the_typical_dose_in_words(changes, words):
+    assert effect_sentence(said(**changes)) == words
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {},
+            "That more exercise does more is not shown: 60 more minutes per week changed pain by "
+            "−0.4 points of 100 (95% CI −3.1 to 2.3, P = 0.77). Differences that matter between "
+            "the doses studied, 60 to 150 minutes per week, are ruled out. Only 1 trial "
+            "randomised people to different doses.",
+        ),
+        (
+            {"slope": Estimate(-0.4, -10.0, 9.2, 0.9), "direct": ()},
+            "That more exercise does more is not shown: 60 more minutes per week changed pain by "
+            "−0.4 points of 100 (95% CI −10.0 to 9.2, P = 0.90). Differences that matter between "
+            "the doses studied, 60 to 150 minutes per week, are not ruled out. No trial "
+            "randomised people to different doses: trials are compared with each other.",
+        ),
+        (
+            {"slope": Estimate(-4.0, -7.0, -1.0, 0.012), "weight": 0.82, "mcid": None},
+            "That more exercise does more is not shown: 60 more minutes per week changed pain by "
+            "−4.0 points of 100 (95% CI −7.0 to −1.0, P = 0.012), but the curves in which dose "
+            "matters have only 82% of the weight beside a constant effect. Only 1 trial "
+            "randomised people to different doses.",
+        ),
+        (
+            {
+                "slope": Estimate(-4.0, -7.0, -1.0, 0.012),
+                "verdict": MORE,
+                "direct": ("a", "b"),
+                "without": ("saper2013", "b"),
+            },
+            "Among those who exercised more did more: 60 more minutes per week lowered pain by "
+            "4.0 points of 100 (95% CI 1.0 to 7.0, P = 0.012), which is not clear without "
+            "saper2013 or b. 2 trials randomised people to different doses.",
+        ),
+        (
+            {
+                "outcome": "quality_of_life",
+                "slope": Estimate(-4.0, -7.0, -1.0, 0.012),
+                "verdict": LESS,
+                "without": ("a", "b", "c", "d"),
+            },
+            "Among those who exercised more did less: 60 more minutes per week lowered quality of "
+            "life by 4.0 points of 100 (95% CI 1.0 to 7.0, P = 0.012), which is not clear without "
+            "any one of 4 of the trials. Only 1 trial randomised people to different doses.",
+        ),
+        (
+            {"slope": None, "verdict": UNKNOWN, "reason": "the trials studied only 1 dose"},
+            "Whether more exercise does more cannot be told: the trials studied only 1 dose.",
+        ),
+    ],
+)
+def test_more_or_not_in_words(changes, words):
+    assert dose_sentence(said(**changes)) == words
+
+
+def test_the_border_of_what_is_ruled_out():
+    """From 60 to 150 are 1.5 steps of 60: a limit of 10 a step reaches 15."""
+    there = Estimate(0.0, -10.0, 5.0, 0.9)
+    assert "are not ruled out" in dose_sentence(said(slope=there))
+    assert "are ruled out" in dose_sentence(said(slope=replace(there, ci_low=-9.9)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "So no dose is named as enough, or as best."),
+        ({"verdict": UNKNOWN}, "So no dose is named as enough, or as best."),
+        (
+            {"verdict": MORE, "mcid_dose": at(95.2, 70.0, 130.0)},
+            "A difference of 15.0 points of 100 is first reached at 95 minutes per week (95% "
+            "interval from 70 to 130, the choice of curve included).",
+        ),
+        (
+            {"verdict": MORE, "mcid_dose": at(95.2, 70.0, np.nan, note="no upper limit")},
+            "A difference of 15.0 points of 100 is first reached at 95 minutes per week (95% "
+            "interval from 70 without an upper limit, the choice of curve included).",
+        ),
+        (
+            {"verdict": MORE, "mcid_dose": at(60.0, 60.0, 90.0, edge=True)},
+            "A difference of 15.0 points of 100 is there already at the smallest dose studied, "
+            "60 minutes per week.",
+        ),
+        (
+            {"verdict": MORE, "mcid_dose": at(np.nan, 90.0, np.nan, note="the reason")},
+            "A difference of 15.0 points of 100 is not shown at any dose studied: the reason.",
+        ),
+        (
+            {"verdict": MORE, "optimum": at(150.0, 80.0, 150.0, edge=True, note="at the edge")},
+            "No best dose is shown: the effect is largest at the edge.",
+        ),
+        (
+            {"verdict": LESS, "mcid": None, "optimum": at(100.0, 80.0, 120.0, effect=-16.0)},
+            "The best mean effect, −16.0 points of 100, is at 100 minutes per week (95% interval "
+            "from 80 to 120, the choice of curve included).",
+        ),
+    ],
+)
+def test_the_place_in_words(changes, words):
+    assert place_sentence(said(**changes)) == words
+
+
+def trials(effect, doses=(30, 60, 90, 120, 150, 180, 210, 240), vi=1.0, outcome="pain_intensity"):
+    rows = [{"yi": effect(d), "vi": vi, "minutes_per_week": float(d)} for d in doses]
+    return make_effects(rows, outcome)
+
+
+def noisy(effect):
+    """Small fixed deviations, so that variances are above zero."""
+    return lambda d: effect(d) + 0.3 * (-1) ** (d // 30)
+
+
+def test_a_line_is_found_with_its_places():
+    """-0.1 a minute: -13.5 at the typical 135, -6 an hour, -10 at 100."""
+    answer = dose_answer(trials(noisy(lambda d: -0.1 * d)), "minutes_per_week", mcid=10)
+    assert answer.verdict == MORE
+    assert answer.typical == 135
+    assert_allclose(answer.effect.estimate, -13.5, atol=0.3)
+    assert_allclose(answer.slope.estimate, -6, atol=0.3)
+    assert_allclose(answer.mcid_dose.estimate, 100, atol=4)
+    assert answer.mcid_dose.ci_low < 100 < answer.mcid_dose.ci_high
+    assert answer.optimum.at_edge
+    assert answer.direct == answer.without == ()
+    assert answer.weight > 0.99
+    table = answer.to_frame()
+    assert table.loc["effect of 60 more minutes per week", "p_value"] == answer.slope.p_value
+    assert escape(answer.text) in answer._repr_html_()
+
+
+def test_the_same_effect_at_every_dose_names_no_dose():
+    answer = dose_answer(trials(noisy(lambda d: -12.0)), "minutes_per_week", mcid=10)
+    assert answer.verdict == NOT_SHOWN
+    assert_allclose(answer.effect.estimate, -12, atol=0.3)
+    assert answer.mcid_dose is answer.optimum is None
+    assert answer.text.endswith("So no dose is named as enough, or as best.")
+    assert "4.0" not in answer.text
+
+
+def test_higher_is_better_turns_the_verdict():
+    up = trials(noisy(lambda d: 0.1 * d), outcome="quality_of_life")
+    down = trials(noisy(lambda d: 40 - 0.1 * d), outcome="quality_of_life")
+    assert dose_answer(up, "minutes_per_week").verdict == MORE
+    assert dose_answer(down, "minutes_per_week").verdict == LESS
+
+
+def test_one_dose_gives_the_effect_and_no_slope():
+    rows = [{"yi": y, "vi": 1.0, "minutes_per_week": 90.0} for y in (-11.0, -12.0, -12.0, -13.0)]
+    answer = dose_answer(make_effects(rows), "minutes_per_week")
+    assert answer.verdict == UNKNOWN
+    assert answer.slope is None
+    assert_allclose(answer.effect.estimate, -12)
+    assert "studied only 1 dose above zero" in answer.text
+
+
+def test_trials_that_carry_the_slope_are_named():
+    """Seven trials at 90 to 110 without a slope, one at 240 with a large effect."""
+    doses = (90, 92, 95, 98, 102, 105, 110, 240)
+    answer = dose_answer(
+        trials(lambda d: -20.0 if d == 240 else -8 - d % 2, doses), "minutes_per_week"
+    )
+    assert answer.verdict == MORE
+    assert answer.without == ("t8",)
+
+
+def test_nothing_without_trials():
+    with pytest.raises(CannotEstimate):
+        dose_answer(trials(lambda d: -12.0, doses=(90,)), "minutes_per_week")

@@ -27,8 +27,10 @@ from backpain_analysis.answers.claim_parts import (
     network_of,
     untestable,
 )
+from backpain_analysis.answers.dose import more_of
 from backpain_analysis.answers.verdicts import (
     AGAINST,
+    INCONCLUSIVE,
     verdict_on_guideline,
     verdict_on_moderator,
     verdict_on_wait,
@@ -213,36 +215,33 @@ def static_or_dynamic(context: Context) -> list[Part]:
     ]
 
 
-MORE_MINUTES = 30.0
-
-
 def function(context: Context) -> list[Part]:
     """C05."""
     return [context.key("disability", "MD"), _more_minutes(context)]
 
 
 def _more_minutes(context: Context) -> Part:
-    """What thirty more minutes a week do to disability, on a straight line."""
-    what = f"{MORE_MINUTES:.0f} more minutes a week, disability"
-    effects = context.effects("disability")
-    if effects is None:
-        return untestable(what, "no usable result")
-    try:
-        line = dose_response(effects, dose="minutes_per_week", curve="linear")
-    except CannotEstimate as fault:
-        return untestable(what, fault.reason)
-    slope = MORE_MINUTES * line.params.iloc[0]
-    low, high = MORE_MINUTES * line.conf_int().iloc[0]
-    entered = set(line.points["trial_id"])
+    """What more minutes a week do to disability among those who exercise."""
+    words = outcome_words("disability")
+    answer = context.dose("disability")
+    if isinstance(answer, str):
+        return untestable(f"more minutes a week, {words}", answer)
+    what = f"{more_of(answer)} among those who exercise, {words}"
+    if answer.slope is None:
+        return untestable(what, answer.reason)
     body = Body(
-        estimate=slope,
-        ci_low=low,
-        ci_high=high,
-        **context.size(entered, line.n_participants),
-        indirect=(BETWEEN_TRIALS,),
+        estimate=answer.slope.estimate,
+        ci_low=answer.slope.ci_low,
+        ci_high=answer.slope.ci_high,
+        **context.size(answer.trials, answer.n_participants),
+        indirect=() if answer.direct else (BETWEEN_TRIALS,),
     )
     sign = benefit_sign("disability")
-    return judged(what, body, "points of 100", sign, rule="difference", trials=entered)
+    part = judged(what, body, UNITS["MD"], sign, rule="difference", trials=answer.trials)
+    if answer.slope.clear and not answer.supported:
+        reason = "a line is clear, but curves without a dose fit as well"
+        return replace(part, verdict=INCONCLUSIVE, reason=reason)
+    return part
 
 
 def _standardised(context: Context, *outcomes: str) -> list[Part]:
@@ -466,26 +465,25 @@ def _fitted(
 
 
 def _at_guideline(context: Context, outcome: str, what: str, effects: Effects) -> Part:
-    """The spline's effect at 150 minutes, and which dose first reaches the MCID."""
-    curve = dose_response(effects, dose="minutes_per_week", curve="rcs")
-    row = curve.predict([GUIDELINE_MINUTES]).iloc[0]
-    indirect = [BETWEEN_TRIALS]
-    if curve.max_dose < GUIDELINE_MINUTES:
-        indirect.append(f"no trial went beyond {curve.max_dose:.0f} minutes a week")
-    threshold = mcid(outcome)
+    """The effect at 150 minutes, and which dose first reaches the MCID where dose matters."""
+    answer = context.dose(outcome)
+    if isinstance(answer, str):
+        return untestable(what, answer)
+    row = answer.result.predict([GUIDELINE_MINUTES]).iloc[0]
+    indirect = [] if answer.direct else [BETWEEN_TRIALS]
+    if answer.highest < GUIDELINE_MINUTES:
+        indirect.append(f"no trial went beyond {number(answer.highest, 0)} minutes a week")
     body = Body(
         **row[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
-        **_size(context, curve),
-        mcid=threshold,
+        **context.size(answer.trials, answer.n_participants),
+        mcid=answer.mcid,
         indirect=tuple(indirect),
     )
-    sign = benefit_sign(outcome)
-    part = judged(what, body, UNITS[effects.measure], sign, trials=curve.points["trial_id"])
-    if not threshold:
-        return part
-    reach = curve.dose_for(sign * threshold)
-    at = f"first at {number(reach.estimate, 0)} minutes" if reach.reached else "at no dose"
-    return replace(part, reason=f"{part.reason}; the mean curve reaches the MCID {at}")
+    part = judged(what, body, UNITS[effects.measure], benefit_sign(outcome), trials=answer.trials)
+    at = "at which dose the MCID is reached these trials do not say"
+    if answer.mcid_dose is not None and answer.mcid_dose.reached:
+        at = f"the MCID is first reached at {number(answer.mcid_dose.estimate, 0)} minutes"
+    return replace(part, reason=f"{part.reason}; {at}")
 
 
 def _per_session(context: Context, outcome: str, what: str, effects: Effects) -> Part:

@@ -53,7 +53,10 @@ def share_of_mcid(effect: float, mcid: float | None) -> str:
     """How an effect compares with the MCID; empty without one."""
     if not mcid:
         return ""
-    return f" That is {number(abs(effect) / mcid, 2)} of the MCID of {number(mcid, 0)} points."
+    return (
+        f" That is {number(abs(effect) / mcid, 2)} of the smallest difference that matters to "
+        f"patients (MCID), {number(mcid, 0)} points."
+    )
 
 
 def evidence(data: Evidence) -> str:

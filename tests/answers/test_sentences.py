@@ -44,7 +44,7 @@ def test_a_clear_effect_has_direction_size_interval_and_mcid():
     text = sentences.pooled(CLEAR, "pain_intensity", mcid=15)
     assert "In 4 trials, pain was 12.0 points of 100 lower with exercise than with no" in text
     assert "(95% CI 11.0 to 13.0 lower)" in text
-    assert "0.80 of the MCID of 15 points" in text
+    assert "0.80 of the smallest difference that matters to patients (MCID), 15" in text
 
 
 def test_a_null_result_says_so():
@@ -115,17 +115,19 @@ def test_where_the_trials_are_from(given, words):
     assert sentences.where_from(data).startswith(words)
 
 
+SHARE = " That is 0.80 of the smallest difference that matters to patients (MCID), 15 points."
+
 # estimate, low, high, measure, mcid -> exact words
 POOLED = [
     (
         (-12.0, -13.0, -11.0, "MD", 15.0),
         "In 4 trials, pain was 12.0 points of 100 lower with exercise than with no exercise (95% "
-        "CI 11.0 to 13.0 lower). That is 0.80 of the MCID of 15 points.",
+        f"CI 11.0 to 13.0 lower).{SHARE}",
     ),
     (
         (12.0, 11.0, 13.0, "MD", 15.0),
         "In 4 trials, pain was 12.0 points of 100 higher with exercise than with no exercise (95% "
-        "CI 11.0 to 13.0 higher). That is 0.80 of the MCID of 15 points.",
+        f"CI 11.0 to 13.0 higher).{SHARE}",
     ),
     (
         (-0.5, -0.9, -0.1, "SMD", 15.0),
@@ -175,9 +177,18 @@ def test_size_of_the_evidence(given, words):
 
 
 MCID = [
-    ((-12.0, 15.0), " That is 0.80 of the MCID of 15 points."),
-    ((12.0, 15.0), " That is 0.80 of the MCID of 15 points."),
-    ((30.0, 10.0), " That is 3.00 of the MCID of 10 points."),
+    (
+        (-12.0, 15.0),
+        "{SHARE}",
+    ),
+    (
+        (12.0, 15.0),
+        "{SHARE}",
+    ),
+    (
+        (30.0, 10.0),
+        " That is 3.00 of the smallest difference that matters to patients (MCID), 10 points.",
+    ),
     ((30.0, None), ""),
 ]
 

@@ -17,7 +17,14 @@ from backpain_analysis.answers.tables.effects import (
     sensitivity,
     together,
 )
-from backpain_analysis.answers.tables.trials import adverse_events, flow, harms, trials
+from backpain_analysis.answers.tables.trials import (
+    adverse_events,
+    counts,
+    coverage,
+    flow,
+    harms,
+    trials,
+)
 from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
     claims,
@@ -37,6 +44,8 @@ __all__ = [
     "claim_parts",
     "claims",
     "corrections",
+    "counts",
+    "coverage",
     "curves",
     "downgrades",
     "findings",

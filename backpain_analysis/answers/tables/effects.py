@@ -71,8 +71,9 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
                 result.estimate, result.ci_low, result.ci_high, digits
             ),
             "Prediction interval": _range(result.pi_low, result.pi_high, digits),
-            "τ²": number(result.tau2, digits) if math.isfinite(result.i2) else MISSING,
-            "I²": f"{result.i2:.0f}%" if math.isfinite(result.i2) else MISSING,
+            "I² (τ²)": f"{result.i2:.0f}% ({number(result.tau2, digits)})"
+            if math.isfinite(result.i2)
+            else MISSING,
             "P": unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
         }
         for name, result in results.items()

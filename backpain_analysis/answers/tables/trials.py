@@ -8,7 +8,16 @@ from backpain_analysis.answers.flow import ENTERED, Flow
 from backpain_analysis.answers.harms import Harms
 from backpain_analysis.display import Link, Table, table
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.words import author_year, exercise_label, plural, population_label
+from backpain_analysis.words import (
+    DOSE_LABELS,
+    author_year,
+    exercise_label,
+    outcome_label,
+    outcome_words,
+    plural,
+    population_label,
+    readable,
+)
 
 DOI, PUBMED = "https://doi.org/", "https://pubmed.ncbi.nlm.nih.gov/"
 
@@ -64,3 +73,66 @@ def adverse_events(evidence: Evidence, *, title: str) -> Table:
     note = f"{told} of {plural(len(about), 'trial')} say{'s' * (told == 1)} anything."
     columns = ["Trial", "Arms", "Printed"]
     return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+
+
+LABELS = {
+    "population": population_label,
+    "exercise type": exercise_label,
+    "comparator": exercise_label,
+    "outcome": outcome_label,
+}
+
+MISSING_WORDS = {"n_randomised": "people randomised", "n": "people measured", **DOSE_LABELS}
+
+
+def counts(evidence: Evidence, *, title: str) -> Table:
+    """The counts a reader wants first, in words."""
+    found = evidence.describe()
+    rows = [
+        {
+            "": readable(row.topic) if new else "",
+            "What": LABELS.get(row.topic, _item)(row.item),
+            "How many": row.count_,
+            "Of what": row.unit,
+        }
+        for new, row in zip(
+            ~found["topic"].duplicated(),
+            found.rename(columns={"count": "count_"}).itertuples(),
+            strict=True,
+        )
+    ]
+    note = f"{evidence.name} {evidence.version or ''}".strip()
+    return table(pd.DataFrame(rows), title=title, note=f"{note}, {evidence.content_hash[:12]}.")
+
+
+def _item(word: str) -> str:
+    return readable(MISSING_WORDS.get(word, word))
+
+
+def coverage(evidence: Evidence, *, title: str) -> Table:
+    """What each trial reports: its exercise, dose, outcomes and kind of results."""
+    found = evidence.coverage()
+    about = evidence.trials.set_index("trial_id")
+    outcomes = [name for name in found if (found[name].isin(RESULTS)).any() and name != "results"]
+    rows = []
+    for row in found.to_dict("records"):
+        own = about.loc[row["trial_id"]]
+        doses = [label for name, label in DOSE_LABELS.items() if row.get(name, 0)]
+        measured = [outcome_words(name) for name in outcomes if row[name] in RESULTS]
+        kinds = str(row["exercise_types"]).split(", ") if row["exercise_arms"] else []
+        rows.append(
+            {
+                "Trial": named(
+                    author_year(own["first_author"], own["year"]), own["doi"], own["pmid"]
+                ),
+                "Population": population_label(str(row["population"])),
+                "Exercise": ", ".join(exercise_label(kind) for kind in kinds),
+                "Dose reported as": ", ".join(doses),
+                "Outcomes": ", ".join(measured),
+                "Results": RESULTS.get(row["results"], ""),
+            }
+        )
+    return table(pd.DataFrame(rows), title=title)
+
+
+RESULTS = {"arms": "of each arm", "contrasts": "between arms", "both": "of both kinds"}

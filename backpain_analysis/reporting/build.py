@@ -13,7 +13,7 @@ from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
-from backpain_analysis.reporting.page import report_page
+from backpain_analysis.reporting.page import report_page, texts_of
 from backpain_analysis.reporting.pictures import put_in
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.schemas import nbformat
@@ -84,9 +84,8 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     """
     extras = extras_of(nb, job.report.name)
     body = render_body(nb)
-    return _built(
-        job, Outcome(job.report, error, answer_of(nb), seconds, extras.summary), body, extras
-    )
+    summary = {**extras.summary, "sections": texts_of(body)}
+    return _built(job, Outcome(job.report, error, answer_of(nb), seconds, summary), body, extras)
 
 
 def give_up(job: Job, error: str) -> Built:
@@ -101,6 +100,7 @@ def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
         suite_title=job.suite_title,
         facts=job.facts,
         evidence=job.evidence,
+        answer=outcome.answer,
         error=outcome.error,
         summary=extras.summary,
         inputs={each.place: each.sha256 for each in job.inputs},

@@ -38,6 +38,14 @@ class Table(_Strict):
     title: str
 
 
+class Section(_Strict):
+    """A section of a page, for searching."""
+
+    anchor: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,300}$")]
+    title: str
+    text: str
+
+
 class Summary(_Strict):
     """What stands beside a page; see `downloads.Extras`."""
 
@@ -45,6 +53,7 @@ class Summary(_Strict):
     tables: list[Table]
     thumbnail: SiteFile | Literal[""]
     claims: str
+    sections: list[Section]
 
 
 class Record(_Strict):

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from backpain_analysis.reporting.job import Job, Outcome, made_from
-from backpain_analysis.reporting.page import Entry, compare_page, index_page
+from backpain_analysis.reporting.page import (
+    Entry,
+    compare_page,
+    index_page,
+    neighbours,
+    turned,
+)
 from backpain_analysis.reporting.store import write_aside
 
 
@@ -41,6 +47,12 @@ def write_site(
     packages = jobs[0].facts.packages if jobs else {}
     _write_json(out / "manifest.json", {"title": title, "packages": packages, "reports": reports})
     _write_json(out / "ro-crate-metadata.json", crate(title, reports))
+    beside = neighbours([job.report for job in jobs])
+    for name, (before, after) in beside.items():
+        page = out / f"{name}.html"
+        content = page.read_bytes() if page.is_file() else b""
+        if (whole := turned(content, before, after)) != content:
+            write_aside(page, whole)
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}
     _write_json(out / "timings.json", {"seconds": timings})
 

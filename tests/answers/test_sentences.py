@@ -179,11 +179,11 @@ def test_size_of_the_evidence(given, words):
 MCID = [
     (
         (-12.0, 15.0),
-        "{SHARE}",
+        SHARE,
     ),
     (
         (12.0, 15.0),
-        "{SHARE}",
+        SHARE,
     ),
     (
         (30.0, 10.0),

@@ -24,6 +24,7 @@ from backpain_analysis.words import (
     effect_text,
     exercise_label,
     measure_heading,
+    measure_words,
     number,
     outcome_label,
     p_text,
@@ -78,7 +79,11 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
         }
         for name, result in results.items()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    note = (
+        f"{measure}: {measure_words(measure)}. CI: confidence interval. I²: share of the "
+        "differences between trials that is more than chance; τ²: their variance."
+    )
+    return table(pd.DataFrame(rows), title=title, note=note)
 
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:

@@ -2,6 +2,7 @@
 
 from . import datasets, figures
 from .answers import sentences
+from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
@@ -109,6 +110,7 @@ __all__ = [
     "conv_wald",
     "count_reasons",
     "cumulative",
+    "curve_of_few",
     "datasets",
     "dose_answer",
     "dose_by_moderator",
@@ -118,6 +120,7 @@ __all__ = [
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "few_trials",
     "figures",
     "gee",
     "harms",

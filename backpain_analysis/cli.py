@@ -275,6 +275,28 @@ def pdf(
             print(path)
 
 
+@report.command("figures")
+def figures(
+    source: Annotated[Path, typer.Argument(metavar="[SITE | PAGE]", help="Whose figures.")] = SITE,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = SITE / "figures",
+    kind: Annotated[
+        str, typer.Option(help="svg, png (300 dots an inch) or pdf; the last two need a Chromium.")
+    ] = "svg",
+) -> None:
+    """Write the figures of reports as files.
+
+    For example:
+
+    * `backpain report figures`
+    * `backpain report figures my-site/pooled-pain.html --kind png --out .`
+    """
+    with one_message():
+        from backpain_analysis.reporting.pdf import make_figures
+
+        for path in make_figures(source, out, kind):
+            print(path)
+
+
 @report.command("list")
 def list_(
     notebook: Annotated[str | None, typer.Argument(help="Show this notebook's parameters.")] = None,

@@ -23,7 +23,7 @@ from backpain_analysis.errors import CannotEstimate
 
 REACH = 300.0
 """Largest |log sigma| that is looked at."""
-STEPS = {1: 0.2, 2: 0.5, 3: 0.8}
+STEPS = {1: 0.2, 2: 0.5, 3: 0.33}
 """First step of the lattice, by its dimension, in coordinates of about unit spread."""
 DEPTHS = {1: 45.0, 2: 30.0, 3: 20.0}
 """How far below the highest point, in log density, the lattice ends."""
@@ -31,8 +31,8 @@ COARSE = {1: 81, 2: 21, 3: 9}
 """Points an axis when looking for where the mass is."""
 NODES = 60_000
 """Most points of a lattice."""
-TOLERANCE = 1e-5
-"""Largest error of a probability that is let through."""
+TOLERANCES = {1: 1e-5, 2: 1e-5, 3: 2e-3}
+"""Largest error of a probability that is let through, by dimension."""
 
 
 @dataclass(frozen=True)
@@ -310,7 +310,7 @@ class Integral:
         return Marginal(self.axes[axis], full * self.step / 2, spread)
 
 
-def integrate(log_joint: LogJoint, axes: Sequence[Axis], tolerance: float = TOLERANCE) -> Integral:
+def integrate(log_joint: LogJoint, axes: Sequence[Axis]) -> Integral:
     """Integrate `log_joint` over its parameters.
 
     Parameters
@@ -318,26 +318,25 @@ def integrate(log_joint: LogJoint, axes: Sequence[Axis], tolerance: float = TOLE
     log_joint : callable
     axes : sequence of Axis
         At most three.
-    tolerance : float
-        Largest error of a probability.
 
     Raises
     ------
     CannotEstimate
-        If two interleaved lattices of `NODES` points differ by more than `tolerance`.
+        If two interleaved lattices of `NODES` points differ by more than `TOLERANCES`.
     """
     if len(axes) > max(STEPS):
         raise CannotEstimate(
             f"{len(axes)} variance parameters cannot be integrated over", "use a simpler model"
         )
     axes = _located(log_joint, list(axes))
-    step, target = STEPS[len(axes)], min(tolerance, 1e-7)
+    step, tolerance = STEPS[len(axes)], TOLERANCES[len(axes)]
+    target = min(tolerance, 1e-7) if len(axes) == 1 else tolerance
     best = None
     while True:
         found = _on_lattices(log_joint, axes, step)
         if best is None or found.error < best.error:
             best = found
-        if found.error <= (target if len(axes) == 1 else tolerance):
+        if found.error <= target:
             return found
         step /= 2
         if len(found.t) * 2 ** len(axes) > NODES:

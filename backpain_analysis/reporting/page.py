@@ -23,6 +23,7 @@ from backpain_analysis.reporting.suite import Report, without_path
 
 SECTION = re.compile(r'<h([2-6]) class="section">(.*?)</h\1>', re.DOTALL)
 SHORTEST_CONTENTS = 4
+NO_CSS_TEXT = re.compile(r"[^\w .,:;?!()%+/–-]")
 STYLES = ["fonts.css", "style.css"]
 
 
@@ -36,6 +37,7 @@ def report_page(
     answer: str = "",
     error: str = "",
     summary: Mapping[str, Any] | None = None,
+    references: Sequence[Mapping[str, str]] = (),
     inputs: Mapping[str, str] | None = None,
 ) -> str:
     """Put a notebook's cells into a page: its answer, contents, cells, choices and a footer.
@@ -56,6 +58,8 @@ def report_page(
         Why the run ended early; empty if it did not.
     summary : mapping, optional
         What can be downloaded beside the page, from `downloads.extras_of`.
+    references : sequence of mappings, optional
+        What it cites, from `references.cited`, each with its `link`.
     inputs : mapping of str to str, optional
         SHA-256 of the files that were read, by place.
     """
@@ -76,6 +80,7 @@ def report_page(
         evidence=evidence,
         error=error,
         summary=summary,
+        references=references,
         inputs=inputs or {},
     )
 
@@ -210,6 +215,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     styles = [(TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES]
+    environment.filters["css_text"] = lambda text: NO_CSS_TEXT.sub("", text)
     environment.globals["style"] = Markup("".join(styles))
     environment.globals["code_style"] = Markup(code_style())
     return environment

@@ -69,6 +69,7 @@ def _report(job: Job, entry: Entry) -> dict[str, Any]:
         "downloads": {
             "notebook": entry.summary["notebook"] or None,
             "tables": entry.summary["tables"],
+            "others": entry.summary["others"],
         },
         **made_from(job),
     }
@@ -88,6 +89,11 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAGE, NOTEBOOK, TABLE = "text/html", "application/x-ipynb+json", "text/csv"
+KINDS = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".bib": "application/x-bibtex",
+    ".ris": "application/x-research-info-systems",
+}
 STATUS = {
     "ok": "http://schema.org/CompletedActionStatus",
     "failed": "http://schema.org/FailedActionStatus",
@@ -177,6 +183,10 @@ def _run(report: Mapping[str, Any]) -> Iterator[Entity]:
     results += [
         _file(table["file"], f"{report['title']}: {table['title']}", TABLE)
         for table in downloads["tables"]
+    ]
+    results += [
+        _file(other["file"], f"{report['title']}: {other['title']}", KINDS[other["file"][-4:]])
+        for other in downloads["others"]
     ]
     values = [
         {

@@ -39,8 +39,10 @@ from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite
 
-OF_REPORTS = ("*.html", "tables/*/*", "thumbnails/*", "notebooks/*")
-COMPARED_AFTER_RUN = ("*.html", "tables/*/*.csv", "thumbnails/*")
+OF_REPORTS = (
+    *("*.html", "tables/*/*", "thumbnails/*", "notebooks/*", "workbooks/*", "references/*"),
+)
+COMPARED_AFTER_RUN = (*("*.html", "tables/*/*.csv", "thumbnails/*", "workbooks/*", "references/*"),)
 CRATE = "ro-crate-metadata.json"
 
 

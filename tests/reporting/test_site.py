@@ -48,6 +48,7 @@ def test_every_report_has_a_page_and_only_the_failing_one_an_error(built):
     of_runs = {
         *(f"tables/{name}/0{n}-{title}.csv" for name in REPORTS[:2] for n, title in TABLES.items()),
         *(f"notebooks/{name}.ipynb" for name in REPORTS),
+        *(f"workbooks/{name}.xlsx" for name in REPORTS[:2]),
         *(f"thumbnails/{name}.svg" for name in REPORTS[:2]),
     }
     assert {file for file in files_of(site) if "/" in file} >= of_runs
@@ -272,7 +273,7 @@ def test_index_offers_what_can_be_taken_away_and_it_is_there(soups, site):
     run = soups["index"].select_one('li[data-name="plain"]')
     links = [a["href"] for a in run.select(".take a")]
     assert links[0] == "notebooks/plain.ipynb"
-    assert len(links) == 3
+    assert len(links) == 4 and links[3] == "workbooks/plain.xlsx"
     assert links[1:] == [a["href"] for a in soups["plain"].select(".downloads a")][:-1]
     assert all((site / link).is_file() for link in [*links, run.img["src"]])
     assert (site / links[2]).read_text() == "trial,n\nSmith 2010,40\n"

@@ -334,18 +334,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
-<<<<<<< HEAD
-def author_year(author: object, year: object) -> str:
+def author_year(author: object, year: Any) -> str:
     """A study as readers cite it: "Saper 2013", "authors not seen, 2014".
 
     >>> author_year("Saper", 2013), author_year(None, 2014), author_year(None, None)
     ('Saper 2013', 'authors not seen, 2014', 'authors and year not seen')
     """
     known = pd.notna(year)
-=======
-def author_year(author: object, year: Any, otherwise: object) -> str:
-    """A study as readers cite it, "Saper 2013"; `otherwise` where its author is not known."""
->>>>>>> main
     if pd.isna(author):
         return f"authors not seen, {int(year)}" if known else "authors and year not seen"
     return f"{author} {int(year)}" if known else f"{author}"

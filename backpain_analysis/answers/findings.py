@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
 from backpain_analysis.answers.appraisals import RISKS, UNKNOWN, trial_risk
+from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
 from backpain_analysis.answers.claim_parts import Context, Part, each_trial_once
 from backpain_analysis.answers.key_results import MAIN, STANDARDISED, Assumed, key_results, needed
 from backpain_analysis.datasets.bundled import load_reference

@@ -140,6 +140,6 @@ def test_trials_of_low_risk_by_themselves(trials):
     assert results["Low risk of bias"].n_trials == len(low)
     counts = [result.n_trials for name, result in results.items() if name != "All trials"]
     assert sum(counts) == results["All trials"].n_trials
-    assert list(results)[0] == "All trials" and "Unknown risk of bias" in results
+    assert next(iter(results)) == "All trials" and "Unknown risk of bias" in results
     none = bp.load_evidence().filter(trial_id=["manniche1988"])
     assert findings.by_risk(none, "disability") == {}

@@ -23,10 +23,8 @@ def test_what_a_figure_says_is_kept_as_its_description():
     figure = Figure()
     figure.subplots().set(xlabel="Minutes & <weeks>", title="Saper 2013", xticks=[10, 20])
     svg = figures.show(figure, alt="a").svg()
-    assert re.search("<desc>(.*?)</desc>", svg)[1].split("; ") == [
-        "Minutes &amp; &lt;weeks&gt;",
-        "Saper 2013",
-    ]
+    said = re.search("<desc>(.*?)</desc>", svg)[1]
+    assert said == "Minutes &amp; &lt;weeks&gt;; Saper 2013"
 
 
 def test_html_is_one_accessible_figure():

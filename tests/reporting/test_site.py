@@ -196,7 +196,7 @@ def test_sections_are_read_for_searching():
         {
             "anchor": "one-amp-two",
             "title": "One & two",
-            "text": "a b Saper 2013 Forest of Saper 2017",
+            "text": "a b Saper 2013 A forest",
         },
     ]
 

@@ -7,6 +7,8 @@ from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
 from .answers.findings import Findings, summary_of_findings
+from .answers.flow import Flow, trial_flow
+from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, robustness
@@ -80,6 +82,8 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "Findings",
+    "Flow",
+    "Harms",
     "KeyResults",
     "MetaRegressionResult",
     "Moderation",
@@ -119,6 +123,7 @@ __all__ = [
     "few_trials",
     "figures",
     "gee",
+    "harms",
     "impute",
     "influence",
     "key_results",
@@ -167,6 +172,7 @@ __all__ = [
     "table",
     "time_course",
     "tipping_point",
+    "trial_flow",
     "trim_and_fill",
     "visits_in_chunks",
     "with_imputations",

@@ -57,33 +57,33 @@ class CurvePosterior(Posterior):
         return float(self.effects.table["dose"].max())
 
     def _basis(self, dose: float, reference: float) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of the curve at a dose less those at the reference, and the columns' scale.
+        """Columns of the curve at a dose less those at the reference, and the same made apart.
 
         Shapes (q,) and (q,), or (G, q) both where they depend on an ED50.
         """
-        contrasts = _contrasts(self.effects)
+        ends = np.array([dose, reference])
         if self.model.shape is None:
-            ends = self.curve.basis(np.array([dose, reference]))
-            return ends[0] - ends[1], _scale(self.curve, *contrasts)
+            own = self.curve.basis(ends)
+            row = own[0] - own[1]
+            return row, row @ _apart(self.curve, *_contrasts(self.effects))
         shapes, place = np.unique(self._nodes[1][:, -1], return_inverse=True)
-        rows, scales = [], []
+        rows, apart = [], []
         for value in shapes:
             curve = Emax((float(value),))
-            ends = curve.basis(np.array([dose, reference]))
-            rows.append(ends[0] - ends[1])
-            scales.append(_scale(curve, *contrasts))
-        return np.array(rows)[place], np.array(scales)[place]
+            own = curve.basis(ends)
+            rows.append(own[0] - own[1])
+            apart.append(rows[-1] @ _apart(curve, *_contrasts(self.effects)))
+        return np.array(rows)[place], np.array(apart)[place]
 
     def _row(
         self, dose: float, reference: float, at: Mapping[str, Any] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Row of the coefficients, and how much of each variance component a new trial adds."""
-        basis, scale = self._basis(dose, reference)
+        basis, z = self._basis(dose, reference)
         weights = self.moderators.row(at)
         row = np.concatenate([basis * weight for weight in weights], axis=-1)
         if self.heterogeneity == "contrasts":
             return row, np.array([float(dose != reference)])
-        z = basis / scale
         pairs = [2 * z[..., i] * z[..., j] for i, j in self.model.correlated]
         return row, np.concatenate([z**2, *(pair[..., None] for pair in pairs)], axis=-1)
 
@@ -137,10 +137,17 @@ def _contrasts(effects: Effects) -> tuple[np.ndarray, np.ndarray]:
     return columns[:, 0], columns[:, 1]
 
 
-def _scale(curve: Curve, dose: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Root mean square of each column over the contrasts: the size of a typical contrast."""
+def _apart(curve: Curve, dose: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """What makes the columns orthogonal over the contrasts, each of root mean square one.
+
+    In their order (Gram & Schmidt): the first column keeps its direction, the second is what it
+    has beyond the first. Heterogeneity of a typical contrast is then the sd itself, and sds do not
+    cancel by their correlation. Shape (q, q), upper triangular.
+    """
     columns = curve.basis(dose) - curve.basis(reference)
-    return np.sqrt(np.mean(columns**2, axis=0))
+    triangle = np.linalg.qr(columns, mode="r")
+    triangle = triangle * np.sign(np.diag(triangle))[:, None] / np.sqrt(len(columns))
+    return np.linalg.inv(triangle)
 
 
 def curve_posterior(
@@ -154,9 +161,10 @@ def curve_posterior(
 ) -> CurvePosterior:
     """The posterior of a curve, in one stage.
 
-    With heterogeneity "curve" each coefficient varies between trials; its standard deviation,
-    "tau" (of several terms "tau: term"), is that of the effect of a typical contrast (root mean
-    square of the term over the contrasts), so that priors of tau are in the units of the effects.
+    With heterogeneity "curve" the coefficients vary between trials. Their terms are first made
+    orthogonal over the contrasts, with root mean square one: the standard deviations, "tau" (of
+    several terms "tau: term", each beyond those before it), are those of the effect of a typical
+    contrast, so that priors of tau are in the units of the effects whatever the curve.
 
     Raises
     ------
@@ -175,7 +183,7 @@ def curve_posterior(
 
     def at(own: Curve) -> tuple[np.ndarray, np.ndarray]:
         basis = own.basis(dose) - own.basis(reference)
-        return design.products(basis), basis / _scale(own, dose, reference)
+        return design.products(basis), basis @ _apart(own, dose, reference)
 
     shaped = isinstance(curve, Emax) and not curve.values
     largest = float(dose.max())

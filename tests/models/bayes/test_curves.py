@@ -26,18 +26,27 @@ def on_grid(result, psi, curve=None):
     Parameters
     ----------
     psi : ndarray, shape (G, q, q)
-        Covariance of the coefficients between trials, for columns of root mean square one.
+        Covariance of the coefficients between trials, for `orthogonal` columns.
     """
     effects = result.effects
     own = result.curve if curve is None else curve
     doses = effects.table[["dose", "ref_dose"]].to_numpy(dtype=float)
     Z = own.basis(doses[:, 0]) - own.basis(doses[:, 1])
-    unit = Z / np.sqrt(np.mean(Z**2, axis=0))
+    unit = orthogonal(Z)
     y, trial = effects.table["yi"].to_numpy(), effects.table["trial_id"].to_numpy()
     V = block_diag(*effects.covariance) + (unit @ psi @ unit.T) * (trial[:, None] == trial)
     W = np.linalg.inv(V)
     log = -0.5 * (np.linalg.slogdet(V)[1] + y @ W @ y)
     return log, Z.T @ W @ Z, Z.T @ W @ y
+
+
+def orthogonal(Z):
+    """Columns of root mean square one, the second what it has beyond the first."""
+    unit = Z / np.sqrt(np.mean(Z**2, axis=0))
+    if Z.shape[1] == 2:
+        beyond = unit[:, 1] - np.mean(unit[:, 0] * unit[:, 1]) * unit[:, 0]
+        unit[:, 1] = beyond / np.sqrt(np.mean(beyond**2))
+    return unit
 
 
 def test_line(table):
@@ -76,8 +85,8 @@ def test_quadratic_with_a_correlation(table):
     assert_allclose(result.probability_at("< -8", 100), below, atol=2e-3)
     assert_allclose(result.marginal("tau: dose").mean, mass @ first, rtol=0.01)
     assert_allclose(result.marginal("tau: dose^2").mean, mass @ second, rtol=0.01)
-    new = row**2 / np.mean(_columns(result) ** 2, axis=0)
-    spread = psi[:, 0, 0] * new[0] + psi[:, 1, 1] * new[1] + 2 * crossed * np.sqrt(new.prod())
+    new = np.linalg.lstsq(_columns(result), orthogonal(_columns(result)))[0].T @ row
+    spread = np.einsum("i,gij,j->g", new, psi, new)
     below = mass @ stats.norm.cdf((-8 - mean @ row) / np.sqrt(deviation**2 + spread))
     assert_allclose(result.probability_at("< -8", 100, new=True), below, atol=2e-3)
     assert result.error < 2e-3
@@ -155,3 +164,15 @@ def test_too_many_variances(table):
     """Three terms have three variances and three correlations."""
     with pytest.raises(CannotEstimate, match="6 variance parameters cannot be integrated over"):
         dose_response(table, curve=rcs(4), prior=priors.half_normal(5))
+
+
+def test_a_new_trial_has_its_own_curve(table):
+    """Variance of a dose in a new trial, at each node: `z' Psi z` with the correlation."""
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:6])]
+    result = dose_response(few, curve="quadratic", prior=priors.half_normal(4))
+    row, spread = result._row(100.0, 0.0, None)
+    values = result.parts[""].values[:50]
+    z = np.linalg.lstsq(_columns(result), orthogonal(_columns(result)))[0].T @ row
+    crossed = values[:, 2] * values[:, 0] * values[:, 1]
+    expected = (values[:, 0] * z[0]) ** 2 + (values[:, 1] * z[1]) ** 2 + 2 * crossed * z[0] * z[1]
+    assert_allclose(result.model.components(values) @ spread, expected, rtol=1e-9)

@@ -106,10 +106,10 @@ def sampling_covariance(
     if len(wrong):
         named = ", ".join(f"row {row} ({v[row]})" for row in wrong)
         raise ValueError(f"sampling variances must be known and above zero: {named}.")
-    if rho is None and phi is None and arms is None:
-        raise ValueError("give rho, phi with time, or arms: what correlates the rows of a trial.")
     if (time is None) != (phi is None):
         raise ValueError("give time and phi together.")
+    if rho is None and phi is None and arms is None:
+        raise ValueError("give rho, phi with time, or arms: what correlates the rows of a trial.")
     if outcome is not None and rho is None:
         raise ValueError("give rho, the correlation between outcomes.")
     codes = pd.factorize(labels)[0]

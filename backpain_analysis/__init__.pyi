@@ -9,7 +9,7 @@ from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spr
 from .answers.findings import Findings, summary_of_findings
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
-from .answers.robustness import adjusted_estimates, robustness
+from .answers.robustness import adjusted_estimates, derivations, robustness
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
@@ -108,6 +108,7 @@ __all__ = [
     "cumulative",
     "curve_of_few",
     "datasets",
+    "derivations",
     "dose_answer",
     "dose_by_moderator",
     "dose_in_network",

@@ -40,7 +40,7 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
     found = []
     for row in load_evidence(evidence).trials.itertuples():
         given = {name: _text(getattr(row, name, None)) for name in FIELDS}
-        label = author_year(row.first_author, row.year, row.trial_id)
+        label = author_year(row.first_author, row.year)
         if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", shown):
             about = {"label": label, "key": str(row.trial_id), "author": _text(row.first_author)}
             found.append({**given, **about, "url": _text(getattr(row, "source_url", None))})

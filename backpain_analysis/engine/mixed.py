@@ -220,6 +220,17 @@ def _check(
             "heterogeneity",
             "use a simpler model or method='CE'",
         )
+    check_design(X, names)
+
+
+def check_design(X: np.ndarray, names: Sequence[str]) -> None:
+    """Every column of the model matrix must say something that the others do not.
+
+    Raises
+    ------
+    CannotEstimate
+        Names the column that does not.
+    """
     norms = np.linalg.norm(X, axis=0)
     if np.any(norms == 0):
         raise CannotEstimate(f"column {names[int(np.argmin(norms))]!r} of X is all zero", "drop it")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,23 @@ def sampling_covariance(
             f"{-1 / max(largest - 1, 1):.3g} and 1."
         )
     return BlockCovariance(labels, tuple(_correlated(v[group], rho) for group in groups))
+
+
+def blocks_of(matrix: np.ndarray) -> BlockCovariance:
+    """A full covariance matrix by the groups of rows that are correlated.
+
+    Raises
+    ------
+    ValueError
+        If it is not symmetric or not finite.
+    """
+    if not np.isfinite(matrix).all():
+        raise ValueError("the covariance V holds missing or infinite values.")
+    if not np.allclose(matrix, matrix.T, rtol=1e-9, atol=0):
+        raise ValueError("the covariance V is not symmetric.")
+    labels = connected_components(coo_array(matrix != 0), directed=False)[1]
+    rows = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels)]
+    return BlockCovariance(labels, tuple(matrix[np.ix_(own, own)] for own in rows))
 
 
 def _correlated(v: np.ndarray, rho: float) -> np.ndarray:

@@ -402,5 +402,11 @@ def _missing(centred: np.ndarray, estimator: str) -> int:
         if estimator == "L0":
             found = (4 * positive - k * (k + 1)) / (2 * k - 1)
         else:
-            found = k - 0.5 - np.sqrt(max(2 * k**2 - 4 * positive + 0.25, 0.0))
+            inside = 2 * k**2 - 4 * positive + 0.25
+            if inside < 0:
+                raise CannotEstimate(
+                    "the estimator Q0 has no solution for effects that lie so far to one side",
+                    "use 'L0' or 'R0'",
+                )
+            found = k - 0.5 - np.sqrt(inside)
     return int(np.clip(np.round(found), 0, k - 1))

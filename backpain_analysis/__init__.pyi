@@ -4,7 +4,8 @@ from . import datasets, figures
 from .answers import sentences
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
+from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
@@ -15,6 +16,7 @@ from .datasets.truth import Truth
 from .display import table
 from .effects.measures import effect_size, prepost_effect_size
 from .effects.over_time import effects_over_time
+from .effects.risks import relative_risks
 from .effects.sensitivity import sensitivity_changes
 from .effects.table import Effects, count_reasons
 from .effects.treatments import LUMPINGS, lumping
@@ -89,6 +91,7 @@ __all__ = [
     "Posterior",
     "TrialTruth",
     "Truth",
+    "activity_and_risk",
     "adjusted_estimates",
     "ancova",
     "back_transform",
@@ -148,6 +151,7 @@ __all__ = [
     "priors",
     "rank_test",
     "rcs",
+    "relative_risks",
     "reshape_wide",
     "responders",
     "responders_from_means",

@@ -20,6 +20,7 @@ from backpain_analysis.models.dose import goodness
 from backpain_analysis.models.dose.curves import ANY, Constant, Curve, has_step
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.words import back_transform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -400,6 +401,7 @@ class DoseResponseResult(Coefficients):
         at: Mapping[str, Any] | None = None,
         *,
         extrapolate: bool = False,
+        back: bool = False,
     ) -> pd.DataFrame:
         """Mean effect of each dose against the reference dose.
 
@@ -412,6 +414,8 @@ class DoseResponseResult(Coefficients):
             Values of the moderators; by default their reference levels (numbers: zero).
         extrapolate : bool
             Allow doses that were not studied (see `outside`), and mark which these are.
+        back : bool
+            Give ratios instead of their logarithms (see `words.back_transform`), without `se`.
 
         Returns
         -------
@@ -434,7 +438,7 @@ class DoseResponseResult(Coefficients):
         between = self.between(doses, reference)
         critical = self.critical(rows)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 **({"dose": doses} if doses.ndim == 1 else dict(zip("xy", doses.T, strict=True))),
                 "estimate": estimate,
@@ -446,6 +450,11 @@ class DoseResponseResult(Coefficients):
                 **({"extrapolated": outside} if extrapolate else {}),
             }
         )
+        if not back:
+            return table
+        numbers = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
+        table[numbers] = back_transform(table[numbers].to_numpy(), self.measure)
+        return table.drop(columns="se")
 
     def between(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
         """Variance of the trials' own effects of each dose, shape (n,); NaN for a common effect."""

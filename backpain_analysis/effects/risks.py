@@ -140,13 +140,14 @@ def hamling(study: Categories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.concatenate([[first], cases]), np.concatenate([[below], others])
 
     def misses(reference: np.ndarray) -> np.ndarray:
-        cases, others = counts(reference)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            cases, others = counts(reference)
             found = np.log([others[0] / others.sum(), others.sum() / cases.sum()])
         return np.where(np.isfinite(found), found - np.log([share, ratio]), 1e3)
 
     reference = _reference_counts(study, base, misses)
-    cases, others = counts(reference)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        cases, others = counts(reference)
     if not np.abs(misses(reference)).max() < 1e-8 or (cases <= 0).any() or (others <= 0).any():
         raise CannotEstimate("no counts give these risks, variances and ratios")
     shared = 1 / cases[0]

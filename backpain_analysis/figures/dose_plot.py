@@ -166,7 +166,7 @@ LARGEST_AREA = 260.0
 def dose_response(
     result: DoseResponseResult,
     *,
-    reference: float = 0.0,
+    reference: float | None = None,
     mcid: float | None = None,
     dose_label: str | None = None,
     effect_label: str | None = None,
@@ -186,8 +186,8 @@ def dose_response(
     Parameters
     ----------
     result : DoseResponseResult
-    reference : float
-        Dose that effects are differences from.
+    reference : float, optional
+        Dose that effects are differences from; by default zero, or the smallest dose studied.
     mcid : float, optional
         Minimal clinically important difference (its size): a line on the side of benefit.
     dose_label, effect_label : str, optional
@@ -210,6 +210,7 @@ def dose_response(
         For a reference dose that was not studied, unless `extrapolate_to` allows it.
     """
     points = result.points
+    reference = result.reference_dose if reference is None else reference
     benefit = benefit_sign(result.outcome)
     threshold = None if mcid is None else benefit * abs(mcid)
     studied = np.concatenate([points["dose"], points["ref_dose"]]).astype(float)

@@ -170,7 +170,7 @@ def dose_of_optimum(
     """
     sign = {"lowest": 1.0, "highest": -1.0}[best]
     grid = np.linspace(low, high, GRID)
-    mean = result.mean(grid)
+    mean = result.mean(grid, result.reference_dose)
     place = int(np.argmin(sign * mean))
     doses = best_doses(result, grid, sign, draws, np.random.default_rng(seed))
     tail = (1 - result.level) / 2
@@ -312,6 +312,11 @@ class DoseResponseResult(Coefficients):
         return float(studied[studied > 0][0] if has_step(self.curve) else studied[0])
 
     @property
+    def reference_dose(self) -> float:
+        """Zero, if an arm had no dose, else the smallest dose studied."""
+        return float(self.studied[0])
+
+    @property
     def typical_dose(self) -> float:
         """The median dose of the arms with a dose above zero, each arm once."""
         arms = [
@@ -397,7 +402,7 @@ class DoseResponseResult(Coefficients):
     def predict(
         self,
         doses: ArrayLike | None = None,
-        reference: float = 0.0,
+        reference: float | None = None,
         at: Mapping[str, Any] | None = None,
         *,
         extrapolate: bool = False,
@@ -409,7 +414,8 @@ class DoseResponseResult(Coefficients):
         ----------
         doses : array_like, shape (n,), optional
             By default some round doses among those studied. Pairs, shape (n, 2), for a surface.
-        reference : float
+        reference : float, optional
+            By default `reference_dose`: zero, or the smallest dose where no arm had none.
         at : mapping, optional
             Values of the moderators; by default their reference levels (numbers: zero).
         extrapolate : bool
@@ -432,6 +438,7 @@ class DoseResponseResult(Coefficients):
         """
         doses = self._shown_doses() if doses is None else np.asarray(doses, dtype=float)
         doses = np.atleast_1d(doses)
+        reference = self.reference_dose if reference is None else reference
         outside = self._inside(doses, extrapolate) | self._inside(reference, extrapolate).any()
         estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
         variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
@@ -607,7 +614,7 @@ class DoseResponseResult(Coefficients):
         effect: float,
         low: float | None = None,
         high: float | None = None,
-        reference: float = 0.0,
+        reference: float | None = None,
         *,
         extrapolate: bool = False,
     ) -> DoseEstimate:
@@ -617,6 +624,7 @@ class DoseResponseResult(Coefficients):
         others are refused unless `extrapolate` allows them.
         """
         low, high = self._range(low, high, extrapolate)
+        reference = self.reference_dose if reference is None else reference
         self._inside(reference, extrapolate)
         return dose_reaching(self, effect, low, high, reference)
 

@@ -2,6 +2,7 @@
 
 from . import datasets, figures
 from .answers import sentences
+from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
@@ -108,6 +109,7 @@ __all__ = [
     "conv_wald",
     "count_reasons",
     "cumulative",
+    "curve_of_few",
     "datasets",
     "dose_answer",
     "dose_by_moderator",
@@ -117,6 +119,7 @@ __all__ = [
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "few_trials",
     "figures",
     "gee",
     "impute",

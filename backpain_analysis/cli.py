@@ -26,7 +26,7 @@ from backpain_analysis.console import one_message, terminal_table
 
 if TYPE_CHECKING:
     from backpain_analysis.reporting.notebooks import Notebook
-    from backpain_analysis.reporting.progress import Listen
+    from backpain_analysis.reporting.progress import Event, Listen
     from backpain_analysis.reporting.suite import Suite
 
 SITE = Path("reports/site")
@@ -138,7 +138,16 @@ def run(
     * `backpain report run 03_dose_response -p dose sessions_per_week -p mcid 10`
     * `backpain report run my-suite.yml --scheduler tcp://scheduler:8786`
     """
-    with one_message():
+    from backpain_analysis.reporting.progress import Tally
+
+    tally = Tally()
+
+    def stopped() -> str:
+        ended, total = tally.ended(), tally.count["reports"]
+        have = f"{ended} of {total} reports are finished" if total else "Nothing was run yet"
+        return f"Stopped. {have}; what is finished stays in {out}: run the same again to go on."
+
+    with one_message(stopped=stopped):
         if warm and not scheduler and not inputs:
             _warm_up()
         from backpain_analysis.reporting.cluster import Scheduler, is_open_to_others
@@ -158,7 +167,12 @@ def run(
                 "workers and read what is sent. See docs/clusters.md, TLS.",
                 file=sys.stderr,
             )
-        with _listener(as_json) as listen:
+        with _listener(as_json) as show:
+
+            def listen(event: Event) -> None:
+                tally(event)
+                show(event)
+
             outcomes = run_suite(
                 suite,
                 out,
@@ -174,7 +188,7 @@ def run(
     if not as_json:
         for outcome in failed:
             print(f"failed  {out / outcome.report.name}.html  {outcome.error.splitlines()[0]}")
-        print(f"{len(outcomes) - len(failed)} finished, {len(failed)} failed: {out / 'index.html'}")
+        print(f"{tally.summary()}: {out / 'index.html'}")
         if stale := stale_pages(out, [outcome.report.name for outcome in outcomes]):
             print(f"left from other suites, not in the index: {_some(stale)}")
     if failed:
@@ -261,6 +275,28 @@ def pdf(
             print(path)
 
 
+@report.command("figures")
+def figures(
+    source: Annotated[Path, typer.Argument(metavar="[SITE | PAGE]", help="Whose figures.")] = SITE,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = SITE / "figures",
+    kind: Annotated[
+        str, typer.Option(help="svg, png (300 dots an inch) or pdf; the last two need a Chromium.")
+    ] = "svg",
+) -> None:
+    """Write the figures of reports as files.
+
+    For example:
+
+    * `backpain report figures`
+    * `backpain report figures my-site/pooled-pain.html --kind png --out .`
+    """
+    with one_message():
+        from backpain_analysis.reporting.pdf import make_figures
+
+        for path in make_figures(source, out, kind):
+            print(path)
+
+
 @report.command("list")
 def list_(
     notebook: Annotated[str | None, typer.Argument(help="Show this notebook's parameters.")] = None,
@@ -279,19 +315,19 @@ def list_(
     Console().print(table)
 
 
-@app.command("lab")
-def lab() -> None:
+@app.command("lab", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
     """Open the notebooks in JupyterLab; an installed package copies them to ./notebooks first.
 
-    For example:
+    Other options are JupyterLab's. For example:
 
     * `backpain lab`
+    * `backpain lab --no-browser --port 8890`
     """
     with one_message():
         folder = _own_notebooks()
-    raise typer.Exit(
-        subprocess.run([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"]).returncode
-    )
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *context.args]
+    raise typer.Exit(subprocess.run(command).returncode)
 
 
 def _suite(what: str | None) -> Suite:

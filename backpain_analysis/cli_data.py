@@ -55,6 +55,69 @@ def template(
         print(write_template(path, participants=participants, as_csv=csv))
 
 
+@data.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A workbook, CSV, TSV or RevMan 5 (.rm5) file.")],
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--map", help="How it is turned (YAML). Written if it is not there yet."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the tables.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook, until --map says it.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the folder of an earlier import.")
+    ] = False,
+) -> None:
+    """Make tables of a file of another shape: guess how, show it, let it be edited, do it.
+
+    A first run guesses a mapping and says what must be decided; edit its file, and run the same
+    command again. The folder gets the tables, the mapping, and import_report.csv with every cell
+    that was read, turned or left. Exit code 1 says that something is to be decided or put right.
+
+    For example:
+
+    * `backpain data import extraction.xlsx`
+    * `backpain data import extraction.xlsx --map mapping.yml --out my-trials/`
+    * `backpain data import review.rm5 --map mapping.yml --out my-trials/`
+    """
+    with _told():
+        from backpain_analysis import importing
+
+        if mapping is not None and mapping.exists():
+            chosen = importing.read_mapping(mapping)
+            grid = importing.read_source(path, chosen)
+        else:
+            grid = importing.read_source(path, sheet=sheet)
+            form, guess = importing.guess_mapping(grid)
+            chosen = guess.mapping
+            print(f"{path}: {form}, {len(grid.rows):,} rows. The mapping is guessed.")
+            text = importing.mapping_text(chosen, path.name)
+            if mapping is not None:
+                mapping.write_text(text, encoding="utf-8")
+                print(f"It is in {mapping}: look at it, edit it, and run the same again.")
+            else:
+                print(f"Keep it with --map mapping.yml, and edit it there:\n\n{text}")
+            for told in guess.assumed:
+                print(f"Assumed: {told}.")
+        if undecided := chosen.undecided():
+            print("To be decided:")
+            for told in undecided:
+                print(f"- {told}")
+            raise typer.Exit(1)
+        turned = importing.turn(grid, chosen)
+        print(f"{turned.counts()}.")
+        reasons = turned.left()
+        for told in reasons[:_SHOWN]:
+            print(f"- left: {told}")
+        if len(reasons) > _SHOWN:
+            print(f"- … and {len(reasons) - _SHOWN} more reasons (all in the import report)")
+        if out is None:
+            print("Nothing is written without --out.")
+            return
+        print(importing.write_imported(turned, chosen, path.name, out, force=force))
+    check(out)
+
+
 @data.command("words")
 def words(
     column: Annotated[str | None, typer.Argument(help="By default the columns are listed.")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -12,15 +12,18 @@ from rich.table import Table
 
 
 @contextmanager
-def one_message(*expected: type[Exception]) -> Iterator[None]:
+def one_message(
+    *expected: type[Exception], stopped: Callable[[], str] = lambda: "Stopped."
+) -> Iterator[None]:
     """Turn an error a user can put right into its message and exit code 2; Ctrl-C into 130.
 
-    Those are the errors of our own classes, of files, and `expected`.
+    Those are the errors of our own classes, of files, and `expected`; `stopped` says what is told
+    at Ctrl-C.
     """
     try:
         yield
     except KeyboardInterrupt:
-        print("Stopped. What is finished stays; run the same again to go on.", file=sys.stderr)
+        print(stopped(), file=sys.stderr)
         raise typer.Exit(130) from None
     except Exception as error:
         ours = type(error).__module__.startswith("backpain_analysis.")

@@ -336,7 +336,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
-def author_year(author: object, year: object, otherwise: object) -> str:
+def author_year(author: object, year: Any, otherwise: object) -> str:
     """A study as readers cite it, "Saper 2013"; `otherwise` where its author is not known."""
     if pd.isna(author):
         return str(otherwise)
@@ -406,10 +406,21 @@ def measured(outcome: str, measure: str, unit: str = "") -> str:
     return f"Difference in {word}\n({text})"
 
 
+FEWEST_LETTERS = 4
+"""Of a beginning that is enough to know a word by."""
+
+
 def nearest(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, or None where none is like it."""
+    """The known word most like `word`, else the first that begins with it; None without either.
+
+    >>> nearest("pain", ["disability", "pain_intensity"])
+    'pain_intensity'
+    """
     by_lower = {str(name).lower(): str(name) for name in known}
-    match = get_close_matches(str(word).strip().lower(), by_lower, n=1, cutoff=cutoff)
+    wanted = str(word).strip().lower()
+    match = get_close_matches(wanted, by_lower, n=1, cutoff=cutoff)
+    if not match and len(wanted) >= FEWEST_LETTERS:
+        match = [name for name in by_lower if name.startswith(wanted.removesuffix("s"))]
     return by_lower[match[0]] if match else None
 
 

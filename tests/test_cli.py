@@ -15,7 +15,7 @@ from backpain_analysis.datasets.bundled import data_dir
 
 NOTEBOOKS = Path(__file__).parent / "reporting" / "notebooks"
 COMMANDS = [
-    *(["report", name] for name in ("run", "verify", "serve", "pdf", "list")),
+    *(["report", name] for name in ("run", "verify", "serve", "pdf", "figures", "list")),
     *(["data", name] for name in ("template", "words", "check", "describe")),
     ["lab"],
 ]
@@ -47,7 +47,7 @@ def test_a_failing_notebook_leaves_a_page_and_exit_code_1(tmp_path):
     )
     assert result.exit_code == 1
     assert "ValueError: no trial of Ann = Bob" in result.output
-    assert "0 finished, 1 failed" in result.output
+    assert "1 run, 0 kept, 1 failed" in result.output
     assert "no trial of Ann = Bob" in (tmp_path / "fails.html").read_text()
     assert (tmp_path / "index.html").exists()
 
@@ -149,6 +149,20 @@ def test_describe_counts_the_bundled_evidence():
     result = backpain("data", "describe")
     assert result.exit_code == 0
     assert "backpain-trials" in result.output and "exercise arms" in result.output
+
+
+def test_the_laboratory_gets_the_options_of_jupyterlab(monkeypatch):
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    result = backpain("lab", "--no-browser", "--port", 8890)
+    assert result.exit_code == 3
+    assert asked[0][-3:] == ["--no-browser", "--port", "8890"]
+    assert asked[0][3].startswith("--notebook-dir=")
 
 
 def test_version():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 
 from backpain_analysis.errors import CannotEstimate
@@ -44,7 +46,7 @@ def adjusted_estimates(result: PoolResult) -> pd.DataFrame:
         return found.estimate, found.ci_low, found.ci_high, f"{found.chosen} was chosen"
 
     def selected() -> tuple:
-        alternative = "less" if result.estimate < 0 else "greater"
+        alternative: Literal["less", "greater"] = "less" if result.estimate < 0 else "greater"
         found = selection_model(result, alternative=alternative)
         note = f"likelihood-ratio test against no selection {p_text(found.lrt_p)}"
         return found.estimate, found.ci_low, found.ci_high, note

@@ -16,7 +16,7 @@ People = dict[str, np.ndarray]
 
 def draw_people(truth: Truth, rng: np.random.Generator, shape: tuple[int, ...]) -> People:
     """Characteristics at baseline, independent of one another; measures to one decimal."""
-    people = {}
+    people: People = {}
     for measure in truth.people:
         share = rng.beta(*measure.shape, size=shape)
         people[measure.name] = (measure.low + (measure.high - measure.low) * share).round(1)
@@ -52,7 +52,7 @@ def draw_scores(
     weeks = np.array(truth.visits)
     shape = people["current_smoker"].shape
     trials = (*shape[:-1], int(trial.max()) + 1)
-    level = truth.baseline_mean + rng.normal(0, truth.trial_sd, trials)[..., trial]
+    level: np.ndarray = truth.baseline_mean + rng.normal(0, truth.trial_sd, trials)[..., trial]
     for name, points in truth.prognosis.items():
         level = level + points * (people[name] - truth.centre(name))
     own = rng.standard_normal((2, *shape))
@@ -61,7 +61,7 @@ def draw_scores(
     slope = truth.slope_sd * (r * own[0] + np.sqrt(1 - r**2) * own[1])
     scores = rng.normal(0, truth.residual_sd, (*shape, len(weeks)))
     scores += level[..., None] + slope[..., None] * weeks
-    share = 1 + rng.normal(0, truth.effect_trial_sd, trials)[..., trial]
+    share: np.ndarray = 1 + rng.normal(0, truth.effect_trial_sd, trials)[..., trial]
     for name, change in truth.modification.items():
         value = recorded(truth, scores[..., 0]) if name == "baseline" else people[name]
         share = share + change * (value - truth.centre(name))
@@ -175,7 +175,7 @@ def _interventions(
         minutes_per_session=np.where(exercises, minutes, np.nan),
         start_week=np.where(exercises, 0.0, np.nan),
         end_week=np.where(exercises, truth.programme_weeks, np.nan),
-        intensity=pd.Series(np.where(exercises, "moderate", None), dtype="str"),
+        intensity=pd.Series("moderate", range(len(exercises)), dtype="str").where(exercises),
     )
 
 

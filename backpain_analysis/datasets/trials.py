@@ -306,6 +306,7 @@ def _stacked(parts: Sequence[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+NOTHING = np.array(None, dtype=object)
 Columns = dict[str, np.ndarray]
 
 
@@ -333,10 +334,10 @@ def _design(truth: TrialTruth, rng: np.random.Generator) -> tuple[Columns, Colum
     share = np.array([p * q for (_, p), (_, q) in pairs])
     types = np.array(list(truth.types))
     rows: list[tuple[int, str, float, float, bool]] = []
-    for trial in range(n):
-        count = trials["arms"][trial] - trials["inactive"][trial]
+    for own_trial in range(n):
+        count = trials["arms"][own_trial] - trials["inactive"][own_trial]
         order = np.argsort(-np.log(rng.random(len(pairs))) / share)
-        one_type = count > 1 and (trials["same"][trial] or count > len(types))
+        one_type = count > 1 and (trials["same"][own_trial] or count > len(types))
         if one_type:
             _, first = np.unique((sessions * minutes)[order], return_index=True)
             order = order[np.sort(first)]
@@ -345,10 +346,10 @@ def _design(truth: TrialTruth, rng: np.random.Generator) -> tuple[Columns, Colum
             given = rng.choice(types, count, replace=False)
             order = rng.choice(len(pairs), count, p=share / share.sum())
         rows += [
-            (trial, given[i], sessions[order[i]], minutes[order[i]], True) for i in range(count)
+            (own_trial, given[i], sessions[order[i]], minutes[order[i]], True) for i in range(count)
         ]
-        if trials["inactive"][trial]:
-            rows.append((trial, rng.choice(list(truth.comparators)), 0.0, 0.0, False))
+        if trials["inactive"][own_trial]:
+            rows.append((own_trial, rng.choice(list(truth.comparators)), 0.0, 0.0, False))
     trial, word, per_week, long, exercises = (
         np.array(column) for column in zip(*rows, strict=True)
     )
@@ -541,12 +542,12 @@ def _on_instrument(
     if "mean" in rows:
         hidden = gone["sd"][trial]
         rows["dispersion"] = np.where(hidden, np.nan, rows["dispersion"])
-        rows["dispersion_type"] = np.where(hidden, None, "sd")
+        rows["dispersion_type"] = np.where(hidden, NOTHING, "sd")
         rows["n"] = np.where(gone["arm_size"][trial], np.nan, rows["n"])
     else:
         hidden = gone["interval"][trial]
         p = [f"{value:.3f}" if value >= 0.001 else "<0.001" for value in rows.pop("p")]
-        rows["p_value"] = np.where(hidden, np.array(p, dtype=object), None)
+        rows["p_value"] = np.where(hidden, np.array(p, dtype=object), NOTHING)
         rows["ci_level"] = np.where(hidden, np.nan, 95.0)
         rows |= {name: np.where(hidden, np.nan, rows[name]) for name in ("ci_low", "ci_high")}
         rows["effect_measure"] = np.full(len(trial), "md", dtype=object)
@@ -596,7 +597,7 @@ def _arm_columns(arms: Columns, gone: Columns) -> Columns:
         "arm_id": _arm_names(arms["number"]),
         "arm_label": words + np.array(doses, dtype=object),
         "exercise_type": np.where(exercises, words, "none"),
-        "comparator_type": np.where(exercises, None, words),
+        "comparator_type": np.where(exercises, NOTHING, words),
         "sessions_per_week": sessions,
         "minutes_per_session": known("minutes_per_session", arms["minutes"]),
         "duration_weeks": weeks,

@@ -233,7 +233,7 @@ class Truth(Parameters):
         if unknown := sorted(set(person) - set(self.modification)):
             known = did_you_mean(unknown[0], self.modification)
             raise ValueError(f"{unknown[0]!r} modifies no effect. {known}")
-        share = 1.0
+        share: Any = 1.0
         for name, value in person.items():
             above = np.asarray(value, dtype=float) - self.centre(name)
             share = share + self.modification[name] * above
@@ -349,13 +349,13 @@ def _faults(truth: Truth) -> Iterator[str]:
                 f"{measure.name}: nothing between {measure.low:g} and {measure.high:g} has mean "
                 f"{measure.mean:g} and SD {measure.sd:g}"
             )
-    wanted = [measure.name for measure in PEOPLE]
-    if [measure.name for measure in truth.people] != wanted:
-        yield f"people must describe {', '.join(wanted)}"
-    known = [*(measure.name for measure in truth.people), "current_smoker"]
+    described = [measure.name for measure in PEOPLE]
+    if [measure.name for measure in truth.people] != described:
+        yield f"people must describe {', '.join(described)}"
+    people = [*(measure.name for measure in truth.people), "current_smoker"]
     for word in truth.modification:
-        if word not in (*known, "baseline"):
-            yield f"modification {word!r}: {did_you_mean(word, [*known, 'baseline'])}"
+        if word not in (*people, "baseline"):
+            yield f"modification {word!r}: {did_you_mean(word, [*people, 'baseline'])}"
     for word in truth.prognosis:
-        if word not in known:
-            yield f"prognosis {word!r}: {did_you_mean(word, known)}"
+        if word not in people:
+            yield f"prognosis {word!r}: {did_you_mean(word, people)}"

@@ -11,9 +11,14 @@ import pandas as pd
 import scipy.linalg
 
 from backpain_analysis.effects.choice import (
+    EVENT_MEASURES,
     INACTIVE,
+    LATE,
+    MEASURES,
     Arm,
+    Measure,
     Request,
+    Scope,
     Timepoint,
     check_timepoint,
     exercise_arms,
@@ -22,9 +27,9 @@ from backpain_analysis.effects.choice import (
     lower_dose_reference,
     programme_weeks,
     reference_kind,
-    time_rank,
     treatment_of,
 )
+from backpain_analysis.effects.derive import USUAL, checked_derivations
 from backpain_analysis.effects.gathering import (
     CONTRADICTED,
     Occasion,
@@ -33,13 +38,13 @@ from backpain_analysis.effects.gathering import (
     gather,
     occasion_of,
 )
-from backpain_analysis.effects.sources import Estimate, from_source
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.sources import Estimate, from_source, remarks
+from backpain_analysis.effects.table import AS_PRESCRIBED, HOME_INCLUDED, Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.schema import vocabulary
-from backpain_analysis.words import author_year
+from backpain_analysis.words import author_year, did_you_mean
 
 
 def reasons(
@@ -94,7 +99,7 @@ def _reason(
 
 def _is_timely(row: Row, programme: float, request: Request) -> bool:
     _, weeks, label = occasion_of(row)
-    return label != "baseline" and time_rank(weeks, label, request.timepoint, programme) is not None
+    return label != "baseline" and request.rank(weeks, label, programme) is not None
 
 
 Analysis = Literal["final", "change", "best"]
@@ -106,10 +111,17 @@ SOURCES = {
 }
 
 
+def sources(measure: str, analysis: str) -> tuple[str, ...]:
+    """Where results may come from, best first: events are counted before a printed ratio is."""
+    if measure == "HR":
+        return ("reported",)
+    return ("events", "reported") if measure in EVENT_MEASURES else SOURCES[analysis]
+
+
 def from_evidence(
     evidence: Evidence,
     outcome: str,
-    measure: Literal["MD", "SMD"] = "MD",
+    measure: Measure = "MD",
     timepoint: Timepoint = "post",
     analysis: Analysis = "best",
     correlation: float = 0.5,
@@ -121,6 +133,9 @@ def from_evidence(
     designs: Sequence[str] = ("parallel", "cluster"),
     include_home: bool = False,
     met: Mapping[str, float] | None = None,
+    derive: Sequence[str] = USUAL,
+    icc: float | None = None,
+    unit: str | None = None,
 ) -> Effects:
     """Effect sizes of an outcome: every exercise arm against its trial's reference arm.
 
@@ -149,20 +164,47 @@ def from_evidence(
     reported differences the baseline or final one where known, else the change SD over
     `sqrt(2 (1 - r))` or the SD that the interval implies.
 
-    **Covariance** of the contrasts of a trial: `SD_0^2/n_0` for arm-level results; for reported
-    differences the share of the reference arm in their variances, by arm sizes.
+    **Events** ("RR", "OR", "RD", "PETO", "AS") are counted in the arms (`events`, `n`), with 1/2 in
+    every cell of a trial that has a zero (not for PETO and AS); a printed risk or odds ratio stands
+    in where they are not known. "HR" is as printed. Ratios are logs.
+
+    **Derived results.** `derive` names what may be taken from what a trial prints otherwise; the
+    column `obtained` says of each row what was (also SDs from standard errors, sizes as
+    randomised, and the like), and `Effects.obtained_counts` counts. Usual are "p_value" and
+    "percentage"; the others assume something:
+
+    - "p_value": the standard error of a difference from its exact P (Cochrane Handbook 6.3.2);
+    - "percentage": events from a percentage of the arm, where its size is known;
+    - "limit": from a single (one-sided) limit, or from P as if it were its upper bound ("< 0.05"):
+      too large rather than too small (6.5.2.3);
+    - "equal_split": arm sizes where only the trial's total is printed;
+    - "followup": with `timepoint="post"`, the earliest follow-up of a trial that reports nothing at
+      the end of its programme; its time is in `timepoint_weeks`;
+    - "scale": the length of a VAS or NRS whose values can only be of 0-10 or 0-100;
+    - "pooled_sd": the SD of the instrument in the other trials, of MDs; for sensitivity analyses
+      only (6.5.2.7).
+
+    **Units of analysis.** A cluster trial's arms count with sizes over the design effect
+    `1 + (m - 1) ICC` (23.1.4); where it prints no cluster size or no ICC (and `icc` is not given)
+    its standard errors are too small, which `obtained` says. A crossover trial enters on request
+    (`designs`), with the variance of paired values, `(s_1^2 + s_0^2 - 2 r s_1 s_0)/n` (23.2.7.1).
+
+    **Covariance** of the contrasts of a trial: `SD_0^2/n_0` for arm-level results, the reference
+    arm's part of the variance for events; for reported differences the share of the reference arm
+    in their variances, by arm sizes.
 
     Parameters
     ----------
     evidence : Evidence
     outcome : str
         Such as "pain_intensity" or "disability".
-    measure : {"MD", "SMD"}
-        "MD" is on 0-100 (see `evidence.scales`) and needs scale limits.
-    timepoint : "post", "followup" or (low, high) in weeks since baseline
+    measure : {"MD", "SMD", "RR", "OR", "RD", "PETO", "AS", "HR"}
+        "MD" is on 0-100 (see `evidence.scales`) and needs scale limits, or a `unit`.
+    timepoint : "post", "followup", "latest" or (low, high) in weeks since baseline
     analysis : {"final", "change", "best"}
     correlation : float
-        Between baseline and final values, for changes whose SD is not printed and for SMDs.
+        Between baseline and final values, for changes whose SD is not printed and for SMDs; and
+        between the periods of a crossover trial.
     reference : mapping, optional
         Arm to use as reference, by trial id, over the rule.
     inactive : sequence of str
@@ -176,6 +218,12 @@ def from_evidence(
         Designs that enter; a crossover trial's arms are not independent groups.
     include_home, met
         See `evidence.dose.with_doses`.
+    derive : sequence of str
+        What may be derived; see above and `DERIVATIONS`.
+    icc : float, optional
+        Intracluster correlation of cluster trials that print their cluster size but none.
+    unit : str, optional
+        MDs in this unit ("cm", "kPa", "degrees"), of the results printed in it.
 
     Returns
     -------
@@ -184,30 +232,41 @@ def from_evidence(
     Raises
     ------
     ValueError
-        For an unknown outcome, measure, analysis, timepoint, a correlation outside (-1, 1), or
-        a `reference` that names no arm.
+        For an unknown outcome, measure, analysis, timepoint, derivation, comparator, flag, design
+        or unit, correlations outside their range, or a `reference` that names no arm.
+    CannotEstimate
+        If no trial measured the outcome.
+
+    Examples
+    --------
+    >>> import backpain_analysis as bp
+    >>> trials = bp.load_evidence()
+    >>> from_evidence(trials, "recurrence", "HR", "latest").table["label"].tolist()
+    ['de Campos 2020', 'Pocovi 2024', 'Sihawong 2014']
     """
-    check(evidence, outcome, measure, analysis, correlation, reference or {})
-    request = Request(
-        outcome,
-        measure,
-        check_timepoint(timepoint),
-        SOURCES[analysis],
-        correlation,
-        reference or {},
-        inactive,
-        head_to_head,
-    )
-    return assembled(
+    scope = checked_scope(
         evidence,
-        request,
-        _estimates,
-        unrelated,
         flags=flags,
         designs=designs,
         include_home=include_home,
         met=met,
+        derive=derive,
+        icc=icc,
+        unit=unit,
     )
+    check(evidence, outcome, measure, analysis, correlation, reference or {}, inactive)
+    request = Request(
+        outcome,
+        measure,
+        check_timepoint(timepoint),
+        sources(measure, analysis),
+        correlation,
+        reference or {},
+        inactive,
+        head_to_head,
+        late="followup" in scope.derive,
+    )
+    return assembled(evidence, request, _estimates, unrelated, scope)
 
 
 def assembled(
@@ -215,11 +274,7 @@ def assembled(
     request: Request,
     choose: Callable[[list[Arm], TrialResults, Request], list[Estimate]],
     covariance: Callable[[list[Estimate]], np.ndarray],
-    *,
-    flags: Sequence[str],
-    designs: Sequence[str],
-    include_home: bool,
-    met: Mapping[str, float] | None,
+    scope: Scope,
 ) -> Effects:
     """Effects of the estimates chosen from each trial, with their covariance.
 
@@ -231,22 +286,19 @@ def assembled(
         The estimates of a trial, from its arms and results.
     covariance : callable
         Of all contrasts of a trial, from those estimates.
-    flags, designs, include_home, met
-        As of `from_evidence`.
+    scope : Scope
     """
     outcome, measure = request.outcome, request.measure
-    found = gather(
-        evidence, outcome, measure, met=tuple((met or {}).items()), include_home=include_home
-    )
+    found = gather(evidence, outcome, measure, scope)
     rows, matrices, excluded = [], [], []
     for trial in found.trials:
         name = trial["trial_id"]
-        own, left_out = found.arms[name], _left_out(trial, flags, designs)
+        own, left_out = found.arms[name], _left_out(trial, scope)
         estimates = [] if left_out else choose(own, found.results[name], request)
         if estimates:
             matrices.append(covariance(estimates))
         for estimate in estimates:
-            rows.extend(_rows(trial, own, found.results[name], estimate, request.inactive))
+            rows.extend(_rows(trial, own, found.results[name], estimate, request))
         used = {arm for e in estimates for arm in (*e.arms, e.reference)}
         excluded.extend(reasons(own, used, left_out, found.results[name], request))
     extra = rows[0].keys() - set(_columns()) if rows else set()
@@ -256,6 +308,8 @@ def assembled(
         excluded=pd.DataFrame(excluded, columns=["trial_id", "arm_id", "reason"]),
         outcome=outcome,
         measure=measure,
+        unit=scope.unit or "",
+        dose_basis=HOME_INCLUDED if scope.include_home else AS_PRESCRIBED,
     )
 
 
@@ -284,6 +338,7 @@ def check(
     analysis: str,
     correlation: float,
     reference: Mapping[str, str],
+    inactive: Sequence[str],
 ) -> None:
     """Refuse what cannot be asked of these data.
 
@@ -295,23 +350,73 @@ def check(
         If no trial measured the outcome.
     """
     known, faults = _outcomes(evidence), []
-    measured = outcome in known or outcome in vocabulary("outcomes", "outcome")
-    if not measured:
-        faults.append(f"outcome {outcome!r} is not in these data; they have {', '.join(known)}")
-    if measure not in ("MD", "SMD"):
-        faults.append(f"measure {measure!r} is neither 'MD' nor 'SMD'")
+    words = list(dict.fromkeys([*known, *vocabulary("outcomes", "outcome")]))
+    if outcome not in words:
+        faults.append(f"outcome: no {outcome!r}. {did_you_mean(outcome, words)}")
+    if measure not in MEASURES:
+        faults.append(f"measure: no {measure!r}. {did_you_mean(measure, MEASURES)}")
     if analysis not in SOURCES:
-        faults.append(f"analysis {analysis!r} is none of {', '.join(SOURCES)}")
+        faults.append(f"analysis: no {analysis!r}. {did_you_mean(analysis, SOURCES)}")
     if not -1 < correlation < 1:
         faults.append(f"correlation {correlation} is not between -1 and 1")
+    comparators = vocabulary("arms", "comparator_type")
+    own = evidence.arms["comparator_type"]
+    for word in [inactive] if isinstance(inactive, str) else inactive:
+        if word not in comparators and not (own == word).any():
+            faults.append(f"inactive: no {word!r}. {did_you_mean(word, comparators)}")
     table = evidence.arms
     for trial, arm in reference.items():
         if not ((table["trial_id"] == trial) & (table["arm_id"] == arm)).any():
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:
-        raise ValueError("; ".join(faults) + ".")
+        raise ValueError("; ".join(fault.removesuffix(".") for fault in faults) + ".")
+    if not len(evidence.trials):
+        raise CannotEstimate("no trial is left", "; ".join(map(str, evidence.history)))
     if outcome not in known:
         raise CannotEstimate(f"no trial measured {outcome!r}", f"these have {', '.join(known)}")
+
+
+def checked_scope(
+    evidence: Evidence,
+    *,
+    flags: Sequence[str],
+    designs: Sequence[str],
+    include_home: bool,
+    met: Mapping[str, float] | None,
+    derive: Sequence[str],
+    icc: float | None,
+    unit: str | None = None,
+) -> Scope:
+    """Options of `from_evidence`, all known.
+
+    Raises
+    ------
+    ValueError
+        For an unknown flag, design, derivation or unit, or an ICC outside [0, 1).
+    """
+    chosen = {}
+    for name, given in (("flag", flags), ("design", designs)):
+        chosen[name] = (given,) if isinstance(given, str) else tuple(given)
+        known = vocabulary("trials", name)
+        for word in chosen[name]:
+            if word not in known:
+                raise ValueError(f"{name}s: no {word!r}. {did_you_mean(word, known)}")
+    if icc is not None and not 0 <= icc < 1:
+        raise ValueError(f"icc {icc}: give an intracluster correlation from 0 to below 1.")
+    if unit is not None:
+        tables = (evidence.outcomes, evidence.contrasts)
+        units = sorted({str(own) for table in tables for own in table["unit"].dropna()})
+        if unit not in units:
+            raise ValueError(f"unit: no {unit!r}. {did_you_mean(unit, units)}")
+    return Scope(
+        chosen["flag"],
+        chosen["design"],
+        include_home,
+        tuple((met or {}).items()),
+        checked_derivations(derive),
+        icc,
+        unit,
+    )
 
 
 @once_per_evidence
@@ -320,10 +425,10 @@ def _outcomes(evidence: Evidence) -> list[str]:
     return sorted({word for table in tables for word in table["outcome"].astype(str)})
 
 
-def _left_out(trial: dict, flags: Sequence[str], designs: Sequence[str]) -> str | None:
-    if trial["flag"] in flags:
+def _left_out(trial: dict, scope: Scope) -> str | None:
+    if trial["flag"] in scope.flags:
         return f"flagged {trial['flag']}: {trial['flag_reason']}"
-    if trial["design"] not in designs:
+    if trial["design"] not in scope.designs:
         return f"design: {trial['design']}"
     return None
 
@@ -391,15 +496,16 @@ def best_estimate(
 
     `make` turns (reference, others, trial, occasion, source, request) into an estimate.
     """
-    ranked = []
+    ranked: list[tuple[tuple, int, Estimate]] = []
     for occasion, source in product(occasions, request.sources):
-        rank = time_rank(occasion.weeks, occasion.label, request.timepoint, programme)
+        rank = request.rank(occasion.weeks, occasion.label, programme)
         if rank is None:
             continue
         estimate = make(reference, others, trial, occasion, source, request)
         if estimate is not None:
             instrument = instrument_rank(request.outcome, occasion.key[0])
-            order = (-len(estimate.arms), rank, instrument, request.sources.index(source))
+            place = request.sources.index(source)
+            order = (rank >= LATE, -len(estimate.arms), rank, instrument, place)
             ranked.append((order, len(ranked), estimate))
     return min(ranked)[2] if ranked else None
 
@@ -409,18 +515,21 @@ def _rows(
     arms: list[Arm],
     results: TrialResults,
     estimate: Estimate,
-    inactive: Sequence[str],
+    request: Request,
 ) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
     name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
     instrument, text, _ = estimate.occasion.key
+    late = LATE_TEXT if request.late and estimate.occasion.label == "followup" else ""
+    inactive = request.inactive
     rows = []
     for position, arm in enumerate(estimate.arms):
         own = by_arm[arm]
         several = len(estimate.arms) > 1
         against = results.contradicts(estimate.occasion, arm, estimate.reference)
         source = estimate.source + ("; the reported difference contradicts them" if against else "")
+        obtained = estimate.obtained[position] if estimate.obtained else ""
         rows.append(
             {
                 "trial_id": trial["trial_id"],
@@ -439,6 +548,7 @@ def _rows(
                 "instrument": text if instrument == "other" else instrument,
                 "timepoint_weeks": estimate.occasion.weeks,
                 "source": source,
+                "obtained": remarks(obtained, late),
                 "yi": estimate.yi[position],
                 "vi": estimate.covariance[position, position],
                 "n_arm": estimate.n_arms[position],
@@ -451,11 +561,14 @@ def _rows(
     return rows
 
 
+LATE_TEXT = "a follow-up, for want of a value at the end"
+
+
 def _columns() -> list[str]:
     return [
         *("trial_id arm_id ref_arm_id label first_author year population exercise_type").split(),
         *("ref_exercise_type comparator_type treatment ref_treatment reference_kind").split(),
-        *("instrument timepoint_weeks source yi vi n_arm n_ref").split(),
+        *("instrument timepoint_weeks source obtained yi vi n_arm n_ref").split(),
         *DOSE_MEASURES,
         *(f"ref_{name}" for name in DOSE_MEASURES),
     ]

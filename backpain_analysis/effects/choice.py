@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,7 +27,42 @@ INSTRUMENTS = {
 }
 """Order of preference where a trial reports several instruments; others follow alphabetically."""
 
-Timepoint = str | tuple[float, float]
+Timepoint = Literal["post", "followup", "latest"] | tuple[float, float]
+
+
+EVENT_MEASURES = ("RR", "OR", "RD", "PETO", "AS")
+"""Measures of events in arms; RR and OR also as printed, as HR always is."""
+
+MEASURES = ("MD", "SMD", *EVENT_MEASURES, "HR")
+
+Measure = Literal["MD", "SMD", "RR", "OR", "RD", "PETO", "AS", "HR"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which trials and results enter, and what may be derived (see `assemble.from_evidence`).
+
+    Attributes
+    ----------
+    flags, designs : tuple of str
+    include_home : bool
+    met : tuple of (str, float)
+    derive : tuple of str
+        Of `derive.DERIVATIONS`.
+    icc : float or None
+    unit : str or None
+    """
+
+    flags: tuple[str, ...] = ("exclude",)
+    designs: tuple[str, ...] = ("parallel", "cluster")
+    include_home: bool = False
+    met: tuple[tuple[str, float], ...] = ()
+    derive: tuple[str, ...] = ()
+    icc: float | None = None
+    unit: str | None = None
+
+
+PLAIN = Scope()
 
 
 @dataclass(frozen=True)
@@ -42,6 +77,11 @@ class Request:
     reference: Mapping[str, str]
     inactive: Sequence[str]
     head_to_head: bool = False
+    late: bool = False
+
+    def rank(self, weeks: float, label: str, programme: float) -> float | None:
+        """How well a time fits; see `time_rank`."""
+        return time_rank(weeks, label, self.timepoint, programme, self.late)
 
 
 Arm = dict[str, Any]
@@ -98,28 +138,39 @@ def lower_dose_reference(arms: Sequence[Arm]) -> str | None:
     return None
 
 
-def time_rank(weeks: float, label: str, timepoint: Timepoint, programme: float) -> float | None:
+LATE = 1e7
+"""Rank from which on a time is taken only for want of a better one."""
+
+
+def time_rank(
+    weeks: float, label: str, timepoint: Timepoint, programme: float, late: bool = False
+) -> float | None:
     """How well a time of measurement fits the request: 0 is best, None means not at all.
 
     "post" takes measurements labelled so, nearest to the end of the programme; "followup" those
-    labelled so and later than the programme, the latest first; a window `(low, high)` in weeks
-    since baseline takes any that lies inside, nearest to its middle.
+    labelled so and later than the programme, the latest first; "latest" the latest of all; a
+    window `(low, high)` in weeks since baseline any that lies inside, nearest to its middle. With
+    `late`, "post" also takes follow-ups, the earliest first, after everything else.
 
     Parameters
     ----------
     weeks : float
         Since baseline; NaN where unknown.
     label : str
-    timepoint : "post", "followup" or (low, high)
+    timepoint : "post", "followup", "latest" or (low, high)
     programme : float
         Length of the trial's programme in weeks; NaN where unknown.
     """
     if timepoint == "post":
+        if label == "followup" and late:
+            return LATE + (1e6 if np.isnan(weeks) else weeks)
         if label != "post":
             return None
         if np.isnan(weeks):
             return 1e6
         return abs(weeks - programme) if np.isfinite(programme) else 1e3 - weeks
+    if timepoint == "latest":
+        return None if label == "baseline" else 1e6 if np.isnan(weeks) else 1e4 - weeks
     if timepoint == "followup":
         if label != "followup" or (weeks <= programme):
             return None
@@ -136,15 +187,15 @@ def instrument_rank(outcome: str, instrument: str) -> int:
     return order.index(instrument) if instrument in order else len(order)
 
 
-def check_timepoint(timepoint: Timepoint) -> Timepoint:
-    """The time asked for, as "post", "followup" or a pair of weeks.
+def check_timepoint(timepoint: Any) -> Timepoint:
+    """The time asked for, as "post", "followup", "latest" or a pair of weeks.
 
     Raises
     ------
     ValueError
         For anything else.
     """
-    if timepoint in ("post", "followup"):
+    if timepoint in ("post", "followup", "latest"):
         return timepoint
     try:
         low, high = (float(week) for week in timepoint)
@@ -152,6 +203,7 @@ def check_timepoint(timepoint: Timepoint) -> Timepoint:
         low, high = 1.0, 0.0
     if not 0 <= low <= high:
         raise ValueError(
-            f"timepoint {timepoint!r}: give 'post', 'followup' or a pair of weeks (low, high)."
+            f"timepoint {timepoint!r}: give 'post', 'followup', 'latest' or a pair of weeks "
+            "(low, high)."
         )
     return low, high

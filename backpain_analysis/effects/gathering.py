@@ -4,112 +4,246 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from backpain_analysis.effects.choice import Arm
+from backpain_analysis.effects.choice import EVENT_MEASURES, PLAIN, Arm, Scope
+from backpain_analysis.effects.derive import (
+    OF_INSTRUMENT,
+    marked,
+    pooled_sds,
+    split_equally,
+    texts,
+    with_errors,
+    with_lengths,
+    with_pooled_sds,
+)
 from backpain_analysis.effects.measures import pooled_sd
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.plausibility import contradicted
 from backpain_analysis.evidence.scales import orientation, to_percent_of_scale, with_limits
 from backpain_analysis.evidence.spread import with_sd
+from backpain_analysis.words import measure_words
 
 CONTRADICTED = "contradicts its arms"
 
 KEY = ["instrument", "instrument_text", "site"]
 
 
-def arm_results(evidence: Evidence, outcome: str, measure: str) -> pd.DataFrame:
+def arm_results(
+    evidence: Evidence, outcome: str, measure: str, scope: Scope = PLAIN
+) -> pd.DataFrame:
     """Arm-level results of an outcome in the direction, and for "MD" on the scale, of the analysis.
 
     Returns
     -------
     DataFrame
         `trial_id, arm_id, instrument, instrument_text, site, timepoint_weeks, timepoint_label,
-        kind` ("final" | "change"), `n, mean, sd, sd_source, problem`; `problem` says what keeps
-        a row from being used (missing where nothing does).
+        kind` ("final" | "change" | "events"), `n, mean, sd, sd_source, obtained, design_effect,
+        problem`; `mean` of events is their number, `obtained` says what was not printed so, and
+        `problem` what keeps a row from being used (missing where nothing does).
     """
     rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
-    table = with_limits(with_sd(_with_n(rows, evidence)))
+    table = _with_n(rows.assign(obtained=""), evidence, scope)
+    if measure == "HR":
+        table = table.assign(kind="none", sd=np.nan, sd_source=pd.NA, problem=NO_HAZARD_RATIO)
+    elif measure in EVENT_MEASURES:
+        table = _of_events(table, scope)
+    else:
+        table = _of_means(table, evidence, measure, scope)
+    effects, remarks = _design_effects(evidence, table, scope)
+    table["obtained"] = marked(table, remarks.notna(), remarks)
+    table["design_effect"] = effects
+    columns = ["trial_id", "arm_id", *KEY, "timepoint_weeks", "timepoint_label", "kind", "n"]
+    columns += ["mean", "sd", "sd_source", "obtained", "design_effect", "problem"]
+    return _plain(table[columns])
+
+
+def _of_means(table: pd.DataFrame, evidence: Evidence, measure: str, scope: Scope) -> pd.DataFrame:
+    table = with_sd(table)
+    if "scale" in scope.derive and measure == "MD" and scope.unit is None:
+        table = with_lengths(table, evidence)
+    table = with_limits(table)
     kinds = {"level": "final", "change_from_baseline": "change"}
     table["kind"] = table["value_type"].astype(str).map(kinds)
-    table = table.assign(**_rescale(table, measure, "mean", "sd", table["kind"] == "change"))
+    is_change = table["kind"] == "change"
+    table = table.assign(**_rescale(table, measure, "mean", "sd", is_change, scope.unit))
+    from_other = table["sd_source"].notna() & (table["sd_source"] != "reported SD")
+    from_median = table["mean_source"] == "from median"
+    spread = "SD from the " + table["sd_source"].astype("string").fillna("")
+    table["obtained"] = marked(table, from_other, spread)
+    table["obtained"] = marked(table, from_median, "mean from the median")
+    if "pooled_sd" in scope.derive and measure == "MD" and scope.unit is None:
+        table = with_pooled_sds(table)
     problem = pd.Series(pd.NA, table.index, dtype="string")
+    problem = problem.mask(table["sd"].le(0), "no spread in this arm (its SD is 0)")
     problem = problem.mask(table["sd"].isna(), "no SD, standard error or interval reported")
+    problem = problem.mask(table["n"].lt(2), "fewer than two people in this arm")
     problem = problem.mask(table["n"].isna(), "arm size unknown")
-    problem = problem.mask(table["mean"].isna(), _scale_problem(measure))
+    problem = problem.mask(table["mean"].isna(), _scale_problem(table, measure, scope.unit))
     problem = problem.mask(
         table["kind"].isna(), table["value_type"].astype(str) + " cannot be pooled with means"
     )
     table["problem"] = problem
-    columns = ["trial_id", "arm_id", *KEY, "timepoint_weeks", "timepoint_label", "kind", "n"]
-    return _plain(table[[*columns, "mean", "sd", "sd_source", "problem"]])
+    return table
 
 
-def contrast_results(evidence: Evidence, outcome: str, measure: str) -> pd.DataFrame:
+PERCENT_OF_PEOPLE = "% of participants"
+
+
+NO_HAZARD_RATIO = "reported, but not as hazard ratio"
+
+
+def _of_events(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
+    counted = table["value_type"].astype(str) == "events"
+    events, n = table["events"].astype(float).where(counted), table["n"].astype(float)
+    share = table["mean"].astype(float).where(table["unit"] == PERCENT_OF_PEOPLE)
+    from_share = events.isna() & share.notna() & n.notna() & ("percentage" in scope.derive)
+    events = events.where(~from_share, np.round(share * n / 100))
+    percent = texts(share, "events from {:g} per cent")
+    table = table.assign(obtained=marked(table, from_share, percent))
+    other_way = (orientation(table) == -1) & events.notna()
+    table["mean"] = events.where(~other_way, n - events)
+    table["obtained"] = marked(table, other_way, "people without the event counted")
+    table["kind"], table["sd"], table["sd_source"] = "events", np.nan, pd.NA
+    problem = pd.Series(pd.NA, table.index, dtype="string")
+    problem = problem.mask(table["mean"] > n, "more events than people")
+    problem = problem.mask(table["mean"].isna(), "no number of events reported")
+    problem = problem.mask(n.isna(), "arm size unknown")
+    table["problem"] = problem
+    return table
+
+
+def contrast_results(
+    evidence: Evidence, outcome: str, measure: str, scope: Scope = PLAIN
+) -> pd.DataFrame:
     """Reported between-arm differences of an outcome, with standard errors from their intervals.
 
     Standard errors are half the interval's width over the t quantile on `n_arm + n_ref - 2`
-    degrees of freedom for MDs of known size, else the normal one (Cochrane Handbook 6.3.1). A
-    difference that contradicts the values of its arms is not used (see
-    `evidence.plausibility.contradicted`).
+    degrees of freedom for MDs of known size, else the normal one (Cochrane Handbook 6.3.1), or
+    from a P value or one limit as far as `scope.derive` allows (6.3.2). A difference that
+    contradicts the values of its arms is not used (see `evidence.plausibility.contradicted`).
 
     Returns
     -------
     DataFrame
         `trial_id, arm_id, ref_arm_id, instrument, instrument_text, site, timepoint_weeks,
-        timepoint_label, effect_measure` ("md" | "smd"), `estimate, se, n_arm, n_ref, problem`.
+        timepoint_label, effect_measure` ("md" | "smd" | "rr" | "or" | "hr"), `estimate` (logs of
+        ratios), `se, n_arm, n_ref, obtained, problem`.
     """
     rows = evidence.contrasts[evidence.contrasts["outcome"].astype(str) == outcome]
-    table = with_limits(rows.assign(site=pd.Series(pd.NA, rows.index, dtype="string")))
-    sizes = _arm_sizes(evidence)
+    kind = rows["effect_measure"].astype(str)
+    table = rows.assign(site=pd.Series(pd.NA, rows.index, dtype="string"), obtained="")
+    ratio = measure not in ("MD", "SMD")
+    if "scale" in scope.derive and measure == "MD" and scope.unit is None:
+        table = with_lengths(table, evidence)
+    table = with_limits(table)
+    printed, sizes = _arm_sizes(evidence), _arm_sizes(evidence, scope)
     for column, arm in (("n_arm", "arm_id"), ("n_ref", "ref_arm_id")):
         table[column] = _look_up(sizes, table, arm)
-    level = table["ci_level"].astype(float).fillna(95) / 100
-    width = table["ci_high"].astype(float) - table["ci_low"].astype(float)
-    is_md = table["effect_measure"].astype(str) == "md"
+        split = _look_up(printed, table, arm).isna() & table[column].notna()
+        table["obtained"] = marked(table, split & ~table["obtained"].str.contains(SPLIT), SPLIT)
+    is_md = kind == "md"
     df = (table["n_arm"] + table["n_ref"] - 2).where(is_md)
-    quantile = np.where(
-        df.notna(), stats.t.ppf((1 + level) / 2, df.fillna(1)), stats.norm.ppf((1 + level) / 2)
-    )
-    table["se"] = width / (2 * quantile)
-    scaled = _rescale(table, measure, "estimate", "se", pd.Series(True, table.index))
-    oriented = table["estimate"].astype(float) * orientation(table)
-    table["estimate"] = scaled["estimate"].where(is_md, oriented)
-    table["se"] = scaled["se"].where(is_md, table["se"])
-    usable = table["effect_measure"].astype(str).isin(["md", "smd"])
+    table = with_errors(table, df, scope.derive, kind.isin(["rr", "or", "hr"]))
+    sign = orientation(table)
+    if ratio:
+        wanted = kind == measure.lower()
+        usable = wanted & (sign != -1)
+        wrong = pd.Series(f"reported, but not as {measure_words(measure)}", table.index)
+        wrong = wrong.mask(wanted, "counts the opposite of this outcome")
+    else:
+        always = pd.Series(True, table.index)
+        scaled = _rescale(table, measure, "estimate", "se", always, scope.unit)
+        table["estimate"] = scaled["estimate"].where(is_md, table["estimate"] * sign)
+        table["se"] = scaled["se"].where(is_md, table["se"])
+        usable = kind.isin(["md"] if scope.unit else ["md", "smd"])
+        wrong = pd.Series("neither a mean difference nor an SMD", table.index)
+        if "pooled_sd" in scope.derive and measure == "MD" and scope.unit is None:
+            table = _with_pooled_errors(table, evidence, outcome, scope)
+    if "cluster" in scope.designs:
+        clusters = set(evidence.trials.loc[evidence.trials["design"] == "cluster", "trial_id"])
+        own = table["trial_id"].isin(clusters)
+        table["obtained"] = marked(table, own, "clusters taken as allowed for by the report")
     problem = pd.Series(pd.NA, table.index, dtype="string")
-    own = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
-    against = contradicted(own, rows).reindex(table.index)
+    own_rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
+    against = contradicted(own_rows, rows).reindex(table.index)
     problem = problem.mask(against.notna(), against)
     problem = problem.mask(table["se"].isna(), "difference reported without an interval")
-    problem = problem.mask(table["estimate"].isna(), _scale_problem(measure))
-    problem = problem.mask(rows["estimate"].isna(), "no estimate reported")
-    problem = problem.mask(~usable, "neither a mean difference nor an SMD")
-    table["problem"] = problem
-    columns = ["trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
-    return _plain(
-        table[[*columns, "effect_measure", "estimate", "se", "n_arm", "n_ref", "problem"]]
+    problem = problem.mask(
+        table["estimate"].isna(),
+        "estimate is no ratio" if ratio else _scale_problem(table, measure, scope.unit),
     )
+    problem = problem.mask(rows["estimate"].isna(), "no estimate reported")
+    table["problem"] = problem.mask(~usable, wrong)
+    columns = ["trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
+    columns += ["effect_measure", "estimate", "se", "n_arm", "n_ref", "obtained", "problem"]
+    return _plain(table[columns])
 
 
-def _with_n(rows: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+def _with_pooled_errors(
+    table: pd.DataFrame, evidence: Evidence, outcome: str, scope: Scope
+) -> pd.DataFrame:
+    """Differences without an error, with that of their instrument's pooled SD."""
+    plain = replace(scope, derive=tuple(d for d in scope.derive if d != "pooled_sd"))
+    pooled = pooled_sds(arm_results(evidence, outcome, "MD", plain))
+    keys = pd.MultiIndex.from_arrays(
+        [table["instrument"].astype(str), pd.Series("final", table.index)]
+    )
+    sd = pd.Series(pooled.reindex(keys).to_numpy(dtype=float), table.index)
+    se = sd * np.sqrt(1 / table["n_arm"] + 1 / table["n_ref"])
+    rows = table["se"].isna() & se.notna() & table["estimate"].notna()
+    remark = texts(sd, OF_INSTRUMENT)
+    table = table.assign(obtained=marked(table, rows, remark))
+    return table.assign(se=table["se"].where(~rows, se))
+
+
+SPLIT = "arm sizes by an equal split"
+
+
+def _with_n(rows: pd.DataFrame, evidence: Evidence, scope: Scope) -> pd.DataFrame:
     """Outcome rows with the number randomised where the number analysed is not printed."""
     randomised = evidence.arms.set_index(["trial_id", "arm_id"])["n_randomised"].astype(float)
-    return rows.assign(n=rows["n"].astype(float).fillna(_look_up(randomised, rows, "arm_id")))
+    analysed = rows["n"].astype(float)
+    n = analysed.fillna(_look_up(randomised, rows, "arm_id"))
+    table = rows.assign(obtained=marked(rows, analysed.isna() & n.notna(), "n as randomised"))
+    if "equal_split" in scope.derive:
+        split = n.isna()
+        n = n.fillna(_look_up(split_equally(evidence), rows, "arm_id"))
+        table["obtained"] = marked(table, split & n.notna(), SPLIT)
+    return table.assign(n=n)
 
 
-def _arm_sizes(evidence: Evidence) -> pd.Series:
-    """Randomised arm sizes, else the largest number analysed in any outcome."""
+def _arm_sizes(evidence: Evidence, scope: Scope = PLAIN) -> pd.Series:
+    """Randomised arm sizes, else the largest number analysed in any outcome, else as split."""
     keys = ["trial_id", "arm_id"]
     randomised = evidence.arms.set_index(keys)["n_randomised"].astype(float)
     analysed = evidence.outcomes.groupby(keys)["n"].max().astype(float)
-    return randomised.fillna(analysed)
+    sizes = randomised.fillna(analysed)
+    return sizes.fillna(split_equally(evidence)) if "equal_split" in scope.derive else sizes
+
+
+def _design_effects(
+    evidence: Evidence, table: pd.DataFrame, scope: Scope
+) -> tuple[pd.Series, pd.Series]:
+    """Design effect of each row, `1 + (cluster size - 1) ICC` (Handbook 23.1.4), and its remark."""
+    trials = evidence.trials.set_index("trial_id")
+    clusters = trials[trials["design"] == "cluster"]
+    size, icc = clusters["cluster_size"].astype(float), clusters["icc"].astype(float)
+    assumed = icc.isna() & size.notna() & (scope.icc is not None)
+    icc = icc.fillna(scope.icc) if scope.icc is not None else icc
+    effect = 1 + (size - 1) * icc
+    remark = pd.Series("clusters ignored: their size or ICC is not printed", clusters.index)
+    known = texts(effect, "design effect {:.2f}")
+    remark = remark.mask(effect.notna(), known)
+    remark = remark.mask(assumed, known + f" with an assumed ICC of {scope.icc}")
+    rows = table["trial_id"]
+    effects = rows.map(effect).astype(float).fillna(1.0)
+    return effects, rows.map(remark).astype("string")
 
 
 def _look_up(values: pd.Series, table: pd.DataFrame, arm: str) -> pd.Series:
@@ -119,11 +253,18 @@ def _look_up(values: pd.Series, table: pd.DataFrame, arm: str) -> pd.Series:
 
 
 def _rescale(
-    table: pd.DataFrame, measure: str, value: str, spread: str, is_difference: pd.Series
+    table: pd.DataFrame,
+    measure: str,
+    value: str,
+    spread: str,
+    is_difference: pd.Series,
+    unit: str | None,
 ) -> dict[str, pd.Series]:
     """`value` and `spread` on 0-100 ("MD"), or in their units but the outcome's direction."""
-    if measure == "SMD":
-        return {value: table[value].astype(float) * orientation(table), spread: table[spread]}
+    if measure == "SMD" or unit is not None:
+        factor = 1.0 if unit is None else _factor(table, unit)
+        turned = table[value].astype(float) * orientation(table) * factor
+        return {value: turned, spread: table[spread].astype(float) * factor}
     width = (table["scale_max"] - table["scale_min"]).astype(float)
     return {
         value: to_percent_of_scale(table, value, is_difference=is_difference),
@@ -131,8 +272,28 @@ def _rescale(
     }
 
 
-def _scale_problem(measure: str) -> str:
-    return "scale limits unknown" if measure == "MD" else "direction of the scale unknown"
+KILOPASCAL = {"kPa": 1.0, "N/cm2": 10.0, "kg/cm2": 98.0665, "kgf/cm2": 98.0665}
+"""Kilopascals a unit of pressure; forces (N, kgf) are none: the probe's area is not printed."""
+
+
+def _factor(table: pd.DataFrame, unit: str) -> pd.Series:
+    """What turns the rows' units into `unit`; missing where nothing does."""
+    own = table["unit"].astype("string")
+    factor = pd.Series(np.nan, table.index).mask((own == unit).fillna(False), 1.0)
+    if unit in KILOPASCAL:
+        factor = factor.fillna(own.map(KILOPASCAL).astype(float) / KILOPASCAL[unit])
+    return factor
+
+
+def _scale_problem(table: pd.DataFrame, measure: str, unit: str | None) -> pd.Series:
+    own = table["unit"].astype("string").fillna("")
+    if unit is not None:
+        text = ("in " + own + f", not in {unit}").where(own != "", "unit unknown")
+        return text.mask(own == unit, "direction of the scale unknown")
+    if measure != "MD":
+        return pd.Series("direction of the scale unknown", table.index)
+    text = pd.Series("scale limits unknown", table.index, dtype="string")
+    return text.mask(own != "", text + " (unit " + own + ")")
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -162,24 +323,28 @@ class TrialResults:
 
     Attributes
     ----------
-    levels, changes : dict
+    levels, changes, events : dict
         Usable arm results: occasion -> arm -> row (the first of the table).
     differences : dict
         Usable reported differences: occasion -> rows.
     arm_rows, difference_rows : list
         All rows, usable or not.
+    paired : bool
+        Whether the same people were in all arms (a crossover trial).
     """
 
     levels: dict[Occasion, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
     changes: dict[Occasion, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
+    events: dict[Occasion, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
     differences: dict[Occasion, list[Row]] = field(default_factory=lambda: defaultdict(list))
     arm_rows: list[Row] = field(default_factory=list)
     difference_rows: list[Row] = field(default_factory=list)
+    paired: bool = False
 
     @property
     def occasions(self) -> list[Occasion]:
         """Every occasion after baseline, in the order of the tables."""
-        found = dict.fromkeys([*self.levels, *self.changes, *self.differences])
+        found = dict.fromkeys([*self.levels, *self.changes, *self.events, *self.differences])
         return [occasion for occasion in found if occasion.label != "baseline"]
 
     def contradicts(self, occasion: Occasion, arm: str, reference: str) -> bool:
@@ -216,7 +381,7 @@ def by_trial(results: pd.DataFrame, differences: pd.DataFrame) -> dict[str, Tria
         own = trials[row.trial_id]
         own.arm_rows.append(row)
         if row.problem is None:
-            kind = own.levels if row.kind == "final" else own.changes
+            kind = {"final": own.levels, "change": own.changes, "events": own.events}[row.kind]
             kind[occasion_of(row)].setdefault(row.arm_id, row)
     for row in differences.itertuples(index=False):
         own = trials[row.trial_id]
@@ -231,10 +396,6 @@ def occasion_of(row: Row) -> Occasion:
     weeks = np.nan if pd.isna(row.timepoint_weeks) else float(row.timepoint_weeks)
     key = (row.instrument, row.instrument_text, row.site)
     return Occasion(key, weeks, row.timepoint_label)
-
-
-Met = tuple[tuple[str, float], ...]
-"""MET values by exercise type, as pairs."""
 
 
 @dataclass(frozen=True)
@@ -257,20 +418,24 @@ class Gathered:
 
 
 @once_per_evidence
-def gather(
-    evidence: Evidence, outcome: str, measure: str, *, met: Met, include_home: bool
-) -> Gathered:
-    """Gather what trials say of an outcome; see `evidence.dose.with_doses` for the last two."""
+def gather(evidence: Evidence, outcome: str, measure: str, scope: Scope) -> Gathered:
+    """Gather what trials say of an outcome."""
     results = by_trial(
-        arm_results(evidence, outcome, measure), contrast_results(evidence, outcome, measure)
+        arm_results(evidence, outcome, measure, scope),
+        contrast_results(evidence, outcome, measure, scope),
     )
+    for trial in evidence.trials.loc[evidence.trials["design"] == "crossover", "trial_id"]:
+        if trial in results:
+            results[trial].paired = True
     measured = evidence.trials[evidence.trials["trial_id"].isin(results.keys())]
-    arms = _arms(evidence, met=met, include_home=include_home)
+    arms = _arms(evidence, met=scope.met, include_home=scope.include_home)
     return Gathered(measured.to_dict("records"), arms, results)
 
 
 @once_per_evidence
-def _arms(evidence: Evidence, *, met: Met, include_home: bool) -> dict[str, list[Arm]]:
+def _arms(
+    evidence: Evidence, *, met: tuple[tuple[str, float], ...], include_home: bool
+) -> dict[str, list[Arm]]:
     arms = defaultdict(list)
     for arm in with_doses(evidence.arms, met=dict(met), include_home=include_home).to_dict(
         "records"

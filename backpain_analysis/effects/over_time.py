@@ -10,14 +10,16 @@ from typing import Literal
 import numpy as np
 
 from backpain_analysis.effects.assemble import (
-    SOURCES,
     Analysis,
     assembled,
     best_estimate,
     check,
+    checked_scope,
     references,
+    sources,
 )
-from backpain_analysis.effects.choice import INACTIVE, Arm, Request, instrument_rank
+from backpain_analysis.effects.choice import INACTIVE, Arm, Measure, Request, instrument_rank
+from backpain_analysis.effects.derive import USUAL
 from backpain_analysis.effects.gathering import TrialResults
 from backpain_analysis.effects.sources import Estimate
 from backpain_analysis.effects.table import Effects
@@ -34,7 +36,7 @@ A_DAY = 1 / 7
 def effects_over_time(
     evidence: Evidence,
     outcome: str,
-    measure: Literal["MD", "SMD"] = "MD",
+    measure: Measure = "MD",
     analysis: Analysis = "best",
     correlation: float = 0.5,
     *,
@@ -46,6 +48,9 @@ def effects_over_time(
     designs: Sequence[str] = ("parallel", "cluster"),
     include_home: bool = False,
     met: Mapping[str, float] | None = None,
+    derive: Sequence[str] = USUAL,
+    icc: float | None = None,
+    unit: str | None = None,
 ) -> Effects:
     """Effect sizes of an outcome at every follow-up whose week is known.
 
@@ -70,7 +75,7 @@ def effects_over_time(
     correlation_over_time : float
         Between two follow-ups of a trial, from 0 to below 1.
     pattern : {"constant", "decay"}
-    reference, inactive, flags, designs, include_home, met
+    reference, inactive, flags, designs, include_home, met, derive, icc, unit
         As of `assemble.from_evidence`.
 
     Returns
@@ -85,7 +90,17 @@ def effects_over_time(
     ValueError
         As `assemble.from_evidence`; for an unknown pattern or correlation.
     """
-    check(evidence, outcome, measure, analysis, correlation, reference or {})
+    scope = checked_scope(
+        evidence,
+        flags=flags,
+        designs=designs,
+        include_home=include_home,
+        met=met,
+        derive=derive,
+        icc=icc,
+        unit=unit,
+    )
+    check(evidence, outcome, measure, analysis, correlation, reference or {}, inactive)
     if pattern not in PATTERNS or not 0 <= correlation_over_time < 1:
         raise ValueError(
             f"pattern {pattern!r} must be 'constant' or 'decay', and the correlation over time "
@@ -95,7 +110,7 @@ def effects_over_time(
         outcome,
         measure,
         (A_DAY, np.inf),
-        SOURCES[analysis],
+        sources(measure, analysis),
         correlation,
         reference or {},
         inactive,
@@ -106,10 +121,7 @@ def effects_over_time(
         request,
         _course,
         over_time,
-        flags=flags,
-        designs=designs,
-        include_home=include_home,
-        met=met,
+        scope,
     )
     weeks = effects.table["timepoint_weeks"].astype(float)
     programme = effects.table["duration_weeks"].astype(float)
@@ -132,14 +144,14 @@ def _of_pair(
     reference: str, others: list[str], trial: TrialResults, request: Request
 ) -> list[Estimate]:
     """Estimates against one reference arm on the instrument that gives most of them."""
-    courses = []
+    courses: list[tuple[int, int, int, list[Estimate]]] = []
     for key in dict.fromkeys(occasion.key for occasion in trial.occasions):
         occasions = [occasion for occasion in trial.occasions if occasion.key == key]
-        course = []
+        course: list[Estimate] = []
         for week in sorted({o.weeks for o in occasions if not np.isnan(o.weeks)}):
             now = [occasion for occasion in occasions if occasion.weeks == week]
-            course.append(best_estimate(reference, others, trial, now, np.nan, request))
-        course = [estimate for estimate in course if estimate is not None]
+            best = best_estimate(reference, others, trial, now, np.nan, request)
+            course += [] if best is None else [best]
         contrasts = sum(len(estimate.arms) for estimate in course)
         courses.append((-contrasts, instrument_rank(request.outcome, key[0]), len(courses), course))
     return min(courses)[-1] if courses else []

@@ -15,6 +15,7 @@ from backpain_analysis.effects.assemble import (
     assembled,
     best_estimate,
     check,
+    checked_scope,
     references,
     unrelated,
 )
@@ -26,8 +27,15 @@ from backpain_analysis.effects.choice import (
     check_timepoint,
     programme_weeks,
 )
+from backpain_analysis.effects.derive import USUAL
 from backpain_analysis.effects.gathering import Occasion, TrialResults
-from backpain_analysis.effects.sources import Estimate, changes
+from backpain_analysis.effects.sources import (
+    Estimate,
+    Figures,
+    changes,
+    figures_of,
+    remarks,
+)
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import LOWER_IS_BETTER
@@ -78,7 +86,7 @@ class Response:
     @property
     def kept(self) -> float:
         """Multiple of the baseline that a response of so many per cent must reach."""
-        return 1 - self.worse * self.percent / 100
+        return 1 - self.worse * (self.percent or 0.0) / 100
 
     def is_met(self, baseline: ArrayLike, value: ArrayLike) -> np.ndarray:
         """Whether a later score is a response, given the score at baseline."""
@@ -121,6 +129,8 @@ def responder_effects(
     designs: Sequence[str] = ("parallel", "cluster"),
     include_home: bool = False,
     met: Mapping[str, float] | None = None,
+    derive: Sequence[str] = USUAL,
+    icc: float | None = None,
 ) -> Effects:
     """Difference in the share of responders, every exercise arm against its reference arm.
 
@@ -138,7 +148,7 @@ def responder_effects(
         A response is an improvement of at least so many points of 0-100;
     percent : float, optional
         or of at least so many per cent of the baseline value.
-    timepoint, correlation, reference, inactive, flags, designs, include_home, met
+    timepoint, correlation, reference, inactive, flags, designs, include_home, met, derive, icc
         As of `assemble.from_evidence`.
 
     Returns
@@ -153,7 +163,16 @@ def responder_effects(
     ValueError
         As `assemble.from_evidence`; unless exactly one of `mcid` and `percent` is given.
     """
-    check(evidence, outcome, "MD", "change", correlation, reference or {})
+    check(evidence, outcome, "MD", "change", correlation, reference or {}, inactive)
+    scope = checked_scope(
+        evidence,
+        flags=flags,
+        designs=designs,
+        include_home=include_home,
+        met=met,
+        derive=derive,
+        icc=icc,
+    )
     response = Response(mcid, percent, outcome in LOWER_IS_BETTER)
     request = Request(
         outcome,
@@ -164,16 +183,7 @@ def responder_effects(
         reference or {},
         inactive,
     )
-    effects = assembled(
-        evidence,
-        request,
-        partial(_chosen, response=response),
-        unrelated,
-        flags=flags,
-        designs=designs,
-        include_home=include_home,
-        met=met,
-    )
+    effects = assembled(evidence, request, partial(_chosen, response=response), unrelated, scope)
     generic = "no usable result of the reference arm to compare with"
     excluded = effects.excluded.replace({"reason": {generic: NO_SHARE}})
     return Effects(effects.table, effects.covariance, excluded, outcome, "RD")
@@ -208,7 +218,8 @@ def _differences(
     arms = [arm for arm in others if arm in figures]
     if reference not in figures or not arms:
         return None
-    mean, sd, n = np.array([figures[arm] for arm in (reference, *arms)], dtype=float).T
+    own = [figures[arm] for arm in (reference, *arms)]
+    mean, sd, n = np.array([(f.mean, f.sd, f.effective) for f in own], dtype=float).T
     if np.any(n < 2) or np.any(sd <= 0):
         return None
     share, se = share_below(mean, sd, n)
@@ -220,8 +231,9 @@ def _differences(
         source="normal approximation",
         yi=share[1:] - share[0],
         covariance=np.diag(se[1:] ** 2) + se[0] ** 2,
-        n_arms=tuple(n[1:]),
-        n_reference=float(n[0]),
+        n_arms=tuple(f.n for f in own[1:]),
+        n_reference=own[0].n,
+        obtained=tuple(remarks(f.obtained, own[0].obtained) for f in own[1:]),
         extra={
             "share": share[1:],
             "share_se": se[1:],
@@ -233,38 +245,37 @@ def _differences(
 
 def _figures(
     trial: TrialResults, occasion: Occasion, correlation: float, response: Response
-) -> dict[str, tuple[float, float, float]]:
+) -> dict[str, Figures]:
     """Mean, SD and size of what is zero or below in responders, by arm."""
-    worse = response.worse
-    if response.points is not None:
-        found = changes(trial, occasion, correlation)
-        return {arm: (worse * m + response.points, sd, n) for arm, (m, sd, n) in found.items()}
+    worse, points = response.worse, response.points
+    if points is not None:
+        return {
+            arm: change._replace(mean=worse * change.mean + points)
+            for arm, change in changes(trial, occasion, correlation).items()
+        }
     baseline, kept = trial.baseline(occasion.key), response.kept
     found = {}
-    for arm, (mean, sd, n) in _levels(trial, occasion, correlation).items():
+    for arm, level in _levels(trial, occasion, correlation).items():
         if arm in baseline:
-            start = baseline[arm]
+            start, sd = baseline[arm], level.sd
             variance = sd**2 + (kept * start.sd) ** 2 - 2 * kept * correlation * sd * start.sd
-            found[arm] = (worse * (mean - kept * start.mean), np.sqrt(variance), n)
+            mean = worse * (level.mean - kept * start.mean)
+            found[arm] = level._replace(mean=mean, sd=float(np.sqrt(variance)))
     return found
 
 
-def _levels(
-    trial: TrialResults, occasion: Occasion, correlation: float
-) -> dict[str, tuple[float, float, float]]:
+def _levels(trial: TrialResults, occasion: Occasion, correlation: float) -> dict[str, Figures]:
     """Mean, SD and size of each arm's level: as reported, else from its change and baseline."""
     baseline = trial.baseline(occasion.key)
     found = {}
-    for arm, change in trial.changes.get(occasion, {}).items():
+    for arm, change in figures_of(trial.changes.get(occasion, {})).items():
         if arm in baseline:
             start = baseline[arm]
             square = change.sd**2 - (1 - correlation**2) * start.sd**2
             if square >= 0:
                 sd = correlation * start.sd + np.sqrt(square)
-                found[arm] = (start.mean + change.mean, sd, change.n)
-    for arm, level in trial.levels.get(occasion, {}).items():
-        found[arm] = (level.mean, level.sd, level.n)
-    return found
+                found[arm] = change._replace(mean=start.mean + change.mean, sd=float(sd))
+    return {**found, **figures_of(trial.levels.get(occasion, {}))}
 
 
 def arm_shares(effects: Effects) -> pd.DataFrame:

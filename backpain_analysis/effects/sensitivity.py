@@ -7,19 +7,19 @@ compared: exercise against rest or no exercise, and before against after in one 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from backpain_analysis.effects.gathering import KILOPASCAL
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.spread import with_sd
 from backpain_analysis.words import author_year
 
 OUTCOMES = ("pressure_pain_threshold", "temporal_summation", "conditioned_pain_modulation")
 
-KILOPASCAL = {"kPa": 1.0, "N/cm2": 10.0, "kg/cm2": 98.0665, "kgf/cm2": 98.0665}
-"""Kilopascals a unit of pressure; forces (N, kgf) are none: the probe's area is not printed."""
 
 SITES = {
     "local": r"\blocal\b|lumbar|spinous|regional",
@@ -258,7 +258,7 @@ def _reported(evidence: Evidence, outcome: str, flagged: set[str], paired: set[s
     return rows
 
 
-def _standard_error(row) -> tuple[float, str]:
+def _standard_error(row: Any) -> tuple[float, str]:
     """From the interval, else from an upper bound of the P value (a bound of the error)."""
     if pd.notna(row.ci_low) and pd.notna(row.ci_high):
         level = 0.95 if pd.isna(row.ci_level) else row.ci_level / 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+AS_PRESCRIBED = "as prescribed, supervised sessions"
+HOME_INCLUDED = "as prescribed, home sessions included"
+
+
 @dataclass(frozen=True)
 class Effects:
     """Effect sizes ready for a model.
@@ -28,7 +33,8 @@ class Effects:
         `trial_id, arm_id, ref_arm_id, label, first_author, year, population, exercise_type,
         ref_exercise_type, comparator_type, treatment, ref_treatment` (exercise type or comparator),
         `reference_kind` ("inactive", "lower dose", "other exercise", "other treatment"),
-        `instrument, timepoint_weeks, source, yi, vi, n_arm, n_ref` and, for every measure in
+        `instrument, timepoint_weeks, source, obtained` (what was not printed so, "" for nothing),
+        `yi, vi, n_arm, n_ref` and, for every measure in
         `DOSE_MEASURES`, the dose of the arm and `ref_<measure>` of the reference arm.
     covariance : tuple of ndarray
         Sampling covariance of the contrasts of each trial, in the order of the table.
@@ -36,7 +42,12 @@ class Effects:
         `trial_id, arm_id, reason`: every arm of a trial with this outcome that is not in the
         table (and is no reference in it), and every trial left out as a whole.
     outcome, measure : str
-        `measure` "MD" is in points of 0-100, "SMD" in standard deviations (Hedges' g).
+        `measure` "MD" is in points of 0-100 (or in `unit`), "SMD" in standard deviations (Hedges'
+        g), ratios are logs.
+    unit : str
+        Of MDs that are not in points of 0-100; else empty.
+    dose_basis : str
+        What the doses count.
     """
 
     table: pd.DataFrame
@@ -44,6 +55,8 @@ class Effects:
     excluded: pd.DataFrame
     outcome: str
     measure: str
+    unit: str = ""
+    dose_basis: str = AS_PRESCRIBED
 
     def __len__(self) -> int:
         return len(self.table)
@@ -181,6 +194,25 @@ class Effects:
         """How many arms (and trials) were left out for which reason."""
         return count_reasons(self.excluded)
 
+    def obtained_counts(self) -> pd.DataFrame:
+        """How many contrasts (and trials) rest on something that was not printed so.
+
+        Returns
+        -------
+        DataFrame
+            `obtained, trials, contrasts`, the most frequent first; numbers in a remark are left
+            out, so that remarks of a kind are counted together.
+        """
+        if "obtained" not in self.table:
+            return pd.DataFrame(columns=["obtained", "trials", "contrasts"])
+        parts = self.table[["trial_id"]].assign(obtained=self.table["obtained"].str.split("; "))
+        parts = parts.explode("obtained").query("obtained != ''")
+        kinds = parts.assign(obtained=parts["obtained"].map(_kind)).drop_duplicates()
+        by_row = kinds.groupby("obtained", sort=False)
+        counts = by_row.agg(trials=("trial_id", "nunique"))
+        counts["contrasts"] = parts["obtained"].map(_kind).value_counts().reindex(counts.index)
+        return counts.sort_values("contrasts", ascending=False, kind="stable").reset_index()
+
     def plot(self, **options: Any) -> Axes:
         """Forest plot: see `figures.forest`."""
         from backpain_analysis import figures
@@ -194,7 +226,12 @@ class Effects:
             f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
             f"{len(self.excluded)} arms left out (see .excluded)."
         )
-        return html_table(shown, title=f"{self.outcome}, {self.measure}", note=note)
+        unit = f", {self.unit}" if self.unit else ""
+        return html_table(shown, title=f"{self.outcome}, {self.measure}{unit}", note=note)
+
+
+def _kind(remark: str) -> str:
+    return re.sub(r"\s+(?:<?=?\s*\d[\d.]*|<\s*\.\d+)(?=\s|$)", "", remark)
 
 
 def count_reasons(excluded: pd.DataFrame) -> pd.DataFrame:

@@ -85,12 +85,17 @@ INTENSITY = {
 WITH, ALONE = "with co-intervention", "exercise alone"
 
 
+def supervision_word(word: object) -> str | None:
+    """How exercise was supervised; None where unknown."""
+    return SUPERVISION.get(word) if isinstance(word, str) else None
+
+
 def with_supervision(effects: Effects, arms: pd.DataFrame) -> Effects:
     """Effects with how exercise was supervised as `setting` and `ref_setting`.
 
     "supervised", "unsupervised" or "partly supervised".
     """
-    return with_setting(effects, arms, "supervised", SUPERVISION.get)
+    return with_setting(effects, arms, "supervised", supervision_word)
 
 
 def with_intensity(effects: Effects, arms: pd.DataFrame) -> Effects:

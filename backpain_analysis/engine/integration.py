@@ -23,16 +23,20 @@ from backpain_analysis.errors import CannotEstimate
 
 REACH = 300.0
 """Largest |log sigma| that is looked at."""
-STEPS = {1: 0.2, 2: 0.5, 3: 0.8}
+STEPS = {1: 0.2, 2: 0.5, 3: 0.45}
 """First step of the lattice, by its dimension, in coordinates of about unit spread."""
-DEPTHS = {1: 45.0, 2: 30.0, 3: 20.0}
+FINER = 1.5
+"""By how much the step shrinks where the lattices differ too much."""
+DEPTHS = {1: 45.0, 2: 30.0, 3: 16.0}
 """How far below the highest point, in log density, the lattice ends."""
-COARSE = {1: 81, 2: 21, 3: 9}
+COARSE = {1: 81, 2: 21, 3: 13}
 """Points an axis when looking for where the mass is."""
+BY_HAND = 6
+"""Rows of a block up to which its covariance is factored entry by entry."""
 NODES = 60_000
 """Most points of a lattice."""
-TOLERANCE = 1e-5
-"""Largest error of a probability that is let through."""
+TOLERANCES = {1: 1e-5, 2: 1e-5, 3: 2e-3}
+"""Largest error of a probability that is let through, by dimension."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +161,7 @@ class ManyVariances:
         p = self.parts[0][0].shape[-1] - 1
         sums, logdet = np.zeros((len(psi), p + 1, p + 1)), np.zeros(len(psi))
         for both, sampling, change in self.parts:
-            m, n = len(change), sampling.shape[-1]
-            V = (psi @ change.reshape(m, -1)).reshape(len(psi), -1, n, n) + sampling
-            turned, own = _whitened(V, both)
+            turned, own = _whitened(psi, change, sampling, both)
             logdet += own
             flat = turned.reshape(len(psi), -1, p + 1)
             sums += flat.transpose(0, 2, 1) @ flat
@@ -169,20 +171,36 @@ class ManyVariances:
         return _conditional(packed, logdet, self.size, self.prior, self.shift)
 
 
-def _whitened(V: np.ndarray, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`L^-1 both` with V = L L', and the sums of log|V|; by hand for the smallest blocks."""
-    if V.shape[-1] == 1:
-        return both / np.sqrt(V), np.log(V[..., 0, 0]).sum(axis=1)
-    if V.shape[-1] == 2:
-        a = np.sqrt(V[..., 0, 0])
-        b = V[..., 1, 0] / a
-        c = np.sqrt(V[..., 1, 1] - b**2)
-        first = both[:, 0] / a[..., None]
-        second = (both[:, 1] - b[..., None] * first) / c[..., None]
-        return np.stack([first, second], axis=2), 2 * np.log(a * c).sum(axis=1)
-    lower = np.linalg.cholesky(V)
-    logdet = 2 * np.log(np.diagonal(lower, axis1=2, axis2=3)).sum(axis=(1, 2))
-    return np.linalg.solve(lower, both), logdet
+def _whitened(
+    psi: np.ndarray, change: np.ndarray, sampling: np.ndarray, both: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`L^-1 both` with `V = S + sum_j psi_j K_j = L L'`, and the sums of log|V|.
+
+    Small blocks are factored entry by entry for all nodes and blocks at once.
+    """
+    n = sampling.shape[-1]
+    if n > BY_HAND:
+        whole = (psi @ change.reshape(len(change), -1)).reshape(len(psi), -1, n, n) + sampling
+        lower = np.linalg.cholesky(whole)
+        logdet = 2 * np.log(np.diagonal(lower, axis1=2, axis2=3)).sum(axis=(1, 2))
+        return np.linalg.solve(lower, both), logdet
+    factor: list[list[np.ndarray]] = []
+    rows: list[np.ndarray] = []
+    logdet = np.zeros(len(psi))
+    for i in range(n):
+        own: list[np.ndarray] = []
+        for j in range(i + 1):
+            entry = psi @ np.ascontiguousarray(change[:, :, i, j]) + sampling[:, i, j]
+            for k in range(j):
+                entry -= own[k] * (own[k] if i == j else factor[j][k])
+            own.append(np.sqrt(entry) if i == j else entry / factor[j][j])
+        row = np.broadcast_to(both[:, i], (len(psi), *both[:, i].shape)).copy()
+        for k in range(i):
+            row -= own[k][..., None] * rows[k]
+        rows.append(row / own[i][..., None])
+        logdet += 2 * np.log(own[i]).sum(axis=1)
+        factor.append(own)
+    return np.stack(rows, axis=2), logdet
 
 
 def _conditional(
@@ -310,7 +328,7 @@ class Integral:
         return Marginal(self.axes[axis], full * self.step / 2, spread)
 
 
-def integrate(log_joint: LogJoint, axes: Sequence[Axis], tolerance: float = TOLERANCE) -> Integral:
+def integrate(log_joint: LogJoint, axes: Sequence[Axis]) -> Integral:
     """Integrate `log_joint` over its parameters.
 
     Parameters
@@ -318,29 +336,28 @@ def integrate(log_joint: LogJoint, axes: Sequence[Axis], tolerance: float = TOLE
     log_joint : callable
     axes : sequence of Axis
         At most three.
-    tolerance : float
-        Largest error of a probability.
 
     Raises
     ------
     CannotEstimate
-        If two interleaved lattices of `NODES` points differ by more than `tolerance`.
+        If two interleaved lattices of `NODES` points differ by more than `TOLERANCES`.
     """
     if len(axes) > max(STEPS):
         raise CannotEstimate(
             f"{len(axes)} variance parameters cannot be integrated over", "use a simpler model"
         )
     axes = _located(log_joint, list(axes))
-    step, target = STEPS[len(axes)], min(tolerance, 1e-7)
+    step, tolerance = STEPS[len(axes)], TOLERANCES[len(axes)]
+    target = min(tolerance, 1e-7) if len(axes) == 1 else tolerance
     best = None
     while True:
         found = _on_lattices(log_joint, axes, step)
         if best is None or found.error < best.error:
             best = found
-        if found.error <= (target if len(axes) == 1 else tolerance):
+        if found.error <= target:
             return found
-        step /= 2
-        if len(found.t) * 2 ** len(axes) > NODES:
+        step /= FINER
+        if len(found.t) * FINER ** len(axes) > NODES:
             break
     if best.error <= tolerance:
         return best
@@ -423,7 +440,7 @@ def _on_lattices(log_joint: LogJoint, axes: Sequence[Axis], step: float) -> Inte
         mean=mean,
         cov=cov,
         log_evidence=float(top + np.log(total) + d * np.log(step) - np.log(2)),
-        error=_difference(density, second, values, mean, cov),
+        error=_difference(density, second, t, mean, cov),
     )
 
 
@@ -454,8 +471,11 @@ def _flooded(
         beside = np.unique(alive[:, None] + moves)
         fresh = np.setdiff1d(beside, seen, assume_unique=True)
         seen = np.union1d(seen, fresh)
-        if len(seen) > NODES:
-            break
+        if len(seen) > 2 * NODES:
+            raise CannotEstimate(
+                f"the posterior spreads over more than {NODES} nodes",
+                "use a more informative prior",
+            )
     t, values, height, mean, cov = (np.concatenate(column) for column in zip(*parts, strict=True))
     return t, values, height, Conditional(height, mean, cov)
 
@@ -463,7 +483,7 @@ def _flooded(
 def _difference(
     density: np.ndarray,
     second: np.ndarray,
-    values: np.ndarray,
+    t: np.ndarray,
     mean: np.ndarray,
     cov: np.ndarray,
 ) -> float:
@@ -473,11 +493,8 @@ def _difference(
         return np.inf
     found = abs(first_mass / second_mass - 1)
     weights = density / density.sum()
-    order = [np.argsort(values[:, j]) for j in range(values.shape[1])]
-    for j, own in enumerate(order):
-        middle = values[own[np.searchsorted(np.cumsum(weights[own]), 0.5)], j]
-        share = values[:, j] / (values[:, j] + middle) if middle > 0 else np.zeros(len(values))
-        found = max(found, _gap(share, density, second))
+    for column in t.T:
+        found = max(found, _gap(special.expit(column), density, second))
     deviation = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
     middle = weights @ mean
     with np.errstate(over="ignore"):

@@ -46,8 +46,8 @@ def with_doses(
     met : mapping, optional
         MET value by exercise type, over the defaults of `met_values`.
     include_home : bool
-        Add `home_sessions_per_week` to `sessions_per_week` (and so to what derives from it),
-        each home session counted as long as a supervised one.
+        Add home sessions: `home_sessions_per_week` of `home_minutes_per_session`. Where an arm has
+        home sessions of unknown length, its minutes, hours and MET-minutes are unknown.
 
     Returns
     -------
@@ -74,19 +74,22 @@ def with_doses(
     weeks = reported["duration_weeks"].where(reported["duration_weeks"] > 0)
     sessions = reported["sessions_per_week"].fillna(reported["total_sessions"] / weeks)
     total = reported["total_sessions"].fillna(sessions * weeks)
+    minutes = reported["minutes_per_session"]
+    by_week, in_all = sessions * minutes, total * minutes
     if include_home:
         home = table["home_sessions_per_week"].astype(float).fillna(0)
+        at_home = (home * table["home_minutes_per_session"].astype(float)).mask(home == 0, 0.0)
         sessions, total = sessions + home, total + home * weeks.fillna(0)
-    minutes = reported["minutes_per_session"]
+        by_week, in_all = by_week + at_home, in_all + at_home * weeks.fillna(0)
+        minutes = minutes.where(home == 0, by_week / sessions)
     doses = {
         "sessions_per_week": sessions,
         "minutes_per_session": minutes,
-        "minutes_per_week": sessions * minutes,
+        "minutes_per_week": by_week,
         "duration_weeks": reported["duration_weeks"],
         "total_sessions": total,
-        "total_hours": total * minutes / 60,
-        "met_minutes_per_week": sessions
-        * minutes
+        "total_hours": in_all / 60,
+        "met_minutes_per_week": by_week
         * table["exercise_type"].astype(str).map({**defaults, **(met or {})}).astype(float),
     }
     none = (table["exercise_type"].astype(str) == "none").to_numpy()

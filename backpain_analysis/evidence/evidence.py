@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
@@ -29,6 +29,8 @@ from backpain_analysis.evidence.schema import TABLES, typed, vocabulary
 from backpain_analysis.words import did_you_mean, plural
 
 if TYPE_CHECKING:
+    from backpain_analysis.effects.assemble import Analysis
+    from backpain_analysis.effects.choice import Measure, Timepoint
     from backpain_analysis.effects.table import Effects
 
 
@@ -369,11 +371,101 @@ class Evidence:
         """
         return plausibility(self._tables, 2, checked=checked)
 
-    def effects(self, outcome: str, **options: Any) -> Effects:
-        """Effect sizes of one outcome: see :func:`backpain_analysis.effects.from_evidence`."""
+    def effects(
+        self,
+        outcome: str,
+        measure: Measure = "MD",
+        timepoint: Timepoint = "post",
+        analysis: Analysis = "best",
+        correlation: float = 0.5,
+        *,
+        reference: Mapping[str, str] | None = None,
+        inactive: Sequence[str] = ("no_treatment", "waitlist", "usual_care", "education_advice"),
+        head_to_head: bool = False,
+        flags: Sequence[str] = ("exclude",),
+        designs: Sequence[str] = ("parallel", "cluster"),
+        include_home: bool = False,
+        met: Mapping[str, float] | None = None,
+        derive: Sequence[str] = ("p_value", "percentage"),
+        icc: float | None = None,
+        unit: str | None = None,
+    ) -> Effects:
+        """Effect sizes of an outcome: every exercise arm against its trial's reference arm.
+
+        The rules (which arm, result, time; covariance) stand in
+        :func:`backpain_analysis.effects.from_evidence`.
+
+        Parameters
+        ----------
+        outcome : str
+            Such as "pain_intensity", "disability", "recurrence".
+        measure : {"MD", "SMD", "RR", "OR", "RD", "PETO", "AS", "HR"}
+            "MD" in points of 0-100 (or in `unit`); "SMD" Hedges' g; ratios as logs.
+        timepoint : "post", "followup", "latest" or (low, high) in weeks since baseline
+        analysis : {"final", "change", "best"}
+            Final values, changes, or the reported difference before changes before final values.
+        correlation : float
+            Between baseline and final values, and the periods of crossover trials.
+        reference : mapping, optional
+            Arm to compare with, by trial id, over the rule.
+        inactive : sequence of str
+            Comparators that count as inactive, in order of preference.
+        head_to_head : bool
+            Also trials without an inactive arm, and every arm, as a network needs.
+        flags : sequence of str
+            Trials with these flags are left out.
+        designs : sequence of str
+            Designs that enter.
+        include_home : bool
+            Doses with home sessions, where their minutes are known.
+        met : mapping, optional
+            MET value by exercise type, over the defaults.
+        derive : sequence of str
+            What may be derived from what trials print otherwise: of "p_value", "percentage" (the
+            usual ones), "limit", "equal_split", "followup", "scale", "pooled_sd" (sensitivity
+            analyses only). The column `obtained` marks each row.
+        icc : float, optional
+            Intracluster correlation of cluster trials that print none.
+        unit : str, optional
+            MDs in this unit, of results printed in it.
+
+        Returns
+        -------
+        Effects
+
+        Raises
+        ------
+        ValueError
+            For an unknown word or an option outside its range; all are named.
+        CannotEstimate
+            If no trial is left, or none measured the outcome.
+
+        Examples
+        --------
+        >>> found = load_evidence().effects("recurrence", "HR", "latest")
+        >>> found.n_trials
+        3
+        """
         from backpain_analysis import effects
 
-        return effects.from_evidence(self, outcome, **options)
+        return effects.from_evidence(
+            self,
+            outcome,
+            measure,
+            timepoint,
+            analysis,
+            correlation,
+            reference=reference,
+            inactive=inactive,
+            head_to_head=head_to_head,
+            flags=flags,
+            designs=designs,
+            include_home=include_home,
+            met=met,
+            derive=derive,
+            icc=icc,
+            unit=unit,
+        )
 
     def __repr__(self) -> str:
         there = [name for name in TABLES if name != "appraisals" or len(self._tables[name])]

@@ -112,10 +112,11 @@ def findings(faults: Iterable[Fault], doubts: pd.DataFrame) -> pd.DataFrame:
     told["rule"] = doubts["kind"] + ": " + doubts["arithmetic"]
     columns = ["level", "table", "file", "sheet", "rows", "column", "value", "rule", "hint"]
     table = pd.concat([wrong.reindex(columns=columns), told.reindex(columns=columns)])
-    return table.astype("str").map(_safe, na_action="ignore").reset_index(drop=True)
+    return table.astype("str").map(spreadsheet_text, na_action="ignore").reset_index(drop=True)
 
 
-def _safe(text: str) -> str:
+def spreadsheet_text(text: str) -> str:
+    """Text with an apostrophe before it where a spreadsheet program would run it as a formula."""
     runs = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
     return f"'{text}" if runs else text
 

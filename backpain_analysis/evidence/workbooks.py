@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import openpyxl
+from openpyxl.utils.cell import range_boundaries
 
 MOST_BYTES = 1 << 30
 """What the parts of a workbook may unpack to."""
@@ -21,6 +22,7 @@ MOST_CELLS = 30_000_000
 """Cells of a sheet that are looked at, empty ones included."""
 
 _OLE = b"\xd0\xcf\x11\xe0"
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell ref="([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >]")
 
 
@@ -84,6 +86,19 @@ class Workbook:
         self._values.close()
         if self._formulas is not None:
             self._formulas.close()
+
+    def merged(self, title: str) -> list[tuple[int, int, int, int]]:
+        """Merged cells of a sheet: first column, first row, last column, last row, from 1."""
+        sheet, tail = self._values[title], b""
+        try:
+            with self._values._archive.open(sheet._worksheet_path) as part:
+                while chunk := part.read(1 << 20):
+                    tail += chunk
+                    _, end, after = tail.rpartition(b"sheetData>")
+                    tail = end + after if end else after[-16:]
+        except Exception as error:
+            raise _unreadable(error) from error
+        return [range_boundaries(ref.decode()) for ref in _MERGED.findall(tail)]
 
     def sheet(self, title: str) -> Sheet:
         """The cells of a sheet.

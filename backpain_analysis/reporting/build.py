@@ -13,8 +13,9 @@ from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
-from backpain_analysis.reporting.page import report_page
+from backpain_analysis.reporting.page import report_page, texts_of
 from backpain_analysis.reporting.pictures import put_in
+from backpain_analysis.reporting.references import NOTE, cited, link_of
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.terminal import without_kernel, written
@@ -61,6 +62,8 @@ def build(
             if output.output_type == "stream":
                 output.text = written(output.text)
     put_in(execution.nb, folder, job.report.limits.output_mb * 2**20)
+    if job.evidence and job.report.reads_evidence:
+        execution.nb.metadata[NOTE] = cited(execution.nb, job.report.evidence_path(folder))
     places = _Places(folder, job.full_paths)
     error = places.shortened(without_kernel(execution.error))
     home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
@@ -84,9 +87,8 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     """
     extras = extras_of(nb, job.report.name)
     body = render_body(nb)
-    return _built(
-        job, Outcome(job.report, error, answer_of(nb), seconds, extras.summary), body, extras
-    )
+    summary = {**extras.summary, "sections": texts_of(body)}
+    return _built(job, Outcome(job.report, error, answer_of(nb), seconds, summary), body, extras)
 
 
 def give_up(job: Job, error: str) -> Built:
@@ -101,8 +103,10 @@ def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
         suite_title=job.suite_title,
         facts=job.facts,
         evidence=job.evidence,
+        answer=outcome.answer,
         error=outcome.error,
         summary=extras.summary,
+        references=[{**each, "link": link_of(each)} for each in extras.references],
         inputs={each.place: each.sha256 for each in job.inputs},
     )
     return Built(outcome, {**extras.files, f"{job.report.name}.html": page.encode()})

@@ -6,13 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from lxml import html
 
 from backpain_analysis.reporting.clean import clean, picture
+from backpain_analysis.reporting.notebooks import UNWRITABLE
+from backpain_analysis.reporting.references import Reference, bibtex, noted, ris
 from backpain_analysis.reporting.render import (
     WIDGET,
     has_failed,
@@ -31,6 +35,12 @@ INTERVAL = re.compile(rf"({DIGITS})?\s*(?:\[({DIGITS}), ({DIGITS})\])?", re.IGNO
 LIMITS = re.compile(r"\s*\[(\d+% [^\]]+)\]$")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LONGEST_SLUG = 60
+PLAIN_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+LONGEST_CELL = 32_000
+MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*")
+BEGINNING = (1980, 1, 1)
+"""The first day that a ZIP file knows."""
+
 WIDEST_SPAN = 100
 
 
@@ -45,11 +55,15 @@ class Extras:
     summary : dict
         All that the site must know of it, small and plain (JSON), to be kept with the outcome as
         `Outcome.summary`: `notebook` (path), `tables` (each with `file` and `title`), `thumbnail`
-        (path, empty without a figure) and `claims` (HTML, empty but for the report that has them).
+        (path, empty without a figure), `claims` (HTML, empty but for the report that has them)
+        and `others` (further files, like tables).
+    references : list of dict
+        What the report cites.
     """
 
     files: dict[str, bytes]
     summary: dict[str, Any]
+    references: list[Reference] = field(default_factory=list)
 
 
 def extras_of(nb: nbformat.NotebookNode, name: str) -> Extras:
@@ -61,22 +75,102 @@ def extras_of(nb: nbformat.NotebookNode, name: str) -> Extras:
         Executed, also in part.
     name : str
         The report's name; files are called ``notebooks/<name>.ipynb``,
-        ``tables/<name>/01-<title>.csv``, ``thumbnails/<name>.svg`` (or ``.png``).
+        ``tables/<name>/01-<title>.csv``, ``thumbnails/<name>.svg`` (or ``.png``),
+        ``workbooks/<name>.xlsx``, ``references/<name>.bib`` and ``.ris``.
     """
     notebook = f"notebooks/{name}.ipynb"
     files = {notebook: executed_notebook(nb)}
-    tables = []
-    for number, (title, text) in enumerate(tables_of(nb), start=1):
+    tables, others = [], []
+    found = list(tables_of(nb))
+    for number, (title, text) in enumerate(found, start=1):
         file = f"tables/{name}/{number:02}-{slug(title)[:LONGEST_SLUG].strip('-')}.csv"
         files[file] = text.encode()
         tables.append({"file": file, "title": title})
+    if found:
+        files[f"workbooks/{name}.xlsx"] = workbook(found)
+        others.append(
+            {"file": f"workbooks/{name}.xlsx", "title": "All tables in a workbook (XLSX)"}
+        )
+    if references := noted(nb):
+        files[f"references/{name}.bib"] = bibtex(references).encode()
+        files[f"references/{name}.ris"] = ris(references).encode()
+        others += [
+            {"file": f"references/{name}.bib", "title": "References (BibTeX)"},
+            {"file": f"references/{name}.ris", "title": "References (RIS)"},
+        ]
     small = thumbnail(nb)
     picture = f"thumbnails/{name}.{small.kind}" if small else ""
     if small:
         files[picture] = small.content
     claims = render_claims(nb)
     summary = {"notebook": notebook, "tables": tables, "thumbnail": picture, "claims": claims}
-    return Extras(files, summary)
+    return Extras(files, {**summary, "others": others}, references)
+
+
+def workbook(tables: Sequence[tuple[str, str]]) -> bytes:
+    """Write tables as a workbook, a sheet each; the same tables give the same bytes.
+
+    Parameters
+    ----------
+    tables : sequence of (str, str)
+        Title and CSV, as of `tables_of`. What is a number there is one in the workbook.
+    """
+    from openpyxl import Workbook
+    from openpyxl.styles import Font
+
+    book = Workbook()
+    book.properties.creator = "backpain-analysis"
+    book.properties.created = book.properties.modified = datetime(*BEGINNING)
+    contents = book.active
+    contents.title = "Contents"
+    names: list[str] = ["contents"]
+    for title, text in tables:
+        name = _sheet_name(title, names)
+        names.append(name.lower())
+        contents.append([name, title])
+        sheet = book.create_sheet(name)
+        for row in csv.reader(io.StringIO(text)):
+            sheet.append([_cell(value) for value in row])
+        for head in sheet[1]:
+            head.font = Font(bold=True)
+        sheet.freeze_panes = "A2"
+    written = io.BytesIO()
+    book.save(written)
+    return _undated(written.getvalue())
+
+
+def _sheet_name(title: str, taken: Sequence[str]) -> str:
+    """Name a sheet as spreadsheets allow it, unlike any other."""
+    name = " ".join(re.sub(r"[\[\]:*?/\\']", " ", title).split())[:31].strip() or "Table"
+    number = 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{name[:27].rstrip()} {number}"
+    return name
+
+
+def _cell(value: str) -> str | float | None:
+    """Return a cell of a CSV as a number, if it is one; a text is never a formula."""
+    if PLAIN_NUMBER.fullmatch(value):
+        return float(value) if re.search(r"[.eE]", value) or len(value) > 15 else int(value)
+    text = UNWRITABLE.sub("", value)[:LONGEST_CELL]
+    return f"'{text}" if text.startswith(FORMULA) else text or None
+
+
+def _undated(book: bytes) -> bytes:
+    """Pack a workbook anew without the hour it was written."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as source, zipfile.ZipFile(packed, "w") as target:
+        for entry in sorted(source.infolist(), key=lambda each: each.filename):
+            content = source.read(entry)
+            if entry.filename == "docProps/core.xml":
+                content = re.sub(
+                    rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>1980-01-01T00:00:00Z", content
+                )
+            plain = zipfile.ZipInfo(entry.filename, (*BEGINNING, 0, 0, 0))
+            plain.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(plain, content)
+    return packed.getvalue()
 
 
 def executed_notebook(nb: nbformat.NotebookNode) -> bytes:
@@ -225,19 +319,28 @@ def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             drawn = data.get("image/svg+xml") or data.get("text/html", "")
-            if "<svg" in drawn and (drawing := _drawing(drawn)):
+            if "<svg" in drawn and (drawing := drawing_of(drawn, rounded=True)):
                 return Thumbnail("svg", drawing)
             if content := picture("image/png", data.get("image/png", "")):
                 return Thumbnail("png", content)
     return None
 
 
-def _drawing(markup: str) -> bytes | None:
-    """Take a drawing out of a page; what is drawn is placed to a tenth of a unit."""
+def drawing_of(markup: str, *, rounded: bool = False) -> bytes | None:
+    """Take a drawing out of a page, as a file of its own; None if there is none.
+
+    Parameters
+    ----------
+    markup : str
+    rounded : bool
+        Whether things may be placed to a tenth of a unit.
+    """
     cleaned = clean(markup, "f").replace(":where(#fs) ", "")
     box, drawing = VIEW_BOX.search(cleaned), DRAWING.search(cleaned)
     if not (box and drawing):
         return None
-    content = GEOMETRY.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), drawing[1])
+    content = drawing[1]
+    if rounded:
+        content = GEOMETRY.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), content)
     content = content.replace("&nbsp;", "\u00a0")
     return f'<svg {NAMESPACES} viewBox="{box[1]}">{content}</svg>\n'.encode()

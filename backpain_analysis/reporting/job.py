@@ -16,6 +16,7 @@ from backpain_analysis.reporting.suite import Report
 
 DIED = "The kernel died; the machine may have run out of memory."
 NOTHING: dict[str, Any] = {"notebook": "", "tables": [], "thumbnail": "", "claims": ""}
+NOTHING |= {"sections": [], "others": []}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import math
 import re
 import tokenize
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -519,12 +519,19 @@ def answer_of(nb: nbformat.NotebookNode) -> str:
 
     A notebook answers its question in a cell whose result is Markdown that starts with ``>``.
     """
-    for cell in nb.cells:
-        for output in cell.get("outputs", []):
-            text = output.get("data", {}).get("text/markdown", "")
-            if text.startswith(">"):
-                return " ".join(line.lstrip("> ") for line in text.splitlines()).strip()
-    return ""
+    if (found := answer_place(nb.cells)) is None:
+        return ""
+    text = nb.cells[found[0]].outputs[found[1]].data["text/markdown"]
+    return " ".join(line.lstrip("> ") for line in text.splitlines()).strip()
+
+
+def answer_place(cells: Sequence[nbformat.NotebookNode]) -> tuple[int, int] | None:
+    """Return which cell, and which output of it, holds a notebook's answer; None if none does."""
+    for number, cell in enumerate(cells):
+        for place, output in enumerate(cell.get("outputs", [])):
+            if str(output.get("data", {}).get("text/markdown", "")).startswith(">"):
+                return number, place
+    return None
 
 
 def list_notebooks() -> list[Notebook]:

@@ -9,10 +9,11 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
-from html import unescape
+from html import escape, unescape
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from lxml import html
 from markupsafe import Markup
 
 from backpain_analysis.reporting.clean import clean_whole
@@ -22,6 +23,7 @@ from backpain_analysis.reporting.suite import Report, without_path
 
 SECTION = re.compile(r'<h([2-6]) class="section">(.*?)</h\1>', re.DOTALL)
 SHORTEST_CONTENTS = 4
+NO_CSS_TEXT = re.compile(r"[^\w .,:;?!()%+/–-]")
 STYLES = ["fonts.css", "style.css"]
 
 
@@ -32,11 +34,13 @@ def report_page(
     suite_title: str,
     facts: Facts,
     evidence: EvidenceFacts | None,
+    answer: str = "",
     error: str = "",
     summary: Mapping[str, Any] | None = None,
+    references: Sequence[Mapping[str, str]] = (),
     inputs: Mapping[str, str] | None = None,
 ) -> str:
-    """Put a notebook's cells into a page with a header, contents and a footer.
+    """Put a notebook's cells into a page: its answer, contents, cells, choices and a footer.
 
     Parameters
     ----------
@@ -48,14 +52,18 @@ def report_page(
         The title of the suite it belongs to.
     facts, evidence : Facts, EvidenceFacts or None
         What computed, and the evidence read, if any.
+    answer : str
+        Markdown of the notebook's answer; empty if it gives none.
     error : str
         Why the run ended early; empty if it did not.
     summary : mapping, optional
         What can be downloaded beside the page, from `downloads.extras_of`.
+    references : sequence of mappings, optional
+        What it cites, from `references.cited`, each with its `link`.
     inputs : mapping of str to str, optional
         SHA-256 of the files that were read, by place.
     """
-    body, sections = _with_anchors(body)
+    body, sections = with_anchors(body)
     usual = {n: v for n, v in report.choices().items() if n not in report.parameters}
     contents = [s for s in sections if s["level"] <= 3]
     return fill(
@@ -67,10 +75,12 @@ def report_page(
         choices_json=json.dumps(report.told(), indent=2, ensure_ascii=False),
         contents=contents if len(contents) >= SHORTEST_CONTENTS else [],
         body=Markup(body),
+        answer=Markup(clean_whole(prose(answer, "answer-"))) if answer else "",
         facts=facts,
         evidence=evidence,
         error=error,
         summary=summary,
+        references=references,
         inputs=inputs or {},
     )
 
@@ -137,7 +147,50 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def _with_anchors(body: str) -> tuple[str, list[dict[str, Any]]]:
+TURN = re.compile(rb'<nav class="turn"[^>]*>.*?</nav>', re.DOTALL)
+Neighbour = tuple[str, str] | None
+"""A report's name and title."""
+
+
+def turned(page: bytes, before: Neighbour, after: Neighbour) -> bytes:
+    """Write into a page which reports stand before and after it; that is not part of its making."""
+    links = [
+        f'<a rel="{rel}" href="{escape(other[0])}.html"><span>{word}</span> {escape(other[1])}</a>'
+        for rel, word, other in (("prev", "Before", before), ("next", "Next", after))
+        if other
+    ]
+    nav = f'<nav class="turn" aria-label="Other reports">{"".join(links)}</nav>'.encode()
+    return TURN.sub(lambda found: nav, page, count=1)
+
+
+def neighbours(reports: Sequence[Report]) -> dict[str, tuple[Neighbour, Neighbour]]:
+    """Return, by name, what stands before and after each report."""
+    named = [None, *((report.name, report.title) for report in reports), None]
+    return {report.name: (named[n], named[n + 2]) for n, report in enumerate(reports)}
+
+
+NOT_READ = re.compile(
+    r"<(style|svg|math)\b.*?</\1>|<details class=\"code\".*?</details>|<[^>]*>", re.DOTALL
+)
+LABEL = re.compile(r'<(?:div|svg|img)\b[^>]*\b(?:aria-label|alt)="([^"]*)"[^>]*>')
+ANCHORED = re.compile(r'<h[2-6] id="([^"]+)">(.*?)</h[2-6]>', re.DOTALL)
+
+
+def texts_of(body: str) -> list[dict[str, str]]:
+    """Return the text of each section of a body, for searching: `anchor`, `title`, `text`."""
+    parts = ANCHORED.split(with_anchors(body)[0])
+    found = zip(["content", *parts[1::3]], ["", *parts[2::3]], parts[0::3], strict=True)
+    read = [(anchor, _plain(title), _plain(text)) for anchor, title, text in found]
+    return [{"anchor": a, "title": h, "text": t} for a, h, t in read if (h or t) and h != "Code"]
+
+
+def _plain(markup: str) -> str:
+    labelled = LABEL.sub(lambda found: f" {found[1]} {found[0]}", markup)
+    return " ".join(unescape(NOT_READ.sub(" ", labelled)).split())
+
+
+def with_anchors(body: str) -> tuple[str, list[dict[str, Any]]]:
+    """Give each heading of a body an address; return the body and its sections."""
     sections: list[dict[str, Any]] = []
 
     def anchored(match: re.Match[str]) -> str:
@@ -162,13 +215,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     styles = [(TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES]
+    environment.filters["css_text"] = lambda text: NO_CSS_TEXT.sub("", text)
     environment.globals["style"] = Markup("".join(styles))
     environment.globals["code_style"] = Markup(code_style())
     return environment
 
 
 MOST_VALUES = 40
-CELL = re.compile(r"(<td[^>]*>)([^<]+)<")
+MOST_ANSWERS = 4
+LEAST_RUNS = 5
+MOST_TEXT = 3_000_000
+SENTENCE = re.compile(r".*?[.!?](?=\s|$)", re.DOTALL)
+BRIEF = re.compile(r"(?:verdict|certainty|estimate)\b", re.IGNORECASE)
+CELL = re.compile(r"(<(?:td|dd)[^>]*>)([^<]+)<")
 
 
 class Entry(NamedTuple):
@@ -210,16 +269,89 @@ def index_page(
         Clean HTML to stand before the list; cells of its tables that name a notebook become links.
     """
     runs = _runs(entries)
+    claims, others = _one_line_each(clean_whole(lead))
     return fill(
         "index.html.j2",
         script="index.js",
         suite_title=suite_title,
         runs=runs,
+        key_answers=_key_answers(entries, runs),
+        texts=_texts(entries),
+        claims=Markup(_linked(claims, runs)),
         facets=_facets(runs),
         several=_several(runs),
         evidence=evidence,
-        lead=Markup(_linked(clean_whole(lead), runs)),
+        lead=Markup(_linked(others, runs)),
     )
+
+
+def _key_answers(
+    entries: Sequence[Entry], runs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Choose the answers that open an index: of the first notebooks that have one and a figure."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry, run in zip(entries, runs, strict=True):
+        summary = entry.summary
+        if entry.answer and summary["thumbnail"] and not (entry.error or summary["claims"]):
+            first = SENTENCE.match(entry.answer)
+            said = prose(first[0] if first else entry.answer, f"k{len(found)}-")
+            found.setdefault(run["kind"], {**run, "sentence": Markup(said)})
+    return list(found.values())[:MOST_ANSWERS] if len(runs) >= LEAST_RUNS else []
+
+
+def _texts(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """Return what can be searched: sections by page, cut short where all would be too much."""
+    texts = [
+        {"page": entry.report.name, "report": entry.report.title, **section}
+        for entry in entries
+        for section in entry.summary.get("sections", [])
+    ]
+    if not texts:
+        return []
+    room = MOST_TEXT // len(texts)
+    cut = sum(len(each["text"]) for each in texts) > MOST_TEXT
+    return [{**each, "text": each["text"][:room]} for each in texts] if cut else texts
+
+
+def _one_line_each(markup: str) -> tuple[str, str]:
+    """Write a table of claims as a line each, with the rest on demand; and what is no such table.
+
+    A table is one of claims if a column is called so; a line holds the claim, and the beginning of
+    its verdict, certainty and estimate.
+    """
+    root = html.fragment_fromstring(markup, create_parent="div") if markup else None
+    table = root.find(".//table") if root is not None else None
+    heads = [] if table is None else [_said(cell) for cell in table.iterfind(".//thead/tr/th")]
+    rows = [] if table is None else [row.findall("td") for row in table.iterfind(".//tbody/tr")]
+    names = [head.lower() for head in heads]
+    if "claim" not in names or any(len(cells) != len(heads) for cells in rows):
+        return "", markup
+    brief = [n for n, head in enumerate(heads) if BRIEF.match(head)]
+    lines = []
+    for cells in rows:
+        parts = (_said(cells[n]).partition(";")[0] for n in brief)
+        said = "".join(f'<span class="part">{escape(part)}</span>' for part in parts)
+        more = "".join(
+            f"<div><dt>{escape(head)}</dt><dd>{_inner(cell)}</dd></div>"
+            for head, cell in zip(heads, cells, strict=True)
+            if head.lower() != "claim" and _said(cell)
+        )
+        claim = f'<span class="claim">{_inner(cells[names.index("claim")])}</span>'
+        lines.append(
+            f"<li><details><summary>{claim} {said}</summary><dl>{more}</dl></details></li>"
+        )
+    notes = [] if table is None else table.iterfind(".//tfoot/tr/td")
+    note = "".join(f"<p>{_inner(cell)}</p>" for cell in notes)
+    return clean_whole(f'<ul class="claims">{"".join(lines)}</ul>{note}'), ""
+
+
+def _said(element: html.HtmlElement) -> str:
+    return " ".join(element.text_content().split())
+
+
+def _inner(element: html.HtmlElement) -> str:
+    text = escape(element.text or "", quote=False)
+    return text + "".join(html.tostring(each, encoding="unicode") for each in element)
 
 
 def compare_page(suite_title: str, entries: Sequence[Entry]) -> str:

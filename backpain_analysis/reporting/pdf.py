@@ -1,14 +1,19 @@
-"""Reports as PDF, printed by a Chromium that is on this machine."""
+"""Reports as PDF and figures as files, made by a Chromium that is on this machine."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+from html import unescape
 from pathlib import Path
 
-from backpain_analysis.reporting.errors import ReportingError
+from backpain_analysis.reporting.downloads import LONGEST_SLUG, drawing_of
+from backpain_analysis.reporting.errors import ReportingError, short
+from backpain_analysis.reporting.render import slug
 
 BROWSERS = [
     *("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome"),
@@ -50,17 +55,94 @@ def make_pdf(source: Path, out: Path) -> list[Path]:
         If there is nothing to print, no Chromium, or it fails.
     """
     pages = _pages(source)
-    browser = find_browser()
-    if browser is None:
-        raise ReportingError(
-            "a PDF needs Chromium or Google Chrome, and neither was found on this machine; "
-            "install one, or open the report in any browser and print it to a file"
-        )
+    browser = _browser()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReportingError(f"the output folder cannot be made: {error}") from error
     return [_print(browser, page, out / f"{page.stem}.pdf") for page in pages]
+
+
+FIGURE = re.compile(r'(?:aria-label="(?P<alt>[^"]*)"[^>]*>\s*)?(?P<svg><svg\b.*?</svg>)', re.DOTALL)
+SIZE = re.compile(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
+DOTS_PER_INCH = 300
+POINTS_PER_INCH = 72
+
+
+def make_figures(source: Path, out: Path, kind: str = "svg") -> list[Path]:
+    """Write the figures of a page, or of every report of a site, as files.
+
+    Parameters
+    ----------
+    source : Path
+        A built page, or the folder of a site.
+    out : Path
+        The folder to write to; files are called after page, place and figure.
+    kind : {"svg", "png", "pdf"}
+        PNG has 300 dots an inch; PNG and PDF need a Chromium.
+
+    Raises
+    ------
+    ReportingError
+        If there is no such kind, no figure, no Chromium where one is needed, or it fails.
+    """
+    if kind not in ("svg", "png", "pdf"):
+        raise ReportingError(f"a figure is written as svg, png or pdf, not {short(kind)}")
+    browser = None if kind == "svg" else _browser()
+    written = []
+    for page in _pages(source):
+        found = FIGURE.finditer(page.read_text(encoding="utf-8"))
+        for number, figure in enumerate(found, start=1):
+            drawing = drawing_of(figure["svg"])
+            name = slug(unescape(figure["alt"] or "figure"))[:LONGEST_SLUG].strip("-")
+            if drawing:
+                path = out / f"{page.stem}-{number:02}-{name}.{kind}"
+                written.append(_put(drawing, path, browser))
+    if not written:
+        raise ReportingError(f"{source} holds no figure")
+    return written
+
+
+def _put(drawing: bytes, path: Path, browser: str | None) -> Path:
+    """Write a drawing as the kind of file that its path ends with."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if browser is None:
+            path.write_bytes(drawing)
+            return path
+    except OSError as error:
+        raise ReportingError(f"{path} cannot be written: {error}") from error
+    size = SIZE.search(drawing)
+    width, height = (math.ceil(float(side)) for side in size.groups()) if size else (640, 480)
+    page = (
+        f"<!DOCTYPE html><title>{path.stem}</title><style>@page {{ size: {width}pt {height}pt; "
+        "margin: 0 } body { margin: 0; background: #fff } svg { display: block; width: "
+        f"{width}{'pt' if path.suffix == '.pdf' else 'px'} }}</style>{drawing.decode()}"
+    )
+    with tempfile.TemporaryDirectory(prefix="backpain-") as folder:
+        place = Path(folder) / "figure.html"
+        place.write_text(page, encoding="utf-8")
+        if path.suffix == ".pdf":
+            return _print(browser, place, path)
+        scale = DOTS_PER_INCH / POINTS_PER_INCH
+        return _print(
+            browser,
+            place,
+            path,
+            f"--window-size={width},{height}",
+            f"--force-device-scale-factor={scale:.4f}",
+            "--hide-scrollbars",
+        )
+
+
+def _browser() -> str:
+    browser = find_browser()
+    if browser is None:
+        raise ReportingError(
+            "this needs Chromium or Google Chrome, and neither was found on this machine; "
+            "install one, or open the report in any browser and print it to a file"
+        )
+    return browser
 
 
 def _pages(source: Path) -> list[Path]:
@@ -72,13 +154,17 @@ def _pages(source: Path) -> list[Path]:
     return pages
 
 
-def _print(browser: str, page: Path, out: Path) -> Path:
-    """Print one page in a browser with a profile of its own, aside, then move it into place."""
+def _print(browser: str, page: Path, out: Path, *options: str) -> Path:
+    """Print one page, or take its picture, in a browser with a profile of its own.
+
+    It is written aside, then moved into place.
+    """
     with tempfile.TemporaryDirectory(prefix="backpain-") as folder:
-        printed = Path(folder) / "page.pdf"
+        printed = Path(folder) / f"page{out.suffix}"
+        how = "--print-to-pdf" if out.suffix == ".pdf" else "--screenshot"
         command = [
             *(browser, *QUIET, *_without_sandbox(), f"--user-data-dir={folder}/profile"),
-            *(f"--print-to-pdf={printed}", page.resolve().as_uri()),
+            *(*options, f"{how}={printed}", page.resolve().as_uri()),
         ]
         try:
             done = subprocess.run(command, capture_output=True, timeout=LONGEST_SECONDS)

@@ -20,6 +20,7 @@ SiteFile = Annotated[
     str,
     StringConstraints(
         pattern=rf"^({NAME}\.html|notebooks/{NAME}\.ipynb|thumbnails/{NAME}\.(svg|png)"
+        rf"|workbooks/{NAME}\.xlsx|references/{NAME}\.(bib|ris)"
         rf"|tables/{NAME}/[0-9]{{2,6}}-[a-z0-9][a-z0-9-]{{0,99}}\.csv)$"
     ),
 ]
@@ -38,6 +39,14 @@ class Table(_Strict):
     title: str
 
 
+class Section(_Strict):
+    """A section of a page, for searching."""
+
+    anchor: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,300}$")]
+    title: str
+    text: str
+
+
 class Summary(_Strict):
     """What stands beside a page; see `downloads.Extras`."""
 
@@ -45,6 +54,8 @@ class Summary(_Strict):
     tables: list[Table]
     thumbnail: SiteFile | Literal[""]
     claims: str
+    sections: list[Section]
+    others: list[Table]
 
 
 class Record(_Strict):
@@ -79,6 +90,7 @@ class Downloads(_Strict):
 
     notebook: SiteFile | None
     tables: list[Table]
+    others: list[Table]
 
 
 class ReportEntry(_Strict):
@@ -161,7 +173,8 @@ def read_manifest(site: Path) -> Manifest:
         ) from error
     names = [report.name for report in manifest.reports]
     for report in manifest.reports:
-        files = [report.file, report.downloads.notebook, *(t.file for t in report.downloads.tables)]
+        listed = [*report.downloads.tables, *report.downloads.others]
+        files = [report.file, report.downloads.notebook, *(each.file for each in listed)]
         if names.count(report.name) > 1 or not all(is_of(f, report.name) for f in files if f):
             raise ReportingError(f"{path} is not a manifest of ours: {report.name} has odd files")
     return manifest

@@ -26,7 +26,12 @@ from traitlets.config import Config
 
 from backpain_analysis.reporting.clean import clean, clean_whole, picture
 from backpain_analysis.reporting.formulae import Formulae
-from backpain_analysis.reporting.notebooks import expects_error, language_of, tagged
+from backpain_analysis.reporting.notebooks import (
+    answer_place,
+    expects_error,
+    language_of,
+    tagged,
+)
 from backpain_analysis.reporting.pictures import SOURCE, attached, size_of
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.terminal import as_html, without_kernel
@@ -125,10 +130,13 @@ def _measures(address: str) -> str:
     return f' width="{size[0]}" height="{size[1]}"' if size else ""
 
 
+LONGEST_SLUG = 100
+
+
 def slug(text: str) -> str:
     """Make a fragment identifier of a heading."""
     words = re.sub(r"<[^>]+>", "", text).lower()
-    return re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "section"
+    return re.sub(r"[^a-z0-9]+", "-", words)[:LONGEST_SLUG].strip("-") or "section"
 
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -149,6 +157,13 @@ CODE_FORMATTER = HtmlFormatter(cssclass="highlight", wrapcode=True)
 PYTHON = PythonLexer()
 EVIDENCE_PATH = re.compile(r"^evidence = .*\n?", re.MULTILINE)
 TITLE = re.compile(r"\A\s*#\s[^\n]*\n?")
+SVG = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+SHAPE = re.compile(
+    r"<(?:path|use|g|rect|circle|line|text|tspan|polyline|polygon|clipPath)\b[^<>]*>"
+)
+GEOMETRY = re.compile(r' (?:d|x|y|x[12]|y[12]|cx|cy|r|points|transform|width|height)="[^"]*"')
+EXACT = re.compile(r"(\d\d\.\d\d)\d+|(?<!\d)([1-9]\.\d{3})\d+")
+EMPTY = re.compile(r"></(?:use|path|rect|circle|line)>")
 SVG_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL)
 
 
@@ -158,13 +173,24 @@ def render_body(nb: nbformat.NotebookNode) -> str:
     Parameters
     ----------
     nb : NotebookNode
-        Executed; its first heading, the title, is left to the page's header.
+        Executed; its first heading, the title, and its answer are left to the page's header.
     """
     resources = {"page": _Page(nb), "deprecated": {}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an output that cannot be shown the page tells
         body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
-    return clean_whole(body)
+    return _thinned(clean_whole(body))
+
+
+def _thinned(body: str) -> str:
+    """Write drawings shorter: no place needs more than two decimals, or empty elements an end."""
+    return SVG.sub(lambda svg: EMPTY.sub("/>", SHAPE.sub(_rounded, svg[0])), body)
+
+
+def _rounded(tag: re.Match[str]) -> str:
+    return GEOMETRY.sub(
+        lambda attribute: EXACT.sub(lambda number: number[1] or number[2], attribute[0]), tag[0]
+    )
 
 
 def render_claims(nb: nbformat.NotebookNode) -> str:
@@ -196,6 +222,12 @@ def is_removed(cell: nbformat.NotebookNode, part: str) -> bool:
     return not has_failed(cell) and bool(REMOVED[part] & set(_tags(cell)))
 
 
+def _has_code(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell's code stands among that of its page."""
+    code = cell.cell_type == "code" and bool(cell.source.strip())
+    return code and not has_failed(cell) and not is_removed(cell, "input")
+
+
 def _is_closed(cell: nbformat.NotebookNode) -> bool:
     return not has_failed(cell) and bool(CLOSED & set(_tags(cell)))
 
@@ -217,6 +249,10 @@ def _data(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def _prepared(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     cells = [cell for cell in without_path(nb) if cell.cell_type != "raw"]
+    if (found := answer_place(cells)) is not None:
+        at, place = found
+        left = [output for n, output in enumerate(cells[at].outputs) if n != place]
+        cells[at] = nbformat.from_dict({**cells[at], "outputs": left})
     first = next((n for n, cell in enumerate(cells) if cell.cell_type == "markdown"), None)
     if first is not None:
         untitled = TITLE.sub("", cells[first].source)
@@ -226,7 +262,27 @@ def _prepared(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for cell in cells
         if (cell.source.strip() or cell.get("outputs")) and not is_removed(cell, "cell")
     ]
-    return nbformat.NotebookNode({**nb, "cells": shown})
+    return nbformat.NotebookNode({**nb, "cells": _figure_first(shown)})
+
+
+def _figure_first(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Let the prose that opens a notebook follow its first figure, if no section begins before."""
+    drawn = next((n for n, cell in enumerate(cells) if _has_figure(cell)), 0)
+    before = [cell for cell in cells[:drawn] if cell.cell_type == "markdown"]
+    if any(re.search(r"^#", cell.source, re.MULTILINE) for cell in before):
+        return cells
+    rest = [cell for cell in cells[:drawn] if cell.cell_type != "markdown"]
+    return [*rest, *cells[drawn : drawn + 1], *before, *cells[drawn + 1 :]]
+
+
+def _has_figure(cell: nbformat.NotebookNode) -> bool:
+    for output in cell.get("outputs", []):
+        data = _data(output)
+        if any(kind in data for kind in ("image/svg+xml", *PICTURES)):
+            return True
+        if "<svg" in data.get("text/html", ""):
+            return True
+    return False
 
 
 class _Page:
@@ -278,7 +334,7 @@ def _exporter() -> TemplateExporter:
         "failed": has_failed,
         "expecting": expects_error,
         "closed": _is_closed,
-        "without_input": partial(is_removed, part="input"),
+        "with_code": _has_code,
         "without_output": partial(is_removed, part="output"),
         "skipped": lambda cell: "skip-execution" in _tags(cell),
     }

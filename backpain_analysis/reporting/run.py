@@ -24,6 +24,7 @@ from backpain_analysis.reporting.notebooks import (
     load_notebook,
     parse_notebook,
 )
+from backpain_analysis.reporting.page import neighbours, turned
 from backpain_analysis.reporting.progress import Event, Listen
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.site import write_site
@@ -117,8 +118,11 @@ def _run(
     for name in done:
         say(Event("kept", name))
     try:
+        beside = neighbours([job.report for job in planned])
         for job, built in _build_all(todo, jobs, scheduler, forked, tell):
-            keep(job, built, out)
+            page = f"{job.report.name}.html"
+            whole = turned(built.files[page], *beside[job.report.name])
+            keep(job, replace(built, files={**built.files, page: whole}), out)
             done[job.report.name] = built.outcome
             say(_ended(built.outcome))
         outcomes = [done[job.report.name] for job in planned]

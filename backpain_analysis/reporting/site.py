@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from backpain_analysis.reporting.job import Job, Outcome, made_from
-from backpain_analysis.reporting.page import Entry, compare_page, index_page
+from backpain_analysis.reporting.page import (
+    Entry,
+    compare_page,
+    index_page,
+    neighbours,
+    turned,
+)
 from backpain_analysis.reporting.store import write_aside
 
 
@@ -41,6 +47,12 @@ def write_site(
     packages = jobs[0].facts.packages if jobs else {}
     _write_json(out / "manifest.json", {"title": title, "packages": packages, "reports": reports})
     _write_json(out / "ro-crate-metadata.json", crate(title, reports))
+    beside = neighbours([job.report for job in jobs])
+    for name, (before, after) in beside.items():
+        page = out / f"{name}.html"
+        content = page.read_bytes() if page.is_file() else b""
+        if (whole := turned(content, before, after)) != content:
+            write_aside(page, whole)
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}
     _write_json(out / "timings.json", {"seconds": timings})
 
@@ -57,6 +69,7 @@ def _report(job: Job, entry: Entry) -> dict[str, Any]:
         "downloads": {
             "notebook": entry.summary["notebook"] or None,
             "tables": entry.summary["tables"],
+            "others": entry.summary["others"],
         },
         **made_from(job),
     }
@@ -76,6 +89,11 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAGE, NOTEBOOK, TABLE = "text/html", "application/x-ipynb+json", "text/csv"
+KINDS = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".bib": "application/x-bibtex",
+    ".ris": "application/x-research-info-systems",
+}
 STATUS = {
     "ok": "http://schema.org/CompletedActionStatus",
     "failed": "http://schema.org/FailedActionStatus",
@@ -165,6 +183,10 @@ def _run(report: Mapping[str, Any]) -> Iterator[Entity]:
     results += [
         _file(table["file"], f"{report['title']}: {table['title']}", TABLE)
         for table in downloads["tables"]
+    ]
+    results += [
+        _file(other["file"], f"{report['title']}: {other['title']}", KINDS[other["file"][-4:]])
+        for other in downloads["others"]
     ]
     values = [
         {

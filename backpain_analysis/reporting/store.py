@@ -17,10 +17,11 @@ from typing import IO
 
 from backpain_analysis.reporting.errors import ReportingError
 from backpain_analysis.reporting.job import Built, Job, Outcome, key
+from backpain_analysis.reporting.page import turned
 from backpain_analysis.reporting.received import Record, is_of, read_record, seal
 
 RECORDS = ".finished"
-FOLDERS = ("notebooks", "tables", "thumbnails", RECORDS)
+FOLDERS = ("notebooks", "tables", "thumbnails", "workbooks", "references", RECORDS)
 OURS = b'<meta name="generator" content="backpain-analysis">'
 HEAD = 4096
 PART = ".backpain-part"
@@ -166,7 +167,7 @@ def stale_pages(out: Path, names: Iterable[str]) -> list[str]:
 
 def _remove_parts(out: Path) -> None:
     """Remove what we had begun to write when we were ended."""
-    for pattern in ("", "notebooks/", "thumbnails/", "tables/*/", f"{RECORDS}/"):
+    for pattern in ("", *(f"{folder}/" for folder in FOLDERS), "tables/*/"):
         for part in out.glob(f"{pattern}.*{PART}"):
             with suppress(OSError):
                 part.unlink()
@@ -187,7 +188,7 @@ def keep(job: Job, built: Built, out: Path) -> None:
     outcome = built.outcome
     record = {
         "key": key(job),
-        "files": {file: hashlib.sha256(data).hexdigest() for file, data in built.files.items()},
+        "files": {file: _digest(file, data) for file, data in built.files.items()},
         "error": outcome.error,
         "answer": outcome.answer,
         "seconds": outcome.seconds,
@@ -237,10 +238,16 @@ def _record(out: Path, name: str) -> Record | None:
     return read_record(out / RECORDS / f"{name}.json", name)
 
 
+def _digest(file: str, content: bytes) -> str:
+    """Return the SHA-256 of a file; which reports stand beside a page is no part of it."""
+    content = turned(content, None, None) if file.endswith(".html") else content
+    return hashlib.sha256(content).hexdigest()
+
+
 def _whole(record: Record, out: Path) -> bool:
     try:
         return all(
-            hashlib.sha256((out / file).read_bytes()).hexdigest() == digest
+            _digest(file, (out / file).read_bytes()) == digest
             for file, digest in record.files.items()
         )
     except OSError:

@@ -29,6 +29,7 @@ from backpain_analysis.reporting.notebooks import (
     notebook_parameters,
     parse_notebook,
 )
+from backpain_analysis.reporting.page import neighbours, turned
 from backpain_analysis.reporting.pictures import taken_out
 from backpain_analysis.reporting.progress import Listen
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
@@ -38,8 +39,10 @@ from backpain_analysis.reporting.site import write_site
 from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite
 
-OF_REPORTS = ("*.html", "tables/*/*", "thumbnails/*", "notebooks/*")
-COMPARED_AFTER_RUN = ("*.html", "tables/*/*.csv", "thumbnails/*")
+OF_REPORTS = (
+    *("*.html", "tables/*/*", "thumbnails/*", "notebooks/*", "workbooks/*", "references/*"),
+)
+COMPARED_AFTER_RUN = (*("*.html", "tables/*/*.csv", "thumbnails/*", "workbooks/*", "references/*"),)
 CRATE = "ro-crate-metadata.json"
 
 
@@ -115,12 +118,18 @@ def _made_again(manifest: Manifest, site: Path, again: Path) -> dict[str, bool]:
     again.mkdir()
     jobs, outcomes = [], []
     verdicts: dict[str, bool] = {}
+    built_of: dict[str, Built] = {}
     for entry in manifest.reports:
         job, built = _from_executed(entry, manifest, site)
         jobs.append(job)
         outcomes.append(built.outcome)
-        verdicts |= {file: _bytes(site / file) == data for file, data in built.files.items()}
+        built_of[entry.name] = built
         verdicts |= _record_verdict(site, entry.name, built)
+    beside = neighbours([job.report for job in jobs])
+    for name, built in built_of.items():
+        page = f"{name}.html"
+        files = {**built.files, page: turned(built.files[page], *beside[name])}
+        verdicts |= {file: _bytes(site / file) == data for file, data in files.items()}
     write_site(manifest.title, jobs, outcomes, again)
     for name in ("index.html", "compare.html", "manifest.json"):
         if (site / name).exists() or (again / name).exists():

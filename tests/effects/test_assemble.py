@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from backpain_analysis.effects.assemble import from_evidence
 from backpain_analysis.effects.formulas import hedges_factor
+from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.evidence import Evidence
 from tests.effects.conftest import arm, difference, result, trial
 
 TWO_ARMS = [arm("a1", "yoga", n_randomised=25), arm("a2", comparator_type="waitlist")]
@@ -183,7 +188,7 @@ def test_time_of_measurement(build):
         [effect("post"), effect("followup"), effect((20, 30)), effect((0, 9))],
         [-20, -40, -30, -10],
     )
-    with pytest.raises(ValueError, match="give 'post', 'followup' or a pair of weeks"):
+    with pytest.raises(ValueError, match="give 'post', 'followup', 'latest' or a pair of weeks"):
         effect("later")
 
 
@@ -195,8 +200,45 @@ def test_preferred_instrument_speaks(build):
 
 
 def test_all_faults_of_a_request_are_named(build):
-    with pytest.raises(ValueError, match=r"outcome 'joy' is not.*measure 'OR'.*correlation 2"):
-        build(TWO_ARMS, FINAL).effects("joy", measure="OR", correlation=2)
+    with pytest.raises(ValueError) as fault:
+        build(TWO_ARMS, FINAL).effects("pain", measure="or", inactive=["waitlst"], correlation=2)
+    assert str(fault.value) == (
+        "outcome: no 'pain'. Did you mean 'pain_intensity'?; measure: no 'or'. Did you mean 'OR'?; "
+        "correlation 2 is not between -1 and 1; inactive: no 'waitlst'. Did you mean 'waitlist'?."
+    )
+
+
+def test_the_method_takes_what_the_function_takes():
+    method, function = inspect.signature(Evidence.effects), inspect.signature(from_evidence)
+    ours, theirs = (
+        [(p.name, p.kind, p.default) for p in list(s.parameters.values())[1:]]
+        for s in (method, function)
+    )
+    assert ours == theirs
+    assert all(name in Evidence.effects.__doc__ for name, *_ in ours)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"derive": "pvalue"}, "derive: no 'pvalue'. Did you mean 'p_value'"),
+        ({"flags": ["cautious"]}, "flags: no 'cautious'. Did you mean 'caution'"),
+        ({"designs": "crossed"}, "designs: no 'crossed'. Did you mean 'crossover'"),
+        ({"icc": 5}, "icc 5: give an intracluster correlation from 0"),
+        ({"unit": "cm"}, "unit: no 'cm'"),
+        ({"analysis": "finals"}, "analysis: no 'finals'. Did you mean 'final'"),
+    ],
+)
+def test_unknown_options_are_refused(build, option, message):
+    with pytest.raises(ValueError, match=message):
+        build(TWO_ARMS, FINAL).effects("pain_intensity", **option)
+
+
+def test_what_filters_removed_is_told(build):
+    evidence = build(TWO_ARMS, FINAL)
+    gone = evidence.filter(population="healthy")
+    with pytest.raises(CannotEstimate, match="no trial is left: population filter removed 1 of 1"):
+        gone.effects("pain_intensity")
 
 
 def test_bundled_trials_give_effects_with_a_valid_covariance():

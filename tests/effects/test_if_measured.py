@@ -28,5 +28,5 @@ def test_an_outcome_nobody_measured_gives_none(evidence):
 
 
 def test_an_outcome_nobody_can_measure_is_an_error(evidence):
-    with pytest.raises(ValueError, match="'pains' is not in these data"):
+    with pytest.raises(ValueError, match=r"outcome: no 'pains'\. Did you mean 'pain_intensity'"):
         effects_if_measured(evidence, "pains")

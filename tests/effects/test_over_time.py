@@ -103,7 +103,7 @@ def test_unusable_choices_are_refused(build):
         effects_over_time(evidence, PAIN, pattern="ar1")
     with pytest.raises(ValueError, match=r"\(1.0\) from 0 to below 1"):
         effects_over_time(evidence, PAIN, correlation_over_time=1.0)
-    with pytest.raises(ValueError, match="outcome 'joy' is not in these data"):
+    with pytest.raises(ValueError, match="outcome: no 'joy'"):
         effects_over_time(evidence, "joy")
 
 

@@ -18,6 +18,7 @@ def arm(**fields) -> pd.DataFrame:
         "duration_weeks",
         "total_sessions",
         "home_sessions_per_week",
+        "home_minutes_per_session",
     ]
     row = {"trial_id": "t", "arm_id": "a", "exercise_type": "yoga", **dict.fromkeys(names, np.nan)}
     return pd.DataFrame([{**row, **fields}])
@@ -61,9 +62,23 @@ def test_home_sessions_count_only_when_asked_for():
         sessions_per_week=2, minutes_per_session=60, duration_weeks=6, home_sessions_per_week=3
     )
     assert with_doses(given).iloc[0]["minutes_per_week"] == 120
-    home = with_doses(given, include_home=True).iloc[0]
-    assert [home["minutes_per_week"], home["total_sessions"]] == [300, 30]
+    timed = given.assign(home_minutes_per_session=20)
+    home = with_doses(timed, include_home=True).iloc[0]
+    assert [home["minutes_per_week"], home["total_sessions"], home["total_hours"]] == [180, 30, 18]
+    assert_allclose([home["minutes_per_session"], home["met_minutes_per_week"]], [36, 450])
     assert home["sessions_per_week_source"] == "derived"
+
+
+def test_home_sessions_of_unknown_length_are_not_counted_at_the_length_of_the_class():
+    given = arm(
+        sessions_per_week=2, minutes_per_session=60, duration_weeks=6, home_sessions_per_week=3
+    )
+    home = with_doses(given, include_home=True).iloc[0]
+    assert [home["sessions_per_week"], home["total_sessions"]] == [5, 30]
+    unknown = ["minutes_per_week", "minutes_per_session", "total_hours", "met_minutes_per_week"]
+    assert home[unknown].isna().all()
+    none = with_doses(given.assign(home_sessions_per_week=0), include_home=True).iloc[0]
+    assert none["minutes_per_week"] == 120
 
 
 def test_met_can_be_overridden_and_is_checked():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backpain_analysis.reporting import page as page_module
 from backpain_analysis.reporting.clean import clean
 from backpain_analysis.reporting.pdf import find_browser
 from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
@@ -138,7 +139,7 @@ def test_code_opens_and_the_content_is_reached_by_keyboard(tab):
     code = page.locator("details.code").first
     code.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert code.locator(".highlight").is_visible()
+    assert code.locator(".highlight").first.is_visible()
 
 
 def test_figures_keep_a_white_ground_in_the_dark(tab):
@@ -183,11 +184,56 @@ def test_search_and_filters_narrow_the_list_and_can_be_sent_on(tab):
     assert again.get_by_label("Mcid").input_value() == "not set"
 
 
+def test_the_text_of_all_reports_is_searched(tab):
+    page = tab().open("index.html")
+    search, hits = page.get_by_role("searchbox"), page.locator(".hits")
+    search.fill("smith")
+    assert hits.inner_text() == "4 sections of 2 reports"
+    assert set(page.locator(".results mark").all_inner_texts()) == {"Smith"}
+    assert listed(page) == ["plain", "hostile"]
+    search.fill("smith nowhere")
+    assert hits.inner_text() == "0 sections of 0 reports" and listed(page) == []
+    search.fill("s")
+    assert hits.inner_text() == "" and page.locator(".results li").count() == 0
+    search.fill("SMITH ours")
+    link = page.locator(".results a").first
+    assert link.inner_text() == "How much is enough?: A table of ours"
+    link.click()
+    assert page.url.endswith("plain.html#a-table-of-ours")
+
+
+def test_contents_stand_beside_the_text_where_there_is_room(tab):
+    page = tab((1500, 900)).open("plain.html")
+    beside, text = (page.locator(part).bounding_box() for part in ("nav.contents", "main"))
+    assert beside["x"] + beside["width"] < text["x"] and beside["y"] < text["y"]
+    page.set_viewport_size({"width": 900, "height": 800})
+    above, text = (page.locator(part).bounding_box() for part in ("nav.contents", "main"))
+    assert above["y"] + above["height"] <= text["y"]
+
+
+def test_a_style_in_an_output_leaves_the_page_as_it_is(chromium, tmp_path):
+    hostile = "<style>body, * { display: none } p { color: red }</style><p>in</p>"
+    cover = '<div style="position: absolute; inset: -99px; margin: -99px">cover</div>'
+    own = Tab(chromium, tmp_path)
+    own.page.goto("about:blank")
+    style = (Path(page_module.TEMPLATES) / "style.css").read_text()
+    own.page.set_content(
+        f"<!DOCTYPE html><title>t</title><style>{style}</style><p id=out>out</p>"
+        f"{clean(hostile, 'a-')}{clean(cover, 'b-')}<p id=under>under</p>"
+    )
+    assert own.page.locator("#out").is_visible()
+    box = own.page.locator("#under").bounding_box()
+    at = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    found = own.page.evaluate("([x, y]) => document.elementFromPoint(x, y).id", at)
+    assert found == "under"
+    own.context.close()
+
+
 def test_index_has_pictures_and_the_claims(tab):
     page = tab().open("index.html")
     page.wait_for_function("[...document.images].every(image => image.complete)")
     assert page.evaluate("[...document.images].map(image => image.naturalWidth > 0)") == [True] * 2
-    assert "Yoga <script>alert(1)</script> helps" in page.locator(".lead table").inner_text()
+    assert "Yoga <script>alert(1)</script> helps" in page.locator(".lead .claims").inner_text()
 
 
 def test_a_table_is_downloaded(tab):

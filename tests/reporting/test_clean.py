@@ -175,6 +175,19 @@ def test_what_only_says_it_is_a_picture_is_named_as_missing(kind, data):
     assert "that cannot be read" in body
 
 
+def test_drawings_are_written_to_two_decimals_and_nothing_else_is():
+    svg = (
+        '<svg viewBox="0 0 72.1234 36"><path d="M 123.456789 1.23456789 L 0.012345678 -9.5"></path>'
+        '<g transform="translate(12.349876 0) scale(0.015625)"><use x="7.5"></use></g>'
+        '<text x="10.999">d="11.123456"</text></svg>'
+    )
+    body = body_of({"text/html": f'{svg}<p>x="10.999"</p>'})
+    assert '<path d="M 123.45 1.234 L 0.012345678 -9.5"/>' in body
+    assert 'transform="translate(12.34 0) scale(0.015625)"><use x="7.5"/>' in body
+    assert 'd="11.123456"</text>' in body and '<p>x="10.999"</p>' in body
+    assert 'viewBox="0 0 72.1234 36"' in body
+
+
 def test_a_picture_of_the_wrong_kind_is_none_and_a_right_one_stays():
     assert "<img" not in body_of({"image/jpeg": DOT})
     assert f'src="data:image/png;base64,{DOT}"' in body_of({"image/png": DOT})

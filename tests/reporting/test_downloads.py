@@ -8,10 +8,12 @@ from base64 import b64encode
 from xml.etree import ElementTree
 
 import nbformat
+import openpyxl
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from backpain_analysis.reporting.downloads import extras_of, tables_of
+from backpain_analysis.reporting.downloads import extras_of, tables_of, workbook
+from backpain_analysis.reporting.references import FIELDS, NOTE
 from tests.reporting.audit import audit
 
 TABLE = """<table><caption>By <b>type</b></caption><thead><tr><th rowspan="2"></th><th colspan="2">
@@ -80,9 +82,46 @@ def test_files_are_named_after_report_and_table():
         "notebooks/pain.ipynb",
         "tables/pain/01-by-type.csv",
         "tables/pain/02-by-type.csv",
+        "workbooks/pain.xlsx",
     ]
-    assert [table["file"] for table in extras.summary["tables"]] == list(extras.files)[1:]
+    assert [table["file"] for table in extras.summary["tables"]] == list(extras.files)[1:3]
+    assert [other["file"] for other in extras.summary["others"]] == ["workbooks/pain.xlsx"]
     assert extras.summary["thumbnail"] == extras.summary["claims"] == ""
+
+
+def test_a_workbook_holds_every_table_with_numbers_as_numbers():
+    long = "A title: [of] more than/thirty-one characters"
+    tables = [
+        ("By type", "type,n,d,x\r\nyoga,3,-0.123456789012,1e-5\r\npilates,,'=cmd(),=1+1\r\n"),
+        (long, "a\r\n1,234\r\n"),
+        (long, "a\r\n5%\r\n"),
+        ("contents", "a\x01b\r\n-\r\n"),
+    ]
+    content = workbook(tables)
+    assert content == workbook(tables)
+    book = openpyxl.load_workbook(io.BytesIO(content))
+    first, second, last = "By type", "A title of more than thirty-one", "contents 2"
+    assert book.sheetnames == ["Contents", first, second, book.sheetnames[3], last]
+    assert book.sheetnames[3].endswith(" 2") and len(book.sheetnames[3]) <= 31
+    assert [[cell.value for cell in row] for row in book[first]] == [
+        ["type", "n", "d", "x"],
+        ["yoga", 3, -0.123456789012, 1e-5],
+        ["pilates", None, "'=cmd()", "'=1+1"],
+    ]
+    assert book[first]["D3"].data_type == "s"
+    assert [row[0].value for row in book[last]] == ["ab", "'-"]
+    assert [row[1].value for row in book["Contents"]] == [title for title, _ in tables]
+
+
+def test_what_is_cited_can_be_taken_along():
+    reference = dict.fromkeys(FIELDS, "") | {"key": "a", "title": "T", "doi": "10.1000/182"}
+    extras = extras_of(notebook(**{NOTE: [reference]}), "pain")
+    assert extras.references == [reference]
+    assert extras.files["references/pain.bib"].startswith(b"@article{a,")
+    assert extras.files["references/pain.ris"].startswith(b"TY  - JOUR\r\n")
+    assert [other["file"] for other in extras.summary["others"]] == [
+        *("references/pain.bib", "references/pain.ris")
+    ]
 
 
 def test_the_executed_notebook_holds_nothing_of_the_machine_or_the_hour():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
+from PIL import Image
 
 from backpain_analysis.reporting import pdf
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.pdf import find_browser, make_pdf
+from backpain_analysis.reporting.pdf import find_browser, make_figures, make_pdf
 
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed")
 
@@ -48,6 +51,47 @@ def test_a_browser_that_fails_is_told_of(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "BROWSERS", ["false"])
     with pytest.raises(ReportingError, match=r"short\.html could not be printed"):
         make_pdf(folder / "short.html", tmp_path / "out")
+
+
+SVG = '<svg viewBox="0 0 72 36"><path d="M 0.123456 1"></path><script>1</script></svg>'
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A page with two figures."""
+    page = f'<div role="img" aria-label="Dose &amp; <b>effect">{SVG}</div><p>text</p>{SVG}'
+    (tmp_path / "dose.html").write_text(f"<!DOCTYPE html><title>t</title>{page}", encoding="utf-8")
+    return tmp_path / "dose.html"
+
+
+def test_figures_are_written_as_they_are_drawn(drawn, tmp_path):
+    written = make_figures(drawn, tmp_path / "out")
+    assert [path.name for path in written] == [
+        "dose-01-dose-effect.svg",
+        "dose-02-figure.svg",
+    ]
+    root = ElementTree.parse(written[0]).getroot()
+    assert root.get("viewBox") == "0 0 72 36"
+    assert [(each.tag.rpartition("}")[2], each.get("d")) for each in root] == [
+        ("path", "M 0.123456 1")
+    ]
+
+
+@needs_browser
+def test_figures_are_written_as_dots_and_for_print(drawn, tmp_path):
+    png, _ = make_figures(drawn, tmp_path, "png")
+    with Image.open(png) as image:
+        assert image.size == (300, 150), "an inch is 300 dots"
+    pdf_, _ = make_figures(drawn, tmp_path, "pdf")
+    assert pages_of(pdf_) == 1
+    assert b"/MediaBox [0 0 72 36]" in pdf_.read_bytes()
+
+
+def test_what_is_no_figure_or_kind_is_told_of(drawn, folder, tmp_path):
+    with pytest.raises(ReportingError, match="svg, png or pdf, not 'gif'"):
+        make_figures(drawn, tmp_path, "gif")
+    with pytest.raises(ReportingError, match="holds no figure"):
+        make_figures(folder / "short.html", tmp_path)
 
 
 def test_nothing_to_print_is_told_of(tmp_path):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from backpain_analysis.cli import app
-from backpain_analysis.reporting.progress import Event, show_progress
+from backpain_analysis.reporting.progress import Event, show_progress, time_left
 from tests.reporting.little import make_suite, write_notebook
 
 EVENTS = [
@@ -35,11 +36,28 @@ def test_a_terminal_shows_what_waits_runs_and_is_done():
     last = shown(True)
     assert "1 waiting, 1 running, 1 done, 1 failed, 1 kept" in last
     assert "a[b]" in last and "running cell 3 of 7" in last
-    assert " left" in last
+    assert "about 5 s left" in last
 
 
-def test_anything_else_is_quiet():
+def test_piped_there_is_a_line_for_each_report_that_ends(capsys):
     assert shown(False) == ""
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["done 2/5 quick 1.0 s", "failed 3/5 slow 1.0 s"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waiting", "at_once", "said"),
+    [
+        ([], 3, 1, ""),
+        ([4.0], 0, 2, ""),
+        ([1.0], 1, 2, "about 5 s left"),
+        ([10.0, 30.0], 4, 2, "about 40 s left"),
+        ([60.0], 10, 2, "about 5 min left"),
+        ([60.0], 3, 2, "about 2 min left"),
+    ],
+)
+def test_time_left_is_told_from_how_long_others_took(seconds, waiting, at_once, said):
+    assert time_left(seconds, waiting, at_once) == said
 
 
 def test_events_are_lines_of_json(tmp_path):

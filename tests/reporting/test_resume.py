@@ -184,8 +184,8 @@ def test_many_runs_with_a_few_that_fail(tmp_path):
     words = ["report", "run", str(tmp_path / "suite.yml"), "--out", str(site)]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert f"27 finished, 3 failed: {site / 'index.html'}" in result.output
-    failed = [line for line in result.output.splitlines() if line.startswith("failed")]
+    assert f"30 run, 0 kept, 3 failed: {site / 'index.html'}" in result.output
+    failed = [line for line in result.output.splitlines() if ".html  " in line]
     assert [line.split()[-1] for line in failed] == ["7", "11", "23"]
     assert len(list(site.glob("many-*.html"))) == 30
     status = [
@@ -193,3 +193,5 @@ def test_many_runs_with_a_few_that_fail(tmp_path):
     ]
     assert status.count("failed") == 3
     assert "could not be finished" in (site / "many-7.html").read_text()
+    result = CliRunner().invoke(app, words)
+    assert f"3 run, 27 kept, 3 failed: {site / 'index.html'}" in result.output

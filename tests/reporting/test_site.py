@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
-from backpain_analysis.reporting.page import Entry, compare_page, index_page
+from backpain_analysis.reporting import page as page_module
+from backpain_analysis.reporting.page import (
+    Entry,
+    compare_page,
+    index_page,
+    texts_of,
+    turned,
+)
 from tests.reporting.audit import audit
 from tests.reporting.sample_site import HOSTILE, build
 
@@ -39,6 +48,7 @@ def test_every_report_has_a_page_and_only_the_failing_one_an_error(built):
     of_runs = {
         *(f"tables/{name}/0{n}-{title}.csv" for name in REPORTS[:2] for n, title in TABLES.items()),
         *(f"notebooks/{name}.ipynb" for name in REPORTS),
+        *(f"workbooks/{name}.xlsx" for name in REPORTS[:2]),
         *(f"thumbnails/{name}.svg" for name in REPORTS[:2]),
     }
     assert {file for file in files_of(site) if "/" in file} >= of_runs
@@ -105,7 +115,7 @@ def test_page_is_well_formed_for_readers_and_machines(soups, name):
 def test_text_from_parameters_and_data_is_shown_not_run(soups):
     page = soups["hostile"]
     assert page.h1.get_text() == "Minutes <script>alert(1)</script>"
-    assert HOSTILE in page.header.get_text()
+    assert HOSTILE in page.select_one(".chosen").get_text()
     assert json.loads(page.select_one(".making pre").get_text())["label"] == HOSTILE
     assert "<script>alert(1)</script>" in page.select_one("table.dataframe").get_text()
     assert soups["index"].h1.get_text() == "A suite of <b>tests</b>"
@@ -131,8 +141,88 @@ def test_the_title_is_not_repeated_and_contents_lead_to_every_section(soups):
     assert page.h1.get_text() == "How much is enough?"
     assert page.find("p", class_="question") is None
     links = [a.get_text() for a in page.select("nav.contents a")]
-    assert links == ["The curve", "The table", "A table of ours", "What must not be fetched"]
-    assert soups["fails"].find("nav") is None
+    assert links == [
+        "The curve",
+        "The table",
+        "A table of ours",
+        "What must not be fetched",
+        "Code",
+    ]
+    assert soups["fails"].select("nav.contents") == []
+
+
+def test_a_page_opens_with_its_answer_and_ends_with_choices_and_code(soups):
+    page = soups["interpreter"]
+    assert page.header.select_one(".answer").get_text().strip().startswith("It is this one:")
+    assert page.main.get_text().count("It is this one") == 0
+    parts = [str(part) for part in page.body.find_all(["header", "main", "section", "footer"])]
+    order = ["masthead", "content", "codes", "chosen", "downloads", "making"]
+    places = [next(n for n, part in enumerate(parts) if name in part[:60]) for name in order]
+    assert places == sorted(places)
+    assert page.main.find_all("details", class_="code")[-1].find_parent("section")["class"] == [
+        "codes"
+    ]
+
+
+def test_each_page_leads_to_those_before_and_after_it(soups):
+    turns = {name: [a["href"] for a in soups[name].select(".turn a")] for name in REPORTS}
+    assert turns == {
+        "plain": ["hostile.html"],
+        "hostile": ["plain.html", "fails.html"],
+        "fails": ["hostile.html", "interpreter.html"],
+        "interpreter": ["fails.html"],
+    }
+    assert soups["plain"].select_one(".turn").get_text() == "Next Minutes <script>alert(1)</script>"
+
+
+def test_another_neighbour_is_no_other_report():
+    page = b'<nav class="turn" aria-label="x"></nav><nav class="turn">of the notebook</nav>'
+    first = turned(page, None, ("a", "A & <b>"))
+    assert first.count(b'<a rel="next" href="a.html"><span>Next</span> A &amp; &lt;b&gt;</a>') == 1
+    assert turned(turned(first, ("b", "B"), None), None, ("a", "A & <b>")) == first
+    assert b"of the notebook" in first
+
+
+def test_sections_are_read_for_searching():
+    body = (
+        "<p>before</p><h2 class='x' id='no'>odd</h2>"
+        '<h2 class="section">One &amp; <em>two</em></h2><p>a<style>p {}</style><b>b</b></p>'
+        '<svg><text>9</text></svg><div role="img" aria-label="Forest of Saper 2017"></div>'
+        '<h2 class="section">Code</h2><details class="code">import</details>'
+    )
+    assert texts_of(body) == [
+        {"anchor": "content", "title": "", "text": "before odd"},
+        {"anchor": "one-amp-two", "title": "One & two", "text": "a b Forest of Saper 2017"},
+    ]
+
+
+def entries(built, count):
+    """As many finished reports of different notebooks, each with an answer and a picture."""
+    report = built[1][0].report
+    summary = {**built[1][0].summary, "thumbnail": "thumbnails/plain.svg"}
+    for n in range(count):
+        notebook = replace(report.notebook, path=Path(f"n{n}.ipynb"))
+        other = replace(report, name=f"r{n}", notebook=notebook)
+        yield Entry(other, f"It is {n}. And more.", "x" if n == 1 else "", summary)
+
+
+def test_an_index_of_several_reports_opens_with_a_few_answers(built):
+    def cards(count):
+        page = BeautifulSoup(index_page("t", list(entries(built, count)), []), "html.parser")
+        return [card.p.get_text() for card in page.select(".cards article")]
+
+    assert cards(4) == []
+    assert cards(8) == ["It is 0.", "It is 2.", "It is 3.", "It is 4."]
+
+
+def test_what_can_be_searched_has_a_limit(built, monkeypatch):
+    monkeypatch.setattr(page_module, "MOST_TEXT", 40)
+    section = {"anchor": "a", "title": "T", "text": "x" * 100}
+    many = [e._replace(summary={**e.summary, "sections": [section]}) for e in entries(built, 4)]
+    page = BeautifulSoup(index_page("t", many, []), "html.parser")
+    links = page.find(id="texts").find_all("a")
+    assert [link["href"] for link in links] == [f"r{n}.html#a" for n in range(4)]
+    assert all(f"<b>T</b>{'x' * 10}</a>" in str(link) for link in links)
 
 
 def test_formulae_are_mathml(soups):
@@ -183,7 +273,7 @@ def test_index_offers_what_can_be_taken_away_and_it_is_there(soups, site):
     run = soups["index"].select_one('li[data-name="plain"]')
     links = [a["href"] for a in run.select(".take a")]
     assert links[0] == "notebooks/plain.ipynb"
-    assert len(links) == 3
+    assert len(links) == 4 and links[3] == "workbooks/plain.xlsx"
     assert links[1:] == [a["href"] for a in soups["plain"].select(".downloads a")][:-1]
     assert all((site / link).is_file() for link in [*links, run.img["src"]])
     assert (site / links[2]).read_text() == "trial,n\nSmith 2010,40\n"
@@ -197,13 +287,35 @@ def test_index_filters_by_what_differs_between_runs_of_a_notebook(soups):
 
 
 def test_index_opens_with_the_claims(soups):
-    rows = soups["index"].select(".lead table tr")
-    assert [cell.get_text() for cell in rows[1].find_all("td")] == [
-        "Yoga <script>alert(1)</script> helps",
-        "partly",
-        "curve",
+    (line,) = soups["index"].select(".lead .claims li")
+    assert line.select_one(".claim").get_text() == "Yoga <script>alert(1)</script> helps"
+    assert [part.get_text() for part in line.select(".part")] == ["partly"]
+    assert [each.get_text() for each in line.select("dt, dd")][-1] == "curve"
+    assert [a["href"] for a in line.find_all("a")] == ["plain.html"]
+
+
+def test_a_table_of_claims_is_a_line_each_and_any_other_stays_a_table(built):
+    heads = "<th>Id</th><th>Claim</th><th>Verdict</th><th>Certainty</th><th>Estimate [95% CI]</th>"
+    cells = "<td>C1</td><td>A &amp; b</td><td>no</td><td>low</td><td>1 [0 to 2];<br>wide</td>"
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
+
+    def lead(markup):
+        entries = [Entry(o.report, o.answer, o.error, o.summary) for o in built[1]]
+        return BeautifulSoup(index_page("t", entries, [], markup), "html.parser").select_one(
+            ".lead"
+        )
+
+    line = lead(table).select_one(".claims li")
+    assert [part.get_text() for part in line.select("summary span")] == [
+        *("A & b", "no", "low", "1 [0 to 2]")
     ]
-    assert [a["href"] for a in rows[1].find_all("a")] == ["plain.html"]
+    assert [dt.get_text() for dt in line.select("dt")] == [
+        *("Id", "Verdict", "Certainty", "Estimate [95% CI]")
+    ]
+    assert line.select("dd")[-1].get_text() == "1 [0 to 2];wide"
+    for other in (table.replace("Claim", "Trial"), table.replace("<td>C1</td>", ""), "<p>a</p>"):
+        assert lead(other).select(".claims") == []
+        assert lead(other).get_text(strip=True).count("A & b") == other.count("A &amp; b")
 
 
 def test_only_runs_of_one_notebook_can_be_compared(soups):

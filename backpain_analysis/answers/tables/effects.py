@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from backpain_analysis.answers.bayes import FewTrials, share_text
 from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.display import Table, table
@@ -301,3 +302,29 @@ def together(found: dict[str, Bivariate | str], *, title: str) -> Table:
             }
         )
     return table(pd.DataFrame(rows), title=title)
+
+
+def few_trials(result: FewTrials, *, title: str) -> Table:
+    """Few trials with a prior beside the classical result, with probabilities."""
+    digits = effect_digits(result.measure)
+    rows = []
+    for row in result.table.to_dict("records"):
+        told = {
+            "": row["group"],
+            "Trials": row["trials"],
+            f"{result.measure} [95% CI]": interval_text(
+                row["estimate"], row["ci_low"], row["ci_high"], digits
+            ),
+        }
+        if row["note"]:
+            rows.append({**told, "With a prior [95% CrI]": row["note"]})
+            continue
+        told["With a prior [95% CrI]"] = interval_text(
+            row["bayes"], row["bayes_low"], row["bayes_high"], digits
+        )
+        told["Benefit"] = share_text(row["benefit"])
+        if result.mcid:
+            told[f"More than {number(result.mcid, 0)} points"] = share_text(row["noticed"])
+        rows.append(told)
+    note = "The last columns are probabilities of the mean effect."
+    return table(pd.DataFrame(rows).fillna(MISSING), title=title, note=note)

@@ -22,7 +22,15 @@ from backpain_analysis.engine.integration import (
 )
 from backpain_analysis.engine.likelihood import Blocks, group, singletons, stack_covariance
 from backpain_analysis.engine.mixed import typical_sd
-from backpain_analysis.engine.priors import Earlier, Mixture, Prior, TauPrior, as_prior, empirical
+from backpain_analysis.engine.priors import (
+    SETTINGS,
+    Earlier,
+    Mixture,
+    Prior,
+    TauPrior,
+    as_prior,
+    empirical,
+)
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 
@@ -411,7 +419,8 @@ def chosen_prior(prior: AnyPrior | str, outcome: str, measure: str, sd: float | 
     ValueError
         For another word, or where outcome and measure are not known.
     CannotEstimate
-        If mean differences come without the size of a single arm.
+        If mean differences come without the size of a single arm, or no empirical prior is known
+        for the measure.
     """
     if not isinstance(prior, str):
         return prior
@@ -428,7 +437,12 @@ def chosen_prior(prior: AnyPrior | str, outcome: str, measure: str, sd: float | 
             "size is known",
             "give priors.empirical(outcome, 'MD', sd=...)",
         )
-    return empirical(outcome or "general", measure, sd=sd)
+    if measure not in ("SMD", "MD", "OR"):
+        raise CannotEstimate(
+            f"no empirical prior of the heterogeneity is known for effects of measure {measure}",
+            "give a prior of tau",
+        )
+    return empirical(SETTINGS.get(outcome, "general"), measure, sd=sd)
 
 
 def implied_sd(table: pd.DataFrame) -> float | None:

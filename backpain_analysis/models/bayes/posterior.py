@@ -223,7 +223,7 @@ class Posterior:
         level = self.level if level is None else checked_level(level)
         return self.marginal(self.model.sds[0]).interval(level, kind)
 
-    def heterogeneity(self) -> pd.DataFrame:
+    def between_trials(self) -> pd.DataFrame:
         """A row a standard deviation or shape: `median, ci_low, ci_high` (the shortest)."""
         rows = {}
         for name in self._axes:

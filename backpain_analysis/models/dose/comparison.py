@@ -14,7 +14,8 @@ from scipy import special
 
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.assemble import from_evidence
-from backpain_analysis.effects.choice import INACTIVE
+from backpain_analysis.effects.choice import INACTIVE, Timepoint
+from backpain_analysis.effects.derive import USUAL
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
@@ -316,7 +317,7 @@ def multiverse(
     dose: str,
     at: float,
     measure: Literal["MD", "SMD"] = "MD",
-    timepoint: str | tuple[float, float] = "post",
+    timepoint: Timepoint = "post",
     mcid: float | None = None,
     choices: Mapping[str, Mapping[str, Any]] = CHOICES,
 ) -> pd.DataFrame:
@@ -334,7 +335,8 @@ def multiverse(
     mcid : float, optional
         Adds the dose that first reaches it.
     choices : mapping
-        See `CHOICES`; names must be those.
+        See `CHOICES`; names must be those, or "derived" with values of the `derive` of
+        `effects.from_evidence`.
 
     Returns
     -------
@@ -360,6 +362,7 @@ def multiverse(
                 correlation=value["correlation"],
                 inactive=value["reference"],
                 flags=value["trials"],
+                derive=value.get("derived", USUAL),
             ).with_dose(dose)
             prepared[key] = effects, _numbers_in(effects)
         effects, numbers = prepared[key]

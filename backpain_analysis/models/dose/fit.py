@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,9 @@ from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
 from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
+from backpain_analysis.models.bayes.model import AnyPrior
 from backpain_analysis.models.dose.curves import Curve, named
+from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import Df
@@ -47,6 +49,7 @@ class Options:
     heterogeneity: Heterogeneity = "curve"
 
 
+@overload
 def dose_response(
     data: Effects | pd.DataFrame,
     *,
@@ -69,7 +72,58 @@ def dose_response(
     covariance: Sequence[np.ndarray] | None = None,
     test: Test = "t",
     level: float = 0.95,
-) -> DoseResponseResult:
+    prior: None = None,
+) -> DoseResponseResult: ...
+
+
+@overload
+def dose_response(
+    data: Effects | pd.DataFrame,
+    *,
+    curve: str | Curve = "linear",
+    any_exercise: bool = False,
+    trial: str = "trial_id",
+    dose: str | Sequence[str] = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    cases: str = "cases",
+    person_time: str | None = None,
+    type: str | None = None,
+    approach: Approach = "greenland-longnecker",
+    measure: Literal["MD", "SMD", "d", "RR", "OR", "HR", "IRR"] | None = None,
+    heterogeneity: Heterogeneity = "curve",
+    moderators: str | None = None,
+    covariance: Sequence[np.ndarray] | None = None,
+    level: float = 0.95,
+    prior: AnyPrior | str,
+) -> CurvePosterior: ...
+
+
+def dose_response(
+    data: Effects | pd.DataFrame,
+    *,
+    curve: str | Curve = "linear",
+    any_exercise: bool = False,
+    trial: str = "trial_id",
+    dose: str | Sequence[str] = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    cases: str = "cases",
+    person_time: str | None = None,
+    type: str | None = None,
+    approach: Approach = "greenland-longnecker",
+    measure: Literal["MD", "SMD", "d", "RR", "OR", "HR", "IRR"] | None = None,
+    stages: Literal[1, 2] = 1,
+    method: Method = "REML",
+    heterogeneity: Heterogeneity = "curve",
+    moderators: str | None = None,
+    covariance: Sequence[np.ndarray] | None = None,
+    test: Test = "t",
+    level: float = 0.95,
+    prior: AnyPrior | str | None = None,
+) -> DoseResponseResult | CurvePosterior:
     """Fit a dose-response curve to all trials.
 
     One stage: `y = (f(d) - f(d0)) (b + u) + e`, with the known covariance of a trial's contrasts
@@ -124,10 +178,14 @@ def dose_response(
         weighted residuals, with t on as many degrees as "t" (Knapp & Hartung 2003,
         doi 10.1002/sim.1482). "CE" is always "z".
     level : float
+    prior : Prior, TauPrior, Mixture or "auto", optional
+        What is believed before the data (see `priors`): then the result is the posterior of a
+        one-stage curve of one dose, linear in its parameters or Emax, and `method` and `test` do
+        not count. Priors of tau are of the effect of a typical contrast, whatever the curve.
 
     Returns
     -------
-    DoseResponseResult
+    DoseResponseResult, or CurvePosterior with a prior
 
     Raises
     ------
@@ -175,6 +233,11 @@ def dose_response(
         )
         dose_name = dose if isinstance(dose, str) else " and ".join(dose)
     chosen = named(curve, any_exercise=any_exercise)
+    if prior is not None:
+        if stages != 1:
+            raise ValueError("with a prior, curves are fitted in one stage.")
+        ready = chosen.prepare(doses_of_arms(effects.table))
+        return curve_posterior(effects, ready, moderators, heterogeneity, dose_name, prior, level)
     options = Options(chosen, dose_name, stages, method, moderators, test, level, heterogeneity)
     return fit_effects(effects, options)
 

@@ -319,12 +319,9 @@ class DoseResponseResult(Coefficients):
     @property
     def typical_dose(self) -> float:
         """The median dose of the arms with a dose above zero, each arm once."""
-        arms = [
-            self.points[["trial_id", f"{prefix}arm_id", f"{prefix}dose"]].to_numpy()
-            for prefix in ("", "ref_")
-        ]
-        distinct = {tuple(arm) for arm in np.vstack(arms)}
-        return float(np.median([dose for _, _, dose in distinct if dose > 0]))
+        ends = (("arm_id", "dose"), ("ref_arm_id", "ref_dose"))
+        arms = np.vstack([self.points[["trial_id", *own]].to_numpy() for own in ends])
+        return float(np.median([d for _, _, d in {tuple(arm) for arm in arms} if d > 0]))
 
     def outside(self, doses: ArrayLike) -> np.ndarray:
         """Whether each dose lies outside those studied, shape (n,).
@@ -648,12 +645,10 @@ class DoseResponseResult(Coefficients):
     def _range(
         self, low: float | None, high: float | None, extrapolate: bool
     ) -> tuple[float, float]:
-        ends = (
-            self.min_dose if low is None else low,
-            self.max_dose if high is None else high,
-        )
-        self._inside(ends, extrapolate)
-        return ends
+        low = self.min_dose if low is None else low
+        high = self.max_dose if high is None else high
+        self._inside([low, high], extrapolate)
+        return low, high
 
     def goodness_of_fit(self) -> pd.Series:
         """Deviance test and decorrelated R2: see `goodness.goodness_of_fit`."""

@@ -16,6 +16,7 @@ heterogeneity), and the cost is linear in the number of trials. Sources: Harvill
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -27,7 +28,7 @@ from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import components_of, typical_sd
 from backpain_analysis.engine.search import Maximum, maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
-from backpain_analysis.errors import ConvergenceError
+from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.network.contrasts import NetworkData
 
 TINY = 1e-5
@@ -35,7 +36,14 @@ TINY = 1e-5
 PER_DECADE = 3
 """Points of the grid of standard deviations for a factor of ten."""
 
-MOST_PEAKS, NEAR = 3, 8.0
+UNTOLD = "the trials do not tell the mean of the agents' curves"
+
+UNTOLD_BELOW, ROOT_BELOW = 1e-7, 1e-13
+"""What counts as zero in the triangle of the mean's columns, and among eigenvalues."""
+
+MOST_STEPS = 14
+
+MOST_PEAKS, NEAR = 4, 8.0
 """Climbs start from so many peaks of the grid, no more than so far below the highest."""
 
 
@@ -67,7 +75,12 @@ class ExchangeableFit:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums over trials at one tau2; the last row and column of each matrix belong to y."""
+    """Sums over trials at one tau2; the last row and column of each matrix belong to y.
+
+    With `M = Z'WZ` and `v = Z'Wy` the first of them holds `M = Q'Q`, `v = Q'w`, and
+    `rest = y'Wy - w'w`: from the root Q all else follows without a difference of large numbers,
+    whatever the scales of the columns.
+    """
 
     zero: np.ndarray
     once: np.ndarray
@@ -75,15 +88,37 @@ class _Sums:
     trace: float
     trace2: float
     logdet: float
+    Q: np.ndarray
+    w: np.ndarray
+    rest: float
 
 
 @dataclass(frozen=True)
 class _Point:
-    """The likelihood and all that follows from it."""
+    """The likelihood at one tau2 and Omega, and all that follows from it.
+
+    With A the agents' covariance, `N'N = M - M S M`, `S = (M + A^-1)^-1`, and `N_r` the part of N
+    that the mean leaves.
+
+    Attributes
+    ----------
+    llf : float
+    N, left_over : ndarray
+        N and N_r.
+    gradient : ndarray
+        `Z'Py`, P the precision with the mean projected out.
+    S, carried : ndarray
+        `S`, and `(I - S M) E`.
+    C, mean : ndarray
+        Covariance and estimate of the fixed effects.
+    """
 
     llf: float
+    N: np.ndarray
+    left_over: np.ndarray
+    gradient: np.ndarray
     S: np.ndarray
-    R: np.ndarray
+    carried: np.ndarray
     C: np.ndarray
     mean: np.ndarray
 
@@ -138,29 +173,48 @@ class _Problem:
             twice += np.tensordot(TWU, W @ TWU, axes=([0, 1], [0, 1]))
             trace += float(np.einsum("bii->", WT))
             trace2 += float(np.einsum("bij,bji->", WT, WT))
-        return _Sums(zero, once, twice, trace, trace2, logdet)
+        Q, w = _root(zero[:-1, :-1], zero[:-1, -1])
+        rest = max(float(zero[-1, -1] - w @ w), 0.0)
+        return _Sums(zero, once, twice, trace, trace2, logdet, Q, w, rest)
 
     def at(self, theta: np.ndarray) -> tuple[_Sums, _Point]:
         """The likelihood at the Cholesky parameters of tau2 and Omega."""
         sums = self.sums(components_of(self.terms, theta)[0][0])
         L = self.spread(self.terms[1].factor(theta[1:]))
-        M, v, size = sums.zero[:-1, :-1], sums.zero[:-1, -1], len(self.E)
-        G = np.eye(size) + L.T @ M @ L
-        S = L @ np.linalg.solve(G, L.T)
-        rest = np.eye(size) - S @ M
-        lower = np.linalg.cholesky(self.E.T @ M @ rest @ self.E)
-        half = np.linalg.inv(lower)
-        C = half.T @ half
-        carried = rest @ self.E
-        R = S + carried @ C @ carried.T
-        rss = sums.zero[-1, -1] - v @ R @ v
+        left, values, right = np.linalg.svd(sums.Q @ L)
+        shrink = np.ones(max(len(left), len(right)))
+        shrink[: len(values)] = 1 / np.hypot(1.0, values)
+        N = shrink[: len(left), None] * (left.T @ sums.Q)
+        a = shrink[: len(left)] * (left.T @ sums.w)
+        half = shrink[: len(right), None] * (right @ L.T)
+        Z = N @ self.E
+        size = np.linalg.norm(Z, axis=0)
+        if not np.all(size > 0):
+            raise CannotEstimate(UNTOLD)
+        basis, triangle = np.linalg.qr(Z / size)
+        told = np.abs(np.diag(triangle))
+        if not told.min() > UNTOLD_BELOW:
+            raise CannotEstimate(UNTOLD)
+        back = np.linalg.inv(triangle) / size[:, None]
+        mean = back @ (basis.T @ a)
+        residual = a - basis @ (basis.T @ a)
+        rss = sums.rest + residual @ residual
         n, p = len(self.U), self.E.shape[1]
         constant = (n - p * self.reml) * np.log(2 * np.pi)
-        llf = -0.5 * (sums.logdet + np.linalg.slogdet(G)[1] + rss + constant)
+        llf = -0.5 * (sums.logdet + np.log1p(values**2).sum() + rss + constant)
         if self.reml:
             X = self.U[:, :-1] @ self.E
-            llf += 0.5 * np.linalg.slogdet(X.T @ X)[1] - float(np.log(np.diag(lower)).sum())
-        return sums, _Point(float(llf), S, R, C, C @ carried.T @ v)
+            llf += 0.5 * np.linalg.slogdet(X.T @ X)[1] - float(np.log(told * size).sum())
+        return sums, _Point(
+            llf=float(llf),
+            N=N,
+            left_over=N - basis @ (basis.T @ N),
+            gradient=N.T @ residual,
+            S=half.T @ half,
+            carried=self.E - L @ (L.T @ (N.T @ Z)),
+            C=back @ back.T,
+            mean=mean,
+        )
 
     def heights(self, sums: _Sums, lowers: np.ndarray) -> np.ndarray:
         """The likelihood at one tau2 and many factors of the agents' covariance, up to a constant.
@@ -174,22 +228,22 @@ class _Problem:
         ndarray, shape (n,)
             Minus infinity where the mean curve cannot be told.
         """
-        M, v, size = sums.zero[:-1, :-1], sums.zero[:-1, -1], len(self.E)
-        turned = lowers.transpose(0, 2, 1)
-        G = np.eye(size) + turned @ M @ lowers
-        S = lowers @ np.linalg.solve(G, turned)
-        carried = self.E - S @ M @ self.E
-        information = self.E.T @ M @ carried
-        sign, logdet = np.linalg.slogdet(information)
-        sound = sign > 0
-        llf = np.full(len(lowers), -np.inf)
-        moved = carried[sound].transpose(0, 2, 1) @ v
-        solved = np.linalg.solve(information[sound], moved[..., None])[..., 0]
-        rss = sums.zero[-1, -1] - v @ (S[sound] @ v).T - (moved * solved).sum(axis=1)
-        llf[sound] = -0.5 * (sums.logdet + np.linalg.slogdet(G[sound])[1] + rss)
+        left, values, _ = np.linalg.svd(sums.Q @ lowers)
+        shrink = np.ones(left.shape[:2])
+        shrink[:, : values.shape[1]] = 1 / np.hypot(1.0, values)
+        both = left.transpose(0, 2, 1) @ np.column_stack([sums.Q @ self.E, sums.w])
+        both *= shrink[:, :, None]
+        Z, a = both[:, :, :-1], both[:, :, -1]
+        size = np.linalg.norm(Z, axis=1)
+        basis, triangle = np.linalg.qr(Z / np.where(size > 0, size, 1.0)[:, None, :])
+        told = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
+        sound = (size > 0).all(axis=1) & (told > UNTOLD_BELOW).all(axis=1)
+        residual = a - (basis @ (basis.transpose(0, 2, 1) @ a[:, :, None]))[:, :, 0]
+        logdet = np.log1p(values**2).sum(axis=1)
+        llf = -0.5 * (sums.logdet + logdet + sums.rest + (residual**2).sum(axis=1))
         if self.reml:
-            llf[sound] -= 0.5 * logdet[sound]
-        return llf
+            llf[sound] -= np.log(told[sound] * size[sound]).sum(axis=1)
+        return np.where(sound, llf, -np.inf)
 
     def derivatives(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Log-likelihood, gradient and Hessian by the Cholesky parameters.
@@ -199,25 +253,29 @@ class _Problem:
         """
         sums, point = self.at(theta)
         _, jacobian, curvature = components_of(self.terms, theta)
-        M0, M1, M2 = (part[:-1, :-1] for part in (sums.zero, sums.once, sums.twice))
-        v0, v1, v2 = (part[:-1, -1] for part in (sums.zero, sums.once, sums.twice))
-        Rv = point.R @ v0
-        g, h = v0 - M0 @ Rv, v1 - M1 @ Rv
-        left = np.eye(len(M0)) - M0 @ point.R
+        M1, M2 = sums.once[:-1, :-1], sums.twice[:-1, :-1]
+        v1, v2 = sums.once[:-1, -1], sums.twice[:-1, -1]
+        L = self.spread(self.terms[1].factor(theta[1:]))
+        A, N, Nr, g = L @ L.T, point.N, point.left_over, point.gradient
+        R = point.S + point.carried @ point.C @ point.carried.T
+        Rv = self.E @ point.mean + A @ g
+        h = v1 - M1 @ Rv
+        Qr = Nr.T @ Nr
+        from_mean = N.T @ (N @ self.E) @ point.C @ self.E.T
+        left = np.eye(len(A)) - Qr @ A - from_mean
         c = left @ h
-        B = point.R if self.reml else point.S
-        Q = M0 - M0 @ B @ M0
-        around = np.eye(len(M0)) - M0 @ B
+        B, Q, around = point.S, N.T @ N, np.eye(len(A)) - N.T @ N @ A
+        if self.reml:
+            B, Q, around = R, Qr, left
         F = around @ M1 @ around.T
         D = [self.spread(base) for base in self._bases()]
         DQ, Dg = [d @ Q for d in D], [d @ g for d in D]
-        Qr = M0 - M0 @ point.R @ M0
         BM1 = B @ M1
         m = 1 + len(D)
         gradient, hessian = np.zeros(m), np.zeros((m, m))
         quadratic = sums.once[-1, -1] - 2 * Rv @ v1 + Rv @ M1 @ Rv
         gradient[0] = -0.5 * (sums.trace - np.trace(BM1) - quadratic)
-        quadratic2 = sums.twice[-1, -1] - 2 * Rv @ v2 + Rv @ M2 @ Rv - h @ point.R @ h
+        quadratic2 = sums.twice[-1, -1] - 2 * Rv @ v2 + Rv @ M2 @ Rv - h @ R @ h
         trace2 = sums.trace2 - 2 * np.trace(B @ M2) + np.trace(BM1 @ BM1)
         hessian[0, 0] = 0.5 * trace2 - quadratic2
         for j in range(m - 1):
@@ -292,18 +350,14 @@ def fit_exchangeable(
         reml=reml,
     )
     theta = _search(problem)
-    sums, point = problem.at(theta)
+    point = problem.at(theta)[1]
     forward = np.eye(len(E))
     forward[: agents * q, : agents * q] = np.kron(np.eye(agents), omega_term.back)
     mean_back = np.eye(E.shape[1])
     mean_back[:means, :means] = np.kron(np.eye(means // q), omega_term.back)
     A = problem.spread(_omega(omega_term, theta))
-    M, v = sums.zero[:-1, :-1], sums.zero[:-1, -1]
-    gain = A - A @ (M - M @ point.S @ M) @ A
-    carried = E - A @ (M - M @ point.S @ M) @ E
-    residual = v - M @ E @ point.mean
-    effects = E @ point.mean + A @ (residual - M @ point.S @ residual)
-    cov = gain + carried @ point.C @ carried.T
+    effects = E @ point.mean + A @ point.gradient
+    cov = point.S + point.carried @ point.C @ point.carried.T
     factor = omega_term.factor(theta[1:])
     loading = omega_term.back @ factor * unit
     n_effective = n - E.shape[1] * reml
@@ -319,6 +373,17 @@ def fit_exchangeable(
     )
 
 
+def _root(M: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Q and w with `M = Q'Q`, `v = Q'w`, columns brought to one scale first."""
+    size = np.sqrt(np.diag(M))
+    size = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(M / np.outer(size, size))
+    kept = values > ROOT_BELOW * max(values.max(), 0.0)
+    root = np.sqrt(values[kept])
+    vectors = vectors[:, kept]
+    return root[:, None] * vectors.T * size, vectors.T @ (v / size) / root
+
+
 def _omega(term: ScaledTerm, theta: np.ndarray) -> np.ndarray:
     factor = term.factor(theta[1:])
     return factor @ factor.T
@@ -328,35 +393,30 @@ def _search(problem: _Problem) -> np.ndarray:
     """Newton's method from every high peak of a grid; variances that are zero but for rounding are.
 
     The likelihood may have several maxima: agents whose doses run on different scales each put
-    one at the size of their own coefficients. So the grid of standard deviations runs, evenly in
-    their logarithm, over the sizes that any agent's data can show: from a fraction of the
-    smallest standard error of a coefficient to a multiple of the largest coefficient.
+    one at the size of their own coefficients, and few agents put them where coefficients are
+    perfectly correlated. So the grid of standard deviations runs, evenly in their logarithm, over
+    the sizes that any agent's data can show, from a fraction of the smallest standard error of a
+    coefficient to a multiple of the largest coefficient; once without correlations, and once with
+    perfect ones of each sign.
     """
-    omega_term = problem.terms[1]
     taus = np.array([0.0, *np.geomspace(0.03, 30.0, 1 + 3 * PER_DECADE)])
-    sizes = _sizes(problem)
-    axes = [taus, *[sizes] * omega_term.q]
-    inner = list(product(*(sizes for _ in range(omega_term.q))))
-    lowers = np.stack(
-        [problem.spread(omega_term.factor(_theta(problem, [0.0, *own])[1:])) for own in inner]
-    )
-    grid = []
-    for tau in taus:
-        values = components_of(problem.terms, _theta(problem, [tau, *inner[0]]))[0]
-        grid.append(problem.heights(problem.sums(values[0]), lowers))
-    heights = np.array(grid).reshape([len(axis) for axis in axes])
-    around = ndimage.maximum_filter(heights, size=3, mode="nearest")
-    peaks = np.argwhere((heights == around) & (heights >= heights.max() - NEAR))
-    order = np.argsort([-heights[tuple(peak)] for peak in peaks])[:MOST_PEAKS]
+    axes = _sizes(problem)
+    kinds: list[tuple[float, ...] | None] = [None]
+    if problem.q > 1:
+        kinds += list(product((1.0,), *[(1.0, -1.0)] * (problem.q - 1)))
+    points: list[tuple[float, np.ndarray]] = []
+    for signs in kinds:
+        points += _peaks(problem, taus, axes, signs)
+    if not points:
+        raise CannotEstimate(UNTOLD, "use a simpler curve")
+    points.sort(key=lambda point: -point[0])
     best: Maximum | None = None
-    for peak in peaks[order]:
-        values = [axis[k] for axis, k in zip(axes, peak, strict=True)]
-        nudged = [
-            value if value > 0 else axis[1] / 10 for value, axis in zip(values, axes, strict=True)
-        ]
+    for height, start in points[:MOST_PEAKS]:
+        if height < points[0][0] - NEAR:
+            break
         try:
-            found = maximise(problem.derivatives, _theta(problem, nudged))
-        except ConvergenceError:
+            found = maximise(problem.derivatives, start)
+        except CannotEstimate:
             continue
         if best is None or found.value > best.value:
             best = found
@@ -365,40 +425,83 @@ def _search(problem: _Problem) -> np.ndarray:
             "no maximum of the likelihood was found", "use fewer random effects (a simpler curve)"
         )
     theta, value = best.theta, best.value
-    height = partial(_height, problem)
+    height_at = partial(_height, problem)
     for part in (slice(0, 1), slice(1, None)):
         without = theta.copy()
         without[part] = 0.0
-        if height(without) >= value - (1e-10 if np.abs(theta[part]).max() < TINY else 0.0):
+        if height_at(without) >= value - (1e-10 if np.abs(theta[part]).max() < TINY else 0.0):
             theta = without
     return theta
 
 
-def _sizes(problem: _Problem) -> np.ndarray:
-    """Zero and standard deviations that the coefficients of the agents may have."""
+def _peaks(
+    problem: _Problem, taus: np.ndarray, axes: list[np.ndarray], signs: tuple[float, ...] | None
+) -> list[tuple[float, np.ndarray]]:
+    """Heights and parameters of the peaks of a grid, variances of zero lifted a little.
+
+    Parameters
+    ----------
+    problem : _Problem
+    taus, axes : ndarray, list of ndarray
+        Standard deviations between trials, and between agents for each coefficient.
+    signs : tuple of float, optional
+        Of the coefficients, where they are perfectly correlated; None: uncorrelated.
+    """
+    tau_term, omega_term = problem.terms
+    inner = [_factor(omega_term, own, signs) for own in product(*axes)]
+    lowers = np.stack([problem.spread(omega_term.factor(own)) for own in inner])
+    grid = []
+    for tau in taus:
+        theta = np.concatenate([tau_term.start(tau), inner[0]])
+        grid.append(
+            problem.heights(problem.sums(components_of(problem.terms, theta)[0][0]), lowers)
+        )
+    every = [taus, *axes]
+    heights = np.array(grid).reshape([len(axis) for axis in every])
+    around = ndimage.maximum_filter(heights, size=3, mode="nearest")
+    found = []
+    for peak in np.argwhere((heights == around) & np.isfinite(heights)):
+        tau, *own = (
+            axis[place] if axis[place] > 0 else axis[1] / 10
+            for axis, place in zip(every, peak, strict=True)
+        )
+        start = np.concatenate([tau_term.start(tau), _factor(omega_term, own, signs, 0.1)])
+        found.append((float(heights[tuple(peak)]), start))
+    return found
+
+
+def _factor(
+    term: ScaledTerm, sizes: Sequence[float], signs: tuple[float, ...] | None, lift: float = 0.0
+) -> np.ndarray:
+    """Cholesky parameters of standard deviations without correlations, or with perfect ones.
+
+    Of perfect ones the diagonal is lifted by a share of the standard deviations.
+    """
+    if signs is None:
+        return np.array([sizes[a] if a == b else 0.0 for a, b in term.cells])
+    values = {(a, 0): sign * sizes[a] for a, sign in enumerate(signs)}
+    return np.array([values.get((a, b), lift * sizes[a] * (a == b)) for a, b in term.cells])
+
+
+def _sizes(problem: _Problem) -> list[np.ndarray]:
+    """Zero and standard deviations that each coefficient of the agents may have."""
     count, q = problem.agents, problem.q
-    zero = problem.sums(0.0).zero
-    M, v = zero[:-1, :-1], zero[:-1, -1]
-    spreads: list[np.ndarray] = []
-    coefficients: list[np.ndarray] = []
+    sums = problem.sums(0.0)
+    M, v = sums.zero[:-1, :-1], sums.zero[:-1, -1]
+    spreads, coefficients = np.zeros((count, q)), np.zeros((count, q))
     for agent in range(count):
         own = slice(agent * q, (agent + 1) * q)
         inverse = np.linalg.pinv(M[own, own], hermitian=True, rcond=1e-12)
-        spreads.append(np.sqrt(np.diag(inverse)))
-        coefficients.append(np.abs(inverse @ v[own]))
-    shown = np.concatenate(spreads)
-    shown = shown[shown > 0]
-    low = 0.1 * shown.min()
-    high = 10 * max(shown.max(), float(np.max(coefficients)))
-    count = int(np.clip(np.ceil(PER_DECADE * np.log10(high / low)), 6, {1: 60, 2: 14}.get(q, 7)))
-    return np.concatenate([[0.0], np.geomspace(low, high, count)])
-
-
-def _theta(problem: _Problem, sizes: list[float]) -> np.ndarray:
-    """Cholesky parameters of standard deviations without correlations."""
-    tau_term, omega_term = problem.terms
-    own = [sizes[1 + a] if a == b else 0.0 for a, b in omega_term.cells]
-    return np.concatenate([tau_term.start(sizes[0]), own])
+        spreads[agent] = np.sqrt(np.maximum(np.diag(inverse), 0.0))
+        coefficients[agent] = np.abs(inverse @ v[own])
+    axes = []
+    for shown, size in zip(spreads.T, coefficients.T, strict=True):
+        low = 0.1 * shown[shown > 0].min()
+        high = 10 * max(shown.max(), size.max())
+        steps = np.ceil(PER_DECADE * np.log10(high / low))
+        steps = int(np.clip(steps, 6, {1: 60, 2: MOST_STEPS}.get(q, MOST_STEPS // 2)))
+        axes.append(np.concatenate([[0.0], np.geomspace(low, high, steps)]))
+    return axes
 
 
 def _height(problem: _Problem, theta: np.ndarray) -> float:

@@ -115,9 +115,10 @@ def nnt_from_smd(
     if not 0 < control_share < 1:
         raise ValueError(f"control_share {control_share} must lie between 0 and 1.")
     shift = stats.norm.ppf(control_share)
-    risks = [float(stats.norm.cdf(d + shift)) for d in (smd, low, high)]
-    found = [round(risk - control_share, ROUNDING) for risk in risks]
-    return number_needed(*found, level)
+    estimate, lower, upper = (
+        round(float(stats.norm.cdf(d + shift)) - control_share, ROUNDING) for d in (smd, low, high)
+    )
+    return number_needed(estimate, lower, upper, level)
 
 
 def nnt_from_md(

@@ -94,7 +94,7 @@ def test_two_levels_by_hand(reference_table):
     assert_allclose(result.marginal("trial_id").mean, (mass * between).sum(), atol=2e-3)
     assert_allclose(result.marginal("trial_id/effect_id").mean, (mass * within).sum(), atol=5e-3)
     assert result.error < 1e-5
-    assert list(result.heterogeneity().index) == ["trial_id", "trial_id/effect_id"]
+    assert list(result.between_trials().index) == ["trial_id", "trial_id/effect_id"]
     at = np.array([0.1, 0.2, 0.4])
     density = result.marginal("trial_id").cdf(at)
     assert_allclose(density, [mass[between < value].sum() for value in at], atol=0.02)

@@ -166,6 +166,30 @@ def test_the_maximum_is_the_highest_whatever_the_scales_of_dose(seed):
         assert -found.fun <= result.llf + 1e-6
 
 
+@pytest.mark.parametrize("seed", [225, 245])
+def test_the_maximum_may_lie_at_perfect_correlation(seed):
+    """Against a dense grid with correlations of 0, 1 and -1, refined."""
+    result = dose_network(on_mixed_scales(seed), curve="quadratic", shared="exchangeable")
+    network, count = result.data.network, len(result.agents)
+    Z = result.data.design([result.curves[result.agents[0]]] * count)
+    size = np.linalg.norm(Z.reshape(-1, count, 2), axis=(0, 1)) / np.sqrt(len(Z))
+    depth, _, _ = full_likelihood(network, Z / np.tile(size, count), 2, True)
+    sizes = np.geomspace(0.1, 100, 7)
+    starts = [
+        (tau, s, r * t, t * (r == 0))
+        for tau in (0.1, 2)
+        for s in sizes
+        for t in sizes
+        for r in (0, 1, -1)
+    ]
+    depths = [depth(np.array(start)) for start in starts]
+    for place in np.argsort(depths)[:3]:
+        found = optimize.minimize(
+            depth, starts[place], method="Nelder-Mead", options={"maxfev": 400, "fatol": 1e-8}
+        )
+        assert -found.fun <= result.llf + 1e-6
+
+
 def test_classes_have_means_of_their_own():
     """Two classes without variance inside are two lumped agents."""
     lines = {"a": -0.1, "b": -0.1, "c": -0.3, "d": -0.3}

@@ -1,0 +1,260 @@
+"""What may be derived from what trials report, step by step; each row says what was.
+
+Each function takes and gives the rows of one outcome, with what was derived in `obtained`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from backpain_analysis.evidence.conversions import conv_wald
+from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.words import did_you_mean
+
+DERIVATIONS = {
+    "p_value": "standard error from an exact P value",
+    "limit": "standard error from one limit, or from an upper bound of P",
+    "percentage": "events from a percentage",
+    "equal_split": "arm sizes by an equal split of the total",
+    "followup": "a follow-up, for want of a value at the end of the programme",
+    "scale": "length of a VAS or NRS from the values",
+    "pooled_sd": "standard deviation of the instrument in other trials",
+}
+"""What may be derived, by the names that `evidence.effects(derive=...)` takes."""
+
+USUAL = ("p_value", "percentage")
+"""What is derived unless asked otherwise: what restates what was printed, and assumes nothing."""
+
+SENSITIVITY_ONLY = ("pooled_sd",)
+"""What no main analysis should rest on (Cochrane Handbook 6.5.2.7)."""
+
+LENGTHS = {"VAS": (10.0, 100.0), "NRS": (10.0, 100.0)}
+
+NO_PAIN = 2.0
+"""Of 100: people with back pain average more at baseline, so that a mean above it is of 10."""
+
+
+def checked_derivations(derive: Iterable[str]) -> tuple[str, ...]:
+    """The names in the order of `DERIVATIONS`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    names = [derive] if isinstance(derive, str) else list(derive)
+    for name in names:
+        if name not in DERIVATIONS:
+            raise ValueError(f"derive: no {name!r}. {did_you_mean(name, DERIVATIONS)}")
+    return tuple(name for name in DERIVATIONS if name in names)
+
+
+def marked(table: pd.DataFrame, rows: pd.Series, what: str | pd.Series) -> pd.Series:
+    """`obtained` with a further remark on some rows."""
+    remark = what if isinstance(what, pd.Series) else pd.Series(what, table.index)
+    before = table["obtained"]
+    joined = before.where(before == "", before + "; ") + remark
+    return before.where(~rows, joined)
+
+
+def texts(values: pd.Series, template: str) -> pd.Series:
+    """Numbers as text."""
+    return pd.Series([template.format(v) for v in values], values.index, dtype="object")
+
+
+OF_INSTRUMENT = "SD {:.1f} of the instrument in other trials"
+
+
+def printed_p(text: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """P values as numbers: those printed exactly, and upper bounds ("<0.05").
+
+    >>> printed_p(pd.Series(["0.031", "P = .2", "< 0.01", "n.s."]))[0].tolist()
+    [0.031, 0.2, nan, nan]
+    """
+    cleaned = text.astype("string").fillna("").str.lower().str.replace(r"[p\s]", "", regex=True)
+    exact = cleaned.str.extract(r"^=?(0?\.\d+|1\.0*)$")[0].astype(float)
+    bound = cleaned.str.extract(r"^(?:<|<=|≤)(0?\.\d+)$")[0].astype(float)
+    return exact.where(exact > 0), bound.where(bound > 0)
+
+
+def with_errors(
+    table: pd.DataFrame, df: pd.Series, derive: tuple[str, ...], log: pd.Series
+) -> pd.DataFrame:
+    """Reported differences with `se`: from the interval, else as far as `derive` allows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `contrasts`, with `obtained`.
+    df : Series
+        Degrees of freedom of the t quantile, missing for the normal one.
+    derive : tuple of str
+    log : Series of bool
+        Rows that are ratios: `estimate` becomes their log.
+    """
+    table = table.copy()
+    estimate, low, high = (table[c].astype(float) for c in ("estimate", "ci_low", "ci_high"))
+    level = table["ci_level"].astype(float).fillna(95) / 100
+    exact, bound = printed_p(table["p_value"])
+    impossible = log & ((estimate <= 0) | (low <= 0) | (high <= 0))
+    estimate, low, high = (
+        values.where(~log, np.log(values.where(values > 0))).where(~impossible)
+        for values in (estimate, low, high)
+    )
+    whole = low.notna() & high.notna()
+    one = low.notna() ^ high.notna()
+    wanted = {
+        "": whole,
+        "limit of the interval": one if "limit" in derive else whole & False,
+        "P value": exact.notna() if "p_value" in derive else whole & False,
+        "bound of P": bound.notna() if "limit" in derive else whole & False,
+    }
+    se = pd.Series(np.nan, table.index)
+    for name, rows in wanted.items():
+        rows = rows & se.isna() & estimate.notna()
+        if not rows.any():
+            continue
+        if name == "":
+            # An interval of a ratio or of an adjusted analysis need not be symmetric.
+            found = conv_wald(
+                (low + high)[rows] / 2,
+                ci_low=low[rows],
+                ci_high=high[rows],
+                level=level[rows],
+                df=df[rows],
+            )
+        elif name == "limit of the interval":
+            sided = 2 * level[rows] - 1
+            apart = low.where(low <= estimate)[rows], high.where(high >= estimate)[rows]
+            found = conv_wald(
+                estimate[rows], ci_low=apart[0], ci_high=apart[1], level=sided, df=df[rows]
+            )
+        else:
+            p = exact if name == "P value" else bound
+            found = conv_wald(estimate[rows], p_value=p[rows], df=df[rows])
+        usable = rows & np.sqrt(found["vi"]).reindex(table.index).notna()
+        se = se.where(~usable, np.sqrt(found["vi"]).reindex(table.index))
+        if name:
+            printed = table["p_value"].astype("string").fillna("").str.strip()
+            detail = " " + printed.str.replace(r"^[Pp]\s*=?\s*", "", regex=True)
+            text = f"standard error from the {name}"
+            remark = text + detail if "P" in name else pd.Series(text, table.index)
+            table["obtained"] = marked(table, usable, remark)
+    return table.assign(estimate=estimate, se=se)
+
+
+def split_equally(evidence: Evidence) -> pd.Series:
+    """Arm sizes, where a trial prints its total only: the total over its number of arms.
+
+    Returns
+    -------
+    Series
+        By (trial_id, arm_id), missing where the total is.
+    """
+    arms = evidence.arms[["trial_id", "arm_id"]]
+    total = evidence.trials.set_index("trial_id")["n_randomised"].astype(float)
+    per_trial = arms.groupby("trial_id")["arm_id"].transform("size")
+    sizes = np.floor(arms["trial_id"].map(total).to_numpy(dtype=float) / per_trial.to_numpy())
+    return pd.Series(sizes, pd.MultiIndex.from_frame(arms))
+
+
+def lengths_from_values(evidence: Evidence) -> dict[tuple[str, str], tuple[float, float]]:
+    """Limits of a VAS or NRS of unstated length whose values can only be of one.
+
+    0-100 where any value a trial prints of it lies above 10; 0-10 where all lie within 10 and a
+    mean at baseline is above `NO_PAIN` (of 100 it would be next to no pain). Anything else stays
+    unknown.
+
+    Returns
+    -------
+    dict
+        Limits by (trial_id, instrument).
+    """
+    rows = evidence.outcomes
+    rows = rows[rows["instrument"].isin(LENGTHS) & rows["scale_max"].isna()]
+    rows = rows[rows["value_type"].astype(str).isin(["level", "median", "change_from_baseline"])]
+    contrasts = evidence.contrasts
+    contrasts = contrasts[contrasts["instrument"].isin(LENGTHS) & contrasts["scale_max"].isna()]
+    contrasts = contrasts[contrasts["effect_measure"].astype(str) == "md"]
+    at_start = (rows["timepoint_label"].astype(str) == "baseline") & (
+        rows["value_type"].astype(str) == "level"
+    )
+    parts = [
+        pd.DataFrame(
+            {
+                "trial_id": table["trial_id"],
+                "instrument": table["instrument"].astype(str),
+                "value": table[name].astype(float).abs(),
+                "start": at_start if name == "mean" else False,
+            }
+        )
+        for table, names in (
+            (rows, ("mean", "lower", "upper")),
+            (contrasts, ("estimate", "ci_low", "ci_high")),
+        )
+        for name in names
+    ]
+    values = pd.concat(parts)
+    found = {}
+    for (trial, instrument), own in values.groupby(["trial_id", "instrument"], sort=False):
+        start = own.loc[own["start"], "value"]
+        if own["value"].max() > 10:
+            found[trial, instrument] = (0.0, 100.0)
+        elif len(start.dropna()) and start.min() > NO_PAIN:
+            found[trial, instrument] = (0.0, 10.0)
+    return found
+
+
+def with_lengths(table: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    """Rows with the limits of `lengths_from_values` where none are printed."""
+    known = lengths_from_values(evidence)
+    pairs = list(zip(table["trial_id"], table["instrument"].astype(str), strict=True))
+    limits = [known.get(pair, (np.nan, np.nan)) for pair in pairs]
+    low, high = np.array(limits, dtype=float).reshape(-1, 2).T
+    rows = table["scale_max"].isna() & table["scale_min"].isna() & np.isfinite(high)
+    table = table.copy()
+    table["scale_min"] = table["scale_min"].astype(float).where(~rows, low)
+    table["scale_max"] = table["scale_max"].astype(float).where(~rows, high)
+    ends = texts(pd.Series(high, table.index), "scale 0–{:g} taken from its values")
+    table["obtained"] = marked(table, rows, ends)
+    return table
+
+
+def pooled_sds(table: pd.DataFrame) -> pd.Series:
+    """SD of each instrument and kind over all rows that have one, by degrees of freedom.
+
+    Returns
+    -------
+    Series
+        By (instrument, kind); of instruments with rows of at least two trials.
+    """
+    known = table[table["sd"].gt(0) & table["n"].gt(1) & table["kind"].notna()]
+    df = known["n"] - 1
+    sums = (
+        pd.DataFrame(
+            {
+                "instrument": known["instrument"].astype(str),
+                "kind": known["kind"],
+                "squares": df * known["sd"] ** 2,
+                "df": df,
+                "trial_id": known["trial_id"],
+            }
+        )
+        .groupby(["instrument", "kind"])
+        .agg(squares=("squares", "sum"), df=("df", "sum"), trials=("trial_id", "nunique"))
+    )
+    enough = sums["trials"] > 1
+    return np.sqrt(sums["squares"] / sums["df"])[enough]
+
+
+def with_pooled_sds(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows without an SD with that of their instrument in the other rows (Handbook 6.5.2.7)."""
+    pooled = pooled_sds(table)
+    keys = pd.MultiIndex.from_arrays([table["instrument"].astype(str), table["kind"]])
+    sds = pd.Series(pooled.reindex(keys).to_numpy(dtype=float), table.index)
+    rows = table["sd"].isna() & sds.notna() & table["mean"].notna()
+    table = table.assign(obtained=marked(table, rows, texts(sds, OF_INSTRUMENT)))
+    return table.assign(sd=table["sd"].where(~rows, sds))

@@ -1,0 +1,245 @@
+"""RevMan: review files of version 5 (``.rm5``) and the CSV of analysis data of RevMan Web."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from backpain_analysis.importing.grid import Grid, check_regular, refused
+from backpain_analysis.importing.headers import spoken, time_of
+from backpain_analysis.importing.mapping import UNDECIDED
+from backpain_analysis.importing.sheets import (
+    Guess,
+    outcome_columns,
+    parallel,
+    population_source,
+    start,
+    texts_of,
+    treatment_fields,
+    value,
+    words_of,
+)
+
+COLUMNS = (
+    *("study", "year", "comparison", "group 1", "group 2", "outcome", "subgroup", "effect measure"),
+    *("mean 1", "sd 1", "events 1", "n 1", "mean 2", "sd 2", "events 2", "n 2"),
+    *("estimate", "log estimate", "se"),
+)
+"""Columns of the grid of a RevMan 5 file; a row a study's data in an outcome."""
+
+_DATA = {
+    "MEAN_1": "mean 1",
+    "SD_1": "sd 1",
+    "EVENTS_1": "events 1",
+    "TOTAL_1": "n 1",
+    "MEAN_2": "mean 2",
+    "SD_2": "sd 2",
+    "EVENTS_2": "events 2",
+    "TOTAL_2": "n 2",
+    "ESTIMATE": "estimate",
+    "SE": "se",
+}
+_KINDS = {"CONT": ("mean", "sd", "n"), "DICH": ("events", "n"), "IV": ("estimate", "se")}
+_RATIOS = {"RR": "rr", "OR": "or", "HR": "hr", "PETO_OR": "or"}
+_WEB = {
+    "study": "study",
+    "study year": "year",
+    "analysis group": "comparison",
+    "analysis name": "outcome",
+    "subgroup": "subgroup",
+    "experimental mean": "mean 1",
+    "experimental sd": "sd 1",
+    "experimental cases": "events 1",
+    "experimental n": "n 1",
+    "control mean": "mean 2",
+    "control sd": "sd 2",
+    "control cases": "events 2",
+    "control n": "n 2",
+    "giv mean": "estimate",
+    "giv se": "se",
+}
+
+
+def read_rm5(path: Path) -> Grid:
+    """The analysis data of a RevMan 5 file, a row a study in an outcome.
+
+    Entities are not expanded, nothing outside the file is read.
+
+    Raises
+    ------
+    EvidenceError
+        If it is no RevMan file, or holds no analysis data.
+    """
+    check_regular(path)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True
+    )
+    try:
+        tree = etree.parse(path, parser)
+    except etree.XMLSyntaxError as error:
+        rule = f"not readable as XML ({' '.join(str(error).split())[:200]})"
+        raise refused(path.name, rule, "Export the review from RevMan again.") from error
+    if tree.docinfo.internalDTD is not None and tree.docinfo.internalDTD.entities():
+        hint = "A review file of RevMan has none; export it again."
+        raise refused(path.name, "the file defines entities, which are not read", hint)
+    if tree.getroot().tag != "COCHRANE_REVIEW":
+        raise refused(path.name, "not a RevMan 5 file", "Give the .rm5 file of a review.")
+    rows: dict[int, list[str]] = {}
+    places = {}
+    for number, (place, row) in enumerate(_data_of(tree.getroot()), start=2):
+        rows[number] = [row.get(column, "") for column in COLUMNS]
+        places[number] = place
+    if not rows:
+        raise refused(path.name, "no data of analyses", "Give a review with data and analyses.")
+    title = tree.findtext(".//COVER_SHEET/TITLE") or ""
+    return Grid(path.name, None, (1,), COLUMNS, rows, around=(title,), places=places)
+
+
+def _data_of(root: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    studies = {study.get("ID"): study for study in root.iter("STUDY")}
+    for comparison in root.iter("COMPARISON"):
+        for outcome in comparison:
+            if not isinstance(outcome.tag, str) or not outcome.tag.endswith("_OUTCOME"):
+                continue
+            kind = outcome.tag.removesuffix("_OUTCOME")
+            for data in outcome.iter(f"{kind}_DATA"):
+                parent = data.getparent()
+                study = studies.get(data.get("STUDY_ID"))
+                row = {
+                    "study": _name(study, data.get("STUDY_ID")),
+                    "year": "" if study is None else study.get("YEAR", ""),
+                    "comparison": _text(comparison, "NAME"),
+                    "outcome": _text(outcome, "NAME"),
+                    "subgroup": _text(parent, "NAME") if parent is not outcome else "",
+                    "effect measure": outcome.get("EFFECT_MEASURE", ""),
+                }
+                groups = _groups(comparison, outcome)
+                row["group 1"], row["group 2"] = groups
+                wanted = _KINDS.get(kind, ())
+                for attribute, column in _DATA.items():
+                    if column.split()[0] in wanted:
+                        row[column] = data.get(attribute, "")
+                if row["effect measure"].upper() in _RATIOS and "estimate" in row:
+                    row["log estimate"] = row.pop("estimate")
+                number = f"{comparison.get('NO', '?')}.{outcome.get('NO', '?')}"
+                yield f"analysis {number}, {row['study']}", row
+
+
+def _groups(comparison: Any, outcome: Any) -> tuple[str, str]:
+    """Names of the two groups: of the comparison where it names two, else of the outcome."""
+    name = _text(comparison, "NAME")
+    for between in (" versus ", " vs. ", " vs ", " v ", " compared with ", " compared to "):
+        one, found, two = name.partition(between)
+        if found:
+            return one.strip(), two.strip()
+    return _text(outcome, "GROUP_LABEL_1"), _text(outcome, "GROUP_LABEL_2")
+
+
+def _text(element: Any, tag: str) -> str:
+    found = element.find(tag)
+    return "" if found is None else " ".join("".join(found.itertext()).split())
+
+
+def _name(study: Any, identifier: str | None) -> str:
+    return (identifier or "") if study is None else study.get("NAME", identifier or "")
+
+
+def is_revman(grid: Grid) -> bool:
+    """Whether a grid is that of a RevMan file, or RevMan Web's CSV."""
+    web = {spoken(column) for column in grid.columns}
+    return grid.columns == COLUMNS or {"analysis name", "study", "experimental n"} <= web
+
+
+def guess_revman(grid: Grid) -> Guess:
+    """A mapping of RevMan's data: two arms a row, named by the comparison."""
+    if grid.columns == COLUMNS:
+        of = {column: column for column in COLUMNS if any(grid.column(column))}
+    else:
+        of = {
+            _WEB[spoken(column)]: column
+            for column in grid.columns
+            if spoken(column) in _WEB and any(grid.column(column))
+        }
+    content = start(grid)
+    if grid.columns == COLUMNS:
+        del content["header_rows"]
+    content["ids"] = {"trial_id": of["study"]}
+    assumed: list[str] = []
+    trial: dict[str, Any] = {
+        "population": population_source(grid, assumed),
+        "design": parallel(assumed),
+    }
+    if "year" in of:
+        trial["year"] = of["year"]
+    arms, outcomes = [], []
+    common = _common(grid, of)
+    for number in ("1", "2"):
+        name = of.get(f"group {number}")
+        arm: dict[str, Any] = {"arm_id": name or value(f"a{number}")}
+        if name:
+            arm |= {"arm_label": name, **treatment_fields(grid, name)}
+        elif number == "1":
+            arm["exercise_type"] = value(UNDECIDED)
+        else:
+            arm |= {"exercise_type": value("none"), "comparator_type": value(UNDECIDED)}
+        arms.append(arm)
+        for stat, kind in (("mean", "level"), ("events", "events")):
+            if f"{stat} {number}" in of:
+                row = {"arm_id": arm["arm_id"], **common, "value_type": value(kind)}
+                row |= {"n": of[f"n {number}"], stat: of[f"{stat} {number}"]}
+                if stat == "mean":
+                    row["sd"] = of[f"sd {number}"]
+                outcomes.append(row)
+    if "group 1" not in of:
+        assumed.append("every study has two arms, a1 with exercise and a2 without")
+    assumed.append("values are final values, not changes (value_type)")
+    tables: dict[str, Any] = {"trials": [trial], "arms": arms}
+    if outcomes:
+        tables["outcomes"] = outcomes
+    contrasts = [
+        _contrast(grid, of, name, arms, common)
+        for name in ("estimate", "log estimate")
+        if name in of
+    ]
+    if contrasts:
+        tables["contrasts"] = contrasts
+    return Guess({**content, "tables": tables}, assumed)
+
+
+def _common(grid: Grid, of: dict[str, str]) -> dict[str, Any]:
+    """Outcome, instrument, scale, time and note of a row."""
+    fields = outcome_columns(grid, of["outcome"], grid.around)
+    column = of.get("subgroup", of["outcome"])
+    times = {text: time_of(text) for text in texts_of(grid, column)}
+    if not any(label for label, _ in times.values()):
+        column = of["outcome"]
+        times = {text: time_of(text) for text in texts_of(grid, column)}
+    if any(label for label, _ in times.values()):
+        labels = {text: label or "post" for text, (label, _) in times.items()}
+        fields["timepoint_label"] = words_of(column, labels, otherwise="post")
+        fields["timepoint_weeks"] = words_of(
+            column, {text: weeks for text, (_, weeks) in times.items()}, otherwise=""
+        )
+    else:
+        fields["timepoint_label"] = value("post")
+    if "subgroup" in of:
+        fields["note"] = of["subgroup"]
+    return fields
+
+
+def _contrast(
+    grid: Grid, of: dict[str, str], name: str, arms: list[dict[str, Any]], common: dict[str, Any]
+) -> dict[str, Any]:
+    row = {"arm_id": arms[0]["arm_id"], "ref_arm_id": arms[1]["arm_id"], **common}
+    known = _RATIOS if name == "log estimate" else {"MD": "md", "SMD": "smd"}
+    column = of.get("effect measure")
+    if column:
+        texts = [text for text in texts_of(grid, column) if text.upper() in known]
+        words = {text: known[text.upper()] for text in texts}
+        row["effect_measure"] = words_of(column, words, otherwise="")
+    else:
+        row["effect_measure"] = value(UNDECIDED)
+    return row | {name.replace(" ", "_"): of[name], "se": of["se"]}

@@ -1,0 +1,499 @@
+"""A first mapping of an extraction sheet: one row a trial, an arm, a contrast or a result.
+
+Also Covidence's extraction CSV, which is such a sheet with a reviewer a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from backpain_analysis.evidence.reading import MISSING
+from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.importing.grid import Grid, decimal_of
+from backpain_analysis.importing.headers import (
+    COUNTED,
+    Meaning,
+    direction_of,
+    exercise_of,
+    field_of,
+    limits_of,
+    meaning_of,
+    outcome_of,
+    population_of,
+    spoken,
+    time_of,
+)
+from backpain_analysis.importing.mapping import RESULTS, UNDECIDED, Mapping
+from backpain_analysis.importing.values import is_value, plain
+from backpain_analysis.words import nearest
+
+_MISSING = frozenset(
+    "nr|na|n a|n r|not reported|not available|unclear|unknown|none|missing|not stated".split("|")
+)
+
+MOST_WORDS = 200
+"""Distinct texts of a column for which a mapping lists words."""
+
+
+@dataclass
+class Guess:
+    """A mapping, with what was assumed to get it.
+
+    Attributes
+    ----------
+    content : dict
+        As a mapping's file holds it.
+    assumed : list of str
+    """
+
+    content: dict[str, Any]
+    assumed: list[str] = field(default_factory=list)
+
+    @property
+    def mapping(self) -> Mapping:
+        """The mapping, validated; what rows of a table have in common stands there once."""
+        tables = self.content["tables"]
+        common = {name: _alike(rows) for name, rows in tables.items() if len(rows) > 1}
+        if {"outcomes", "contrasts"} <= set(tables):
+            common[RESULTS] = _alike([*tables["outcomes"], *tables["contrasts"]])
+        both = set(common.get(RESULTS, ()))
+        common = {
+            name: {f: s for f, s in row.items() if name == RESULTS or f not in both}
+            for name, row in common.items()
+        }
+        common = {name: row for name, row in common.items() if row}
+        shared = {
+            name: {*common.get(name, ()), *(both if name in ("outcomes", "contrasts") else ())}
+            for name in tables
+        }
+        own = {
+            name: [{f: s for f, s in row.items() if f not in shared[name]} for row in rows]
+            for name, rows in tables.items()
+        }
+        head = {name: part for name, part in self.content.items() if name != "tables"}
+        return Mapping.model_validate({**head, "common": common, "tables": own})
+
+
+def _alike(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields that have the same source in all rows."""
+    first = rows[0]
+    return {f: source for f, source in first.items() if all(row.get(f) == source for row in rows)}
+
+
+def value(text: str) -> dict[str, str]:
+    """A source that is the same for every row."""
+    return {"value": text}
+
+
+def words_of(column: str, words: dict[str, str], **further: str) -> dict[str, Any]:
+    """A source whose texts mean words."""
+    return {"column": column, "words": words, **further}
+
+
+def texts_of(grid: Grid, column: str) -> list[str]:
+    """The distinct texts of a column, in order."""
+    return list(dict.fromkeys(filter(None, grid.column(column))))[:MOST_WORDS]
+
+
+def start(grid: Grid) -> dict[str, Any]:
+    """The head of a mapping: sheet, header rows, decimal sign."""
+    decimal = decimal_of(cell for row in list(grid.rows.values())[:500] for cell in row)
+    head: dict[str, Any] = {}
+    if grid.sheet is not None:
+        head["sheet"] = grid.sheet
+    head["header_rows"] = [str(row) for row in grid.header_rows]
+    if decimal == ",":
+        head["decimal"] = ","
+    return head
+
+
+def guess_sheet(grid: Grid) -> Guess:
+    """A mapping of an extraction sheet from its headers and its first cells."""
+    return _Sheet(grid).guess()
+
+
+def treatment_fields(grid: Grid, column: str) -> dict[str, Any]:
+    """Exercise type and comparator type of an arm from the texts that name it."""
+    found = {text: exercise_of(text) for text in texts_of(grid, column)}
+    types = {text: exercise for text, (exercise, _) in found.items()}
+    compared = {text: other for text, (_, other) in found.items()}
+    return {
+        "exercise_type": words_of(column, types),
+        "comparator_type": words_of(column, compared),
+    }
+
+
+def instrument_fields(outcome: str, instrument: str, *texts: str) -> dict[str, Any]:
+    """Outcome, instrument, scale and direction as constants, with what must be decided."""
+    if outcome in COUNTED:
+        fields = {"outcome": value(outcome), "instrument": value("other")}
+        return fields | {"higher_is_better": value(COUNTED[outcome])}
+    instrument = instrument or UNDECIDED
+    fields = {"outcome": value(outcome or UNDECIDED), "instrument": value(instrument)}
+    limits = limits_of(instrument, *texts)
+    if limits is not None:
+        fields |= {"scale_min": value(limits[0]), "scale_max": value(limits[1])}
+    return fields | {"higher_is_better": value(direction_of(instrument, outcome))}
+
+
+def outcome_columns(grid: Grid, column: str, around: Iterable[str] = ()) -> dict[str, Any]:
+    """Outcome, instrument, scale and direction from a column that names outcomes."""
+    texts = texts_of(grid, column)
+    known = {text: outcome_of(text) for text in texts}
+    made = {
+        text: instrument_fields(outcome, instrument, text, *around)
+        for text, (outcome, instrument) in known.items()
+    }
+    fields = {}
+    for name in ("outcome", "instrument", "scale_min", "scale_max", "higher_is_better"):
+        words = {text: part[name]["value"] if name in part else "" for text, part in made.items()}
+        if any(words.values()):
+            fields[name] = words_of(column, words)
+    return fields
+
+
+def time_columns(grid: Grid, column: str) -> dict[str, Any]:
+    """Label and weeks from a column that names times."""
+    texts = texts_of(grid, column)
+    if texts and all(is_value(text) for text in texts):
+        labels = {text: "baseline" if float(plain(text)) == 0 else "post" for text in texts}
+        return {"timepoint_weeks": column, "timepoint_label": words_of(column, labels)}
+    times = {text: time_of(text) for text in texts}
+    labels = {text: label or UNDECIDED for text, (label, _) in times.items()}
+    fields = {"timepoint_label": words_of(column, labels)}
+    if any(weeks for _, weeks in times.values()):
+        weeks = {text: weeks for text, (_, weeks) in times.items()}
+        fields["timepoint_weeks"] = words_of(column, weeks)
+    return fields
+
+
+def parallel(assumed: list[str]) -> dict[str, str]:
+    """The design of trials of which nothing else is said."""
+    assumed.append("people were randomised to parallel groups (design): change crossover, cluster")
+    return value("parallel")
+
+
+def population_source(grid: Grid, assumed: list[str]) -> dict[str, str]:
+    """The population that titles, footnotes and the file's name say, as a constant."""
+    told = {population_of(text) for text in (*grid.around, spoken(grid.file))} - {UNDECIDED}
+    found = told.pop() if len(told) == 1 else UNDECIDED
+    if found != UNDECIDED:
+        assumed.append(f"population is {found}, as a title, a footnote or the file's name says")
+    return value(found)
+
+
+class _Sheet:
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.assumed: list[str] = []
+        self.fields: dict[str, dict[str, str]] = {
+            "ids": {},
+            "trials": {},
+            "arms": {},
+            "results": {},
+        }
+        self.meanings: dict[str, Meaning] = {}
+        self.labels: dict[str, str] = {}
+        self.missing: set[str] = set()
+        self._read_headers()
+
+    def guess(self) -> Guess:
+        """The mapping, whatever a row is."""
+        content = start(self.grid)
+        if self.missing:
+            content["missing"] = sorted(self.missing)
+        if keep := self._kept():
+            content["keep"] = keep
+        content["ids"] = {"trial_id": self._trial_id()}
+        results, contrasts = self._results()
+        arms = self._arms({row["arm_id"]["value"] for row in results if "value" in row["arm_id"]})
+        tables = {"trials": [self._trial()], "arms": arms}
+        if results:
+            tables["outcomes"] = results
+        if contrasts:
+            tables["contrasts"] = contrasts
+        content["tables"] = tables
+        return Guess(content, self.assumed)
+
+    def _read_headers(self) -> None:
+        """What each column is: a field, the label of an arm, or a part of a result."""
+        last = Meaning()
+        for column in self.grid.columns:
+            texts = texts_of(self.grid, column)
+            if not texts:
+                continue
+            missing = {text for text in texts if spoken(text) in _MISSING or not spoken(text)}
+            there = [text for text in texts if text not in missing]
+            numbers = bool(there) and sum(map(is_value, there)) >= len(there) / 2
+            if numbers:
+                self.missing |= missing - set(MISSING)
+            found, meaning = field_of(column), meaning_of(column)
+            if found and not (found[0] in ("n_randomised", "note") and meaning.arm):
+                name, table = found
+                if name == "arm_label" and numbers:
+                    continue
+                if name not in self.fields[table]:
+                    self.fields[table][name] = column
+                    continue
+            if not numbers and meaning.arm and not meaning.says_result:
+                self.labels.setdefault(meaning.arm, column)
+            elif meaning.stat == "p" or (numbers and (meaning.says_result or meaning.arm)):
+                meaning = self._completed(meaning, last, texts)
+                if meaning.stat:
+                    self.meanings[column] = meaning
+                    if meaning.stat in ("mean", "summary"):
+                        last = meaning
+
+    def _completed(self, meaning: Meaning, last: Meaning, texts: list[str]) -> Meaning:
+        """A meaning whose gaps are filled from its cells and from the result to its left."""
+        if not meaning.stat:
+            brackets = any(sign in plain(texts[0]) for sign in "(±[")
+            meaning = meaning._replace(stat="summary" if brackets else "mean")
+        elif meaning.stat == "mean" and any(sign in plain(texts[0]) for sign in "(±["):
+            meaning = meaning._replace(stat="summary")
+        bare = not (meaning.outcome or meaning.label or meaning.instrument)
+        if (
+            meaning.stat in ("sd", "se", "interval", "lower", "upper", "n", "mean", "summary")
+            and bare
+        ):
+            if (
+                last.stat
+                and meaning.arm in ("", last.arm)
+                and meaning.stat not in ("mean", "summary")
+            ):
+                if meaning.stat != "n" or not meaning.arm:
+                    parts = ("arm", "label", "weeks", "change", "outcome", "instrument", "scale")
+                    meaning = meaning._replace(**{part: getattr(last, part) for part in parts})
+        if meaning.stat == "summary" and not meaning.spread:
+            meaning = meaning._replace(spread=self._spread(texts))
+        return meaning
+
+    def _spread(self, texts: list[str]) -> str:
+        """What stands in brackets, from titles and footnotes; undecided where they do not say."""
+        if any(" to " in text or ";" in text or "[" in text for text in texts[:5]):
+            inner = "ci95" if any("ci" in spoken(note).split() for note in self.grid.around) else ""
+        else:
+            notes = [set(spoken(note).split()) for note in self.grid.around]
+            said = {word for note in notes for word in note & {"sd", "se", "sem"}}
+            said |= {"sd" for note in self.grid.around if "standard deviation" in note.casefold()}
+            said |= {"se" for note in self.grid.around if "standard error" in note.casefold()}
+            kinds = {"se" if word == "sem" else word for word in said}
+            inner = kinds.pop() if len(kinds) == 1 else ""
+        return inner or UNDECIDED
+
+    def _kept(self) -> dict[str, list[str]]:
+        """Of rows by several reviewers, those of the consensus."""
+        for column in self.grid.columns:
+            if spoken(column) in ("reviewer", "reviewer name", "extractor"):
+                texts = texts_of(self.grid, column)
+                agreed = [text for text in texts if "consensus" in text.casefold()]
+                if agreed and len(texts) > len(agreed):
+                    return {column: agreed}
+        return {}
+
+    def _trial_id(self) -> Any:
+        own = self.fields["ids"].get("trial_id") or self.fields["trials"].get("first_author")
+        if own is None:
+            own = next((c for c in self.grid.columns if "study" in spoken(c).split()), None)
+        if own is None:
+            first = self.grid.columns[0]
+            if not all(map(is_value, texts_of(self.grid, first))):
+                self.assumed.append(f"{first!r} names the trial")
+                own = first
+        return own if own is not None else value(UNDECIDED)
+
+    def _trial(self) -> dict[str, Any]:
+        row: dict[str, Any] = dict(self.fields["trials"])
+        population = row.pop("population", None)
+        if population is None:
+            row["population"] = population_source(self.grid, self.assumed)
+        else:
+            texts = texts_of(self.grid, population)
+            row["population"] = words_of(population, {text: population_of(text) for text in texts})
+        design = row.get("design")
+        words = {text: _design(text) for text in texts_of(self.grid, design)} if design else {}
+        if any(words.values()):
+            row["design"] = words_of(str(design), words)
+        else:
+            row["design"] = parallel(self.assumed)
+        if "arm_label" in self.fields["arms"] or "exercise_type" in self.fields["arms"]:
+            row.pop("n_randomised", None)
+        return row
+
+    def _arms(self, used: set[str]) -> list[dict[str, Any]]:
+        """The arms that a row gives: one, or the two and more that its results name."""
+        fields: dict[str, Any] = dict(self.fields["arms"])
+        label = fields.get("arm_label") or fields.get("exercise_type")
+        if supervised := fields.get("supervised"):
+            words = {t: _yes_no(t) for t in texts_of(self.grid, supervised)}
+            fields["supervised"] = words_of(supervised, words)
+        if not used and label is not None and not self.labels:
+            several = {"outcome", "timepoint_label", "timepoint_weeks"} & set(
+                self.fields["results"]
+            )
+            if "n_randomised" in self.fields["trials"] and not several:
+                fields["n_randomised"] = self.fields["trials"]["n_randomised"]
+            exercise = fields.get("exercise_type", label)
+            return [{"arm_id": label, **fields, **treatment_fields(self.grid, exercise)}]
+        numbers = sorted({*self.labels, *(name.removeprefix("a") for name in used), "1", "2"})
+        shared = {k: v for k, v in fields.items() if k not in ("arm_label", "exercise_type")}
+        rows = []
+        for number in numbers:
+            own = self.labels.get(number) or (label if number == "1" else None)
+            row: dict[str, Any] = {"arm_id": value(f"a{number}")}
+            if own is not None:
+                row |= {"arm_label": own, **treatment_fields(self.grid, own)}
+            elif number == "1":
+                row |= {"exercise_type": value(UNDECIDED)}
+            else:
+                row |= {"exercise_type": value("none"), "comparator_type": value(UNDECIDED)}
+            if number == "1":
+                row |= shared
+            rows.append(row)
+        if shared:
+            self.assumed.append(f"{', '.join(sorted(shared))} are of arm a1, that with exercise")
+        return rows
+
+    def _results(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Rows of outcomes and contrasts, one a group of columns that belong together."""
+        groups: dict[tuple, dict[str, tuple[str, Meaning]]] = {}
+        numbers: dict[str, str] = {}
+        for column, meaning in self.meanings.items():
+            compared = meaning.stat in ("estimate", "variance", "p") or meaning.measure
+            bare = not (meaning.outcome or meaning.label)
+            if meaning.stat == "n" and bare:
+                numbers.setdefault(meaning.arm, column)
+                continue
+            key = (
+                *("contrast" if compared else "arm", "" if compared else meaning.arm),
+                *(
+                    meaning.outcome,
+                    meaning.instrument,
+                    meaning.label,
+                    meaning.weeks,
+                    meaning.change,
+                ),
+            )
+            groups.setdefault(key, {}).setdefault(meaning.stat, (column, meaning))
+        outcomes, contrasts = [], []
+        estimates = [key for key in groups if key[0] == "contrast"]
+        for key, parts in groups.items():
+            if key[0] == "arm" and not key[1] and len(estimates) == 1 and "mean" not in parts:
+                groups[estimates[0]] |= parts
+                continue
+            if key[0] == "arm" and {"mean", "summary", "events"} & set(parts):
+                outcomes.append(self._outcome(key[1], parts, numbers))
+        for key in estimates:
+            if {"estimate", "summary"} & set(groups[key]):
+                contrasts.append(self._contrast(groups[key]))
+        return outcomes, contrasts
+
+    def _outcome(
+        self, arm: str, parts: dict[str, tuple[str, Meaning]], numbers: dict[str, str]
+    ) -> dict[str, Any]:
+        meaning = next(iter(parts.values()))[1]
+        label = self.fields["arms"].get("arm_label") or self.fields["arms"].get("exercise_type")
+        by_column = not arm and label is not None
+        row: dict[str, Any] = {"arm_id": label if by_column else value(f"a{arm or 1}")}
+        row |= self._of_result(meaning)
+        row["value_type"] = value("change_from_baseline" if meaning.change else "level")
+        if "events" in parts:
+            row["value_type"] = value("events")
+        own = numbers.get(arm) or numbers.get("")
+        if by_column and own is None:
+            own = self.fields["trials"].get("n_randomised")
+        if "n" not in parts and own:
+            row["n"] = own
+        for stat, (column, of) in parts.items():
+            if stat in ("summary", "interval"):
+                row[stat] = {"column": column, "spread": of.spread or UNDECIDED}
+            else:
+                row[stat] = column
+        if {"lower", "upper"} <= set(parts):
+            row["dispersion_type"] = value("ci95")
+        return row
+
+    def _contrast(self, parts: dict[str, tuple[str, Meaning]]) -> dict[str, Any]:
+        meaning = next(iter(parts.values()))[1]
+        row: dict[str, Any] = {"arm_id": value("a1"), "ref_arm_id": value("a2")}
+        row |= self._of_result(meaning)
+        measures = {of.measure for _, of in parts.values()} - {""}
+        row["effect_measure"] = value(measures.pop() if len(measures) == 1 else UNDECIDED)
+        names = {"lower": "ci_low", "upper": "ci_high", "p": "p_value"}
+        for stat, (column, _) in parts.items():
+            if stat in ("summary", "interval"):
+                row[stat] = {"column": column, "spread": "ci95"}
+            else:
+                row[names.get(stat, stat)] = column
+        if "lower" in parts:
+            row["ci_level"] = value("95")
+        return row
+
+    def _of_result(self, meaning: Meaning) -> dict[str, Any]:
+        """Outcome, instrument, scale and time of a result: from its header, else from columns."""
+        fields: dict[str, Any] = {}
+        own = self.fields["results"]
+        if meaning.outcome or "outcome" not in own:
+            text = f"{meaning.scale[0]}-{meaning.scale[1]}" if meaning.scale else ""
+            outcome, instrument = meaning.outcome, meaning.instrument
+            if not outcome and not instrument:
+                around = " ".join(self.grid.around)
+                outcome, instrument = outcome_of(around)
+            fields |= instrument_fields(outcome, instrument, text, *self.grid.around)
+        else:
+            fields |= outcome_columns(self.grid, own["outcome"], self.grid.around)
+        if "instrument" in own and not meaning.instrument:
+            column = own["instrument"]
+            fields |= {
+                name: source
+                for name, source in outcome_columns(self.grid, column, self.grid.around).items()
+                if name != "outcome"
+            }
+            if "outcome" in own:
+                fields["higher_is_better"] = self._directions(column)
+        for name in ("scale_min", "scale_max"):
+            if name in own:
+                fields[name] = own[name]
+        if meaning.label or not {"timepoint_label", "timepoint_weeks"} & set(own):
+            fields["timepoint_label"] = value(meaning.label or "post")
+            if meaning.weeks:
+                fields["timepoint_weeks"] = value(meaning.weeks)
+            elif not meaning.label:
+                told = "results without a time are after treatment (post)"
+                if told not in self.assumed:
+                    self.assumed.append(told)
+        else:
+            for name in ("timepoint_label", "timepoint_weeks"):
+                if name in own:
+                    fields |= time_columns(self.grid, own[name])
+        if "note" in own:
+            fields["note"] = own["note"]
+        return fields
+
+    def _directions(self, column: str) -> dict[str, Any]:
+        """Direction of the instruments of a column, where outcomes are named in another."""
+        words = {}
+        for text in texts_of(self.grid, column):
+            outcome, instrument = outcome_of(text)
+            words[text] = direction_of(instrument, outcome or "pain_intensity")
+        return words_of(column, words)
+
+
+def _design(text: str) -> str:
+    known = vocabulary("trials", "design")
+    low = text.casefold()
+    found = next((word for word in known if word.replace("_", " ") in low.replace("-", " ")), None)
+    if found is None and ("rct" in spoken(text).split() or "randomi" in low):
+        found = "parallel"
+    return found or nearest(text, known) or ""
+
+
+def _yes_no(text: str) -> str:
+    low = text.casefold()
+    if low.startswith(("y", "supervised", "1", "full")):
+        return "yes"
+    if low.startswith(("n", "unsup", "home", "0")):
+        return "no"
+    return "mixed" if "part" in low or "mix" in low else "unknown"

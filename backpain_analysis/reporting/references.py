@@ -1,0 +1,135 @@
+"""References: the trials that a page names, as a list, as BibTeX and as RIS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from backpain_analysis.evidence import load_evidence
+from backpain_analysis.reporting.schemas import nbformat
+from backpain_analysis.words import author_year
+
+NOTE = "backpain_references"
+"""Where an executed notebook keeps what it cites."""
+
+FIELDS = ("label", "key", "author", "year", "title", "journal", "doi", "pmid", "url")
+DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}\\]+")
+ADDRESS = re.compile(r"https?://[^\s\"<>{}\\]+")
+SPECIAL = re.compile(r"([&%$#_{}])")
+LONGEST = 2000
+MOST = 2000
+
+Reference = dict[str, str]
+
+
+def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
+    """Find the trials of some evidence that an executed notebook names, as "Saper 2017".
+
+    Parameters
+    ----------
+    nb : NotebookNode
+    evidence : Path or None
+        The folder or workbook that it read; None for the bundled evidence.
+    """
+    shown = "\n".join(_texts(nb))
+    found = []
+    for row in load_evidence(evidence).trials.itertuples():
+        given = {name: _text(getattr(row, name, None)) for name in FIELDS}
+        label = author_year(row.first_author, row.year, row.trial_id)
+        if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", shown):
+            about = {"label": label, "key": str(row.trial_id), "author": _text(row.first_author)}
+            found.append({**given, **about, "url": _text(getattr(row, "source_url", None))})
+    return sorted(found, key=lambda each: (each["label"], each["key"]))
+
+
+def noted(nb: nbformat.NotebookNode) -> list[Reference]:
+    """Return what an executed notebook has noted of its references; nothing that is not text."""
+    kept = nb.metadata.get(NOTE, [])
+    if not isinstance(kept, list):
+        return []
+    return [
+        {name: _text(each.get(name))[:LONGEST] for name in FIELDS}
+        for each in kept[:MOST]
+        if isinstance(each, Mapping)
+    ]
+
+
+def link_of(reference: Mapping[str, str]) -> str:
+    """Return where a reference can be read; empty if nobody noted that."""
+    if DOI.fullmatch(reference["doi"]):
+        return f"https://doi.org/{reference['doi']}"
+    if reference["pmid"].isdecimal():
+        return f"https://pubmed.ncbi.nlm.nih.gov/{reference['pmid']}/"
+    return reference["url"] if ADDRESS.fullmatch(reference["url"]) else ""
+
+
+def bibtex(references: Iterable[Mapping[str, str]]) -> str:
+    """Write references as BibTeX."""
+    entries = []
+    for each in references:
+        fields = {
+            "author": each["author"] and f"{each['author']} and others",
+            "title": each["title"] and f"{{{_escaped(each['title'])}}}",
+            "journal": each["journal"],
+            "year": each["year"],
+            "doi": each["doi"],
+            "url": "" if each["doi"] else link_of(each),
+            "note": each["pmid"] and f"PMID {each['pmid']}",
+        }
+        raw = {"title", "doi", "url"}
+        lines = [
+            f"  {name} = {{{value if name in raw else _escaped(value)}}},"
+            for name, value in fields.items()
+            if value
+        ]
+        key = re.sub(r"[^\w-]", "", each["key"]) or "trial"
+        entries.append("\n".join([f"@article{{{key},", *lines, "}"]))
+    return "\n\n".join(entries) + "\n"
+
+
+def ris(references: Iterable[Mapping[str, str]]) -> str:
+    """Write references as RIS, for Zotero, EndNote and the like."""
+    entries = []
+    for each in references:
+        fields = {
+            "TY": "JOUR",
+            "AU": each["author"],
+            "TI": each["title"],
+            "JO": each["journal"],
+            "PY": each["year"],
+            "DO": each["doi"],
+            "AN": each["pmid"],
+            "UR": link_of(each),
+        }
+        lines = [f"{tag}  - {' '.join(value.split())}" for tag, value in fields.items() if value]
+        entries.append("\r\n".join([*lines, "ER  - "]))
+    return "\r\n\r\n".join(entries) + "\r\n"
+
+
+def _texts(nb: nbformat.NotebookNode) -> Iterable[str]:
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            yield cell.source
+        for output in cell.get("outputs", []):
+            yield str(output.get("text", ""))
+            for kind, content in output.get("data", {}).items():
+                if kind.startswith("text/") and isinstance(content, str):
+                    yield re.sub(r"<!--\s*(.*?)\s*-->", r"\1", content)
+
+
+def _text(value: Any) -> str:
+    """Return a cell of a table as text; a missing one, and what is no text or number, as none."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real) or pd.isna(value):
+        return ""
+    return f"{float(value):.17g}"
+
+
+def _escaped(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", text.replace("\\", ""))

@@ -1,0 +1,232 @@
+"""Are posteriors calibrated, and how fast are they?
+
+Simulation-based calibration (Talts et al. 2018, arXiv 1804.06788): parameters are drawn from the
+prior, data from the parameters, and the posterior's probability below the true value is found
+exactly. Over many draws these probabilities are uniform on (0, 1), whatever the prior, if and only
+if the posterior is right. For pooling, a dose-response curve and a network; each parameter's
+probabilities are put to a Kolmogorov-Smirnov test, and the share inside central 50% and 95%
+intervals is told.
+
+    python benchmarks/bayes.py --sets 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import backpain_analysis as bp
+
+priors = bp.priors
+SD = 20.0
+"""Of pain within arms, in points of 0-100."""
+
+Found = dict[str, float]
+
+
+def tau_of(prior: priors.TauPrior, rng: np.random.Generator) -> float:
+    """A draw of tau."""
+    if prior.is_log:
+        noise = rng.standard_normal() if np.isinf(prior.df) else rng.standard_t(prior.df)
+        return float(np.exp((prior.location + prior.scale * noise) / 2))
+    noise = rng.standard_normal() if np.isinf(prior.df) else rng.standard_t(prior.df)
+    return float(abs(noise) * prior.scale)
+
+
+def pooling(rng: np.random.Generator, tau_prior: priors.TauPrior) -> Found:
+    """Two to nine trials, tau and the mean from their priors."""
+    prior = priors.Prior(tau_prior, priors.normal(0, 15))
+    tau, mean = tau_of(tau_prior, rng), rng.normal(0, 15)
+    count = int(rng.integers(2, 10))
+    v = 2 * SD**2 / rng.integers(15, 80, count)
+    theta = rng.normal(mean, tau, count)
+    result = bp.pool(rng.normal(theta, np.sqrt(v)), v, prior=prior)
+    new = rng.normal(mean, tau)
+    return {
+        "estimate": below(result.marginal(), mean),
+        "tau": below(result.marginal("tau"), tau),
+        "new trial": below(result.marginal(new=True), new),
+    }
+
+
+def below(distribution: object, value: float) -> float:
+    return float(distribution.cdf(np.array([value]))[0])
+
+
+def arms(rng: np.random.Generator, doses: np.ndarray, effects: np.ndarray, trial: str) -> list:
+    """Arms of a trial with these mean effects: what a paper would print."""
+    n = rng.integers(20, 80, len(doses))
+    means = rng.normal(50 + effects, SD / np.sqrt(n))
+    return [
+        {"trial_id": trial, "dose": dose, "mean": mean, "sd": SD, "n": size}
+        for dose, mean, size in zip(doses, means, n, strict=True)
+    ]
+
+
+def curve(rng: np.random.Generator) -> Found:
+    """A quadratic curve of hours a week over eight trials, one tau between contrasts."""
+    belief = {"dose": priors.normal(0, 6), "dose^2": priors.normal(0, 1)}
+    prior = priors.Prior(priors.half_normal(4), belief)
+    tau = tau_of(prior.tau, rng)
+    slope, bend = rng.normal(0, 6), rng.normal(0, 1)
+    rows = []
+    for number in range(8):
+        doses = np.concatenate([[0.0], np.sort(rng.choice([1.0, 2.0, 3.0, 4.0], 2, replace=False))])
+        own = rng.normal(0, tau / np.sqrt(2), 3)
+        effects = slope * doses + bend * doses**2 + own
+        rows += arms(rng, doses, effects, f"t{number}")
+    options = {"curve": "quadratic", "heterogeneity": "contrasts", "prior": prior}
+    result = bp.dose_response(pd.DataFrame(rows), **options)
+    true = 2 * slope + 4 * bend
+    row = np.array([2.0, 4.0])
+    return {
+        "slope": below(result.marginal("dose"), slope),
+        "bend": below(result.marginal("dose^2"), bend),
+        "effect of 2 hours": below(result.combination(row), true),
+        "tau": below(result.marginal("tau"), tau),
+    }
+
+
+def curves_of_trials(rng: np.random.Generator) -> Found:
+    """A quadratic curve, of which each trial has its own: two sds and a correlation."""
+    belief = {"dose": priors.normal(0, 6), "dose^2": priors.normal(0, 1)}
+    prior = priors.Prior(priors.half_normal(4), belief)
+    first, second = tau_of(prior.tau, rng), tau_of(prior.tau, rng)
+    rho = rng.uniform(-1, 1)
+    slope, bend = rng.normal(0, 6), rng.normal(0, 1)
+    picks = [np.sort(rng.choice([1.0, 2.0, 3.0, 4.0], 2, replace=False)) for _ in range(8)]
+    contrasts = np.concatenate(picks)
+    scale = np.sqrt([np.mean(contrasts**2), np.mean(contrasts**4)])
+    psi = np.array([[first**2, rho * first * second], [rho * first * second, second**2]])
+    psi = psi / np.outer(scale, scale)
+    rows = []
+    for number, pick in enumerate(picks):
+        doses = np.concatenate([[0.0], pick])
+        b = rng.multivariate_normal([slope, bend], psi, method="cholesky")
+        rows += arms(rng, doses, b[0] * doses + b[1] * doses**2, f"t{number}")
+    result = bp.dose_response(pd.DataFrame(rows), curve="quadratic", prior=prior)
+    return {
+        "slope": below(result.marginal("dose"), slope),
+        "effect of 2 hours": below(result.combination([2.0, 4.0]), 2 * slope + 4 * bend),
+        "sd of the slope": below(result.marginal("tau: dose"), first),
+        "sd of the bend": below(result.marginal("tau: dose^2"), second),
+        "correlation": below(result.marginal("correlation of tau: dose and tau: dose^2"), rho),
+    }
+
+
+def network(rng: np.random.Generator) -> Found:
+    """Four treatments and usual care in twelve trials of two or three arms."""
+    names = ["pilates", "resistance", "usual_care", "walking", "yoga"]
+    belief = {name: priors.normal(0, 10) for name in names if name != "usual_care"}
+    prior = priors.Prior(priors.half_normal(4), belief)
+    tau = tau_of(prior.tau, rng)
+    effects = {name: rng.normal(0, 10) for name in belief} | {"usual_care": 0.0}
+    rows = []
+    for number in range(12):
+        here = [names[number % 5], names[(number + 1 + number // 5) % 5]]
+        if number % 4 == 0:
+            here.append(next(name for name in names if name not in here))
+        own = rng.normal(0, tau / np.sqrt(2), len(here))
+        n = rng.integers(20, 80, len(here))
+        means = rng.normal([50 + effects[name] for name in here] + own, SD / np.sqrt(n))
+        for name, mean, size in zip(here, means, n, strict=True):
+            row = {"trial_id": f"t{number}", "treatment": name, "mean": mean, "n": size}
+            rows.append(row | {"sd": SD})
+    result = bp.network(pd.DataFrame(rows), prior=prior)
+    return {
+        "yoga": below(result.marginal("yoga"), effects["yoga"]),
+        "yoga against pilates": below(
+            result.comparison("yoga", "pilates"), effects["yoga"] - effects["pilates"]
+        ),
+        "tau": below(result.marginal("tau"), tau),
+    }
+
+
+MODELS: dict[str, Callable[[np.random.Generator], Found]] = {
+    "pooling, half-normal(6)": lambda rng: pooling(rng, priors.half_normal(6)),
+    "pooling, half-Cauchy(3)": lambda rng: pooling(rng, priors.half_cauchy(3)),
+    "pooling, log-t (Rhodes, pain)": lambda rng: pooling(
+        rng, priors.empirical("pain", "MD", sd=SD)
+    ),
+    "curve, one tau": curve,
+    "curve, trials' own": curves_of_trials,
+    "network": network,
+}
+
+
+def calibration(sets: int) -> Iterator[dict]:
+    """A row a model and parameter."""
+    for name, model in MODELS.items():
+        rng = np.random.default_rng(20261126)
+        found = pd.DataFrame([model(rng) for _ in range(sets)])
+        for parameter, ranks in found.items():
+            yield {
+                "model": name,
+                "parameter": parameter,
+                "in 50%": 100 * np.mean(np.abs(ranks - 0.5) < 0.25),
+                "in 95%": 100 * np.mean(np.abs(ranks - 0.5) < 0.475),
+                "P (uniform)": stats.kstest(ranks, "uniform").pvalue,
+            }
+
+
+def best_of(call: Callable[[], object], repeats: int = 7) -> float:
+    """Shortest time, in milliseconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def speed() -> Iterator[dict]:
+    """A row a task."""
+    rng = np.random.default_rng(1)
+    y, v = rng.normal(-8, 5, 10), rng.uniform(5, 30, 10)
+    prior = priors.half_normal(5)
+    yield {"task": "pool of 10 trials", "ms": best_of(lambda: bp.pool(y, v, prior=prior))}
+
+    def told() -> object:
+        result = bp.pool(y, v, prior=prior)
+        return result.summary(), result.probability("< -10")
+
+    yield {"task": "the same, with summary and a probability", "ms": best_of(told)}
+    names = [f"t{number}" for number in range(8)] + ["usual_care"]
+    rows = []
+    for number in range(60):
+        for name in rng.choice(names, 2 + (number % 3 == 0), replace=False):
+            rows.append({"trial_id": number, "treatment": name, "mean": rng.normal(40, 8)})
+    table = pd.DataFrame(rows).assign(sd=SD, n=50)
+    yield {"task": "network of 60 trials", "ms": best_of(lambda: bp.network(table, prior=prior))}
+    rows = []
+    for number in range(20):
+        doses = np.array([0.0, 60.0, 120.0, 200.0])
+        rows += arms(rng, doses, -0.1 * doses + rng.normal(0, 3, 4), f"t{number}")
+    doses_table = pd.DataFrame(rows)
+    for heterogeneity in ("contrasts", "curve"):
+        options = {"curve": "quadratic", "heterogeneity": heterogeneity, "prior": prior}
+        yield {
+            "task": f"quadratic curve of 20 trials, heterogeneity '{heterogeneity}'",
+            "ms": best_of(lambda o=options: bp.dose_response(doses_table, **o)),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", type=int, default=2000, help="draws from each prior")
+    sets = parser.parse_args().sets
+    print(pd.DataFrame(speed()).round(1).to_string(index=False))
+    print(f"\n{sets} sets")
+    print(pd.DataFrame(calibration(sets)).round(3).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Exports of RevMan and REDCap; tables as metafor, netmeta and dosresmeta take them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from backpain_analysis.evidence.checking import check_evidence
+from backpain_analysis.evidence.participants_checking import check_participants
+from backpain_analysis.importing import guess_mapping, read_source
+from tests.importing.conftest import imported, rows
+
+RM5 = """<?xml version="1.0" encoding="UTF-8"?>
+<COCHRANE_REVIEW ID="1"><COVER_SHEET><TITLE>Exercise for chronic low back pain</TITLE></COVER_SHEET>
+<STUDIES_AND_REFERENCES><STUDIES><INCLUDED_STUDIES>
+<STUDY ID="STD-A" NAME="Abel 2011" YEAR="2011"/><STUDY ID="STD-B" NAME="Baker 2014" YEAR="2014"/>
+</INCLUDED_STUDIES></STUDIES></STUDIES_AND_REFERENCES><ANALYSES_AND_DATA>
+<COMPARISON NO="1"><NAME>Pilates versus waiting list</NAME>
+<CONT_OUTCOME NO="1" EFFECT_MEASURE="MD"><NAME>Pain (VAS 0-100)</NAME>
+<GROUP_LABEL_1>Exercise</GROUP_LABEL_1><GROUP_LABEL_2>Control</GROUP_LABEL_2>
+<CONT_SUBGROUP NO="1"><NAME>8 weeks</NAME>
+<CONT_DATA STUDY_ID="STD-A" MEAN_1="31.2" SD_1="14.1" TOTAL_1="25" MEAN_2="44.0" SD_2="15.2"
+ TOTAL_2="24"/></CONT_SUBGROUP></CONT_OUTCOME>
+<DICH_OUTCOME NO="2" EFFECT_MEASURE="RR"><NAME>Adverse events</NAME>
+<DICH_DATA STUDY_ID="STD-A" EVENTS_1="2" TOTAL_1="25" EVENTS_2="1" TOTAL_2="24"/></DICH_OUTCOME>
+</COMPARISON>
+<COMPARISON NO="2"><NAME>Yoga versus usual care</NAME>
+<IV_OUTCOME NO="1" EFFECT_MEASURE="MD"><NAME>Disability (RMDQ)</NAME>
+<IV_DATA STUDY_ID="STD-B" ESTIMATE="-2.5" SE="0.9"/></IV_OUTCOME>
+<IV_OUTCOME NO="2" EFFECT_MEASURE="RR"><NAME>Recurrence</NAME>
+<IV_DATA STUDY_ID="STD-B" ESTIMATE="-0.5" SE="0.2"/></IV_OUTCOME></COMPARISON>
+</ANALYSES_AND_DATA></COCHRANE_REVIEW>"""
+
+
+def test_revman_5(text_file, tmp_path):
+    found = imported(text_file("review.rm5", RM5))
+    assert rows(
+        found.tables["outcomes"], "trial_id", "arm_id", "outcome", "timepoint_weeks", "n", "mean",
+        "dispersion", "events",
+    ) == [
+        ("Abel_2011", "Pilates", "pain_intensity", "8", "25", "31.2", "14.1", ""),
+        ("Abel_2011", "waiting_list", "pain_intensity", "8", "24", "44.0", "15.2", ""),
+        ("Abel_2011", "Pilates", "adverse_events", "", "25", "", "", "2"),
+        ("Abel_2011", "waiting_list", "adverse_events", "", "24", "", "", "1"),
+    ]  # fmt: skip
+    contrasts = found.tables["contrasts"]
+    assert rows(contrasts, "trial_id", "arm_id", "ref_arm_id", "outcome", "effect_measure") == [
+        ("Baker_2014", "Yoga", "usual_care", "disability", "md"),
+        ("Baker_2014", "Yoga", "usual_care", "recurrence", "rr"),
+    ]
+    numbers = contrasts[["estimate", "ci_low", "ci_high"]].astype(float).to_numpy()
+    assert numbers[0] == pytest.approx([-2.5, -2.5 - 1.959964 * 0.9, -2.5 + 1.959964 * 0.9])
+    assert numbers[1] == pytest.approx(
+        [math.exp(-0.5), math.exp(-0.5 - 1.959964 * 0.2), math.exp(-0.5 + 1.959964 * 0.2)]
+    )
+    assert found.tables["trials"]["population"].tolist() == ["chronic_nslbp"] * 2
+    for name, table in found.tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    assert check_evidence(tmp_path) == []
+    place = found.report.loc[found.report["text"] == "31.2", "cell"].item()
+    assert place == "analysis 1.1, Abel 2011"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<!DOCTYPE r [<!ENTITY a "b">]><COCHRANE_REVIEW>&a;</COCHRANE_REVIEW>', "entities"),
+        ('<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]><COCHRANE_REVIEW>&a;'
+         "</COCHRANE_REVIEW>", "entities"),
+        ("<COCHRANE_REVIEW>", "not readable as XML"),
+        ("<html/>", "not a RevMan 5 file"),
+        ("<COCHRANE_REVIEW/>", "no data of analyses"),
+        ("", "not readable as XML"),
+    ],
+)  # fmt: skip
+def test_revman_files_that_are_not_read(text_file, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_source(text_file("bad.rm5", text))
+    assert "root:" not in str(caught.value)
+
+
+def test_revman_web(text_file):
+    path = text_file(
+        "analyses.csv",
+        '"Analysis group","Analysis number","Analysis name","Subgroup","Study","Study year",'
+        '"Experimental mean","Experimental SD","Experimental N","Control mean","Control SD",'
+        '"Control N"\n1,1,"Pain (VAS 0-100)","Short term","Abel 2011",2011,31,14,25,44,15,24\n',
+    )
+    found = imported(path, population="other", exercise_type="pilates", comparator_type="waitlist")
+    assert rows(found.tables["outcomes"], "arm_id", "timepoint_label", "n", "mean", "note") == [
+        ("a1", "followup", "25", "31", "Short term"),
+        ("a2", "followup", "24", "44", "Short term"),
+    ]
+
+
+DECIDED = {
+    "population": "chronic_nslbp",
+    "outcome": "pain_intensity",
+    "instrument": "NRS",
+    "scale_min": "0",
+    "scale_max": "10",
+    "higher_is_better": "no",
+    "effect_measure": "md",
+    "exercise_type": "yoga",
+    "comparator_type": "waitlist",
+}
+
+
+def test_effects_with_their_variances(text_file):
+    path = text_file("effects.csv", "study,year,yi,vi\nA,2001,-1.2,0.09\nB,2002,-0.5,0.16\n")
+    assert guess_mapping(read_source(path))[0] == "table of pairs or effects"
+    found = imported(path, **DECIDED)
+    limits = found.tables["contrasts"][["estimate", "ci_low", "ci_high"]].astype(float)
+    one, two = limits.to_numpy()
+    assert one == pytest.approx([-1.2, -1.2 - 1.959964 * 0.3, -1.2 + 1.959964 * 0.3], abs=1e-6)
+    assert two == pytest.approx([-0.5, -0.5 - 1.959964 * 0.4, -0.5 + 1.959964 * 0.4], abs=1e-6)
+    why = found.report.loc[found.report["cell"] == "D2", "why"].item()
+    assert why == "95% limits: -1.2 ± 1.959964 × 0.3"
+
+
+def test_pairs_of_treatments_of_a_trial_with_three_arms(text_file):
+    path = text_file(
+        "pairs.csv",
+        "studlab,treat1,mean1,sd1,n1,treat2,mean2,sd2,n2,outcome\n"
+        "A,Pilates,30,15,20,Usual care,45,16,21,Pain VAS 0-100\n"
+        "A,Pilates,30,15,20,Yoga,35,14,22,Pain VAS 0-100\n",
+    )
+    found = imported(path, population="other")
+    assert rows(found.tables["arms"], "arm_id", "exercise_type", "comparator_type") == [
+        ("Pilates", "pilates", ""),
+        ("Usual_care", "none", "usual_care"),
+        ("Yoga", "yoga", ""),
+    ]
+    assert rows(found.tables["outcomes"], "arm_id", "n", "mean", "dispersion") == [
+        ("Pilates", "20", "30", "15"),
+        ("Usual_care", "21", "45", "16"),
+        ("Yoga", "22", "35", "14"),
+    ]
+
+
+def test_doses_with_means_and_against_the_first_row(text_file):
+    means = text_file("means.csv", "id,dose,n,y,sd\n1,0,30,50,15\n1,2,30,40,14\n2,3,25,42,15\n")
+    found = imported(means, **DECIDED)
+    assert rows(
+        found.tables["arms"], "trial_id", "arm_id", "exercise_type", "sessions_per_week"
+    ) == [("1", "0", "none", "0"), ("1", "2", "yoga", "2"), ("2", "3", "yoga", "3")]
+    against = text_file("md.csv", "id,dose,md,se\n1,0,0,\n1,2,-10,3\n2,1,0,\n2,3,-13,4\n")
+    found = imported(against, **DECIDED)
+    assert rows(found.tables["contrasts"], "trial_id", "arm_id", "ref_arm_id", "estimate") == [
+        ("1", "2", "0", "-10"),
+        ("2", "3", "1", "-13"),
+    ]
+
+
+def test_redcap_wide(text_file, tmp_path):
+    path = text_file(
+        "backs.csv",
+        "record_id,group,age,sex,nrs_baseline,nrs_w4,odi_baseline,notes\n"
+        "1,Walking,45,F,6,4,30,\n2,Usual care,50,M,7,,35,moved\n",
+    )
+    found = imported(path, scale_min="0", scale_max="10", end_week="8")
+    assert rows(found.tables["scores"], "participant_id", "week", "instrument", "value") == [
+        ("1", "0", "NRS", "6"),
+        ("1", "4", "NRS", "4"),
+        ("1", "0", "ODI", "30"),
+        ("2", "0", "NRS", "7"),
+        ("2", "0", "ODI", "35"),
+    ]
+    assert rows(found.tables["interventions"], "trial_id", "exercise_type") == [
+        ("backs", "aerobic_walking"),
+        ("backs", "none"),
+    ]
+    for name, table in found.tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    (tmp_path / "backs.csv").unlink()
+    assert check_participants(tmp_path) == []
+
+
+def test_redcap_long(text_file):
+    path = text_file(
+        "long.csv",
+        "record_id,redcap_event_name,arm,age,sex,pain_nrs\n1,baseline_arm_1,Yoga,45,F,6\n"
+        "1,week_8_arm_1,,,,3\n2,baseline_arm_1,Waitlist,50,M,7\n2,month_3_arm_1,,,,six\n",
+    )
+    found = imported(path, scale_min="0", scale_max="10", end_week="8")
+    assert rows(found.tables["scores"], "participant_id", "week", "value") == [
+        ("1", "0", "6"),
+        ("1", "8", "3"),
+        ("2", "0", "7"),
+    ]
+    assert len(found.tables["interventions"]) == len(found.tables["participants"]) == 2
+    left = found.report[found.report["what"] == "left"]
+    assert ("F5", "not one number") in rows(left, "cell", "why")

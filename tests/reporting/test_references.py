@@ -1,0 +1,103 @@
+"""What a page cites: found by name, and written as readers' programs read it."""
+
+from __future__ import annotations
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from backpain_analysis import load_evidence
+from backpain_analysis.reporting.references import NOTE, bibtex, cited, link_of, noted, ris
+
+NONE = dict.fromkeys(
+    ("label", "key", "author", "year", "title", "journal", "doi", "pmid", "url"), ""
+)
+FULL = NONE | {
+    "label": "Aasa 2015",
+    "key": "aasa2015",
+    "author": "Aasa",
+    "year": "2015",
+    "title": "Lifting & {low} load: 50% \\input{x}",
+    "journal": "J Orthop & Sports",
+    "doi": "10.2519/jospt.2015.5021",
+    "pmid": "25641309",
+}
+
+
+def shown(text: str):
+    output = new_output("display_data", data={"text/html": f"<td>{text}</td>"})
+    return new_code_cell("x", outputs=[output])
+
+
+def test_trials_are_cited_where_they_are_named():
+    nb = new_notebook(
+        cells=[shown("Saper 2017"), new_markdown_cell("By Aasa 2015, not Saper 20131.")]
+    )
+    assert [each["label"] for each in cited(nb, None)] == ["Aasa 2015", "Saper 2017"]
+    assert cited(new_notebook(cells=[shown("XSaper 2017 Saper 20170")]), None) == []
+
+
+def test_a_reference_is_what_the_evidence_says():
+    (found,) = cited(new_notebook(cells=[shown("Aasa 2015")]), None)
+    row = load_evidence().trials.set_index("trial_id").loc["aasa2015"]
+    assert found["title"] == row["title"] and found["doi"] == row["doi"]
+    assert (found["author"], found["year"], found["pmid"]) == ("Aasa", "2015", str(row["pmid"]))
+    assert link_of(found) == "https://doi.org/10.2519/jospt.2015.5021"
+
+
+@pytest.mark.parametrize(
+    ("given", "link"),
+    [
+        ({"doi": "10.1000/182", "pmid": "7"}, "https://doi.org/10.1000/182"),
+        ({"pmid": "7", "url": "https://example.org/a"}, "https://pubmed.ncbi.nlm.nih.gov/7/"),
+        ({"url": "https://example.org/a"}, "https://example.org/a"),
+        ({"url": "javascript:alert(1)"}, ""),
+        ({"doi": '10.1000/"><script>', "pmid": "x"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_reference_leads_to_where_it_can_be_read(given, link):
+    assert link_of(NONE | given) == link
+
+
+def test_bibtex_holds_what_is_known_and_runs_nothing():
+    assert bibtex([FULL, NONE | {"key": "b c}", "title": "T"}]) == (
+        "@article{aasa2015,\n"
+        "  author = {Aasa and others},\n"
+        "  title = {{Lifting \\& \\{low\\} load: 50\\% input\\{x\\}}},\n"
+        "  journal = {J Orthop \\& Sports},\n"
+        "  year = {2015},\n"
+        "  doi = {10.2519/jospt.2015.5021},\n"
+        "  note = {PMID 25641309},\n"
+        "}\n\n"
+        "@article{bc,\n  title = {{T}},\n}\n"
+    )
+
+
+def test_ris_is_a_line_a_field():
+    text = ris([FULL | {"title": "One\nER  - "}, NONE])
+    assert text.split("\r\n") == [
+        "TY  - JOUR",
+        "AU  - Aasa",
+        "TI  - One ER -",
+        "JO  - J Orthop & Sports",
+        "PY  - 2015",
+        "DO  - 10.2519/jospt.2015.5021",
+        "AN  - 25641309",
+        "UR  - https://doi.org/10.2519/jospt.2015.5021",
+        "ER  - ",
+        "",
+        "TY  - JOUR",
+        "ER  - ",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("odd", [3, {}, "x", [3, None, []], [{"label": {"a": 1}, "doi": True}]])
+def test_odd_notes_of_a_received_notebook_are_no_references(odd):
+    nb = new_notebook(metadata={NOTE: odd})
+    assert all(each == NONE for each in noted(nb))
+
+
+def test_notes_are_kept_as_they_are():
+    assert noted(new_notebook(metadata={NOTE: [FULL]})) == [FULL]
+    assert noted(new_notebook(metadata={NOTE: [FULL | {"unknown": "field"}]})) == [FULL]

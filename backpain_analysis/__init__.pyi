@@ -8,14 +8,17 @@ from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
 from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
+from .answers.flow import Flow, trial_flow
+from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
-from .answers.robustness import adjusted_estimates, robustness
+from .answers.robustness import adjusted_estimates, derivations, robustness
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
 from .display import table
 from .effects.measures import effect_size, prepost_effect_size
+from .effects.minutes import imputed_minutes
 from .effects.over_time import effects_over_time
 from .effects.risks import relative_risks
 from .effects.sensitivity import sensitivity_changes
@@ -82,6 +85,8 @@ __all__ = [
     "Evidence",
     "EvidenceError",
     "Findings",
+    "Flow",
+    "Harms",
     "KeyResults",
     "MetaRegressionResult",
     "Moderation",
@@ -111,6 +116,7 @@ __all__ = [
     "cumulative",
     "curve_of_few",
     "datasets",
+    "derivations",
     "dose_answer",
     "dose_by_moderator",
     "dose_in_network",
@@ -122,7 +128,9 @@ __all__ = [
     "few_trials",
     "figures",
     "gee",
+    "harms",
     "impute",
+    "imputed_minutes",
     "influence",
     "key_results",
     "leave_one_out",
@@ -171,6 +179,7 @@ __all__ = [
     "table",
     "time_course",
     "tipping_point",
+    "trial_flow",
     "trim_and_fill",
     "visits_in_chunks",
     "with_imputations",

@@ -336,11 +336,16 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
-def author_year(author: object, year: Any, otherwise: object) -> str:
-    """A study as readers cite it, "Saper 2013"; `otherwise` where its author is not known."""
+def author_year(author: object, year: Any) -> str:
+    """A study as readers cite it: "Saper 2013", "authors not seen, 2014".
+
+    >>> author_year("Saper", 2013), author_year(None, 2014), author_year(None, None)
+    ('Saper 2013', 'authors not seen, 2014', 'authors and year not seen')
+    """
+    known = pd.notna(year)
     if pd.isna(author):
-        return str(otherwise)
-    return f"{author}" if pd.isna(year) else f"{author} {int(year)}"
+        return f"authors not seen, {int(year)}" if known else "authors and year not seen"
+    return f"{author} {int(year)}" if known else f"{author}"
 
 
 def readable(word: str) -> str:

@@ -255,4 +255,4 @@ def _crossed(low: float, high: float, body: Body) -> int:
 def good_quality(appraisal: object) -> bool:
     """Whether a published appraisal says good quality: PEDro 6 or more of 10."""
     found = PEDRO.search(appraisal) if isinstance(appraisal, str) else None
-    return bool(found) and int(found[1]) >= GOOD_PEDRO
+    return found is not None and int(found[1]) >= GOOD_PEDRO

@@ -12,6 +12,7 @@ import pandas as pd
 
 from backpain_analysis.answers.appraisals import risk_counts, trial_risk
 from backpain_analysis.answers.certainty import NO_EVIDENCE, Body, Certainty, certainty
+from backpain_analysis.answers.dose import DoseAnswer, dose_answer
 from backpain_analysis.answers.moderation import Moderation, moderation
 from backpain_analysis.answers.verdicts import (
     NOT_TESTED,
@@ -165,7 +166,7 @@ class Context:
     def name(self, trial: object) -> str:
         """A trial as readers cite it."""
         row = self.evidence.trials.set_index("trial_id").loc[trial]
-        return author_year(row["first_author"], row["year"], trial)
+        return author_year(row["first_author"], row["year"])
 
     def moderation(self, outcome: str) -> Moderation:
         """The moderators of an outcome, as their page asks them."""
@@ -173,6 +174,22 @@ class Context:
         if key not in self._made:
             self._made[key] = moderation(self.evidence, outcome)
         return self._made[key]
+
+    def dose(self, outcome: str) -> DoseAnswer | str:
+        """What weekly minutes do, as the dose page tells it, or why that cannot be told."""
+        key = ("dose", outcome)
+        if key not in self._made:
+            self._made[key] = self._dose(outcome)
+        return self._made[key]
+
+    def _dose(self, outcome: str) -> DoseAnswer | str:
+        effects = self.effects(outcome)
+        if effects is None:
+            return "no usable result"
+        try:
+            return dose_answer(effects, "minutes_per_week", mcid=mcid(outcome))
+        except CannotEstimate as fault:
+            return fault.reason
 
     def effects(self, outcome: str, measure: str = "MD", every: bool = False) -> Effects | None:
         """Effects of an outcome, or None where the evidence has none."""
@@ -190,8 +207,9 @@ class Context:
         key = ("network", outcome, lump)
         if key not in self._made:
             effects = self.effects(outcome, every=True)
-            none = effects is None
-            self._made[key] = "no usable result" if none else network_of(effects, lumping(lump))
+            self._made[key] = (
+                "no usable result" if effects is None else network_of(effects, lumping(lump))
+            )
         return self._made[key]
 
     def _split(self, found: NetworkResult) -> pd.DataFrame:

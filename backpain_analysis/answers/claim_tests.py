@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,10 @@ from backpain_analysis.answers.claim_parts import (
     network_of,
     untestable,
 )
+from backpain_analysis.answers.dose import more_of
 from backpain_analysis.answers.verdicts import (
     AGAINST,
+    INCONCLUSIVE,
     verdict_on_guideline,
     verdict_on_moderator,
     verdict_on_wait,
@@ -35,6 +38,7 @@ from backpain_analysis.answers.verdicts import (
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.over_time import effects_over_time
 from backpain_analysis.effects.sensitivity import BOUT, CONTROL, PROGRAMME, sensitivity_changes
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import BACK_PAIN
@@ -169,7 +173,9 @@ def moderator(context: Context, outcome: str, name: str, direction: str) -> Part
     sign = {"better": benefit_sign(outcome), "worse": -benefit_sign(outcome), "either": None}
     between = "compared between trials, which differ in much else"
     body = Body(
-        *row[["estimate", "ci_low", "ci_high"]],
+        estimate=row["estimate"],
+        ci_low=row["ci_low"],
+        ci_high=row["ci_high"],
         **context.size(found.trials[name], found.participants(name)),
         indirect=() if row["note"] and not row["note"].startswith("0 trials") else (between,),
     )
@@ -209,36 +215,33 @@ def static_or_dynamic(context: Context) -> list[Part]:
     ]
 
 
-MORE_MINUTES = 30.0
-
-
 def function(context: Context) -> list[Part]:
     """C05."""
     return [context.key("disability", "MD"), _more_minutes(context)]
 
 
 def _more_minutes(context: Context) -> Part:
-    """What thirty more minutes a week do to disability, on a straight line."""
-    what = f"{MORE_MINUTES:.0f} more minutes a week, disability"
-    effects = context.effects("disability")
-    if effects is None:
-        return untestable(what, "no usable result")
-    try:
-        line = dose_response(effects, dose="minutes_per_week", curve="linear")
-    except CannotEstimate as fault:
-        return untestable(what, fault.reason)
-    slope = MORE_MINUTES * line.params.iloc[0]
-    low, high = MORE_MINUTES * line.conf_int().iloc[0]
-    entered = set(line.points["trial_id"])
+    """What more minutes a week do to disability among those who exercise."""
+    words = outcome_words("disability")
+    answer = context.dose("disability")
+    if isinstance(answer, str):
+        return untestable(f"more minutes a week, {words}", answer)
+    what = f"{more_of(answer)} among those who exercise, {words}"
+    if answer.slope is None:
+        return untestable(what, answer.reason)
     body = Body(
-        estimate=slope,
-        ci_low=low,
-        ci_high=high,
-        **context.size(entered, line.n_participants),
-        indirect=(BETWEEN_TRIALS,),
+        estimate=answer.slope.estimate,
+        ci_low=answer.slope.ci_low,
+        ci_high=answer.slope.ci_high,
+        **context.size(answer.trials, answer.n_participants),
+        indirect=() if answer.direct else (BETWEEN_TRIALS,),
     )
     sign = benefit_sign("disability")
-    return judged(what, body, "points of 100", sign, rule="difference", trials=entered)
+    part = judged(what, body, UNITS["MD"], sign, rule="difference", trials=answer.trials)
+    if answer.slope.clear and not answer.supported:
+        reason = "a line is clear, but curves without a dose fit as well"
+        return replace(part, verdict=INCONCLUSIVE, reason=reason)
+    return part
 
 
 def _standardised(context: Context, *outcomes: str) -> list[Part]:
@@ -427,7 +430,8 @@ BETWEEN_TRIALS = "most doses are compared between trials, not within them"
 
 def guideline(context: Context) -> list[Part]:
     """C16: what guidelines print, and what such a week is worth in these trials."""
-    return [_recommended(), *(_fitted(context, outcome, _at_guideline) for outcome in BOTH)]
+    words = f"{GUIDELINE_MINUTES:.0f} minutes a week against none"
+    return [_recommended(), *(_fitted(context, o, words, _at_guideline) for o in BOTH)]
 
 
 def _recommended() -> Part:
@@ -443,17 +447,14 @@ def _recommended() -> Part:
 
 def spread(context: Context) -> list[Part]:
     """C17."""
-    return [_fitted(context, outcome, _per_session) for outcome in BOTH]
+    words = f"{SPREAD_MINUTES:.0f} minutes a week in three sessions instead of one"
+    return [_fitted(context, outcome, words, _per_session) for outcome in BOTH]
 
 
 def _fitted(
-    context: Context, outcome: str, ask: Callable[[Context, str, str, object], Part]
+    context: Context, outcome: str, words: str, ask: Callable[[Context, str, str, Effects], Part]
 ) -> Part:
-    words = {
-        _at_guideline: f"{GUIDELINE_MINUTES:.0f} minutes a week against none",
-        _per_session: f"{SPREAD_MINUTES:.0f} minutes a week in three sessions instead of one",
-    }
-    what = f"{words[ask]}, {outcome_words(outcome)}"
+    what = f"{words}, {outcome_words(outcome)}"
     effects = context.effects(outcome)
     if effects is None:
         return untestable(what, "no usable result")
@@ -463,30 +464,29 @@ def _fitted(
         return untestable(what, fault.reason)
 
 
-def _at_guideline(context: Context, outcome: str, what: str, effects) -> Part:
-    """The spline's effect at 150 minutes, and which dose first reaches the MCID."""
-    curve = dose_response(effects, dose="minutes_per_week", curve="rcs")
-    row = curve.predict([GUIDELINE_MINUTES]).iloc[0]
-    indirect = [BETWEEN_TRIALS]
-    if curve.max_dose < GUIDELINE_MINUTES:
-        indirect.append(f"no trial went beyond {curve.max_dose:.0f} minutes a week")
-    threshold = mcid(outcome)
+def _at_guideline(context: Context, outcome: str, what: str, effects: Effects) -> Part:
+    """The effect at 150 minutes, and which dose first reaches the MCID where dose matters."""
+    answer = context.dose(outcome)
+    if isinstance(answer, str):
+        return untestable(what, answer)
+    row = answer.result.predict([GUIDELINE_MINUTES]).iloc[0]
+    indirect = [] if answer.direct else [BETWEEN_TRIALS]
+    if answer.highest < GUIDELINE_MINUTES:
+        indirect.append(f"no trial went beyond {number(answer.highest, 0)} minutes a week")
     body = Body(
         **row[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
-        **_size(context, curve),
-        mcid=threshold,
+        **context.size(answer.trials, answer.n_participants),
+        mcid=answer.mcid,
         indirect=tuple(indirect),
     )
-    sign = benefit_sign(outcome)
-    part = judged(what, body, UNITS[effects.measure], sign, trials=curve.points["trial_id"])
-    if not threshold:
-        return part
-    reach = curve.dose_for(sign * threshold)
-    at = f"first at {number(reach.estimate, 0)} minutes" if reach.reached else "at no dose"
-    return replace(part, reason=f"{part.reason}; the mean curve reaches the MCID {at}")
+    part = judged(what, body, UNITS[effects.measure], benefit_sign(outcome), trials=answer.trials)
+    at = "at which dose the MCID is reached these trials do not say"
+    if answer.mcid_dose is not None and answer.mcid_dose.reached:
+        at = f"the MCID is first reached at {number(answer.mcid_dose.estimate, 0)} minutes"
+    return replace(part, reason=f"{part.reason}; {at}")
 
 
-def _per_session(context: Context, outcome: str, what: str, effects) -> Part:
+def _per_session(context: Context, outcome: str, what: str, effects: Effects) -> Part:
     """Three sessions against one at equal weekly minutes, by the interaction of both doses."""
     known = effects.with_dose("minutes_per_week")
     known = known.select(known.table["sessions_per_week"].notna(), "sessions not reported")
@@ -507,7 +507,7 @@ def _per_session(context: Context, outcome: str, what: str, effects) -> Part:
     return judged(what, body, UNITS[known.measure], sign, rule="equivalence", trials=trials)
 
 
-def _size(context: Context, curve: DoseResponseResult) -> dict[str, int]:
+def _size(context: Context, curve: DoseResponseResult) -> dict[str, Any]:
     return context.size(curve.points["trial_id"], curve.n_participants)
 
 
@@ -530,7 +530,7 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
     return [_wait(course, wait, size), _change(course, after, outcome, size)]
 
 
-def _wait(course: TimeCourseResult, what: str, size: dict) -> Part:
+def _wait(course: TimeCourseResult, what: str, size: dict[str, Any]) -> Part:
     found = course.weeks_to(MOST)
     if not math.isfinite(found.estimate):
         return untestable(what, found.note)
@@ -544,14 +544,14 @@ def _names(course: TimeCourseResult) -> tuple[str, ...]:
     return tuple(sorted(set(course.effects.table["trial_id"])))
 
 
-def _change(course: TimeCourseResult, what: str, outcome: str, size: dict) -> Part:
+def _change(course: TimeCourseResult, what: str, outcome: str, size: dict[str, Any]) -> Part:
     """Small change is what "it lasts" means: equivalence with the MCID as margin."""
     try:
         month = course.durability().change.loc["all trials"]
     except CannotEstimate as fault:
         return untestable(what, fault.reason)
-    numbers = (HALF_YEAR * month[["estimate", "ci_low", "ci_high"]]).to_numpy(dtype=float)
-    body = Body(*numbers, **size, mcid=mcid(outcome))
+    estimate, low, high = (HALF_YEAR * month[name] for name in ("estimate", "ci_low", "ci_high"))
+    body = Body(estimate=estimate, ci_low=low, ci_high=high, **size, mcid=mcid(outcome))
     unit = UNITS[course.effects.measure]
     sign = benefit_sign(outcome)
     return judged(what, body, unit, sign, rule="equivalence", trials=_names(course))

@@ -85,11 +85,11 @@ class Claims:
     def answer(self) -> str:
         """How the claims fare, in a sentence."""
         counts = self.counts()
-        words = "; ".join(f"{verdict}: {count}" for verdict, count in counts.items() if count)
+        words = "; ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
         certain = self.table["certainty"].isin(LEVELS[2:]).sum()
         tested = int((self.table["verdict"] != NOT_TESTED).sum())
         return (
-            f"Of {len(self.table)} claims, {words}. For {certain} of them the evidence is of "
+            f"Of {len(self.table)} claims: {words}. For {certain} of them the evidence is of "
             f"moderate or high certainty. If none of the {tested} tested claims were true, about "
             f"{number(tested * ONE_SIDED)} would still be called supported by chance."
         )
@@ -151,7 +151,8 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
         listed = listed[listed["claim_id"].isin(ids)]
     whole = Context(evidence)
     backs = Context(evidence.filter(population=BACK_PAIN))
-    rows, parts = [], []
+    rows: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     for claim in listed.to_dict("records"):
         name = claim["claim_id"]
         found = EVERYBODY[name](whole) if name in EVERYBODY else BACK_PAIN_ONLY[name](backs)

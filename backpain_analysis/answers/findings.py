@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from backpain_analysis.answers.appraisals import RISKS, UNKNOWN, trial_risk
 from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
-from backpain_analysis.answers.claim_parts import Context, Part
+from backpain_analysis.answers.claim_parts import Context, Part, each_trial_once
 from backpain_analysis.answers.key_results import MAIN, STANDARDISED, Assumed, key_results, needed
 from backpain_analysis.datasets.bundled import load_reference
+from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.results import TableResult
 from backpain_analysis.words import number, outcome_words, plural
 
@@ -101,6 +104,26 @@ def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict[str, object]
     row |= {"trials": body.n_trials, "participants": body.n_participants}
     row |= {"estimate": body.estimate, "ci_low": body.ci_low, "ci_high": body.ci_high}
     return row | needed(outcome, part, assumed)
+
+
+def by_risk(evidence: Evidence, outcome: str) -> dict[str, PoolResult]:
+    """Exercise against no exercise among trials of each appraised risk of bias.
+
+    Returns
+    -------
+    dict
+        "All trials", then "Low risk of bias" and so on, those that have trials; empty without any.
+    """
+    effects = effects_if_measured(evidence, outcome).against_inactive()
+    if not len(effects):
+        return {}
+    risk = effects.table["trial_id"].astype(str).map(trial_risk(evidence.appraisals))
+    risk = risk.fillna(UNKNOWN)
+    parts = {"All trials": effects}
+    for name in RISKS:
+        own = effects.select(risk == name, "another risk of bias")
+        parts[f"{name.capitalize()} risk of bias"] = own
+    return {label: each_trial_once(part) for label, part in parts.items() if len(part)}
 
 
 def published_pooled(outcome: str, estimate: float, ci_low: float, ci_high: float) -> pd.DataFrame:

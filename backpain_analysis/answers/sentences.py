@@ -55,7 +55,10 @@ def share_of_mcid(effect: float, mcid: float | None) -> str:
     """How an effect compares with the MCID; empty without one."""
     if not mcid:
         return ""
-    return f" That is {number(abs(effect) / mcid, 2)} of the MCID of {number(mcid, 0)} points."
+    return (
+        f" That is {number(abs(effect) / mcid, 2)} of the smallest difference that matters to "
+        f"patients (MCID), {number(mcid, 0)} points."
+    )
 
 
 def evidence(data: Evidence) -> str:
@@ -73,6 +76,22 @@ def evidence(data: Evidence) -> str:
         f"randomised and {plural(len(exercise), 'exercise arm')} of {plural(types, 'type')}. "
         f"Minutes of exercise per week are known for {number(weekly.sum(), 0)} of these arms; "
         f"an appraisal of the risk of bias is known for {plural(judged, 'trial')}."
+    )
+
+
+BUNDLED = "backpain-trials"
+
+
+def where_from(data: Evidence) -> str:
+    """How the trials were found and read, as far as that is known of these data."""
+    if data.synthetic:
+        return "These trials are made up: nobody in them exists."
+    if data.name != BUNDLED:
+        return "These are your own trials: how they were found and read is not recorded here."
+    return (
+        "The trials were found by searching exercise family by family, not by a registered "
+        "protocol: this is not a systematic review. Many reports were read in excerpts, so a field "
+        "that is empty here may be printed in the full paper."
     )
 
 

@@ -519,7 +519,7 @@ def _rows(
 ) -> list[dict]:
     by_arm = {arm["arm_id"]: arm for arm in arms}
     reference = by_arm[estimate.reference]
-    name = author_year(*(trial[key] for key in ("first_author", "year", "trial_id")))
+    name = author_year(trial["first_author"], trial["year"])
     instrument, text, _ = estimate.occasion.key
     late = LATE_TEXT if request.late and estimate.occasion.label == "followup" else ""
     inactive = request.inactive

@@ -98,7 +98,7 @@ def sensitivity_changes(
     changes = pd.DataFrame(table, columns=[c for c in COLUMNS if c not in ("label", "population")])
     changes["population"] = changes["trial_id"].map(trials["population"].astype(str))
     named = zip(trials["first_author"], trials["year"], trials.index, strict=True)
-    names = {trial: author_year(author, year, trial) for author, year, trial in named}
+    names = {trial: author_year(author, year) for author, year, trial in named}
     changes["label"] = changes["trial_id"].map(names)
     keys = ["trial_id", "exercise_type", "setting", "comparison", "site"]
     changes = changes.drop_duplicates(keys).loc[:, list(COLUMNS)].reset_index(drop=True)

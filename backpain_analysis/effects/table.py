@@ -158,7 +158,7 @@ class Effects:
             row["yi"], row["vi"] = variance * (weight @ part["yi"]), variance
             row["n_arm"], row["n_ref"] = part["n_arm"].sum(skipna=False), part["n_ref"].iloc[0]
             if len(part) > 1:
-                row["label"] = author_year(row["first_author"], row["year"], row["trial_id"])
+                row["label"] = author_year(row["first_author"], row["year"])
             row["ref_arm_id"] = part["ref_arm_id"].iloc[0]
             row["arm_id"] = "+".join(part["arm_id"])
             rows.append(row)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
+from backpain_analysis.engine.one_variance import rows_of
+
 
 class WeightedFit:
     """Weighted least squares of `y` on X at a given tau2, weights `1/(v + tau2)`.
@@ -68,6 +70,11 @@ def _hunter_schmidt(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
     return (common.rss - len(y)) / float(common.weights.sum())
 
 
+def _hunter_schmidt_small(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    common, k = WeightedFit(y, v, X), len(y)
+    return (common.rss * k / (k - X.shape[1]) - k) / float(common.weights.sum())
+
+
 def _sidik_jonkman(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
     start = float(np.mean((y - y.mean()) ** 2))
     if start == 0:
@@ -79,13 +86,18 @@ def _paule_mandel(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
     return _solve_q(y, v, X, len(y) - X.shape[1])
 
 
+def _paule_mandel_median(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
+    df = len(y) - X.shape[1]
+    return _solve_q(y, v, X, float(special.chdtri(df, 0.5)))
+
+
 def _solve_q(y: np.ndarray, v: np.ndarray, X: np.ndarray, target: float) -> float:
     """The tau2 at which the generalised Q statistic equals `target`; 0 if it is below at once.
 
     Q is convex and falls in tau2, so Newton's steps from zero never overshoot.
     """
     tau2 = 0.0
-    for _ in range(500):
+    for _ in range(2000):
         fitted = WeightedFit(y, v, X, tau2)
         gap = fitted.rss - target
         if gap <= 0:
@@ -101,8 +113,10 @@ ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     "DL": _dersimonian_laird,
     "HE": _hedges,
     "HS": _hunter_schmidt,
+    "HSk": _hunter_schmidt_small,
     "SJ": _sidik_jonkman,
     "PM": _paule_mandel,
+    "PMM": _paule_mandel_median,
     "EB": _paule_mandel,
 }
 
@@ -113,7 +127,9 @@ def estimate_tau2(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> f
     "DL" DerSimonian & Laird 1986 (doi 10.1016/0197-2456(86)90046-2), "HE" Hedges & Olkin 1985,
     "HS" Hunter & Schmidt 1990, "SJ" Sidik & Jonkman 2005 (doi 10.1111/j.1467-9876.2005.00489.x),
     "PM" Paule & Mandel 1982 (doi 10.6028/jres.087.022), "EB" Morris 1983
-    (doi 10.1080/01621459.1983.10477920), whose solution is PM's. Forms for a model matrix X:
+    (doi 10.1080/01621459.1983.10477920), whose solution is PM's, "PMM" the median-unbiased form of
+    PM (Viechtbauer 2021, doi 10.1002/jrsm.1483), "HSk" HS with Brannick et al.'s 2019 correction
+    (doi 10.1002/jrsm.1348). Forms for a model matrix X:
     Viechtbauer et al. 2015 (doi 10.1037/met0000016), appendix; DerSimonian & Kacker 2007
     (doi 10.1016/j.cct.2006.04.004).
 
@@ -122,7 +138,7 @@ def estimate_tau2(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> f
     y, v : ndarray, shape (k,)
         Effect sizes and sampling variances.
     X : ndarray, shape (k, p)
-    method : {"DL", "HE", "HS", "SJ", "PM", "EB"}
+    method : {"DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB"}
     """
     return max(0.0, ESTIMATORS[method](y, v, X))
 
@@ -141,6 +157,17 @@ def q_profile(
     low = _solve_q(y, v, X, float(special.chdtri(df, (1 - level) / 2)))
     high = _solve_q(y, v, X, float(special.chdtri(df, (1 + level) / 2)))
     return low, high
+
+
+def profile_interval(
+    y: np.ndarray, v: np.ndarray, X: np.ndarray, level: float = 0.95, *, reml: bool = True
+) -> tuple[float, float]:
+    """Profile-likelihood interval of tau2: what a likelihood-ratio test does not reject.
+
+    Source: Hardy & Thompson 1996 (doi 10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>
+    3.0.CO;2-A).
+    """
+    return rows_of(y, v, X, reml=reml).interval(float(special.chdtri(1, 1 - level)))
 
 
 def typical_variance(v: np.ndarray, X: np.ndarray) -> float:

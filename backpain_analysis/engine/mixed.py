@@ -70,7 +70,7 @@ class MixedFit:
     cov_beta: np.ndarray
     psi: tuple[np.ndarray, ...]
     llf: float
-    method: Method
+    method: str
     n_variance_parameters: int
     rss: float
     precision: tuple[np.ndarray, ...]
@@ -125,9 +125,9 @@ def fit(
     X: np.ndarray,
     covariance: np.ndarray | Sequence[np.ndarray],
     *,
-    blocks: Sequence | None = None,
+    blocks: Sequence | np.ndarray | None = None,
     terms: Sequence[RandomTerm] = (),
-    method: Method = "REML",
+    method: str = "REML",
     names: Sequence[str] | None = None,
 ) -> MixedFit:
     """Fit the model by restricted or full maximum likelihood, or with no random effects.
@@ -220,6 +220,17 @@ def _check(
             "heterogeneity",
             "use a simpler model or method='CE'",
         )
+    check_design(X, names)
+
+
+def check_design(X: np.ndarray, names: Sequence[str]) -> None:
+    """Every column of the model matrix must say something that the others do not.
+
+    Raises
+    ------
+    CannotEstimate
+        Names the column that does not.
+    """
     norms = np.linalg.norm(X, axis=0)
     if np.any(norms == 0):
         raise CannotEstimate(f"column {names[int(np.argmin(norms))]!r} of X is all zero", "drop it")

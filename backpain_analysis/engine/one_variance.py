@@ -20,6 +20,7 @@ Why the maximum found is the highest one:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,6 +81,27 @@ class Rows:
             best = max(best, exact.top(t[-1], t[-1] + FURTHER), key=_height)
         n = len(self.y) - self.X.shape[1] * self.reml
         return Peak(best.psi, best.llf - 0.5 * float(self.logdet + n * np.log(2 * np.pi)))
+
+    def interval(self, drop: float) -> tuple[float, float]:
+        """The outermost psi where twice the log-likelihood is `drop` below its maximum."""
+        line = _Line(self.d, None, self._crossed(), self.X.shape[1], self.reml)
+        peak = self.highest()
+        best = float(line.at(np.array([peak.psi])).value[0])
+        low, high = self._ends()
+        t = np.linspace(low, high, max(2, int(np.ceil((high - low) / COARSE)) + 1))
+        t = np.sort(np.append(t, np.log(peak.psi) if peak.psi > 0 else low))
+        inside = np.flatnonzero(line.at(np.exp(t)).value > best - drop / 2)
+
+        def gap(at: float) -> float:
+            return float(line.at(np.exp(np.array([at]))).value[0]) - best + drop / 2
+
+        first, last = (int(inside[0]), int(inside[-1])) if len(inside) else (0, 0)
+        lower, upper = 0.0, np.inf
+        if first > 0 or (gap(t[0]) < 0 and line.at(np.zeros(1)).value[0] < best - drop / 2):
+            lower = float(np.exp(_crossing(gap, t[max(first - 1, 0)], t[first])))
+        if last < len(t) - 1:
+            upper = float(np.exp(_crossing(gap, t[last + 1], t[last])))
+        return lower, upper
 
     def _crossed(self) -> np.ndarray:
         """Products of the columns of (X, y) by row, shape (n, (p + 1)^2)."""
@@ -221,8 +243,37 @@ class _Line:
         return t[order], slope[order]
 
 
+def _crossing(gap: Callable[[float], float], below: float, above: float) -> float:
+    """Where the gap is zero between a point below and one above, by bisection."""
+    while abs(above - below) > 1e-13 * max(1.0, abs(above)):
+        middle = (below + above) / 2
+        if middle in (below, above):
+            break
+        below, above = (middle, above) if gap(middle) < 0 else (below, middle)
+    return above
+
+
 def _height(peak: Peak) -> float:
     return peak.llf
+
+
+def rows_of(y: np.ndarray, v: np.ndarray, X: np.ndarray, *, reml: bool) -> Rows:
+    """The model of independent effect sizes, `psi` being tau2.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (n,)
+        Effect sizes and sampling variances.
+    X : ndarray, shape (n, p)
+    """
+    if X.shape[1] > 1:
+        X = np.linalg.qr(X)[0]
+        centred = y - X @ (X.T @ y)
+    else:
+        X = X / np.linalg.norm(X[:, 0])
+        centred = y - X[:, 0] * float(X[:, 0] @ y)
+    root = np.sqrt(v)
+    return Rows(1 / v, centred / root, X / root[:, None], float(np.sum(np.log(v))), reml)
 
 
 def independent(y: np.ndarray, v: np.ndarray, X: np.ndarray, *, reml: bool) -> Peak:
@@ -239,26 +290,7 @@ def independent(y: np.ndarray, v: np.ndarray, X: np.ndarray, *, reml: bool) -> P
     Peak
         tau2 and the log-likelihood (for REML with `1/2 log|X'X|`, as `MixedFit`).
     """
-    unit = float(np.median(v))
-    root = np.sqrt(v / unit)
-    if X.shape[1] > 1:
-        X = np.linalg.qr(X)[0]
-        centred = y - X @ (X.T @ y)
-    else:
-        norm = float(np.linalg.norm(X[:, 0]))
-        X = X / norm
-        centred = y - X[:, 0] * float(X[:, 0] @ y)
-    weights = 1 / root
-    rows = Rows(
-        weights**2,
-        centred / np.sqrt(unit) * weights,
-        X * weights[:, None],
-        float(np.sum(np.log(v / unit))),
-        reml,
-    )
-    peak = rows.highest()
-    n = len(y) - X.shape[1] * reml
-    return Peak(unit * peak.psi, peak.llf - 0.5 * n * float(np.log(unit)))
+    return rows_of(y, v, X, reml=reml).highest()
 
 
 def whitened(batches: list[Batch], *, reml: bool) -> Rows:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+from scipy import special
 
 from backpain_analysis.engine.likelihood import Blocks, group
 from backpain_analysis.engine.mixed import MixedFit
@@ -50,7 +52,7 @@ class RobustCovariance:
         -------
         ndarray, shape (k,)
         """
-        if self._own is None:
+        if self._own is None or self._shared is None:
             return np.full(len(combinations), self.fallback_df)
         h = np.einsum("gpr,kr->gkp", self._shared, combinations)
         a = np.einsum("kr,grs,ks->gk", combinations, self._own, combinations)
@@ -60,13 +62,51 @@ class RobustCovariance:
         with np.errstate(invalid="ignore"):
             return np.sum(a - hCh, axis=0) ** 2 / total
 
+    def hotelling(self, L: np.ndarray, estimate: np.ndarray) -> pd.Series:
+        """Joint test that `L beta` is zero: Hotelling's T2 with the degrees of freedom of Zhang.
+
+        HTZ of Pustejovsky & Tipton 2018 (doi 10.1080/07350015.2016.1247004), section 3: with
+        `A_gh` the covariance of the scores of clusters g and h, in units of the expected
+        covariance, `eta = q (q + 1) / sum_gh [tr(A_gh)^2 + tr(A_gh A_gh)]`, and
+        `(eta - q + 1) / (eta q)` times the Wald statistic is F on q and eta - q + 1 degrees.
+
+        Parameters
+        ----------
+        L : ndarray, shape (q, p)
+        estimate : ndarray, shape (q,)
+
+        Returns
+        -------
+        Series
+            `statistic, df_num, df_denom, p_value`.
+        """
+        if self._own is None or self._shared is None:
+            raise ValueError("Hotelling's test needs the covariance CR2.")
+        q = len(L)
+        expected = L @ self._bread @ L.T
+        half = np.linalg.inv(np.linalg.cholesky(expected)) @ L
+        own = half @ self._own @ half.T
+        h = half @ self._shared.transpose(0, 2, 1)
+        carried = h @ np.linalg.cholesky(self._bread)
+        total = 0.0
+        for g in range(len(own)):
+            A = -carried[g] @ carried.transpose(0, 2, 1)
+            A[g] += own[g]
+            total += float(np.sum(np.einsum("hii->h", A) ** 2) + np.einsum("hij,hji->", A, A))
+        eta = q * (q + 1) / total
+        wald = float(estimate @ np.linalg.solve(L @ self.cov @ L.T, estimate))
+        df = eta - q + 1
+        statistic = df / (eta * q) * wald
+        p = float(special.fdtrc(q, df, statistic)) if df > 0 else np.nan
+        return pd.Series({"statistic": statistic, "df_num": q, "df_denom": df, "p_value": p})
+
 
 def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") -> RobustCovariance:
     """Sandwich covariance of the fixed effects and degrees of freedom of each.
 
     `C [sum_g X_g' W_g A_g e_g e_g' A_g' W_g X_g] C` with `C = (X'WX)^-1` and W the inverse of the
     model's marginal covariance V. A_g is the identity (CR0), times `sqrt(m/(m-p))` (CR1, as in
-    metafor; clubSandwich calls it CR1p) or `sqrt(m N/((m-1)(N-p)))` (CR1S, as in Stata) for m
+    metafor; clubSandwich calls it CR1p) or `sqrt(m (N-1)/((m-1)(N-p)))` (CR1S, as in Stata) for m
     clusters, N rows, p coefficients, or `D'(D (V_g - X_g C X_g') D')^(-1/2) D` with `V_g = D'D`
     (CR2), which is unbiased where the model is right.
 
@@ -123,7 +163,7 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
 
 
 def _scale(kind: str, m: int, n: int, p: int) -> float:
-    factors = {"CR1": m / (m - p), "CR1S": m * n / ((m - 1) * (n - p))}
+    factors = {"CR1": m / (m - p), "CR1S": m * (n - 1) / ((m - 1) * (n - p))}
     return factors.get(kind, 1.0)
 
 

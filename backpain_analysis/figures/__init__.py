@@ -5,6 +5,7 @@ None of them touches `pyplot`: a figure lives as long as its `Axes`, and `show` 
 
 from backpain_analysis.figures.answer_plots import claims, moderation, sensitivity
 from backpain_analysis.figures.bayes_plot import posterior, prior_sensitivity
+from backpain_analysis.figures.bias_plots import risk_of_bias_lights, risk_of_bias_summary
 from backpain_analysis.figures.bubble_plot import bubble
 from backpain_analysis.figures.diagnostic_plots import baujat, cumulative, influence
 from backpain_analysis.figures.dose_network_plot import dose_network, dose_network_panels
@@ -94,6 +95,8 @@ __all__ = [
     "ranking",
     "responders",
     "risk_of_bias",
+    "risk_of_bias_lights",
+    "risk_of_bias_summary",
     "sensitivity",
     "show",
     "summary_forest",

@@ -27,14 +27,19 @@ from backpain_analysis.figures.style import ACCENT, INK, WIDTH, effect_axis, fig
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.words import (
     EXERCISE_LABELS,
-    LOWER_IS_BETTER,
+    benefit_sign,
     exercise_label,
     measured,
     natural,
     shortened,
 )
 
-TESTS = {"knapp-hartung": "Knapp-Hartung intervals", "z": "normal intervals"}
+TESTS = {
+    "knapp-hartung": "Knapp-Hartung intervals",
+    "adhoc": "Knapp-Hartung intervals, never narrower than normal ones",
+    "t": "t intervals",
+    "z": "normal intervals",
+}
 
 METHODS = {"CE": "Common effect"}
 
@@ -209,8 +214,10 @@ def forest(
         results, overall = None, results
     _check(table, results, overall, group_by)
     rows = forest_rows(table, results, overall, group_by)
-    known = isinstance(effects, Effects)
-    benefit = 1 if known and effects.outcome not in LOWER_IS_BETTER else -1
+    outcome, measure = _described(effects, [overall, *(results or {}).values()])
+    benefit = benefit_sign(outcome) if outcome else 0
+    if mcid is not None and not benefit:
+        raise ValueError("an mcid lies on the side of benefit: give Effects, which know theirs.")
     threshold = None if mcid is None else benefit * abs(mcid)
     limits = _limits(rows, threshold)
     largest = max((row.weight for row in rows if row.kind == "trial"), default=np.nan)
@@ -218,7 +225,7 @@ def forest(
         ax = new_axes(WIDTH, 1.1 + ROW_HEIGHT * len(rows)) if ax is None else ax
         ax.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6), autoscale_on=False)
         if not xlabel:
-            xlabel = measured(effects.outcome, effects.measure) if known else "Effect size"
+            xlabel = measured(outcome, measure) if outcome else "Effect size"
         draw_frame(ax, benefit, threshold, xlabel)
         if overall is not None:
             ax.axvline(overall.estimate, color=ACCENT, lw=0.7, ls=(0, (1, 2)), zorder=0)
@@ -227,8 +234,17 @@ def forest(
                 _draw_trial(ax, y, row, limits, largest)
             elif row.kind == "summary":
                 _draw_summary(ax, y, row.pooled, limits)
-        draw_columns(ax, *_columns(rows, effects.measure if known else "Effect"), heading_y=-0.75)
+        draw_columns(ax, *_columns(rows, measure or "Effect"), heading_y=-0.75)
     return ax
+
+
+def _described(
+    effects: Effects | pd.DataFrame, results: list[PoolResult | None]
+) -> tuple[str, str]:
+    """Outcome and measure of what is drawn; empty where neither effects nor results know."""
+    sources = [effects if isinstance(effects, Effects) else None, *results]
+    known = [(source.outcome, source.measure) for source in sources if source and source.outcome]
+    return known[0] if known else ("", "")
 
 
 def _check(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,22 @@ def checked_level(level: float) -> float:
     ------
     ValueError
     """
-    if not 0 < level < 1:
-        cure = f"; for {level:g}% give {level / 100:g}" if 1 < level < 100 else ""
-        raise ValueError(f"level {level:g} must lie between 0 and 1{cure}.")
+    if fault := level_fault(level):
+        raise ValueError(f"{fault}.")
     return float(level)
 
 
-Df = float | pd.Series
+def level_fault(level: float) -> str:
+    """What is wrong with a confidence level; empty where nothing is."""
+    if not isinstance(level, int | float | np.number):
+        return f"level {level!r} is no number: give a share such as 0.95"
+    if 0 < level < 1:
+        return ""
+    cure = f"; for {level:g}% give {level / 100:g}" if 1 < level < 100 else ""
+    return f"level {level:g} must lie between 0 and 1{cure}"
+
+
+Df: TypeAlias = "float | pd.Series"
 """Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
 
 
@@ -75,33 +84,18 @@ def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
     return pd.Series({"statistic": statistic, "df_num": size, "df_denom": df, "p_value": p})
 
 
-@dataclass(frozen=True)
-class Coefficients:
-    """Estimated coefficients with their covariance.
+class CoefficientTable:
+    """What can be said of any `params` with their covariance `cov` and degrees of freedom `df`."""
 
-    Attributes
-    ----------
-    params : Series
-        Estimates by name.
-    cov : DataFrame
-        Their covariance.
-    df : float or Series
-        Degrees of freedom of the t reference distribution; infinite for the normal one.
-    level : float
-        Confidence level of intervals.
-    llf, aic, bic : float
-    method : str
-        Estimator of the variance parameters.
-    """
-
-    params: pd.Series = field(repr=False)
-    cov: pd.DataFrame = field(repr=False)
-    df: Df
-    level: float
-    llf: float
-    aic: float
-    bic: float
-    method: str
+    if TYPE_CHECKING:
+        params: pd.Series
+        cov: pd.DataFrame
+        df: Df
+        level: float
+        llf: float
+        aic: float
+        bic: float
+        method: str
 
     @property
     def benefit(self) -> int | None:
@@ -157,12 +151,42 @@ class Coefficients:
         return html_table(table, title=self._title(), note=self._note())
 
 
+@dataclass(frozen=True)
+class Coefficients(CoefficientTable):
+    """Estimated coefficients with their covariance.
+
+    Attributes
+    ----------
+    params : Series
+        Estimates by name.
+    cov : DataFrame
+        Their covariance.
+    df : float or Series
+        Degrees of freedom of the t reference distribution; infinite for the normal one.
+    level : float
+        Confidence level of intervals.
+    llf, aic, bic : float
+    method : str
+        Estimator of the variance parameters.
+    """
+
+    params: pd.Series = field(repr=False)
+    cov: pd.DataFrame = field(repr=False)
+    df: Df
+    level: float
+    llf: float
+    aic: float
+    bic: float
+    method: str
+
+
 class TableResult:
     """Base of frozen dataclasses; `summary` is one row of the plain fields unless overridden."""
 
     def summary(self) -> pd.DataFrame:
         """The result as a table."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        named = fields(self)  # type: ignore[arg-type]
+        values = {field.name: getattr(self, field.name) for field in named}
         plain = {name: value for name, value in values.items() if np.isscalar(value)}
         return pd.DataFrame([plain])
 

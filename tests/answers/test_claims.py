@@ -88,12 +88,14 @@ def test_disability_is_pooled(backs, found):
     assert own["trials"] == single.n_trials
 
 
-def test_thirty_minutes_on_a_straight_line(backs, found):
+def test_more_minutes_are_the_dose_answer(backs, found):
     """C05."""
-    line = bp.dose_response(backs.effects("disability"), dose="minutes_per_week", curve="linear")
-    own = part(found, "C05", "30 more minutes")
-    assert own["estimate"] == pytest.approx(30 * line.params.iloc[0])
-    assert own["ci_high"] == pytest.approx(30 * line.conf_int().iloc[0, 1])
+    answer = bp.dose_answer(backs.effects("disability"), "minutes_per_week", mcid=10)
+    own = part(found, "C05", "among those who exercise")
+    slope = answer.slope
+    assert numbers(own) == pytest.approx((slope.estimate, slope.ci_low, slope.ci_high))
+    if not answer.supported:
+        assert own["verdict"] == "inconclusive"
 
 
 def test_single_bouts_by_hand(found):
@@ -133,12 +135,12 @@ def test_recurrence_by_hand(found):
 
 def test_guideline_dose_on_the_curve(backs, found):
     """C16."""
-    curve = bp.dose_response(backs.effects("disability"), dose="minutes_per_week", curve="rcs")
+    answer = bp.dose_answer(backs.effects("disability"), "minutes_per_week", mcid=10)
     recommended = part(found, "C16", "as guidelines print it")
     assert (recommended["verdict"], recommended["certainty"]) == ("supported", "not graded")
     assert recommended["reason"] == "2 of 2 guidelines on file say so"
     own = part(found, "C16", "disability")
-    assert numbers(own) == pytest.approx(numbers(curve.predict([150.0]).iloc[0]))
+    assert numbers(own) == pytest.approx(numbers(answer.result.predict([150.0]).iloc[0]))
 
 
 def test_age_is_a_meta_regression(backs, found):
@@ -264,7 +266,7 @@ def test_some_claims_only(evidence):
     few = bp.claims(evidence, ids=["C10", "C24"])
     assert list(few.table["claim_id"]) == ["C10", "C24"]
     assert few.answer() == (
-        "Of 2 claims, not tested in these trials: 2. For 0 of them the evidence is of moderate or "
+        "Of 2 claims: 2 not tested in these trials. For 0 of them the evidence is of moderate or "
         "high certainty. If none of the 0 tested claims were true, about 0.0 would still be called "
         "supported by chance."
     )

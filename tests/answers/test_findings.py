@@ -9,6 +9,8 @@ from scipy import stats
 
 import backpain_analysis as bp
 from backpain_analysis.answers import findings
+from backpain_analysis.answers.appraisals import trial_risk
+from backpain_analysis.answers.claim_parts import each_trial_once
 from backpain_analysis.answers.key_results import spread_within_arms
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.models.pairwise.responders import responders_from_means
@@ -126,3 +128,18 @@ def test_answer_counts_levels(found):
     counts = found.table["certainty"].value_counts()
     assert f"very low for {counts['very low']}" in text
     assert text.startswith("Exercise against no exercise: pain −")
+
+
+def test_trials_of_low_risk_by_themselves(trials):
+    results = findings.by_risk(trials, "disability")
+    effects = trials.effects("disability").against_inactive()
+    risk = trial_risk(trials.appraisals)
+    low = [trial for trial in set(effects.table["trial_id"]) if risk.get(trial) == "low"]
+    own = effects.select(effects.table["trial_id"].isin(low), "another")
+    assert results["Low risk of bias"].estimate == pytest.approx(each_trial_once(own).estimate)
+    assert results["Low risk of bias"].n_trials == len(low)
+    counts = [result.n_trials for name, result in results.items() if name != "All trials"]
+    assert sum(counts) == results["All trials"].n_trials
+    assert next(iter(results)) == "All trials" and "Unknown risk of bias" in results
+    none = bp.load_evidence().filter(trial_id=["manniche1988"])
+    assert findings.by_risk(none, "disability") == {}

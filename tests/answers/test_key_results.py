@@ -122,9 +122,9 @@ def test_pages_take_their_key_numbers_from_one_place():
 def test_in_a_sentence(key):
     row = key.table.set_index("outcome").loc["pain_intensity"]
     assert key.sentence("pain_intensity") == (
-        f"pain {key.parts['pain_intensity'].estimate_text} (11 trials, {row['certainty']} "
-        f"certainty); {row['nnt_text']} for an improvement by the MCID, where 27% of people with "
-        "chronic low back pain improve as much without exercise (from 3 trials)"
+        f"pain {key.parts['pain_intensity'].estimate_text} ({row['trials']} trials, "
+        f"{row['certainty']} certainty); {row['nnt_text']} for an improvement by the MCID, where "
+        f"{improved(key.assumed['pain_intensity'])}"
     )
     assert key.sentence("trunk_strength") == (
         "trunk strength 0.70 [0.51 to 0.89] SD (1 trial, low certainty)"

@@ -158,3 +158,67 @@ def test_what_was_measured_of_sensitivity():
 def test_only_outcomes_of_sensitivity():
     with pytest.raises(ValueError, match="unknown outcome 'pain_intensity'"):
         bp.sensitivity_changes(bp.load_evidence(), "pain_intensity")
+
+
+SENSITIVITY = [
+    ((50.0, 100.0), "raised it by 50 kilopascals (95% CI 30 to 70; 1 trial)"),
+    ((-50.0, 100.0), "lowered it by −50 kilopascals (95% CI −70 to −30; 1 trial)"),
+    ((5.0, 100.0), "changed it, not clearly, by 5 kilopascals (95% CI −15 to 25; 1 trial)"),
+    ((-5.0, 100.0), "changed it, not clearly, by −5 kilopascals (95% CI −25 to 15; 1 trial)"),
+]
+
+
+@pytest.mark.parametrize(("numbers", "words"), SENSITIVITY)
+def test_sensitivity_both_ways(numbers, words):
+    table = changes(("a", "programme", "against no exercise", *numbers))
+    assert mechanisms.sensitivity_answer(table) == (
+        "Pressure pain threshold against no exercise: no trial compares a single bout with no "
+        f"exercise in kilopascals; a programme {words}. Higher means less sensitive to pain."
+    )
+
+
+def test_no_trial_of_sensitivity_names_outcome_and_unit():
+    assert mechanisms.sensitivity_answer(changes()) == (
+        "No trial of these data compares exercise with no exercise on pressure pain threshold in "
+        "kilopascals."
+    )
+
+
+ANSWERS = [
+    (0, {}, "No trial of these data measured any of these outcomes."),
+    (
+        2,
+        {},
+        "No trial has a usable result on any of these outcomes against an inactive control.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("measured", "results", "words"), ANSWERS)
+def test_answers_without_results(measured, results, words):
+    reported = pd.DataFrame({"outcome": ["a"], "trials": [measured]})
+    assert mechanisms.answer(results, reported) == words
+
+
+def test_a_full_answer():
+    result = bp.pool([0.5], [0.01], test="z")
+    reported = pd.DataFrame({"outcome": ["trunk_strength", "kinesiophobia"], "trials": [1, 3]})
+    assert mechanisms.answer({"trunk_strength": result}, reported) == (
+        "Of 2 outcomes, reported 4 times by trials, 1 can be compared with no exercise: trunk "
+        "strength 0.50 SD (95% CI 0.30 to 0.70; 1 trial). The others rest on results without a "
+        "comparison or without their spread."
+    )
+
+
+def test_changes_are_pooled_by_setting_and_comparison():
+    table = changes(
+        ("a", "programme", "against no exercise", 40, 100),
+        ("a", "programme", "against no exercise", 900, 100),
+        ("b", "programme", "against no exercise", 60, 100),
+        ("c", "programme", "before and after", 10, 100),
+    )
+    found = mechanisms.sensitivity_pooled(table).set_index("comparison")
+    assert list(found["trials"]) == [2, 1]
+    assert found.loc["against no exercise", "estimate"] == pytest.approx(0.5)
+    assert np.isfinite(found.loc["against no exercise", "i2"])
+    assert np.isnan(found.loc["before and after", "i2"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import backpain_analysis as bp
 from backpain_analysis.answers import moderation as module
 from backpain_analysis.answers.moderation import holm, moderation, slope
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping, with_supervision
 
 THREE = ["sherman2011", "tankha2024", "miyamoto2013"]
@@ -136,3 +139,69 @@ def test_answer_counts_what_stands():
     assert "1 after adjustment for asking 2 (mean age)" in text
     nothing = module.Moderation(table.assign(p_value=np.nan), None)
     assert module.answer(nothing).startswith("The trials are too few")
+
+
+STANDS = [
+    (
+        [0.001, 0.9],
+        [0.002, 0.9],
+        "1 reach P < 0.05 taken alone and 1 after adjustment for asking 2 (mean age)",
+    ),
+    ([0.04, 0.9], [0.08, 0.9], "1 reach P < 0.05 taken alone and 0 after adjustment for asking 2"),
+    (
+        [0.05, 0.05],
+        [0.05, 0.05],
+        "0 reach P < 0.05 taken alone and 0 after adjustment for asking 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "adjusted", "words"), STANDS)
+def test_what_stands_after_adjustment(raw, adjusted, words):
+    table = pd.DataFrame({"moderator": ["Mean age, per 10 years", "Size, per 100 people", "Year"]})
+    table = table.assign(p_value=[*raw, np.nan], p_holm=[*adjusted, np.nan])
+    assert module.answer(module.Moderation(table, None)) == (
+        f"Of 3 moderators, 2 could be asked; {words}. None of this shows what would happen to a "
+        "person: trials differ in much else."
+    )
+
+
+def test_slopes_need_four_trials_and_two_values():
+    table = pd.DataFrame({"yi": [2.0, 5.0, 8.0, 11.0], "vi": 1e-4, "x": [0.0, 0.0, 1.0, 1.0]})
+    assert slope(table)["estimate"] == pytest.approx(6.0)
+    assert slope(table.iloc[:3])["note"] == "reported by 3 trials, too few"
+    assert slope(table.assign(trial_id=list("abcd")))["names"].tolist() == list("abcd")
+
+
+def intensities(*rows):
+    """Trial, effect, words of the arm and of its reference."""
+    columns = ["trial_id", "yi", "arm", "ref"]
+    table = pd.DataFrame(list(rows), columns=columns).assign(vi=1.0, arm_id="x", ref_arm_id="y")
+    table = table.assign(treatment="yoga", ref_treatment="yoga")
+    arms = pd.concat(
+        [
+            table[["trial_id", "arm_id", "arm"]].set_axis(["trial_id", "arm_id", "t"], axis=1),
+            table[["trial_id", "ref_arm_id", "ref"]].set_axis(["trial_id", "arm_id", "t"], axis=1),
+        ]
+    )
+    covariance = (np.array([[1.0]]),) * len(table)
+    effects = Effects(table, covariance, pd.DataFrame(), "pain_intensity", "MD")
+    return SimpleNamespace(arms=arms.rename(columns={"t": "intensity_text"})), effects
+
+
+def test_intensities_are_compared_within_trials_the_harder_first():
+    evidence, effects = intensities(
+        ("a", -4.0, "high intensity", "moderate intensity"),
+        ("b", 6.0, "low intensity", "vigorous"),
+        ("c", 99.0, "high-intensity", "vigorous"),
+        ("d", 99.0, "?", "vigorous"),
+    )
+    found = module._intensity_row(evidence, effects)
+    assert found["estimate"] == pytest.approx(-5.0)
+    assert (found["trials"], found["note"]) == (2, "2 trials compare them directly")
+    assert set(found["names"]) == {"a", "b"} and found["how"] == "within trials"
+    one = module._intensity_row(*intensities(("a", -4.0, "high intensity", "gentle")))
+    assert one["note"] == "1 trial compares them directly"
+    for rows in ([("c", 9.0, "vigorous", "vigorous")], []):
+        none = module._intensity_row(*intensities(*rows))
+        assert (none["trials"], none["note"]) == (0, "no trial compares two intensities")

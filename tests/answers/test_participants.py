@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -95,3 +96,44 @@ def test_retention_by_hand():
     assert report.retention_sentence(visits[visits["participant_id"].isin(["a", "b"])], 12.0) == (
         "Every participant has a score at week 12."
     )
+
+
+ANSWERS = [
+    ((-5.0, -9.0, -1.0), "differs between 120 minutes a week and none"),
+    ((5.0, 1.0, 9.0), "differs between 120 minutes a week and none"),
+    ((-5.0, -9.0, 0.0), "does not clearly differ between 120 minutes a week and none"),
+    ((5.0, 0.0, 9.0), "does not clearly differ between 120 minutes a week and none"),
+]
+
+
+@pytest.mark.parametrize(("numbers", "words"), ANSWERS)
+def test_the_answer_in_words(numbers, words):
+    row = pd.DataFrame([numbers], columns=["estimate", "ci_low", "ci_high"])
+    result = SimpleNamespace(n_trials=6, n_participants=1600, predict=lambda doses: row)
+    centre, low, high = (f"{value:.1f}".replace("-", "−") for value in numbers)
+    assert report.answer(result, 120.0, 12.5, synthetic=False) == (
+        f"In 6 trials (1,600 participants), the score at week 12.5 {words}, adjusted for baseline: "
+        f"{centre} points (95% CI {low} to {high})."
+    )
+
+
+def test_the_smallest_p_value_is_named():
+    table = pd.DataFrame(
+        {
+            "moderator": ["age", "pain_duration_months", "sex", "age"],
+            "source": ["within trials"] * 3 + ["across trials"],
+            "p_value": [0.05, 0.03, 0.4, 0.001],
+        }
+    )
+    assert report.interactions_sentence(table) == (
+        "Of 3 moderators asked within trials, 1 have P < 0.05 taken alone (smallest: pain duration "
+        "months, P = 0.030)."
+    )
+
+
+def test_the_truth_in_a_sentence():
+    assert report.truth_sentence(pd.DataFrame({"inside": [True, False, True]})) == (
+        "2 of 3 intervals hold the value that was put in; they share participants, so they hold "
+        "it, or miss it, together."
+    )
+    assert report.truth_sentence(None) == "These data carry no known truth."

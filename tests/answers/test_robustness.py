@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis.answers.robustness import adjusted_estimates, robustness
@@ -42,3 +43,36 @@ def test_too_few_trials_and_corrections_without_footing():
     assert np.isnan(table.loc["PET-PEESE", "estimate"])
     assert "same standard error" in table.loc["PET-PEESE", "note"]
     assert "Funnel asymmetry cannot be tested: all studies have the same" in robustness(equal)
+
+
+STABLE = [
+    ([-20.0, -21.0, -19.0, -20.5], "the interval excludes zero every time."),
+    ([20.0, 21.0, 19.0, 20.5], "the interval excludes zero every time."),
+    ([0.1, -0.2, 0.1, 0.0], "the interval includes zero every time."),
+    ([-9.0, 0.2, -0.1, 0.05], "the interval would include zero without study 1."),
+]
+
+
+@pytest.mark.parametrize(("yi", "words"), STABLE)
+def test_whether_it_rests_on_one_trial(yi, words):
+    result = pool(yi, [1.0, 1.1, 1.2, 1.3], method="CE", test="z")
+    text = robustness(result)
+    assert words in text
+    assert text.startswith("Leaving out one trial at a time moves the estimate between ")
+
+
+def test_smds_have_two_digits_and_influence_is_named():
+    """Without 0.4: (50 + 54.5 + 38.5) / 267.8 = 0.53; without 0.6: 0.47."""
+    text = robustness(pool([0.5, 0.6, 0.4, 0.5], [0.01, 0.011, 0.012, 0.013], test="z"), "SMD")
+    assert "between 0.47 and 0.53; " in text
+    assert "Influential by the usual rules: none." in text
+
+
+def test_both_sides_of_the_null_are_corrected_alike(reference):
+    """The selection model asks on the side of the effect: turned round, it finds the opposite."""
+    md = reference["effect_sizes"]["MD"]
+    yi = np.asarray(md["yi"], dtype=float)
+    one = adjusted_estimates(pool(yi, md["vi"], test="z")).set_index("method")
+    other = adjusted_estimates(pool(-yi, md["vi"], test="z")).set_index("method")
+    assert_allclose(other["estimate"], -one["estimate"], rtol=1e-4)
+    assert other.loc["Trim and fill", "note"] == "2 trials filled in on the left"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from backpain_analysis.answers import sentences
@@ -13,6 +15,8 @@ from backpain_analysis.models.dose.curves import CURVES
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.dose.result import DoseEstimate
 from backpain_analysis.models.pairwise.pooling import pool
+from backpain_analysis.models.time.course import TimeEstimate
+from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import dose_with_unit
 from tests.figures.drawn import make_effects
 
@@ -40,7 +44,7 @@ def test_a_clear_effect_has_direction_size_interval_and_mcid():
     text = sentences.pooled(CLEAR, "pain_intensity", mcid=15)
     assert "In 4 trials, pain was 12.0 points of 100 lower with exercise than with no" in text
     assert "(95% CI 11.0 to 13.0 lower)" in text
-    assert "0.80 of the MCID of 15 points" in text
+    assert "0.80 of the smallest difference that matters to patients (MCID), 15" in text
 
 
 def test_a_null_result_says_so():
@@ -96,6 +100,299 @@ def test_the_evidence_in_a_sentence():
     text = sentences.evidence(load_evidence())
     assert text.startswith("180 trials from 1988 to 2026, with ")
     assert "risk of bias is known for 56 trials." in text
+
+
+FROM = [
+    (("backpain-trials", False), "The trials were found by searching exercise family by family, "),
+    (("mine", False), "These are your own trials: how they were found and read is not recorded he"),
+    (("backpain-trials", True), "These trials are made up: nobody in them exists."),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), FROM)
+def test_where_the_trials_are_from(given, words):
+    data = SimpleNamespace(name=given[0], synthetic=given[1])
+    assert sentences.where_from(data).startswith(words)
+
+
+SHARE = " That is 0.80 of the smallest difference that matters to patients (MCID), 15 points."
+
+# estimate, low, high, measure, mcid -> exact words
+POOLED = [
+    (
+        (-12.0, -13.0, -11.0, "MD", 15.0),
+        "In 4 trials, pain was 12.0 points of 100 lower with exercise than with no exercise (95% "
+        f"CI 11.0 to 13.0 lower).{SHARE}",
+    ),
+    (
+        (12.0, 11.0, 13.0, "MD", 15.0),
+        "In 4 trials, pain was 12.0 points of 100 higher with exercise than with no exercise (95% "
+        f"CI 11.0 to 13.0 higher).{SHARE}",
+    ),
+    (
+        (-0.5, -0.9, -0.1, "SMD", 15.0),
+        "In 4 trials, pain was 0.50 standard deviations lower with exercise than with no exercise "
+        "(95% CI 0.10 to 0.90 lower).",
+    ),
+    (
+        (-5.0, -10.0, 0.0, "MD", 15.0),
+        "In 4 trials, no clear difference in pain between exercise and no exercise: −5.0 points of "
+        "100 (95% CI −10.0 to 0.0).",
+    ),
+    (
+        (5.0, 0.0, 10.0, "MD", None),
+        "In 4 trials, no clear difference in pain between exercise and no exercise: 5.0 points of "
+        "100 (95% CI 0.0 to 10.0).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), POOLED)
+def test_pooled_in_words(given, words):
+    estimate, low, high, measure, mcid = given
+    result = replace(CLEAR, estimate=estimate, ci_low=low, ci_high=high, pi_low=np.nan)
+    assert sentences.pooled(result, "pain_intensity", measure, mcid=mcid) == words
+
+
+def test_the_prediction_interval_is_of_random_effects_only():
+    spread = replace(CLEAR, pi_low=-20.0, pi_high=-4.0)
+    said = "In a new trial the effect is expected between −20.0 and −4.0 (prediction interval)."
+    assert sentences.pooled(spread, "pain_intensity").endswith(said)
+    assert "new trial" not in sentences.pooled(replace(spread, method="CE"), "pain_intensity")
+
+
+SIZES = [
+    ((1, 0, 0), "1 trial"),
+    ((2, 1, 0), "2 trials (1 participants)"),
+    ((3, 1234, 0), "3 trials (1,234 participants)"),
+    ((3, 50, 1), "3 trials (50 participants and 1 arm of unknown size)"),
+    ((3, 50, 2), "3 trials (50 participants and 2 arms of unknown size)"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), SIZES)
+def test_size_of_the_evidence(given, words):
+    names = ("n_trials", "n_participants", "unsized_arms")
+    assert sentences.size_words(SimpleNamespace(**dict(zip(names, given, strict=True)))) == words
+
+
+MCID = [
+    (
+        (-12.0, 15.0),
+        SHARE,
+    ),
+    (
+        (12.0, 15.0),
+        SHARE,
+    ),
+    (
+        (30.0, 10.0),
+        " That is 3.00 of the smallest difference that matters to patients (MCID), 10 points.",
+    ),
+    ((30.0, None), ""),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), MCID)
+def test_share_of_the_mcid(given, words):
+    assert sentences.share_of_mcid(*given) == words
+
+
+BEST = [
+    (
+        {},
+        "MD",
+        "The best mean effect, −15.0 points of 100, is at 95 minutes per week (95% interval from "
+        "45 to 120).",
+    ),
+    (
+        {"note": "why"},
+        "MD",
+        "The best mean effect, −15.0 points of 100, is at 95 minutes per week (95% interval from "
+        "45 to 120); why.",
+    ),
+    (
+        {"effect": 0.5, "high": 19.9, "estimate": 9.0, "ci_low": 4.0, "ci_high": 12.0},
+        "SMD",
+        "The best mean effect, 0.50 standard deviations, is at 9.0 minutes per week (95% interval "
+        "from 4.0 to 12.0).",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "measure", "words"), BEST)
+def test_best_dose_in_words(fields, measure, words):
+    assert sentences.best_dose(dose(**fields), "minutes_per_week", measure=measure) == words
+
+
+INF = np.inf
+
+LIMITS = [
+    ((np.nan, np.nan), "not available"),
+    ((0.0, INF), "any time"),
+    ((0.0, 9.0), "at most 9.0"),
+    ((3.0, INF), "at least 3.0"),
+    ((3.0, 9.0), "3.0 to 9.0"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), LIMITS)
+def test_limits_of_a_time(given, words):
+    assert sentences._limits(TimeEstimate(0.5, 5.0, *given, "")) == words
+
+
+SPEED = [
+    (
+        ((5.0, 2.0, 9.0, ""), (20.0, 8.0, INF, "")),
+        "Half of the largest effect was there after 5.0 weeks (95% CI 2.0 to 9.0), 90% of it after "
+        "20.0 (at least 8.0).",
+    ),
+    (
+        ((5.0, 0.0, 9.0, "few weeks"), (20.0, 0.0, INF, "")),
+        "Half of the largest effect was there after 5.0 weeks (95% CI at most 9.0), 90% of it "
+        "after 20.0 (any time); few weeks.",
+    ),
+    (
+        ((np.nan, np.nan, np.nan, "no early visit"), (np.nan, np.nan, np.nan, "")),
+        "How fast the effect came the data do not give: no early visit.",
+    ),
+    (
+        ((np.nan, 0.0, INF, "no early visit"), (np.nan, np.nan, np.nan, "")),
+        "How fast the effect came the data do not give: no early visit.",
+    ),
+    (
+        ((np.nan, 0.0, 6.0, "no early visit"), (np.nan, np.nan, np.nan, "")),
+        "How fast the effect came the data do not give: no early visit; half of it was there after "
+        "at most 6.0 weeks (95% limit).",
+    ),
+    (
+        ((np.nan, 2.0, INF, "no early visit"), (np.nan, np.nan, np.nan, "")),
+        "How fast the effect came the data do not give: no early visit; half of it was there after "
+        "at least 2.0 weeks (95% limit).",
+    ),
+]
+
+
+def course(half, most, last=60.0):
+    times = {0.5: TimeEstimate(0.5, *half), 0.9: TimeEstimate(0.9, *most)}
+
+    def effect(weeks):
+        table = pd.DataFrame({"weeks": weeks})
+        return table.assign(estimate=-table["weeks"], ci_low=-90.0, ci_high=-0.5)
+
+    return SimpleNamespace(
+        first_week=2.0,
+        last_week=last,
+        level=0.95,
+        effect=effect,
+        weeks_to=times.__getitem__,
+        effects=SimpleNamespace(measure="MD", n_trials=5, n_participants=0, unsized_arms=0),
+    )
+
+
+@pytest.mark.parametrize(("times", "words"), SPEED)
+def test_speed_in_words(times, words):
+    assert sentences.speed(course(*times)) == words
+
+
+def test_a_time_course_in_words():
+    text = sentences.time_course(course(*SPEED[0][0]), "pain_intensity")
+    assert text.startswith(
+        "In 5 trials, the effect of exercise on pain, in points of 100, was −4.0 at week 4 (95% CI "
+        "−90.0 to −0.5), −12.0 at week 12 (95% CI −90.0 to −0.5), −26.0 at week 26 (95% CI −90.0 "
+        "to −0.5) and −52.0 at week 52 (95% CI −90.0 to −0.5). Half of"
+    )
+    early = sentences.time_course(course(*SPEED[0][0], last=3.0), "disability")
+    assert "disability, in points of 100, was −3.0 at week 3 (95% CI −90.0 to −0.5). Half" in early
+
+
+# change a month with its limits, effect at the end, row of the change
+LASTS = [
+    ((0.5, 0.1, 0.9), -9.0, "shrank"),
+    ((-0.5, -0.9, -0.1), -9.0, "grew"),
+    ((0.5, 0.1, 0.9), 9.0, "grew"),
+    ((-0.5, -0.9, -0.1), 9.0, "shrank"),
+    ((0.5, 0.0, 0.9), -9.0, "did not clearly change"),
+    ((-0.5, -0.9, 0.0), -9.0, "did not clearly change"),
+]
+
+
+def lasting(change, end, kind="within trials", retained=()):
+    row = pd.DataFrame([(*change, 0.03)], columns=["estimate", "ci_low", "ci_high", "p_value"])
+    columns = ["weeks", "retained", "retained_low", "retained_high", "note"]
+    return Durability(
+        at_end=pd.DataFrame({"estimate": [end]}),
+        change=row.set_axis([kind]),
+        retained=pd.DataFrame(list(retained), columns=columns),
+        n_trials=6,
+        n_repeated=1,
+        n_participants=90,
+        last_week=40.0,
+        level=0.95,
+    )
+
+
+@pytest.mark.parametrize(("change", "end", "verb"), LASTS)
+def test_what_became_of_the_effect(change, end, verb):
+    shown = " to ".join(f"{limit:.2f}".replace("-", "−") for limit in change[1:])
+    estimate = f"{change[0]:.2f}".replace("-", "−")
+    assert sentences.durability(lasting(change, end)) == (
+        f"After the end of the programme the effect {verb}: {estimate} points of 100 a month (95% "
+        f"CI {shown}, P = 0.030; within the 1 trial that measured more than once)."
+    )
+
+
+def test_what_is_kept_or_cannot_be_told():
+    kept = [(26.0, 0.8, 0.5, 1.1, ""), (52.0, 0.7, np.nan, np.nan, "the interval is endless")]
+    text = sentences.durability(lasting((0.5, 0.1, 0.9), -9.0, "all trials", kept))
+    assert "; over 6 trials, 1 measured more than once)." in text
+    assert text.endswith(
+        "26 weeks after the end 80% of it remained (95% CI 50 to 110%). What share of the effect "
+        "remains 52 weeks after the end cannot be told: the interval is endless."
+    )
+
+
+RESPONDERS = [
+    (
+        (0.19, -0.11, 0.49),
+        "19 percentage points more people with exercise than without (95% CI −",
+    ),
+    ((-0.19, -0.49, 0.11), "19 percentage points fewer people with exercise than without (95% CI "),
+    ((0.0, -0.1, 0.1), "0 percentage points more people with exercise than without (95% CI −10 to"),
+]
+
+
+@pytest.mark.parametrize(("difference", "words"), RESPONDERS)
+def test_responders_of_trials_one_population_at_a_time(difference, words):
+    effects = SimpleNamespace(
+        n_trials=3,
+        n_participants=90,
+        unsized_arms=0,
+        table=pd.DataFrame(
+            {"trial_id": ["a", "b", "c"], "population": ["chronic_nslbp"] * 2 + ["acute_lbp"]}
+        ),
+    )
+    row = pd.DataFrame([difference], columns=["estimate", "ci_low", "ci_high"])
+    result = SimpleNamespace(
+        effects=effects,
+        summary=lambda: row.set_axis(["difference"]),
+        difference=SimpleNamespace(level=0.95),
+        outcome="pain_intensity",
+        response=SimpleNamespace(text="15 points or more"),
+        shares=pd.DataFrame(
+            {
+                "trial_id": ["a", "a", "b", "c"],
+                "is_reference": [True, False, True, True],
+                "share": [0.2, 0.9, 0.4, 0.87],
+            }
+        ),
+    )
+    text = sentences.trial_responders(result)
+    assert text.startswith(f"In 3 trials (90 participants), {words}")
+    assert text.endswith(
+        "improved in pain by 15 points or more, by the normal approximation. Without exercise it "
+        "was 87% in 1 trial of acute low back pain and 30% in 2 trials of chronic low back pain."
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from backpain_analysis.answers.tables.effects import (
     by_type,
     corrections,
     curves,
+    derivations,
     few_trials,
     hypoalgesia,
     inconsistency,
@@ -18,8 +19,15 @@ from backpain_analysis.answers.tables.effects import (
     sensitivity,
     together,
 )
-from backpain_analysis.answers.tables.verdicts import (
+from backpain_analysis.answers.tables.trials import (
     adverse_events,
+    counts,
+    coverage,
+    flow,
+    harms,
+    trials,
+)
+from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
     claims,
     downgrades,
@@ -38,10 +46,15 @@ __all__ = [
     "claim_parts",
     "claims",
     "corrections",
+    "counts",
+    "coverage",
     "curves",
+    "derivations",
     "downgrades",
     "few_trials",
     "findings",
+    "flow",
+    "harms",
     "hypoalgesia",
     "inconsistency",
     "interval_text",
@@ -56,4 +69,5 @@ __all__ = [
     "reported",
     "sensitivity",
     "together",
+    "trials",
 ]

@@ -25,6 +25,7 @@ from backpain_analysis.words import (
     effect_text,
     exercise_label,
     measure_heading,
+    measure_words,
     number,
     outcome_label,
     p_text,
@@ -72,13 +73,18 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
                 result.estimate, result.ci_low, result.ci_high, digits
             ),
             "Prediction interval": _range(result.pi_low, result.pi_high, digits),
-            "τ²": number(result.tau2, digits) if math.isfinite(result.i2) else MISSING,
-            "I²": f"{result.i2:.0f}%" if math.isfinite(result.i2) else MISSING,
+            "I² (τ²)": f"{result.i2:.0f}% ({number(result.tau2, digits)})"
+            if math.isfinite(result.i2)
+            else MISSING,
             "P": unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
         }
         for name, result in results.items()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    note = (
+        f"{measure}: {measure_words(measure)}. CI: confidence interval. I²: share of the "
+        "differences between trials that is more than chance; τ²: their variance."
+    )
+    return table(pd.DataFrame(rows), title=title, note=note)
 
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:
@@ -137,6 +143,21 @@ def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> T
             "Note": row.note,
         }
         for row in adjusted.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def derivations(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `robustness.derivations` found, a row a step."""
+    rows = [
+        {
+            "Derived": readable(row.derived),
+            "Trials": row.trials,
+            "More": f"+{row.more}" if row.more else MISSING,
+            "Participants": row.participants,
+            f"{measure_heading(measure)} [95% CI]": effect_interval(row._asdict(), measure),
+        }
+        for row in found.itertuples()
     ]
     return table(pd.DataFrame(rows), title=title)
 
@@ -203,9 +224,10 @@ def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Tab
 
 
 def reasons(counts: pd.DataFrame, *, title: str) -> Table:
-    """Why arms were left out, with how many."""
-    words = {"reason": "Reason", "trials": "Trials", "arms": "Arms"}
-    return table(counts.rename(columns=words), title=title)
+    """Why arms were left out, or how results were obtained, with how many."""
+    first = counts.columns[0]
+    read = counts.assign(**{first: counts[first].astype(str).str.replace("_", " ")})
+    return table(read.rename(columns=readable), title=title)
 
 
 def _range(low: float, high: float, digits: int) -> str:
@@ -288,19 +310,16 @@ def by_type(found: pd.DataFrame, *, title: str) -> Table:
 def together(found: dict[str, Bivariate | str], *, title: str) -> Table:
     """What `mechanisms.go_together` found; why nothing is known where nothing is."""
     rows = []
+    heading = "Pain effect per SD of gain [95% CI]"
     for outcome, result in found.items():
-        known = isinstance(result, Bivariate)
-        slope = MISSING
-        if known:
+        row = {"Gain": outcome_label(outcome), "Trials": MISSING, heading: MISSING}
+        if isinstance(result, Bivariate):
             slope = interval_text(result.slope, result.slope_low, result.slope_high, 2)
-        rows.append(
-            {
-                "Gain": outcome_label(outcome),
-                "Trials": result.n_trials if known else MISSING,
-                "Pain effect per SD of gain [95% CI]": slope,
-                "Note": "association between trials" if known else result,
-            }
-        )
+            row |= {"Trials": str(result.n_trials), heading: slope}
+            row |= {"Note": "association between trials"}
+        else:
+            row |= {"Note": result}
+        rows.append(row)
     return table(pd.DataFrame(rows), title=title)
 
 

@@ -132,16 +132,14 @@ def arm_responders(result: TrialResponders, *, title: str) -> Table:
         }
         for row in result.effects.table.itertuples()
     ]
-    found = result.summary().loc["difference"]
-    rows.append(
-        {
-            "Trial": "All trials",
-            "Without exercise": _percent(result.control_share),
-            "With exercise": _percent(result.control_share + found["estimate"]),
-            "Participants": result.n_participants,
-        }
+    difference = 100 * result.summary().loc["difference", ["estimate", "ci_low", "ci_high"]]
+    low, high = number(difference["ci_low"], 0), number(difference["ci_high"], 0)
+    note = (
+        f"All trials: {number(difference['estimate'], 0)} percentage points more with exercise "
+        f"[{low}, {high}]. What is usual without exercise differs between acute and chronic pain, "
+        "so no mean is given."
     )
-    return table(pd.DataFrame(rows), title=title, note=result.nnt.text)
+    return table(pd.DataFrame(rows), title=title, note=note)
 
 
 def dose_responders(result: Responders, *, title: str) -> Table:
@@ -150,14 +148,14 @@ def dose_responders(result: Responders, *, title: str) -> Table:
     rows = []
     for row in result.summary().to_dict("records"):
         known = math.isfinite(row["difference"])
-        shown = [row["share"], row["ci_low"], row["ci_high"]]
-        points = [row["difference"], row["low"], row["high"]]
+        share, low, high = (100 * row[name] for name in ("share", "ci_low", "ci_high"))
+        gain, least, most = (100 * row[name] for name in ("difference", "low", "high"))
         rows.append(
             {
                 "Dose": row["group"],
                 "Responders": f"{row['responders']:.0f} of {row['n']:.0f}",
-                f"Share, % [{level}]": interval_text(*(100 * value for value in shown), 0),
-                f"Difference, points [{level}]": interval_text(*(100 * v for v in points), 0),
+                f"Share, % [{level}]": interval_text(share, low, high, 0),
+                f"Difference, points [{level}]": interval_text(gain, least, most, 0),
                 "Number needed to treat": row["nnt"] if known else MISSING,
             }
         )

@@ -21,14 +21,10 @@ from backpain_analysis.answers.tables.effects import (
 )
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.display import Link, Table, table
-from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import (
-    author_year,
     effect_digits,
-    exercise_label,
     number,
     outcome_words,
-    plural,
     population_label,
 )
 
@@ -66,21 +62,6 @@ def populations(found: Moderation, *, title: str) -> Table:
     """The effect in each population by itself."""
     results = {population_label(name): one for name, one in found.by_population().items()}
     return pooled(results, measure=found.measure, title=title)
-
-
-def adverse_events(evidence: Evidence, *, title: str) -> Table:
-    """What reports printed on adverse events, word for word."""
-    trials = evidence.trials.set_index("trial_id")
-    known = evidence.arms[evidence.arms["adverse_events_text"].notna()]
-    rows = []
-    for (trial, text), part in known.groupby(["trial_id", "adverse_events_text"], sort=False):
-        kinds = dict.fromkeys(exercise_label(str(kind)) for kind in part["exercise_type"])
-        name = author_year(*trials.loc[trial, ["first_author", "year"]], trial)
-        rows.append({"Trial": name, "Arms": ", ".join(kinds), "Printed": text})
-    told = known["trial_id"].nunique()
-    note = f"{told} of {plural(len(trials), 'trial')} say{'s' * (told == 1)} anything."
-    columns = ["Trial", "Arms", "Printed"]
-    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
 
 
 def findings(found: Findings, *, title: str) -> Table:
@@ -166,7 +147,7 @@ def published_effects(found: Findings, *, title: str) -> Table:
     known = found.table[found.table["trials"] > 0].drop_duplicates("outcome")
     for _, ours in known[known["outcome"].isin(MAIN)].iterrows():
         outcome = ours["outcome"]
-        numbers = [float(ours[name]) for name in ("estimate", "ci_low", "ci_high")]
+        numbers = float(ours["estimate"]), float(ours["ci_low"]), float(ours["ci_high"])
         word = ours["what"].split(", ")[-1]
         line = {"Outcome": word, "Review": "This report", "Trials": ours["trials"]}
         rows.append(line | {"MD [95% CI]": interval_text(*numbers), "Intervals overlap": MISSING})

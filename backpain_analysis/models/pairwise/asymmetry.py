@@ -245,7 +245,7 @@ def pet_peese(
     data = frame_of(studies)
     pet = meta_regression("yi ~ sei", data, **studies.options)
     peese = meta_regression("yi ~ vi", data, **studies.options)
-    chosen = "PEESE" if pet.pvalues.iloc[0] < alpha else "PET"
+    chosen: Literal["PET", "PEESE"] = "PEESE" if pet.pvalues.iloc[0] < alpha else "PET"
     row = (peese if chosen == "PEESE" else pet).summary().iloc[0]
     return PetPeese(pet, peese, chosen, alpha, **{name: float(row[name]) for name in row.index})
 
@@ -402,5 +402,11 @@ def _missing(centred: np.ndarray, estimator: str) -> int:
         if estimator == "L0":
             found = (4 * positive - k * (k + 1)) / (2 * k - 1)
         else:
-            found = k - 0.5 - np.sqrt(max(2 * k**2 - 4 * positive + 0.25, 0.0))
+            inside = 2 * k**2 - 4 * positive + 0.25
+            if inside < 0:
+                raise CannotEstimate(
+                    "the estimator Q0 has no solution for effects that lie so far to one side",
+                    "use 'L0' or 'R0'",
+                )
+            found = k - 0.5 - np.sqrt(inside)
     return int(np.clip(np.round(found), 0, k - 1))

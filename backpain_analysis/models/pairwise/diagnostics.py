@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from scipy import special
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.pairwise.pooling import PoolResult, checked_studies, study_names
-from backpain_analysis.models.pairwise.subsets import pool_subsets
+from backpain_analysis.models.pairwise.inputs import checked_studies, study_names
+from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.models.pairwise.subsets import pool_rows, pool_subsets
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def as_studies(
         contrasts (trials with several arms against one reference), to which these diagnostics do
         not apply.
     """
-    given = {"method": "REML", "test": "knapp-hartung", "level": 0.95}
+    given: dict[str, Any] = {"method": "REML", "test": "knapp-hartung", "level": 0.95}
+    values: Any = yi
     if isinstance(yi, PoolResult | Effects):
         if vi is not None:
             raise ValueError("a pooled result carries its own variances: leave out vi.")
@@ -87,11 +90,11 @@ def as_studies(
                 "correlated, but this diagnostic is for independent ones. Keep one contrast a "
                 "trial."
             )
-        yi, vi = table["yi"], table["vi"]
+        values, vi = table["yi"].to_numpy(), table["vi"].to_numpy()
         labels = list(table["label"]) if labels is None else labels
     chosen = {"method": method, "test": test, "level": level}
     given |= {name: value for name, value in chosen.items() if value is not None}
-    y, v, labels = checked_studies(yi, vi, labels, **given)
+    y, v, labels, given["method"], given["test"] = checked_studies(values, vi, labels, **given)
     labels = labels or study_names(len(y))
     if len(y) < least:
         size = f"{len(y)} {'study' if len(y) == 1 else 'studies'}"
@@ -152,7 +155,7 @@ def influence(
     Source: Viechtbauer & Cheung 2010 (doi 10.1002/jrsm.11). With `(i)` for "without study i" and
     s2 for the scale that Knapp-Hartung gives the variance (1 for "z"):
 
-    - `rstudent`: `(y_i - mu_(i)) / sqrt(v_i + tau2_(i) + se_(i)^2)`
+    - `rstudent`: `(y_i - mu_(i)) / sqrt(s2_(i) (v_i + tau2_(i)) + se_(i)^2)`
     - `dffits`: `(mu - mu_(i)) / sqrt(s2_(i) h_i (v_i + tau2_(i)))`
     - `cook_d`: `(mu - mu_(i))^2 / se^2`
     - `cov_r`: `se_(i)^2 / se^2`
@@ -184,13 +187,13 @@ def influence(
     se_del, tau2_del = others["se"].to_numpy(), others["tau2"].to_numpy()
     weights = 1 / (v + full["tau2"])
     hat = weights / weights.sum()
-    all_weights = (1 / (v + tau2_del[:, None])).sum(axis=1)
+    all_weights = np.array([np.sum(1 / (v + tau2)) for tau2 in tau2_del])
     scale = se_del**2 * (all_weights - 1 / (v + tau2_del))
     shift = full["estimate"] - others["estimate"].to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         table = pd.DataFrame(
             {
-                "rstudent": (y - others["estimate"]) / np.sqrt(v + tau2_del + se_del**2),
+                "rstudent": (y - others["estimate"]) / np.sqrt(scale * (v + tau2_del) + se_del**2),
                 "dffits": shift / np.sqrt(scale * hat * (v + tau2_del)),
                 "cook_d": shift**2 / full["se"] ** 2,
                 "cov_r": se_del**2 / full["se"] ** 2,
@@ -245,14 +248,22 @@ def cumulative(
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level)
     rows = _sorted(order, studies.labels)
-    masks = np.tril(np.ones((len(rows), len(rows))))
-    steps = pool_subsets(studies.y[rows], studies.v[rows], masks, **studies.options)
+    k = len(rows)
+
+    def first(steps: np.ndarray) -> np.ndarray:
+        return np.arange(k) <= steps[:, None]
+
+    steps = pool_rows(studies.y[rows], studies.v[rows], first, k, **studies.options)
     return _labelled([studies.labels[row] for row in rows], steps)
 
 
 def _without_each(studies: Studies) -> pd.DataFrame:
-    masks = ~np.eye(len(studies), dtype=bool)
-    return pool_subsets(studies.y, studies.v, masks, **studies.options)
+    k = len(studies)
+
+    def others(left_out: np.ndarray) -> np.ndarray:
+        return np.arange(k) != left_out[:, None]
+
+    return pool_rows(studies.y, studies.v, others, k, **studies.options)
 
 
 def _sorted(order: ArrayLike | None, labels: list[str]) -> np.ndarray:

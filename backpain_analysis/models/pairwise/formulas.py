@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from numbers import Number
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula, model_matrix
-from formulaic.errors import DataMismatchWarning
+
+from backpain_analysis.errors import CannotEstimate
 
 
 def new_rows(spec: Any, data: pd.DataFrame) -> np.ndarray:
@@ -30,6 +33,8 @@ def new_rows(spec: Any, data: pd.DataFrame) -> np.ndarray:
     ValueError
         For missing values, or categories the model has not seen.
     """
+    from formulaic.errors import DataMismatchWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)
         try:
@@ -42,6 +47,189 @@ def new_rows(spec: Any, data: pd.DataFrame) -> np.ndarray:
     if len(rows) != len(data):
         raise ValueError("the new data hold missing values: fill them in or drop those rows.")
     return rows
+
+
+PLAIN = re.compile(r"\s*([A-Za-z_]\w*)\s*~\s*((?:1|[A-Za-z_]\w*)(?:\s*\+\s*[A-Za-z_]\w*)*)\s*")
+"""A number on the left, and on the right numbers that are only added."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """Response and model matrix of a formula, from the rows that have all it needs.
+
+    Attributes
+    ----------
+    formula : str
+    y : ndarray, shape (n,)
+    X : ndarray, shape (n, p)
+    names : tuple of str
+    data : DataFrame
+        The rows that entered, with all their columns.
+    dropped : tuple
+        Index labels of the others.
+    """
+
+    formula: str
+    y: np.ndarray
+    X: np.ndarray
+    names: tuple[str, ...]
+    data: pd.DataFrame
+    dropped: tuple
+
+    @cached_property
+    def spec(self) -> Any:
+        """Formulaic's ModelSpec of the right side."""
+        from formulaic import model_matrix
+
+        return model_matrix(self.formula, self.data, na_action="raise").rhs.model_spec
+
+    def rows(self, new_data: pd.DataFrame) -> np.ndarray:
+        """Rows of the model matrix at new values of the variables.
+
+        Raises
+        ------
+        ValueError
+            For missing columns or values, unseen categories, and formulae whose terms change with
+            the rows they are given, such as `I(x - x.mean())`.
+        """
+        new_data = as_frame(new_data)
+        needed = sorted(map(str, self.spec.required_variables))
+        need_columns(needed, new_data)
+        missing = new_data.index[new_data[needed].isna().any(axis=1)]
+        if len(missing):
+            rows = ", ".join(map(str, missing))
+            raise ValueError(f"rows {rows} of the new data miss a moderator: give all values.")
+        last = self.data.iloc[[-1]]
+        if not np.allclose(new_rows(self.spec, last)[0], self.X[-1], rtol=1e-9, atol=0):
+            raise ValueError(
+                f"a term of {self.formula!r} changes with the rows it is given, so it cannot "
+                "predict: use center(x) or scale(x), which remember, or make a column of it."
+            )
+        return new_rows(self.spec, new_data)
+
+
+def as_frame(data: Any) -> pd.DataFrame:
+    """Data as a pandas table: polars and other frames are converted, and mappings of columns."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    if hasattr(data, "to_pandas"):
+        return data.to_pandas()
+    if isinstance(data, Mapping):
+        return pd.DataFrame(dict(data))
+    raise ValueError(f"data is of type {type(data).__name__}: give a DataFrame.")
+
+
+def need_columns(needed: Sequence[str], data: pd.DataFrame) -> None:
+    """Refuse a table without these columns.
+
+    Raises
+    ------
+    ValueError
+    """
+    missing = [name for name in needed if name not in data.columns]
+    if missing:
+        raise ValueError(
+            f"no column {', '.join(map(repr, missing))}; the data have "
+            f"{', '.join(map(str, data.columns))}."
+        )
+
+
+def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Design:
+    """Response and model matrix; rows with a missing value in what is used are left out.
+
+    Categories that no row has are dropped; nullable columns become plain ones.
+
+    Parameters
+    ----------
+    formula : str
+        One number on the left, as "yi ~ weeks + C(type)" (formulaic's grammar).
+    data : DataFrame
+    others : sequence of str
+        Further columns that must not be missing.
+
+    Raises
+    ------
+    ValueError
+        For unknown columns, and a left side that is not one column of numbers.
+    CannotEstimate
+        If no row is complete.
+    """
+    plain = PLAIN.fullmatch(formula)
+    names: list[str] = []
+    if plain:
+        names = [name.strip() for name in plain[2].split("+")]
+        names = list(dict.fromkeys(name for name in names if name != "1"))
+        used = [plain[1], *names]
+    else:
+        from formulaic import Formula
+
+        used = sorted(map(str, Formula(formula).required_variables))
+    need_columns([*used, *others], data)
+    columns = list(dict.fromkeys([*used, *others]))
+    kept = np.ones(len(data), dtype=bool)
+    for name in columns:
+        kept &= data[name].notna().to_numpy()
+    if not kept.any():
+        raise CannotEstimate(f"no row of the data has all of {', '.join(sorted(columns))}")
+    dropped = () if kept.all() else tuple(data.index[~kept])
+    complete = data if kept.all() else data[kept]
+    left = formula.partition("~")[0].strip()
+    complete = complete.assign(**_plain_columns(complete, columns))
+    if left in columns and not _is_number(complete[left]):
+        complete = complete.assign(**{left: _as_numbers(complete[left])})
+    if plain and all(_is_number(complete[name]) for name in used):
+        values = [complete[name].to_numpy(dtype=float) for name in names]
+        X = np.column_stack([np.ones(len(complete)), *values])
+        y = complete[plain[1]].to_numpy(dtype=float)
+        return Design(formula, y, X, ("Intercept", *names), complete, dropped)
+    from formulaic import model_matrix
+
+    parts = model_matrix(formula, complete, na_action="raise")
+    if not hasattr(parts, "lhs") or parts.lhs.shape[1] != 1:
+        raise ValueError(
+            f"formula {formula!r} needs one column of numbers on the left, as 'yi ~ weeks'."
+        )
+    return Design(
+        formula,
+        parts.lhs.to_numpy(dtype=float)[:, 0],
+        parts.rhs.to_numpy(dtype=float),
+        tuple(map(str, parts.rhs.columns)),
+        complete,
+        dropped,
+    )
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    numeric = pd.to_numeric(column.astype(object), errors="coerce")
+    wrong = numeric.index[numeric.isna()]
+    if len(wrong):
+        raise ValueError(
+            f"{column.name} must hold numbers, but row {wrong[0]} holds {column[wrong[0]]!r}."
+        )
+    return numeric
+
+
+def _plain_columns(data: pd.DataFrame, names: list[str]) -> dict[str, pd.Series]:
+    """The columns that need it as ones that model matrices and searches can take."""
+    changed: dict[str, pd.Series] = {}
+    for name in names:
+        column = data[name]
+        if isinstance(column.dtype, np.dtype) and column.dtype != object:
+            continue
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            changed[name] = column.cat.remove_unused_categories()
+        elif pd.api.types.is_bool_dtype(column.dtype):
+            changed[name] = column.astype(bool)
+        elif pd.api.types.is_numeric_dtype(column.dtype):
+            changed[name] = column.astype(float)
+        elif isinstance(column.dtype, pd.StringDtype) or column.dtype == object:
+            numeric = all(isinstance(value, Number) for value in column)
+            changed[name] = pd.to_numeric(column) if numeric else column.astype(object)
+    return changed
 
 
 @dataclass(frozen=True)
@@ -108,6 +296,8 @@ def moderators(formula: str | None, table: pd.DataFrame) -> Moderators:
     if formula is None:
         ones = np.ones((len(table), 1))
         return Moderators(ones, ("Intercept",), np.ones(1), None, pd.DataFrame(index=[0]))
+    from formulaic import Formula, model_matrix
+
     names = [str(name) for name in Formula(formula).required_variables]
     missing = [name for name in names if name not in table]
     if missing:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import overload
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula, ModelSpec, model_matrix
 from scipy import special
 
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
@@ -18,14 +18,18 @@ from backpain_analysis.engine.heterogeneity import (
     q_profile,
     typical_variance,
 )
-from backpain_analysis.engine.mixed import fit
-from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.engine.mixed import check_design
+from backpain_analysis.engine.one_variance import independent
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, pooling_model
 from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
-from backpain_analysis.models.pairwise.formulas import new_rows
-from backpain_analysis.models.pairwise.pooling import check_options
-from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
+from backpain_analysis.models.pairwise.inputs import named_options, value_faults
+from backpain_analysis.models.pairwise.pooling import (
+    heterogeneity_table,
+    scaled_covariance,
+)
+from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
 
 INTERCEPT = "Intercept"
 
@@ -40,10 +44,8 @@ class MetaRegressionResult(Coefficients):
         "z" or "knapp-hartung".
     tau2, tau2_ci_low, tau2_ci_high : float
         Residual between-trial variance with its Q-profile interval.
-    r2 : float
-        Per cent of the between-trial variance explained, against the intercept-only model by the
-        same method (Raudenbush 1994; Lopez-Lopez et al. 2014, doi 10.1111/bmsp.12002); zero
-        where negative, missing where there is nothing to explain or no intercept.
+    factor : float
+        What Knapp-Hartung's method multiplies the covariance by (before "adhoc" lifts it to one).
     i2, h2 : float
         Of the residual heterogeneity, I2 in per cent.
     q, q_df, q_p : float
@@ -62,9 +64,7 @@ class MetaRegressionResult(Coefficients):
 
     test: str
     tau2: float
-    tau2_ci_low: float
-    tau2_ci_high: float
-    r2: float
+    factor: float
     i2: float
     h2: float
     q: float
@@ -76,7 +76,43 @@ class MetaRegressionResult(Coefficients):
     formula: str
     data: pd.DataFrame = field(repr=False)
     table: pd.DataFrame = field(repr=False)
-    spec: ModelSpec = field(repr=False)
+    design: Design = field(repr=False)
+
+    @property
+    def spec(self) -> Any:
+        """Formulaic's specification of the model matrix."""
+        return self.design.spec
+
+    @cached_property
+    def _q_profile(self) -> tuple[float, float]:
+        v = self.table["vi"].to_numpy()
+        return q_profile(self.table["yi"].to_numpy(), v, self.design.X, self.level)
+
+    @property
+    def tau2_ci_low(self) -> float:
+        return self._q_profile[0]
+
+    @property
+    def tau2_ci_high(self) -> float:
+        return self._q_profile[1]
+
+    @cached_property
+    def r2(self) -> float:
+        """Per cent of the between-trial variance explained, against the intercept-only model.
+
+        By the same method (Raudenbush 1994; Lopez-Lopez et al. 2014, doi 10.1111/bmsp.12002);
+        zero where negative, missing where there is nothing to explain or no intercept.
+        """
+        if INTERCEPT not in self.params.index:
+            return np.nan
+        y, v = self.table["yi"].to_numpy(), self.table["vi"].to_numpy()
+        return _explained(self.tau2, y, v, self.method)
+
+    def heterogeneity(self, kind: str = "q-profile", level: float | None = None) -> pd.DataFrame:
+        """Residual tau2, tau, I2 (per cent) and H2 with intervals; see `heterogeneity_table`."""
+        y, v = self.table["yi"].to_numpy(), self.table["vi"].to_numpy()
+        level = self.level if level is None else checked_level(level)
+        return heterogeneity_table(y, v, self.design.X, self.tau2, self.method, kind, level)
 
     @property
     def vif(self) -> pd.Series:
@@ -107,13 +143,7 @@ class MetaRegressionResult(Coefficients):
         ValueError
             For missing columns or values, or categories that the model has not seen.
         """
-        needed = sorted(map(str, self.spec.required_variables))
-        _need_columns(needed, new_data)
-        missing = new_data.index[new_data[needed].isna().any(axis=1)]
-        if len(missing):
-            rows = ", ".join(map(str, missing))
-            raise ValueError(f"rows {rows} of the new data miss a moderator: give all values.")
-        X = new_rows(self.spec, new_data)
+        X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
         variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
         critical = quantile(self.level, self.df)
@@ -121,7 +151,7 @@ class MetaRegressionResult(Coefficients):
         columns = {"estimate": estimate, "se": np.sqrt(variance)}
         columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
         columns |= {"pi_low": estimate - reach, "pi_high": estimate + reach}
-        return pd.DataFrame(columns, index=new_data.index)
+        return pd.DataFrame(columns, index=index)
 
     def _title(self) -> str:
         return f"Meta-regression of {self.n_trials} trials: {self.formula}"
@@ -139,7 +169,7 @@ class MetaRegressionResult(Coefficients):
 @overload
 def meta_regression(
     formula: str,
-    data: pd.DataFrame,
+    data: pd.DataFrame | Effects,
     *,
     vi: str = "vi",
     method: str = "REML",
@@ -151,13 +181,18 @@ def meta_regression(
 
 @overload
 def meta_regression(
-    formula: str, data: pd.DataFrame, *, vi: str = "vi", level: float = 0.95, prior: AnyPrior
+    formula: str,
+    data: pd.DataFrame | Effects,
+    *,
+    vi: str = "vi",
+    level: float = 0.95,
+    prior: AnyPrior,
 ) -> RegressionPosterior: ...
 
 
 def meta_regression(
     formula: str,
-    data: pd.DataFrame,
+    data: pd.DataFrame | Effects,
     *,
     vi: str = "vi",
     method: str = "REML",
@@ -175,14 +210,15 @@ def meta_regression(
     ----------
     formula : str
         Such as "yi ~ weeks + C(type)", effect size on the left (formulaic's grammar).
-    data : DataFrame
-        A row a trial. Rows with a missing value in a variable of the model are left out and
-        named in the result.
+    data : DataFrame or Effects
+        A row a trial (`Effects` with one contrast a trial). Rows with a missing value in a
+        variable of the model are left out and named in the result.
     vi : str
         Column of the sampling variances.
-    method : {"REML", "ML", "CE", "DL", "HE", "HS", "SJ", "PM", "EB"}
+    method : {"REML", "ML", "CE", "DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB"}
         Estimator of tau2 (see `heterogeneity.estimate_tau2`); "CE" has none.
-    test : {"knapp-hartung", "z"}
+    test : {"knapp-hartung", "adhoc", "t", "z"}
+        As of `pool`.
     level : float
     prior : Prior, TauPrior or Mixture, optional
         What is believed before the data (see `priors`); then the result is a posterior, and
@@ -198,36 +234,31 @@ def meta_regression(
         For unknown options and columns, values that are no numbers, variances not above zero,
         too few trials for the coefficients, collinear moderators; the message names them.
     """
-    check_options(method, test, level)
-    complete, dropped = _complete(formula, data, vi)
-    parts = model_matrix(formula, complete, na_action="raise")
-    if not hasattr(parts, "rhs") or parts.lhs.shape[1] != 1:
-        raise ValueError(f"formula {formula!r} needs one number on the left, as 'yi ~ weeks'.")
-    y, v = _effects(parts.lhs, complete, vi)
-    X, names = parts.rhs.to_numpy(dtype=float), list(parts.rhs.columns)
+    method, test, level = named_options(method, test, level)
+    model = design(formula, trials_of(data), [vi])
+    y, X, names = model.y, model.X, list(model.names)
+    v = _variances(y, model.data, vi)
     k, p = X.shape
     if prior is not None:
-        labels = tuple(map(str, complete.index))
-        model = replace(pooling_model(y, v, labels=labels), X=X, names=tuple(names))
-        return regression(model, prior, level, partial(new_rows, parts.rhs.model_spec), dropped)
+        labels = tuple(map(str, model.data.index))
+        waiting = replace(pooling_model(y, v, labels=labels), X=X, names=model.names)
+        return regression(waiting, prior, level, model.rows, model.dropped)
     if k <= p and (method != "CE" or test == "knapp-hartung" or k < p):
         raise CannotEstimate(
             f"{k} trials cannot estimate {p} coefficients ({', '.join(names)}) and what is left",
             "use fewer moderators",
         )
-    common = fit(y, X, v, method="CE", names=names)
+    check_design(X, names)
+    common = WeightedFit(y, v, X)
     tau2, llf = _heterogeneity(y, v, X, method)
     weighted = WeightedFit(y, v, X, tau2)
     if method != "REML":
         llf = -0.5 * (float(np.sum(np.log(2 * np.pi / weighted.weights))) + weighted.rss)
     llf = float(llf)
-    cov, df = weighted.cov, np.inf
-    if test == "knapp-hartung":
-        cov, df = cov * weighted.rss / (k - p), float(k - p)
+    cov, df, factor = scaled_covariance(weighted.cov, weighted.rss, k - p, test, float(k - p))
     n_parameters = p + (method != "CE")
     n_effective = k - p * (method == "REML")
     i2, h2 = _relative(tau2, common.rss, v, X, method)
-    low, high = q_profile(y, v, X, level)
     return MetaRegressionResult(
         params=pd.Series(weighted.beta, names),
         cov=pd.DataFrame(cov, names, names),
@@ -235,13 +266,11 @@ def meta_regression(
         level=level,
         llf=llf,
         aic=-2 * llf + 2 * n_parameters,
-        bic=-2 * llf + float(np.log(n_effective)) * n_parameters,
+        bic=-2 * llf + float(np.log(max(n_effective, 1))) * n_parameters,
         method=method,
         test=test,
         tau2=tau2,
-        tau2_ci_low=low,
-        tau2_ci_high=high,
-        r2=_explained(tau2, y, v, method) if INTERCEPT in names else np.nan,
+        factor=factor,
         i2=i2,
         h2=h2,
         q=common.rss,
@@ -249,9 +278,9 @@ def meta_regression(
         q_p=float(special.chdtrc(k - p, common.rss)) if k > p else np.nan,
         omnibus=_omnibus(weighted.beta, cov, names, df),
         n_trials=k,
-        dropped=dropped,
+        dropped=model.dropped,
         formula=formula,
-        data=complete,
+        data=model.data,
         table=pd.DataFrame(
             {
                 "yi": y,
@@ -259,46 +288,37 @@ def meta_regression(
                 "fitted": X @ weighted.beta,
                 "weight": 100 * weighted.weights / weighted.weights.sum(),
             },
-            index=complete.index,
+            index=model.data.index,
         ),
-        spec=parts.rhs.model_spec,
+        design=model,
     )
 
 
-def _need_columns(needed: list[str], data: pd.DataFrame) -> None:
-    missing = [name for name in needed if name not in data.columns]
-    if missing:
+def trials_of(data: object) -> pd.DataFrame:
+    """The table of independent trials that a model takes.
+
+    Raises
+    ------
+    ValueError
+        For `Effects` of which some trials have several contrasts: those are correlated.
+    """
+    if not isinstance(data, Effects):
+        return as_frame(data)
+    if data.n_trials < len(data.table):
         raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have "
-            f"{', '.join(map(str, data.columns))}."
+            f"{len(data.table)} contrasts of {data.n_trials} trials: contrasts of one trial share "
+            "its reference arm, and a meta-regression takes them as independent. Give "
+            "effects.one_per_trial(), or use pool(effects) or dose_response(effects)."
         )
+    return data.table
 
 
-def _complete(formula: str, data: pd.DataFrame, vi: str) -> tuple[pd.DataFrame, tuple]:
-    """Rows without missing values, and the index labels of the others."""
-    used = sorted({*map(str, Formula(formula).required_variables), vi})
-    _need_columns(used, data)
-    kept = data[used].notna().all(axis=1)
-    if not kept.any():
-        raise CannotEstimate(f"no row of the data has all of {', '.join(used)}")
-    return data[kept], tuple(data.index[~kept])
-
-
-def _effects(left: pd.DataFrame, data: pd.DataFrame, vi: str) -> tuple[np.ndarray, np.ndarray]:
-    columns = {left.columns[0]: left.iloc[:, 0], vi: data[vi]}
-    numbers = {
-        name: pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-        for name, column in columns.items()
-    }
-    y, v = numbers.values()
-    wrong = ~np.isfinite(y) | ~np.isfinite(v) | ~(v > 0)
-    if wrong.any():
-        faults = [
-            f"row {data.index[i]}: {', '.join(f'{n} = {c.iloc[i]}' for n, c in columns.items())}"
-            for i in np.flatnonzero(wrong)
-        ]
-        raise ValueError(f"{'; '.join(faults)}; both must be numbers and {vi} above zero.")
-    return y, v
+def _variances(y: np.ndarray, data: pd.DataFrame, vi: str) -> np.ndarray:
+    v = pd.to_numeric(data[vi], errors="coerce").to_numpy(dtype=float)
+    faults = value_faults(y, v, [f"row {label}" for label in data.index], vi)
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    return v
 
 
 def _heterogeneity(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> tuple[float, float]:
@@ -307,8 +327,7 @@ def _heterogeneity(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> 
         return 0.0, np.nan
     if method in ESTIMATORS:
         return estimate_tau2(y, v, X, method), np.nan
-    model = fit(y, X, v, terms=[RandomTerm(np.ones((len(y), 1)))], method=method)
-    return float(model.psi[0][0, 0]), model.llf
+    return independent(y, v, X, reml=method == "REML")
 
 
 def _explained(tau2: float, y: np.ndarray, v: np.ndarray, method: str) -> float:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 from formulaic import Formula, model_matrix
-from scipy import stats
+from numpy.typing import ArrayLike
+from scipy import special
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.likelihood import Blocks, group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit, fit
-from backpain_analysis.engine.robust import Kind, robust_covariance
-from backpain_analysis.engine.sampling import BlockCovariance, merge
+from backpain_analysis.engine.robust import Kind, RobustCovariance, robust_covariance
+from backpain_analysis.engine.sampling import BlockCovariance, blocks_of, merge
 from backpain_analysis.engine.terms import RandomTerm
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, BayesModel, spread_of
 from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
-from backpain_analysis.models.pairwise.formulas import new_rows
-from backpain_analysis.models.results import Coefficients, quantile
+from backpain_analysis.models.pairwise.formulas import Design, as_frame, design, need_columns
+from backpain_analysis.models.pairwise.inputs import value_faults
+from backpain_analysis.models.results import Coefficients, Df, checked_level, quantile, wald_test
+
+INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")
 
 
 @dataclass(frozen=True)
@@ -52,15 +58,59 @@ class MultilevelResult(Coefficients):
     dropped: tuple
     covariance_kind: str
     engine: MixedFit = field(repr=False)
-    spec: Any = field(repr=False)
-    data: pd.DataFrame = field(repr=False)
+    common: MixedFit = field(repr=False)
+    design: Design = field(repr=False)
+    covariance: Sequence[np.ndarray] | np.ndarray = field(repr=False)
+    sandwich: RobustCovariance | None = field(default=None, repr=False)
+
+    @property
+    def spec(self) -> Any:
+        """Formulaic's specification of the model matrix."""
+        return self.design.spec
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """The rows that entered."""
+        return self.design.data
 
     @property
     def sigma2(self) -> pd.Series:
         """Variance of each term with a single random effect."""
         return pd.Series(
-            {name: psi.iloc[0, 0] for name, psi in self.psi.items() if psi.shape == (1, 1)}
+            {name: psi.iloc[0, 0] for name, psi in self.psi.items() if psi.shape == (1, 1)},
+            dtype=float,
         )
+
+    @property
+    def omnibus(self) -> pd.Series:
+        """Joint test of all coefficients but the intercept (of the intercept where it is alone)."""
+        return self.wald([name for name in self.params.index if name != INTERCEPT] or [INTERCEPT])
+
+    @property
+    def i2(self) -> pd.Series:
+        """Per cent of the variance that is between effects, in all and by term.
+
+        Each term's variance over the sum of all and the typical sampling variance
+        `(n - p) / tr(P)`, P of the common-effect model (Nakagawa & Santos 2012,
+        doi 10.1007/s10682-012-9555-5; Viechtbauer's form for several levels). Missing for models
+        with other terms than random intercepts.
+        """
+        sigma2 = self.sigma2
+        if len(sigma2) < len(self.psi):
+            return pd.Series({"total": np.nan})
+        total = float(sigma2.sum()) + self.typical_variance
+        parts = 100 * sigma2 / total
+        return pd.concat([pd.Series({"total": float(parts.sum())}), parts])
+
+    @property
+    def typical_variance(self) -> float:
+        """Typical sampling variance, `(n - p) / tr(P)` of the common-effect model."""
+        model, trace = self.common, 0.0
+        for rows, W in zip(model.blocks.batches, model.precision, strict=True):
+            WX = W @ model.X[rows]
+            trace += float(np.einsum("bii->", W))
+            trace -= float(np.einsum("bnp,pq,bnq->", WX, model.cov_beta, WX))
+        return self.q_df / trace
 
     def robust(self, cluster: str | Sequence, kind: Kind = "CR2") -> MultilevelResult:
         """The same model with cluster-robust standard errors, tests and intervals.
@@ -72,33 +122,137 @@ class MultilevelResult(Coefficients):
         cluster : str or sequence
             Column of the data, or labels of the rows that entered.
         kind : {"CR0", "CR1", "CR1S", "CR2"}
+
+        Raises
+        ------
+        ValueError
+            For an unknown column, or labels that are missing or too few.
         """
-        labels = self.data[cluster] if isinstance(cluster, str) else cluster
-        found = robust_covariance(self.engine, labels, kind)
+        if isinstance(cluster, str):
+            need_columns([cluster], self.data)
+        labels = pd.Series(np.asarray(self.data[cluster] if isinstance(cluster, str) else cluster))
+        if len(labels) != self.n_rows:
+            raise ValueError(f"{len(labels)} cluster labels for {self.n_rows} rows.")
+        if labels.isna().any():
+            rows = ", ".join(map(str, self.data.index[labels.isna()]))
+            raise ValueError(f"the cluster is missing in rows {rows}: give it, or drop them.")
+        found = robust_covariance(self.engine, labels.to_numpy(), kind)
         names = self.params.index
         return replace(
             self,
             cov=pd.DataFrame(found.cov, names, names),
             df=pd.Series(found.df(np.eye(len(names))), names),
             covariance_kind=kind,
+            sandwich=found,
         )
 
-    def predict(self, new_data: pd.DataFrame) -> pd.DataFrame:
-        """Mean effects at new values of the moderators.
+    def wald(self, tested: Sequence[str] | np.ndarray) -> pd.Series:
+        """Joint Wald test that coefficients, or linear contrasts of them, are zero.
+
+        With the robust covariance "CR2" Hotelling's T2 with the degrees of freedom of Zhang
+        (HTZ; Pustejovsky & Tipton 2018, doi 10.1080/07350015.2016.1247004); with other robust
+        kinds F on clusters - coefficients degrees; else F on the smallest degrees of freedom of
+        the coefficients concerned, or chi-square.
+
+        Parameters
+        ----------
+        tested : sequence of str, or ndarray of shape (q, p)
+            Names of coefficients, or contrasts, a row each.
+
+        Returns
+        -------
+        Series
+            `statistic, df_num, df_denom, p_value`.
+        """
+        names = list(self.params.index)
+        if isinstance(tested, np.ndarray):
+            L = np.atleast_2d(np.asarray(tested, dtype=float))
+            if L.shape[1] != len(names):
+                raise ValueError(
+                    f"contrasts have {L.shape[1]} columns for {len(names)} coefficients."
+                )
+        else:
+            unknown = [name for name in tested if name not in names]
+            if unknown or not len(tested):
+                raise ValueError(f"no coefficient {unknown}: the model has {', '.join(names)}.")
+            L = np.eye(len(names))[[names.index(name) for name in tested]]
+        estimate = L @ self.params.to_numpy()
+        cov = L @ self.cov.to_numpy() @ L.T
+        if self.sandwich is not None and self.covariance_kind == "CR2":
+            return self.sandwich.hotelling(L, estimate)
+        df = self.df[np.any(L != 0, axis=0)].min() if isinstance(self.df, pd.Series) else self.df
+        return wald_test(estimate, cov, float(df))
+
+    def likelihood_ratio(self, smaller: MultilevelResult) -> pd.Series:
+        """Likelihood-ratio test against a smaller model of the same rows.
+
+        Returns
+        -------
+        Series
+            `statistic, df, p_value`. Where a variance is tested, its true value lies on the
+            boundary and P is too large.
+
+        Raises
+        ------
+        ValueError
+            For models of other rows or methods, REML fits with other fixed effects (their
+            likelihoods do not compare), and models that are not smaller.
+        """
+        if self.method != smaller.method or not np.array_equal(self.design.y, smaller.design.y):
+            raise ValueError("both models must be of the same rows and method.")
+        if self.method == "REML" and not np.array_equal(self.design.X, smaller.design.X):
+            raise ValueError("REML fits with other fixed effects do not compare: use method='ML'.")
+        df = self.engine.n_parameters - smaller.engine.n_parameters
+        if df < 1:
+            raise ValueError("the other model is not smaller.")
+        statistic = max(0.0, 2 * (self.llf - smaller.llf))
+        p = float(special.chdtrc(df, statistic))
+        return pd.Series({"statistic": statistic, "df": df, "p_value": p})
+
+    def predict(self, new_data: pd.DataFrame, level: float | None = None) -> pd.DataFrame:
+        """Mean effects at new values of the moderators, and where new effects are expected.
 
         Returns
         -------
         DataFrame
-            `estimate, se, ci_low, ci_high` on the index of `new_data`. With robust covariance the
-            smallest of the coefficients' degrees of freedom is used.
+            `estimate, se, ci_low, ci_high, pi_low, pi_high` on the index of `new_data`, each row
+            with its own degrees of freedom: with CR2 Satterthwaite's of that prediction, else
+            the smallest of the coefficients that enter. The prediction interval adds the
+            variances of all terms (for structured terms that of the row's own level).
         """
-        X = new_rows(self.spec, new_data)
+        level = self.level if level is None else checked_level(level)
+        X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        se = np.sqrt(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X))
-        half = quantile(self.level, float(np.min(self.df))) * se
-        columns = {"estimate": estimate, "se": se}
+        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        if self.sandwich is not None:
+            df = self.sandwich.df(X)
+        elif isinstance(self.df, pd.Series):
+            df = np.where(X != 0, self.df.to_numpy(), np.inf).min(axis=1)
+        else:
+            df = np.full(len(X), self.df)
+        critical = quantile(level, pd.Series(df)).to_numpy()
+        between = self._between(as_frame(new_data))
+        half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
+        columns = {"estimate": estimate, "se": np.sqrt(variance)}
         columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
-        return pd.DataFrame(columns, index=new_data.index)
+        columns |= {"pi_low": estimate - reach, "pi_high": estimate + reach}
+        return pd.DataFrame(columns, index=index)
+
+    def _between(self, new_data: pd.DataFrame) -> np.ndarray:
+        """Variance of the random effects of each new row."""
+        total = np.zeros(len(new_data))
+        for name, psi in self.psi.items():
+            inner = STRUCTURED.fullmatch(name)
+            if inner:
+                need_columns([inner[2]], new_data)
+                own = pd.Series(np.diag(psi), psi.index.astype(str))
+                total += new_data[inner[2]].astype(str).map(own).to_numpy(dtype=float)
+            elif psi.shape == (1, 1) and psi.index[0] == INTERCEPT:
+                total += psi.iloc[0, 0]
+            else:
+                Z = model_matrix(name.split("|")[0].strip(), new_data).to_numpy(dtype=float)
+                total += np.einsum("ij,jk,ik->i", Z, psi.to_numpy(), Z)
+        return total
 
     def _title(self) -> str:
         return "Multilevel meta-analysis"
@@ -114,8 +268,8 @@ def multilevel(
     formula: str,
     data: pd.DataFrame,
     *,
-    V: str | BlockCovariance,
-    random: Sequence[str],
+    V: str | BlockCovariance | ArrayLike,
+    random: str | Sequence[str],
     method: str = "REML",
     test: str = "z",
     level: float = 0.95,
@@ -128,8 +282,8 @@ def multilevel(
     formula: str,
     data: pd.DataFrame,
     *,
-    V: str | BlockCovariance,
-    random: Sequence[str],
+    V: str | BlockCovariance | ArrayLike,
+    random: str | Sequence[str],
     level: float = 0.95,
     prior: AnyPrior,
 ) -> RegressionPosterior: ...
@@ -139,8 +293,8 @@ def multilevel(
     formula: str,
     data: pd.DataFrame,
     *,
-    V: str | BlockCovariance,
-    random: Sequence[str],
+    V: str | BlockCovariance | ArrayLike,
+    random: str | Sequence[str],
     method: str = "REML",
     test: str = "z",
     level: float = 0.95,
@@ -157,15 +311,19 @@ def multilevel(
     formula : str
         Such as "yi ~ weeks + C(outcome)".
     data : DataFrame
-    V : str or BlockCovariance
-        Column of sampling variances, or a covariance from `sampling_covariance`.
+    V : str, BlockCovariance or array_like
+        Column of sampling variances, a covariance from `sampling_covariance`, variances, shape
+        (n_rows,), or a matrix, shape (n_rows, n_rows).
     random : sequence of str
         "trial_id" (random intercept), "trial_id/effect_id" (intercepts at both levels), or
         "dose | trial_id" (intercept and slope, free covariance; "0 + dose | trial_id" without
-        the intercept).
+        the intercept); or "HCS(outcome) | trial_id": an effect of each level of a column, with a
+        structure CS, HCS (a variance a level), ID, DIAG, UN, or for visits in time AR, HAR
+        (correlation to the power of the steps apart) or CAR (of the time apart).
     method : {"REML", "ML", "CE"}
-    test : {"z", "t"}
-        "t": as many degrees of freedom as effect sizes less coefficients.
+    test : {"z", "t", "contain"}
+        "t": as many degrees of freedom as effect sizes less coefficients. "contain": of the
+        groups (trials, say) within which a coefficient's column is constant.
     level : float
     prior : Prior, TauPrior or Mixture, optional
         What is believed before the data (see `priors`), of random intercepts; a mapping of tau
@@ -183,36 +341,43 @@ def multilevel(
     ConvergenceError
         If the likelihood has no maximum.
     """
-    if test not in ("z", "t"):
-        raise ValueError(f"unknown test {test!r}: use 'z' or 't'.")
-    used = _used_columns(formula, V, random)
-    _check_columns(data, used, V)
-    complete, dropped = _complete(data, used, V)
-    parts = model_matrix(formula, complete, na_action="raise")
-    y = parts.lhs.to_numpy(dtype=float)[:, 0]
-    X = parts.rhs.to_numpy(dtype=float)
-    names = list(parts.rhs.columns)
+    if test not in TESTS:
+        raise ValueError(f"unknown test {test!r}: use one of {', '.join(TESTS)}.")
+    level = checked_level(level)
+    method = {"FE": "CE", "EE": "CE"}.get(str(method).upper(), str(method).upper())
+    random = [random] if isinstance(random, str) else list(random)
+    data = _table(data, random)
+    used = sorted(_used_columns(V, random))
+    need_columns(sorted({*used, *map(str, Formula(formula).required_variables)}), data)
+    n_before = len(data)
+    found = design(formula, data, used)
+    if not isinstance(V, str) and len(found.y) < n_before:
+        rows = ", ".join(map(str, found.dropped))
+        raise ValueError(
+            f"rows {rows} have missing values: drop them before making the covariance V."
+        )
+    y, X, names, complete = found.y, found.X, list(found.names), found.data
     groupings, terms = _terms(random, complete)
-    covariance = complete[V].to_numpy(dtype=float) if isinstance(V, str) else V
+    covariance = _known(V, complete, y)
     if isinstance(covariance, BlockCovariance):
         groupings = [*groupings, covariance.labels]
     blocks = _connected(groupings, len(y))
     known = merge(covariance, blocks)
-    options = {"blocks": blocks, "names": names}
     if prior is not None:
         grouped = group(blocks)
         waiting = _waiting(y, X, names, known, grouped, terms, complete.index)
-        return regression(waiting, prior, level, partial(new_rows, parts.rhs.model_spec), dropped)
-    model = fit(y, X, known, terms=terms, method=method, **options)
-    common = fit(y, X, known, method="CE", **options)
+        return regression(waiting, prior, level, found.rows, found.dropped)
+    model = fit(y, X, known, blocks=blocks, terms=terms, method=method, names=names)
+    common = fit(y, X, known, blocks=blocks, method="CE", names=names)
     q_df = len(y) - len(names)
-    psi = {}
-    for term, matrix in zip(model.terms, model.psi, strict=True):
-        psi[term.name] = pd.DataFrame(matrix, term.labels, term.labels)
+    psi = {
+        term.name: pd.DataFrame(matrix, list(term.labels), list(term.labels))
+        for term, matrix in zip(model.terms, model.psi, strict=True)
+    }
     return MultilevelResult(
         params=pd.Series(model.beta, names),
         cov=pd.DataFrame(model.cov_beta, names, names),
-        df=np.inf if test == "z" else float(q_df),
+        df=_degrees(test, X, terms, names),
         level=level,
         llf=model.llf,
         aic=model.aic,
@@ -221,22 +386,83 @@ def multilevel(
         psi=psi,
         q=common.rss,
         q_df=q_df,
-        q_p=float(stats.chi2.sf(common.rss, q_df)) if q_df else np.nan,
+        q_p=float(special.chdtrc(q_df, common.rss)) if q_df else np.nan,
         n_rows=len(y),
         n_clusters=model.n_blocks,
-        dropped=dropped,
+        dropped=found.dropped,
         covariance_kind="model",
         engine=model,
-        spec=parts.rhs.model_spec,
-        data=complete,
+        common=common,
+        design=found,
+        covariance=known,
     )
+
+
+def _table(data: Any, random: list[str]) -> pd.DataFrame:
+    """The data as a table, and the random terms checked: each grouping once."""
+    if isinstance(data, Effects):
+        raise ValueError(
+            "Effects carry a covariance of their own: give effects.table, and its covariance as V."
+        )
+    named = [
+        f"{text.split('|')[0].strip() if '|' in text else '1'}|{'/'.join(names[:depth])}"
+        for text in random
+        for names in [_grouping_names(text)]
+        for depth in range(1, len(names) + 1)
+    ]
+    twice = sorted({name.split("|")[1] for name in named if named.count(name) > 1})
+    if twice:
+        raise ValueError(f"the grouping {', '.join(twice)} is in `random` twice: give it once.")
+    return as_frame(data)
+
+
+def _known(
+    V: str | BlockCovariance | ArrayLike, data: pd.DataFrame, y: np.ndarray
+) -> BlockCovariance | np.ndarray:
+    """Sampling variances or covariance of the rows."""
+    if isinstance(V, BlockCovariance):
+        if len(V.labels) != len(y):
+            raise ValueError(f"V has {len(V.labels)} rows, the data {len(y)}.")
+        return V
+    values = pd.to_numeric(data[V], errors="coerce") if isinstance(V, str) else V
+    values = np.asarray(values, dtype=float)
+    if values.shape == (len(y), len(y)):
+        return blocks_of(values)
+    if values.shape != (len(y),):
+        raise ValueError(
+            f"V has shape {values.shape} for {len(y)} rows: give a column, a variance a row, a "
+            "square matrix or what sampling_covariance makes."
+        )
+    named = V if isinstance(V, str) else "V"
+    faults = value_faults(y, values, [f"row {label}" for label in data.index], named)
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    return values
+
+
+def _degrees(test: str, X: np.ndarray, terms: list[RandomTerm], names: list[str]) -> Df:
+    """Degrees of freedom: all rows, or for "contain" of the groups that a column is constant in."""
+    n, p = X.shape
+    if test == "z":
+        return np.inf
+    if test == "t" or n <= p:
+        return float(n - p) if n > p else np.inf
+    own = np.full(p, float(n - p))
+    for term in terms:
+        if term.levels is None:
+            continue
+        first = np.unique(term.levels, return_index=True)[1]
+        codes = np.unique(term.levels, return_inverse=True)[1]
+        constant = np.all(X == X[first][codes], axis=0)
+        own = np.where(constant, np.minimum(own, len(first) - p), own)
+    return pd.Series(np.maximum(own, 1.0), names)
 
 
 def _waiting(
     y: np.ndarray,
     X: np.ndarray,
     names: list[str],
-    known: Sequence[np.ndarray],
+    known: Sequence[np.ndarray] | np.ndarray,
     blocks: Blocks,
     terms: list[RandomTerm],
     labels: pd.Index,
@@ -265,38 +491,24 @@ def _waiting(
     )
 
 
+STRUCTURED = re.compile(r"\s*(CS|HCS|UN|DIAG|ID|AR|HAR|CAR)\((\w+)\)\s*\|\s*(\w+)\s*")
+"""A term such as "HCS(outcome) | trial_id": correlated effects of the levels of a column."""
+
+
 def _grouping_names(term: str) -> list[str]:
     return [name.strip() for name in term.split("|")[-1].split("/")]
 
 
-def _used_columns(formula: str, V: str | BlockCovariance, random: Sequence[str]) -> set[str]:
-    formulas = [formula, *(term.split("|")[0] for term in random if "|" in term)]
-    used = {str(name) for text in formulas for name in Formula(text).required_variables}
-    used |= {name for term in random for name in _grouping_names(term)}
-    return used | ({V} if isinstance(V, str) else set())
-
-
-def _check_columns(data: pd.DataFrame, used: set[str], V: str | BlockCovariance) -> None:
-    missing = sorted(used - set(data.columns))
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
-        )
-    if not isinstance(V, str) and len(V.labels) != len(data):
-        raise ValueError(f"V has {len(V.labels)} rows, the data {len(data)}.")
-
-
-def _complete(
-    data: pd.DataFrame, used: set[str], V: str | BlockCovariance
-) -> tuple[pd.DataFrame, tuple]:
-    """Rows without missing values, and the index labels of the others."""
-    kept = data[sorted(used)].notna().all(axis=1).to_numpy()
-    if not isinstance(V, str) and not kept.all():
-        rows = ", ".join(map(str, data.index[~kept]))
-        raise ValueError(
-            f"rows {rows} have missing values: drop them before making the covariance V."
-        )
-    return data[kept], tuple(data.index[~kept])
+def _used_columns(V: Any, random: Sequence[str]) -> set[str]:
+    used = {V} if isinstance(V, str) else set()
+    for term in random:
+        used |= set(_grouping_names(term))
+        inner = STRUCTURED.fullmatch(term)
+        if inner:
+            used.add(inner[2])
+        elif "|" in term:
+            used |= set(map(str, Formula(term.split("|")[0].strip()).required_variables))
+    return used
 
 
 def _terms(random: Sequence[str], data: pd.DataFrame) -> tuple[list[np.ndarray], list[RandomTerm]]:
@@ -304,19 +516,38 @@ def _terms(random: Sequence[str], data: pd.DataFrame) -> tuple[list[np.ndarray],
     groupings, terms = [], []
     for text in random:
         names = _grouping_names(text)
-        design = model_matrix(text.split("|")[0].strip() if "|" in text else "1", data)
-        labels = tuple(design.columns)
+        inner = STRUCTURED.fullmatch(text)
+        left = "1" if inner or "|" not in text else text.split("|")[0].strip()
+        columns = model_matrix(left, data)
+        labels: tuple = tuple(columns.columns)
+        values, options = columns.to_numpy(dtype=float), {}
+        if inner:
+            levels = np.array(sorted(data[inner[2]].unique()))
+            values = (data[inner[2]].to_numpy()[:, None] == levels).astype(float)
+            labels, options = tuple(levels), _structure(inner[1], levels, text)
         for depth in range(1, len(names) + 1):
-            levels = data.groupby(names[:depth], sort=False, observed=True).ngroup().to_numpy()
+            rows = data.groupby(names[:depth], sort=False, observed=True).ngroup().to_numpy()
             if depth == 1:
-                groupings.append(levels)
-            name = "/".join(names[:depth]) if "|" not in text else text
-            values = design.to_numpy(dtype=float)
-            terms.append(RandomTerm(values, levels, name=name, labels=labels))
+                groupings.append(rows)
+            path = "/".join(names[:depth])
+            name = text if inner else path if left == "1" else f"{left} | {path}"
+            terms.append(RandomTerm(values, rows, name=name, labels=labels, **options))
     return groupings, terms
 
 
-def _connected(groupings: Sequence[Sequence], n_rows: int) -> np.ndarray:
+def _structure(name: str, levels: np.ndarray, text: str) -> dict[str, Any]:
+    """Options of a term whose random effects of the levels are correlated in a given way."""
+    if len(levels) < 2:
+        raise CannotEstimate(f"{text!r} has one level only", "use a random intercept")
+    plain = {"UN": "unstructured", "DIAG": "diagonal", "ID": "identity"}
+    if name not in ("AR", "HAR", "CAR"):
+        return {"structure": plain.get(name, name)}
+    if not np.issubdtype(levels.dtype, np.number):
+        raise ValueError(f"{text!r} needs numbers for the places in time.")
+    return {"structure": name, "positions": tuple(map(float, levels))}
+
+
+def _connected(groupings: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
     """Independent blocks: rows that share a level of any grouping belong together."""
     if not groupings:
         return np.arange(n_rows)
@@ -326,6 +557,6 @@ def _connected(groupings: Sequence[Sequence], n_rows: int) -> np.ndarray:
         rows.append(np.arange(n_rows))
         columns.append(codes + offset)
         offset += int(codes.max()) + 1
-    rows, columns = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(offset, offset))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    graph = coo_array((np.ones(len(places[0])), places), shape=(offset, offset))
     return connected_components(graph, directed=False)[1][:n_rows]

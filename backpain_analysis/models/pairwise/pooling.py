@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,17 +12,19 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
     estimate_tau2,
+    profile_interval,
     q_profile,
     typical_variance,
 )
 from backpain_analysis.engine.mixed import fit
-from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
+from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.terms import multi_arm_term
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import (
     AnyPrior,
     chosen_prior,
@@ -30,15 +32,17 @@ from backpain_analysis.models.bayes.model import (
     pooling_model,
 )
 from backpain_analysis.models.bayes.posterior import PooledPosterior, pooled
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.models.pairwise.inputs import NO_RESIDUAL, checked_studies, study_names
+from backpain_analysis.models.results import (
+    CoefficientTable,
+    Summary,
+    checked_level,
+    quantile,
+    two_sided_p,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-METHODS = ("CE", "DL", "HE", "HS", "SJ", "PM", "ML", "REML", "EB")
-
-TESTS = ("knapp-hartung", "z")
 
 
 def fitting_test(n_trials: int) -> str:
@@ -50,76 +54,27 @@ def fitting_test(n_trials: int) -> str:
     return "knapp-hartung" if n_trials > 2 else "z"
 
 
-def check_options(method: str, test: str, level: float) -> None:
-    """Refuse an unknown method or test, or a level outside (0, 1).
+def scaled_covariance(
+    cov: np.ndarray, rss: float, spare: int, test: str, df: float
+) -> tuple[np.ndarray, float, float]:
+    """Covariance, degrees of freedom and Knapp-Hartung's factor of a test.
 
-    Raises
-    ------
-    ValueError
-        Every fault is named.
+    "knapp-hartung" multiplies the covariance by the mean square of the weighted residuals (Knapp &
+    Hartung 2003, doi 10.1002/sim.1482); where these are all zero it says nothing, and the
+    covariance stays. "adhoc" never multiplies by less than one (Jackson et al. 2017,
+    doi 10.1002/sim.7411). Both, and "t", use t quantiles on `df`.
     """
-    faults = _option_faults(method, test, level)
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
+    if test == "z" or spare < 1:
+        return cov, np.inf, np.nan
+    if test == "t":
+        return cov, df, np.nan
+    factor = rss / spare
+    used = max(factor, 1.0) if test == "adhoc" or factor <= NO_RESIDUAL else factor
+    return cov * used, df, factor
 
 
-def _option_faults(method: str, test: str, level: float) -> list[str]:
-    faults = []
-    if method not in METHODS:
-        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if test not in TESTS:
-        faults.append(f"unknown test {test!r}: use one of {', '.join(TESTS)}")
-    if not 0 < level < 1:
-        faults.append(f"level {level} is not between 0 and 1")
-    return faults
-
-
-def study_names(k: int) -> list[str]:
-    """What studies are called that were given no labels."""
-    return [f"study {i + 1}" for i in range(k)]
-
-
-def checked_studies(
-    yi: ArrayLike,
-    vi: ArrayLike | None,
-    labels: Sequence[str] | None,
-    method: str,
-    test: str,
-    level: float,
-) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
-    """Effect sizes, variances and labels (None where none were given) that can be pooled.
-
-    Raises
-    ------
-    ValueError
-        If anything is wrong; every fault is named.
-    """
-    if vi is None:
-        raise ValueError("give the sampling variances vi.")
-    y, v = np.asarray(yi, dtype=float).ravel(), np.asarray(vi, dtype=float).ravel()
-    faults = _option_faults(method, test, level)
-    if len(y) != len(v):
-        faults.append(f"{len(y)} effect sizes but {len(v)} variances")
-    if len(y) == 0:
-        faults.append("no effect sizes to pool")
-    labels = None if labels is None else list(labels)
-    if labels is not None and len(labels) != len(y):
-        faults.append(f"{len(labels)} labels for {len(y)} effect sizes")
-    elif len(y) == len(v):
-        wrong = ~np.isfinite(y) | ~np.isfinite(v) | ~(v > 0)
-        if wrong.any():
-            names = labels or study_names(len(y))
-            faults.extend(
-                f"{names[i]}: yi = {y[i]}, vi = {v[i]}; both must be known and vi above zero"
-                for i in np.flatnonzero(wrong)
-            )
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
-    return y, v, labels
-
-
-@dataclass(frozen=True)
-class PoolResult:
+@dataclass(frozen=True, repr=False)
+class PoolResult(CoefficientTable):
     """A pooled effect.
 
     Attributes
@@ -138,13 +93,19 @@ class PoolResult:
     level : float
     df : float
         Degrees of freedom of the t quantile; infinite for "z".
+    factor : float
+        What Knapp-Hartung's method multiplies the variance by (before "adhoc" lifts it to one).
+    common : tuple of float
+        The common effect with its normal interval: estimate, lower and upper limit.
     n_trials : int
     n_participants : int or None
         In arms of known size, when an `Effects` was pooled.
     unsized_arms : int
         Arms of unknown size.
-    llf : float
-        Log-likelihood at the estimates: restricted for "REML", else full.
+    outcome, measure : str
+        Of the `Effects` pooled; empty where unknown.
+    llf, aic, bic : float
+        Log-likelihood at the estimates: restricted for "REML", else full; and the criteria.
     """
 
     estimate: float
@@ -155,8 +116,6 @@ class PoolResult:
     pi_low: float
     pi_high: float
     tau2: float
-    tau2_ci_low: float
-    tau2_ci_high: float
     i2: float
     h2: float
     q: float
@@ -166,11 +125,39 @@ class PoolResult:
     test: str
     level: float
     df: float
+    factor: float
+    common: tuple[float, float, float]
     n_trials: int
     n_participants: int | None
     llf: float
-    columns: Mapping[str, Any] = field(repr=False)
+    aic: float
+    bic: float
+    columns: Mapping[str, Any]
     unsized_arms: int = 0
+    outcome: str = ""
+    measure: str = ""
+
+    def __repr__(self) -> str:
+        trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
+        return (
+            f"<PoolResult: {self.estimate:.4g} ({100 * self.level:g}% CI {self.ci_low:.4g} to "
+            f"{self.ci_high:.4g}), {trials}>"
+        )
+
+    @cached_property
+    def _q_profile(self) -> tuple[float, float]:
+        y, v = self.columns["yi"], self.columns["vi"]
+        if self.n_trials < len(y):
+            return np.nan, np.nan
+        return q_profile(y, v, np.ones((len(y), 1)), self.level)
+
+    @property
+    def tau2_ci_low(self) -> float:
+        return self._q_profile[0]
+
+    @property
+    def tau2_ci_high(self) -> float:
+        return self._q_profile[1]
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -182,24 +169,80 @@ class PoolResult:
     def tau(self) -> float:
         return float(np.sqrt(self.tau2))
 
-    @property
+    @cached_property
     def params(self) -> pd.Series:
         return pd.Series({"estimate": self.estimate})
 
-    @property
-    def bse(self) -> pd.Series:
-        return pd.Series({"estimate": self.se})
+    @cached_property
+    def cov(self) -> pd.DataFrame:
+        return pd.DataFrame([[self.se**2]], ["estimate"], ["estimate"])
 
-    def conf_int(self) -> pd.DataFrame:
-        """The interval, columns `ci_low` and `ci_high`."""
+    def predict(self, level: float | None = None) -> pd.DataFrame:
+        """The mean effect and where that of a new trial is expected, at any level.
+
+        Returns
+        -------
+        DataFrame
+            One row: `estimate, se, ci_low, ci_high, pi_low, pi_high`.
+        """
+        level = self.level if level is None else checked_level(level)
+        critical = quantile(level, self.df)
+        half = critical * self.se
+        reach = np.nan if np.isnan(self.pi_low) else critical * np.sqrt(self.se**2 + self.tau2)
         return pd.DataFrame(
-            {"ci_low": [self.ci_low], "ci_high": [self.ci_high]}, index=["estimate"]
+            {
+                "estimate": self.estimate,
+                "se": self.se,
+                "ci_low": self.estimate - half,
+                "ci_high": self.estimate + half,
+                "pi_low": self.estimate - reach,
+                "pi_high": self.estimate + reach,
+            },
+            index=["estimate"],
         )
 
-    def summary(self) -> pd.DataFrame:
+    def heterogeneity(self, kind: str = "q-profile", level: float | None = None) -> pd.DataFrame:
+        """tau2, tau, I2 (per cent) and H2 with their intervals; see `heterogeneity_table`."""
+        if self.n_trials < len(self.columns["yi"]):
+            raise CannotEstimate(
+                "intervals of the heterogeneity are for independent trials, but some of these have "
+                "several arms",
+                "pool one contrast a trial",
+            )
+        y, v = self.columns["yi"], self.columns["vi"]
+        level = self.level if level is None else checked_level(level)
+        return heterogeneity_table(y, v, np.ones((len(y), 1)), self.tau2, self.method, kind, level)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the interval must know, in sentences; often nothing."""
+        notes = []
+        percent = f"{100 * self.level:g}%"
+        centre, low, high = self.common
+        common = f"{centre:.4g} ({percent} CI {low:.4g} to {high:.4g})"
+        if self.n_trials == 2 and np.isfinite(self.df):
+            notes.append(
+                "Two trials leave one degree of freedom, so this interval says little. If both "
+                f"had the same effect it would be {common}; `pool` with a `prior` weighs both."
+            )
+        if self.factor <= NO_RESIDUAL:
+            notes.append(
+                "The effects are equal, so Knapp-Hartung's method says nothing about the error; "
+                "the standard error is that of the sampling errors alone."
+            )
+        elif self.test == "knapp-hartung" and self.ci_high - self.ci_low < high - low:
+            notes.append(
+                "The Knapp-Hartung interval is narrower than that of a common effect, "
+                f"{common}: the trials agree more than their errors let expect (factor "
+                f"{self.factor:.2g}). test='adhoc' is never narrower than z."
+            )
+        return tuple(notes)
+
+    def summary(self) -> Summary:
         """One row: estimate, intervals and heterogeneity."""
         names = "estimate se ci_low ci_high p_value pi_low pi_high tau2 i2 q q_df q_p n_trials"
-        return pd.DataFrame([{name: getattr(self, name) for name in names.split()}])
+        values = {name: getattr(self, name) for name in names.split()}
+        return Summary(values, index=["estimate"])
 
     def plot(self, **options: Any) -> Axes:
         """Forest plot of what was pooled: see `figures.forest`."""
@@ -207,9 +250,62 @@ class PoolResult:
 
         return figures.forest(self.table, self, **options)
 
-    def _repr_html_(self) -> str:
-        title = f"Pooled effect of {self.n_trials} trials"
-        return html_table(self.summary(), title=title, note=f"{self.method}, {self.test}.")
+    def _title(self) -> str:
+        trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
+        return f"Pooled effect of {trials}"
+
+    def _note(self) -> str:
+        return " ".join([f"{self.method}, {self.test}.", *self.notes])
+
+
+HETEROGENEITY_INTERVALS = ("q-profile", "profile-likelihood")
+
+
+def heterogeneity_table(
+    y: np.ndarray,
+    v: np.ndarray,
+    X: np.ndarray,
+    tau2: float,
+    method: str,
+    kind: str = "q-profile",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """tau2, tau, I2 and H2 with intervals.
+
+    Those of I2 and H2 follow from that of tau2 at the typical sampling variance (Viechtbauer 2007,
+    doi 10.1002/sim.2514).
+
+    Parameters
+    ----------
+    kind : {"q-profile", "profile-likelihood"}
+        The second for "ML" and "REML" only (Hardy & Thompson 1996).
+
+    Returns
+    -------
+    DataFrame
+        Rows `tau2, tau, i2` (per cent), `h2`; columns `estimate, ci_low, ci_high`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind, or a profile likelihood of another method.
+    """
+    if kind not in HETEROGENEITY_INTERVALS:
+        raise ValueError(f"unknown kind {kind!r}: use {' or '.join(HETEROGENEITY_INTERVALS)}.")
+    if len(y) <= X.shape[1]:
+        raise CannotEstimate(f"{len(y)} trials leave nothing to estimate heterogeneity from")
+    if kind == "q-profile":
+        limits = q_profile(y, v, X, level)
+    elif method in ("ML", "REML"):
+        limits = profile_interval(y, v, X, level, reml=method == "REML")
+    else:
+        raise ValueError(f"method {method!r} has no likelihood to profile: use 'q-profile'.")
+    values = np.array([tau2, *limits])
+    ratio = values / typical_variance(v, X)
+    with np.errstate(invalid="ignore"):
+        i2 = np.where(np.isinf(ratio), 100.0, 100 * ratio / (1 + ratio))
+    rows = {"tau2": values, "tau": np.sqrt(values), "i2": i2, "h2": 1 + ratio}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "ci_low", "ci_high"])
 
 
 @overload
@@ -257,11 +353,13 @@ def pool(
         doi 10.1002/(SICI)1097-0258(19961230)15:24<2733::AID-SIM562>3.0.CO;2-0).
     vi : array_like, shape (k,)
         Sampling variances; not with `Effects`.
-    method : {"REML", "ML", "CE", "DL", "HE", "HS", "SJ", "PM", "EB"}
+    method : {"REML", "ML", "CE", "DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB"}
         Estimator of tau2 (see `heterogeneity.estimate_tau2`); "CE" is the common-effect model.
-    test : {"knapp-hartung", "z"}
+        "FE" and "EE" are other names of it.
+    test : {"knapp-hartung", "adhoc", "t", "z"}
         Knapp & Hartung 2003 (doi 10.1002/sim.1482): scale the variance by the weighted residual
-        mean square, t quantiles on k - 1 degrees of freedom (trials - 1 for `Effects`).
+        mean square, t quantiles on k - 1 degrees of freedom (trials - 1 for `Effects`); "knha"
+        and "hksj" are other names. "adhoc" never scales by less than one, "t" does not scale.
     level : float
         Of the confidence and prediction intervals.
     labels : sequence of str, optional
@@ -281,24 +379,33 @@ def pool(
     ValueError
         For unusable input; all of it is named.
     """
-    effects, blocks, covariance = None, None, None
+    effects: Effects | None = None
+    values: ArrayLike
     if isinstance(yi, Effects):
         if vi is not None:
             raise ValueError("Effects carry their own variances: leave out vi.")
         effects = yi
-        yi, vi = effects.table["yi"], effects.table["vi"]
-        blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
+        values, vi = effects.table["yi"].to_numpy(), effects.table["vi"].to_numpy()
         labels = list(effects.table["label"]) if labels is None else labels
-    y, v, labels = checked_studies(yi, vi, labels, method, test, level)
+    else:
+        values = yi
+    y, v, labels, method, test = checked_studies(values, vi, labels, method, test, level)
     if prior is not None:
         return _posterior(y, v, labels, effects, prior, level)
-    if blocks is None or len(set(blocks)) == len(y):
+    if effects is None or effects.n_trials == len(y):
         result = _pool_independent(y, v, labels, method, test, level)
     else:
-        result = _pool_blocks(y, v, covariance, blocks, labels, method, test, level)
+        blocks = effects.table["trial_id"].to_numpy()
+        result = _pool_blocks(y, v, effects.covariance, blocks, labels, method, test, level)
     if effects is None:
         return result
-    return replace(result, n_participants=effects.n_participants, unsized_arms=effects.unsized_arms)
+    return replace(
+        result,
+        n_participants=effects.n_participants,
+        unsized_arms=effects.unsized_arms,
+        outcome=effects.outcome,
+        measure=effects.measure,
+    )
 
 
 def _posterior(
@@ -322,8 +429,11 @@ def _posterior(
         effects.measure,
     )
     chosen = chosen_prior(prior, model.outcome, model.measure, implied_sd(effects.table))
-    counted = {"n_participants": effects.n_participants, "unsized_arms": effects.unsized_arms}
-    return replace(pooled(model, chosen, level), **counted)
+    return replace(
+        pooled(model, chosen, level),
+        n_participants=effects.n_participants,
+        unsized_arms=effects.unsized_arms,
+    )
 
 
 def _pool_independent(
@@ -339,8 +449,7 @@ def _pool_independent(
     if k > 1 and method in ESTIMATORS:
         tau2 = estimate_tau2(y, v, X, method)
     elif k > 1 and method != "CE":
-        model = fit(y, X, v, terms=[RandomTerm(X)], method=method)
-        tau2, llf = float(model.psi[0][0, 0]), model.llf
+        tau2, llf = independent(y, v, X, reml=method == "REML")
     weighted, common = WeightedFit(y, v, X, tau2), WeightedFit(y, v, X)
     if method != "REML":
         llf = -0.5 * (float(np.sum(np.log(2 * np.pi / weighted.weights))) + weighted.rss)
@@ -349,9 +458,8 @@ def _pool_independent(
         estimate=float(weighted.beta[0]),
         variance=float(weighted.cov[0, 0]),
         rss=weighted.rss,
-        q=common.rss,
+        common=(float(common.beta[0]), float(common.cov[0, 0]), common.rss),
         tau2=tau2,
-        tau2_ci=q_profile(y, v, X, level),
         typical=typical,
         weights=weighted.weights,
         n_trials=k,
@@ -394,9 +502,8 @@ def _pool_blocks(
         estimate=float(model.beta[0]),
         variance=float(model.cov_beta[0, 0]),
         rss=model.rss,
-        q=common.rss,
+        common=(float(common.beta[0]), float(common.cov_beta[0, 0]), common.rss),
         tau2=tau2,
-        tau2_ci=(np.nan, np.nan),
         typical=(len(y) - 1) / trace,
         weights=weights,
         n_trials=n_trials,
@@ -413,9 +520,8 @@ def _result(
     estimate: float,
     variance: float,
     rss: float,
-    q: float,
+    common: tuple[float, float, float],
     tau2: float,
-    tau2_ci: tuple[float, float],
     typical: float,
     weights: np.ndarray,
     n_trials: int,
@@ -426,21 +532,24 @@ def _result(
     columns: dict[str, Any],
 ) -> PoolResult:
     k = len(weights)
-    df = np.inf
-    if test == "knapp-hartung" and n_trials > 1:
-        variance, df = variance * rss / (k - 1), n_trials - 1.0
-    se = float(np.sqrt(variance))
+    q = common[2]
+    cov, df, factor = scaled_covariance(
+        np.array([[variance]]), rss, k - 1 if n_trials > 1 else 0, test, n_trials - 1.0
+    )
+    se = float(np.sqrt(cov[0, 0]))
     critical = quantile(level, df)
-    half, reach = critical * se, critical * float(np.sqrt(variance + tau2))
+    half, reach = critical * se, critical * float(np.sqrt(cov[0, 0] + tau2))
     if n_trials < 3 and method != "CE":
         reach = np.nan
     q_df = k - 1
-    if method == "CE":
+    if method == "CE" or not q_df:
         h2 = max(1.0, q / q_df) if q_df else np.nan
         i2 = 100 * (h2 - 1) / h2
     else:
         h2 = 1 + tau2 / typical
         i2 = 100 * tau2 / (tau2 + typical)
+    n_parameters = 1 + (method != "CE")
+    normal = quantile(level, np.inf) * float(np.sqrt(common[1]))
     return PoolResult(
         estimate=estimate,
         se=se,
@@ -450,8 +559,6 @@ def _result(
         pi_low=estimate - reach,
         pi_high=estimate + reach,
         tau2=tau2,
-        tau2_ci_low=tau2_ci[0],
-        tau2_ci_high=tau2_ci[1],
         i2=i2,
         h2=h2,
         q=q,
@@ -461,9 +568,13 @@ def _result(
         test=test,
         level=level,
         df=df,
+        factor=factor,
+        common=(common[0], common[0] - normal, common[0] + normal),
         n_trials=n_trials,
         n_participants=None,
         llf=llf,
+        aic=-2 * llf + 2 * n_parameters,
+        bic=-2 * llf + float(np.log(max(k - (method == "REML"), 1))) * n_parameters,
         columns={**columns, "weight": 100 * weights / weights.sum()},
     )
 

@@ -6,13 +6,20 @@ of every row of a mask. All subsets are estimated together, each exactly as `poo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import special
 
+from backpain_analysis.models.pairwise.inputs import NO_RESIDUAL
 from backpain_analysis.models.results import quantile, two_sided_p
 
-_GRID_POINTS_PER_DECADE = 4
+_GRID_POINTS_PER_DECADE = 8
+
+CELLS = 2_000_000
+"""Studies times subsets that are pooled in one go: memory does not grow with the subsets."""
 
 
 def pool_subsets(
@@ -48,8 +55,11 @@ def pool_subsets(
     total = weights.sum(axis=1)
     variance, df = 1 / total, np.full(len(masks), np.inf)
     spare = np.where(several, k - 1, 1)
-    if test == "knapp-hartung":
-        variance = np.where(several, variance * rss / spare, variance)
+    if test != "z":
+        factor = rss / spare
+        used = np.maximum(factor, 1.0) if test == "adhoc" else factor
+        used = np.ones(len(k)) if test == "t" else np.where(factor > NO_RESIDUAL, used, 1.0)
+        variance = np.where(several, variance * used, variance)
         df = np.where(several, k - 1, np.inf)
     se = np.sqrt(variance)
     critical = quantile(level, pd.Series(df)).to_numpy()
@@ -84,6 +94,21 @@ def pool_subsets(
     )
 
 
+def pool_rows(
+    y: np.ndarray,
+    v: np.ndarray,
+    mask_of: Callable[[np.ndarray], np.ndarray],
+    n_subsets: int,
+    **options: Any,
+) -> pd.DataFrame:
+    """`pool_subsets` of subsets made batch by batch: `mask_of(rows)` gives those of some rows."""
+    step = max(1, CELLS // len(y))
+    rows = np.arange(n_subsets)
+    batches = [rows[first : first + step] for first in range(0, n_subsets, step)]
+    parts = [pool_subsets(y, v, mask_of(batch), **options) for batch in batches]
+    return pd.concat(parts, ignore_index=True)
+
+
 def _weighted(
     y: np.ndarray, v: np.ndarray, masks: np.ndarray, tau2: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,7 +123,9 @@ def _tau2(y: np.ndarray, v: np.ndarray, masks: np.ndarray, method: str) -> np.nd
     if method in ("ML", "REML"):
         return _maximum_likelihood(y, v, masks, reml=method == "REML")
     if method in ("PM", "EB"):
-        return _paule_mandel(y, v, masks)
+        return _paule_mandel(y, v, masks, masks.sum(axis=1) - 1)
+    if method == "PMM":
+        return _paule_mandel(y, v, masks, special.chdtri(masks.sum(axis=1) - 1, 0.5))
     k = masks.sum(axis=1)
     mean = masks @ y / k
     squares = (masks * (y - mean[:, None]) ** 2).sum(axis=1)
@@ -108,14 +135,15 @@ def _tau2(y: np.ndarray, v: np.ndarray, masks: np.ndarray, method: str) -> np.nd
         return squares / k * _weighted(y, v, masks, squares / k)[2] / (k - 1)
     weights, _, q = _weighted(y, v, masks, np.zeros(len(masks)))
     total = weights.sum(axis=1)
-    if method == "HS":
-        return np.maximum(0.0, (q - k) / total)
+    if method in ("HS", "HSk"):
+        return np.maximum(0.0, (q * (k / (k - 1) if method == "HSk" else 1) - k) / total)
     return np.maximum(0.0, (q - (k - 1)) / (total - (weights**2).sum(axis=1) / total))
 
 
-def _paule_mandel(y: np.ndarray, v: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def _paule_mandel(
+    y: np.ndarray, v: np.ndarray, masks: np.ndarray, target: np.ndarray
+) -> np.ndarray:
     """Newton from zero: the generalised Q is convex and falls in tau2, so steps never overshoot."""
-    target = masks.sum(axis=1) - 1
     tau2 = np.zeros(len(masks))
     for _ in range(200):
         weights, mean, rss = _weighted(y, v, masks, tau2)

@@ -26,12 +26,13 @@ def test_pooled_effects_read_as_in_a_journal():
     result = pool([-12.0, -11.0, -13.0, -12.0], [1.0] * 4, test="z")
     one = replace(pool([-3.0], [1.0], test="z"), n_participants=40)
     shown = tables.pooled({"tai_chi_qigong": result, "One trial": one}, title="Types")
-    head, first, second = rows_of(shown)
-    assert head[3:] == ["MD [95% CI]", "Prediction interval", "τ²", "I²", "P"]
+    head, first, second, note = rows_of(shown)
+    assert note[0].startswith("MD: mean difference. CI: confidence interval. I²: share of the diff")
+    assert head[3:] == ["MD [95% CI]", "Prediction interval", "I² (τ²)", "P"]
     assert first[0] == "Tai chi / qigong"
     assert first[3:5] == ["−12.0 [−13.0, −11.0]", "[−13.0, −11.0]"]
-    assert first[7] == "< 0.001"
-    assert second[1:] == ["1", "40", "−3.0 [−5.0, −1.0]", "–", "–", "–", "0.003"]
+    assert first[6] == "< 0.001"
+    assert second[1:] == ["1", "40", "−3.0 [−5.0, −1.0]", "–", "–", "0.003"]
 
 
 def test_curves_that_were_not_fitted_say_why():

@@ -164,3 +164,15 @@ def test_too_many_variances(table):
     """Three terms have three variances and three correlations."""
     with pytest.raises(CannotEstimate, match="6 variance parameters cannot be integrated over"):
         dose_response(table, curve=rcs(4), prior=priors.half_normal(5))
+
+
+def test_a_new_trial_has_its_own_curve(table):
+    """Variance of a dose in a new trial, at each node: `z' Psi z` with the correlation."""
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:6])]
+    result = dose_response(few, curve="quadratic", prior=priors.half_normal(4))
+    row, spread = result._row(100.0, 0.0, None)
+    values = result.parts[""].values[:50]
+    z = np.linalg.lstsq(_columns(result), orthogonal(_columns(result)))[0].T @ row
+    crossed = values[:, 2] * values[:, 0] * values[:, 1]
+    expected = (values[:, 0] * z[0]) ** 2 + (values[:, 1] * z[1]) ** 2 + 2 * crossed * z[0] * z[1]
+    assert_allclose(result.model.components(values) @ spread, expected, rtol=1e-9)

@@ -321,3 +321,63 @@ def test_it_reads_as_other_results():
     assert result.pi_low < result.ci_low
     density = result.density()
     assert_allclose(np.trapezoid(density["density"], density["x"]), 0.998, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prior", "count", "mean", "sd"),
+    [
+        (priors.half_t(1, 3), 1, True, True),
+        (priors.half_t(1, 2), 1, True, False),
+        (priors.half_cauchy(1), 1, False, False),
+        (priors.half_cauchy(1), 2, True, False),
+        (priors.half_cauchy(1), 3, True, True),
+        (priors.half_normal(1), 1, True, True),
+        (priors.uniform(), 3, False, False),
+        (priors.uniform(), 4, True, False),
+        (priors.uniform(), 5, True, True),
+        (priors.log_t(-3, 2), 2, True, False),
+        (priors.log_t(-3, 2), 3, True, True),
+        (priors.log_normal(-3, 2), 1, True, True),
+    ],
+    ids=str,
+)
+def test_moments_exist_where_the_tail_is_light_enough(prior, count, mean, sd):
+    """The posterior of tau falls as `tau**-(k - 1)` times the prior, the mean as wide as tau."""
+    result = pool(np.arange(count) / 2.0, np.ones(count), prior=prior)
+    assert np.isfinite(result.means.iloc[0]) == mean
+    assert np.isfinite(result.bse.iloc[0]) == sd
+
+
+def test_history_in_a_mixture_is_weighed_as_a_prior():
+    """With and without earlier trials: evidence is that of the new data given the earlier ones."""
+    y, v = np.array([-0.9, -0.3]), np.array([0.04, 0.1])
+    y0, v0 = np.array([-0.2, 0.1, -0.4]), np.array([0.05, 0.03, 0.08])
+    vague = priors.normal(0, 1)
+    history = priors.Prior(HALF_NORMAL, vague, earlier=priors.earlier(y0, v0, 1.0))
+    none = priors.Prior(HALF_NORMAL, vague)
+    both = pool(y, v, prior=priors.mixture({"history": history, "none": none}))
+    heights = {}
+    for name, data in (("new", (y, v)), ("old", (y0, v0)), ("all", (np.r_[y, y0], np.r_[v, v0]))):
+        one = pool(*data, prior=none)
+        heights[name] = one.model.log_evidence(none)
+    given, alone = np.exp(heights["all"] - heights["old"]), np.exp(heights["new"])
+    assert_allclose(both.part_weights["history"], given / (given + alone), rtol=1e-8)
+
+
+def test_both_sides_of_a_comparison():
+    result = pool([-0.9, -0.7, -0.2], [0.04, 0.05, 0.1], prior=HALF_NORMAL)
+    for value in (-1, -0.6, 0.2):
+        below = result.probability(f"< {value}")
+        assert_allclose(result.probability(f">= {value}"), 1 - below, rtol=1e-12)
+    assert_allclose(result.probability("< −0.6"), result.probability("< -0.6"))
+    assert result.probability("< 0") > 0.9 > result.probability("> 0")
+
+
+def test_bayes_factor_of_a_value():
+    """Savage & Dickey: posterior over prior density of the effect, at that value."""
+    prior = priors.Prior(HALF_NORMAL, priors.normal(0.1, 0.8))
+    result = pool([-0.9, -0.7, -0.2], [0.04, 0.05, 0.1], prior=prior)
+    for value in (-0.5, 0.0, 0.3):
+        density = result.marginal().pdf(np.array([value]))[0]
+        expected = density / stats.norm(0.1, 0.8).pdf(value)
+        assert_allclose(result.bayes_factor(f"estimate = {value}"), expected, rtol=1e-6)

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.asymmetry import (
+    _missing,
     egger_test,
     pet_peese,
     rank_test,
@@ -224,3 +226,10 @@ def test_order_shift_and_scale(seed, shift, scale):
     first, second = trim_and_fill(y, v), trim_and_fill(*other)
     assert (second.k0, second.side) == (first.k0, first.side)
     assert_allclose(second.filled.estimate / scale - shift, first.filled.estimate, atol=1e-6)
+
+
+def test_q0_says_where_it_has_no_solution():
+    """With all effects on one side of the centre, 2 k^2 - 4 k (k + 1)/2 + 1/4 is below zero."""
+    with pytest.raises(CannotEstimate, match="Q0 has no solution"):
+        _missing(np.arange(1.0, 7.0), "Q0")
+    assert _missing(np.array([-3.0, -2.0, -1.0, 1.5, 2.5, 4.0]), "Q0") < 3

@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.models.pairwise.diagnostics import cumulative, influence, leave_one_out
-from backpain_analysis.models.pairwise.pooling import METHODS, TESTS, pool
+from backpain_analysis.models.pairwise.inputs import METHODS, TESTS
+from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.models.pairwise.subsets import pool_subsets
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 1000.0])
@@ -111,7 +112,7 @@ def test_influence_with_knapp_hartung():
     s2 = rest.se**2 * w_del[1:].sum()
     shift, hat = full.estimate - rest.estimate, w[0] / w.sum()
     expected = {
-        "rstudent": (y[0] - rest.estimate) / np.sqrt(v[0] + rest.tau2 + rest.se**2),
+        "rstudent": (y[0] - rest.estimate) / np.sqrt(s2 * (v[0] + rest.tau2) + rest.se**2),
         "dffits": shift / np.sqrt(s2 * hat * (v[0] + rest.tau2)),
         "cook_d": shift**2 / full.se**2,
         "cov_r": rest.se**2 / full.se**2,

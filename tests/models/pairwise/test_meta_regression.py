@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+import backpain_analysis as bp
+from backpain_analysis.models.pairwise.inputs import METHODS
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
-from backpain_analysis.models.pairwise.pooling import METHODS, pool
+from backpain_analysis.models.pairwise.pooling import pool
 
 FORMULA = "yi ~ weeks + frequency + type"
 few = settings(max_examples=10, deadline=None, derandomize=True)
@@ -180,7 +182,7 @@ def test_nothing_left_to_explain():
     [
         ("yi ~ weeks + I(2 * weeks)", r"column '.*weeks.*' of X is a combination"),
         ("yi ~ I(0 * weeks)", r"'I\(0 \* weeks\)' of X is all zero"),
-        ("weeks + frequency", "needs one number on the left"),
+        ("weeks + frequency", "needs one column of numbers on the left"),
         ("yi ~ nothing", "no column 'nothing'; the data have m1, sd1"),
         ("yi ~ C(m1)", r"28 trials cannot estimate 28 coefficients"),
     ],
@@ -227,3 +229,81 @@ def test_order_and_shift(seed, shift, method):
     assert_allclose(other.params - [shift, 0], plain.params, rtol=1e-6, atol=1e-6)
     assert_allclose(other.bse, plain.bse, rtol=1e-6)
     assert_allclose(other.tau2, plain.tau2, rtol=1e-5, atol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def small():
+    rng = np.random.default_rng(5)
+    table = {"yi": rng.normal(size=9), "vi": rng.uniform(0.5, 1, 9), "x": np.arange(9.0)}
+    return pd.DataFrame({**table, "g": list("aabbccabc")})
+
+
+class Polars:
+    """What a frame of another library looks like."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def to_pandas(self):
+        return self.table
+
+
+SAME = {
+    "numbers as objects": lambda t: t.astype({"yi": object, "x": object}),
+    "numbers as strings on the left": lambda t: t.assign(yi=t["yi"].map(repr).astype("string")),
+    "nullable": lambda t: t.astype({"x": "Float64", "g": "string"}),
+    "unused categories": lambda t: t.assign(g=pd.Categorical(t["g"], list("abcd"))),
+    "another library": Polars,
+    "a mapping": lambda t: t.to_dict("list"),
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+@pytest.mark.parametrize("formula", ["yi ~ x", "yi ~ x + g"])
+def test_the_type_of_a_column_does_not_matter(small, kind, formula):
+    plain, other = (meta_regression(formula, table) for table in (small, SAME[kind](small)))
+    assert_allclose(other.params, plain.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("formula", "changed", "message"),
+    [
+        ("yi ~ x", {"yi": list("pqrstuvwx")}, "yi must hold numbers, but row 0 holds 'p'"),
+        ("g ~ x", {}, "g must hold numbers, but row 0 holds 'a'"),
+        ("yi + x ~ g", {}, "one column of numbers on the left"),
+        ("yi ~ x", {"vi": [0.0] + [1.0] * 8}, "row 0: yi"),
+        ("yi ~ x", {"yi": [1e300] + [1.0] * 8}, "computed are effects up to"),
+    ],
+)
+def test_nonsense_is_refused(small, formula, changed, message):
+    with pytest.raises(ValueError, match=message):
+        meta_regression(formula, small.assign(**changed))
+
+
+def test_a_term_that_forgets_is_not_used_to_predict(small):
+    forgets = meta_regression("yi ~ I(x - x.mean())", small)
+    with pytest.raises(ValueError, match="changes with the rows it is given"):
+        forgets.predict(small.head(2))
+    remembers = meta_regression("yi ~ center(x)", small).predict(small.head(2))
+    plain = meta_regression("yi ~ x", small).predict(small.head(2))
+    assert_allclose(remembers, plain, rtol=1e-9)
+
+
+def test_effects_with_shared_reference_arms_are_refused():
+    effects = bp.load_evidence().effects("pain_intensity")
+    assert effects.n_trials < len(effects)
+    with pytest.raises(ValueError, match="contrasts of one trial share its reference arm"):
+        meta_regression("yi ~ 1", effects)
+    single = effects.one_per_trial()
+    assert meta_regression("yi ~ 1", single).n_trials == single.n_trials
+
+
+@pytest.mark.parametrize("name", ["q_profile", "ML_PL", "REML_PL"])
+def test_intervals_of_residual_heterogeneity(reference, reference2, reference_table, name):
+    table = reference_table("pairwise").assign(**reference["effect_sizes"]["MD"])
+    method = name.split("_")[0] if "PL" in name else "REML"
+    result = meta_regression("yi ~ weeks + type", table, method=method)
+    found = result.heterogeneity("profile-likelihood" if "PL" in name else "q-profile")
+    expected = reference2["pooling"]["meta_regression_ci"][name]
+    for theirs, ours in {"tau2": "tau2", "I2": "i2", "H2": "h2"}.items():
+        assert_allclose(found.loc[ours, ["ci_low", "ci_high"]], expected[theirs], rtol=1e-4)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy import stats
 
 from backpain_analysis.engine.robust import robust_covariance
 from backpain_analysis.engine.sampling import sampling_covariance
@@ -71,12 +72,12 @@ def test_cr1(data, reference):
 
 
 def test_kinds_differ_by_their_factors(data):
-    """22 trials, 3 coefficients: sqrt(22/19) for CR1, sqrt(22 N / (21 (N - 3))) for CR1S."""
+    """22 trials, 3 coefficients: sqrt(22/19) for CR1, sqrt(22 (N - 1) / (21 (N - 3))) for CR1S."""
     result = fitted(data)
     plain = result.robust("trial_id", "CR0").bse
     m, n = 22, len(data)
     assert_allclose(result.robust("trial_id", "CR1").bse, plain * np.sqrt(m / (m - 3)))
-    factor = np.sqrt(m * n / ((m - 1) * (n - 3)))
+    factor = np.sqrt(m * (n - 1) / ((m - 1) * (n - 3)))
     assert_allclose(result.robust("trial_id", "CR1S").bse, plain * factor)
 
 
@@ -178,3 +179,232 @@ def test_a_trial_split_in_two_labels_is_two_trials(data):
     assert_allclose(one.params, other.params, rtol=1e-10)
     assert_allclose(one.bse, other.bse, rtol=1e-10)
     assert other.n_clusters == len(data)
+
+
+@pytest.fixture(scope="module")
+def nested(reference_table):
+    data = reference_table("multilevel")
+    V = sampling_covariance("vi", "trial_id", rho=0.6, data=data)
+
+    def fitted_by(formula, **options):
+        return multilevel(formula, data, V=V, random="trial_id/effect_id", **options)
+
+    return fitted_by
+
+
+@pytest.fixture(scope="module")
+def numbers(reference2):
+    return reference2["multilevel"]
+
+
+WORDS = {"z": "z", "t": "t", "contain": "t_contain"}
+
+
+@pytest.mark.parametrize("test", WORDS)
+def test_tests_and_prediction_metafor(data, nested, numbers, test):
+    result = nested("yi ~ weeks + outcome", test=test)
+    expected = numbers["wald_outcome"][WORDS[test]]
+    for names, begin in (
+        (list(result.params.index[2:]), ""),
+        (list(result.params.index[1:]), "both_"),
+    ):
+        found = result.wald(names)
+        assert_allclose(found["statistic"], expected[f"{begin}QM"], rtol=1e-6)
+        assert_allclose(found["p_value"], expected[f"{begin}p"], rtol=1e-6)
+    assert_allclose(result.omnibus["p_value"], expected["both_p"], rtol=1e-6)
+    assert_allclose(result.pvalues, expected["coef_p"], rtol=1e-6)
+    assert_allclose(result.conf_int()["ci_low"], expected["ci_lb"], rtol=1e-6)
+    three = multilevel("yi ~ 1", data, V="vi", random=["trial_id/effect_id"], test=test)
+    wanted = [
+        numbers["prediction"][WORDS[test]][k] for k in "pred se ci_lb ci_ub pi_lb pi_ub".split()
+    ]
+    assert_allclose(three.predict(pd.DataFrame(index=[0])).iloc[0], wanted, rtol=1e-6)
+
+
+def test_i2_by_level_metafor(data, nested, numbers):
+    three = multilevel("yi ~ 1", data, V="vi", random=["trial_id/effect_id"])
+    for result, name in ((three, "three_level"), (nested("yi ~ weeks + outcome"), "multilevel_V")):
+        expected = numbers["I2"][name]
+        assert_allclose(result.i2, [expected["total"], *expected["by_level"]], rtol=1e-6)
+        assert_allclose(result.typical_variance, expected["typical_v"], rtol=1e-9)
+
+
+def test_hotelling_and_stata_clubsandwich(nested, numbers):
+    result = nested("yi ~ weeks + outcome")
+    robust, names = result.robust("trial_id"), list(result.params.index)
+    for tested, key in ((names[2:], "wald_outcome"), (names[1:], "wald_weeks_outcome")):
+        expected = numbers["clubSandwich"]["CR2"][key]["HTZ"]
+        found = robust.wald(tested)
+        wanted = [expected["Fstat"], expected["df_denom"] if "df_denom" in expected else None]
+        assert_allclose(found["statistic"], wanted[0], rtol=1e-6)
+        assert_allclose(found["p_value"], expected["p"], rtol=1e-6)
+    contrast = robust.wald(np.array([[0.0, 0.0, 1.0]]))
+    assert_allclose(contrast, robust.wald(names[2:]))
+    stata = numbers["clubSandwich"]["CR1S"]["se"]
+    assert_allclose(result.robust("trial_id", "CR1S").bse, stata, rtol=1e-6)
+
+
+def test_every_prediction_has_its_own_degrees_of_freedom(nested):
+    """That of a row of the model matrix is that of the contrast which it is."""
+    robust = nested("yi ~ weeks").robust("trial_id")
+    new = pd.DataFrame({"weeks": [0.0, 12.0]})
+    found = robust.predict(new)
+    df = robust.sandwich.df(np.array([[1.0, 0.0], [1.0, 12.0]]))
+    half = (found["ci_high"] - found["ci_low"]) / 2
+    assert_allclose(half, stats.t.ppf(0.975, df) * found["se"], rtol=1e-9)
+    assert not np.isclose(*df)
+
+
+def test_likelihood_ratio_metafor(nested, numbers):
+    larger = nested("yi ~ weeks + outcome", method="ML")
+    found = larger.likelihood_ratio(nested("yi ~ outcome", method="ML"))
+    expected = numbers["lrt_weeks_ML"]
+    assert_allclose(found, [expected["LRT"], 1, expected["p"]], rtol=1e-6)
+    with pytest.raises(ValueError, match="do not compare"):
+        nested("yi ~ weeks").likelihood_ratio(nested("yi ~ 1"))
+    with pytest.raises(ValueError, match="not smaller"):
+        larger.likelihood_ratio(larger)
+
+
+def test_terms_of_random(data):
+    one = multilevel("yi ~ 1", data, V="vi", random="trial_id/effect_id")
+    for random in (["trial_id/effect_id"], ["1 | trial_id/effect_id"]):
+        other = multilevel("yi ~ 1", data, V="vi", random=random)
+        assert list(other.sigma2.index) == ["trial_id", "trial_id/effect_id"]
+        assert_allclose(other.sigma2, one.sigma2, rtol=1e-9)
+    for random in (["trial_id", "trial_id"], ["trial_id/effect_id", "1 | trial_id"]):
+        with pytest.raises(ValueError, match=r"grouping trial_id is in `random` twice"):
+            multilevel("yi ~ 1", data, V="vi", random=random)
+
+
+def test_the_covariance_may_be_an_array(data):
+    plain = multilevel("yi ~ 1", data, V="vi", random="trial_id")
+    block = sampling_covariance("vi", "trial_id", rho=0.6, data=data)
+    for V, expected in (
+        (data["vi"].to_numpy(), plain.llf),
+        (np.diag(data["vi"]), plain.llf),
+        (block.to_dense(), multilevel("yi ~ 1", data, V=block, random="trial_id").llf),
+    ):
+        assert_allclose(multilevel("yi ~ 1", data, V=V, random="trial_id").llf, expected)
+    with pytest.raises(ValueError, match="V has shape"):
+        multilevel("yi ~ 1", data, V=np.ones(3), random="trial_id")
+    with pytest.raises(ValueError, match="not symmetric"):
+        multilevel("yi ~ 1", data, V=np.triu(np.ones((61, 61))), random="trial_id")
+
+
+def test_missing_clusters_are_named(data):
+    result = multilevel("yi ~ 1", data, V="vi", random="trial_id")
+    labels = data["trial_id"].where(data.index != 3)
+    with pytest.raises(ValueError, match="the cluster is missing in rows 3"):
+        result.robust(labels)
+    with pytest.raises(ValueError, match="no column 'site'"):
+        result.robust("site")
+
+
+def test_responses_that_are_no_numbers_are_refused(data):
+    assert_allclose(
+        multilevel("yi ~ 1", data.astype({"yi": object}), V="vi", random="trial_id").params,
+        multilevel("yi ~ 1", data, V="vi", random="trial_id").params,
+    )
+    for formula, message in (
+        ("outcome ~ 1", "must hold numbers"),
+        ("yi + weeks ~ 1", "one column"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            multilevel(formula, data, V="vi", random="trial_id")
+
+
+# --- correlations of sampling errors, and structures, against metafor's vcalc and rma.mv
+
+
+ARMS = {"arms": ("group1", "group2")}
+SIZED = {**ARMS, "sizes": ("n1", "n2")}
+
+COVARIANCES = {
+    "type": {"rho": 0.6, "outcome": "outcome"},
+    "time": {"time": "week", "phi": 0.97},
+    "shared_control": SIZED,
+    "shared_control_equal_n": ARMS,
+    "full": {"rho": 0.6, "outcome": "outcome", "time": "week", "phi": 0.97, **SIZED},
+}
+
+
+@pytest.fixture(scope="module")
+def visits(reference_table):
+    return reference_table("visits")
+
+
+@pytest.fixture(scope="module")
+def covariance_of(visits, reference2):
+    def made(kind):
+        rows = visits.iloc[reference2["visits"]["V"][kind]["rows"]]
+        return rows, sampling_covariance("vi", "trial_id", data=rows, **COVARIANCES[kind])
+
+    return made
+
+
+@pytest.mark.parametrize("kind", COVARIANCES)
+def test_covariance_vcalc(covariance_of, reference2, kind):
+    V = covariance_of(kind)[1]
+    expected = reference2["visits"]["V"][kind]
+    for block in expected["blocks"]:
+        own = list(dict.fromkeys(V.labels)).index(block["trial_id"])
+        assert_allclose(V.matrices[own], block["V"], rtol=1e-9)
+    dense = V.to_dense()
+    found = [np.linalg.slogdet(dense)[1], dense.sum(), (dense**2).sum()]
+    assert_allclose(found, [expected[key] for key in ("logdet", "sum", "sum_squares")], rtol=1e-9)
+
+
+OUTCOMES = [f"outcome {name}" for name in ("CS", "HCS", "UN", "DIAG", "ID")]
+TIMES = [f"time {name}" for name in ("CS", "AR", "HAR", "CAR")]
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+@pytest.mark.parametrize("name", [*OUTCOMES, *TIMES, "full nested", "full HCS+row"])
+def test_structures_metafor(covariance_of, reference2, name, method):
+    kind, structure = name.split()
+    expected = reference2["visits"]["fits"][f"{name} {method}"]
+    rows, V = covariance_of({"outcome": "type"}.get(kind, kind))
+    rows = rows.assign(row=np.arange(len(rows)))
+    formula = "yi ~ outcome - 1" if kind == "outcome" else "yi ~ week"
+    inner = "outcome" if kind == "outcome" else "week" if structure == "CAR" else "visit"
+    random = [f"{structure}({inner}) | trial_id"]
+    if name == "full nested":
+        formula, random = "yi ~ outcome + week + group1", ["trial_id/row"]
+    elif kind == "full":
+        formula, random = "yi ~ outcome + week + group1", ["HCS(outcome) | trial_id", "row"]
+    result = multilevel(formula, rows, V=V, random=random, method=method)
+    assert result.llf >= expected["ll"] - 1e-7
+    assert_allclose(result.llf, expected["ll"], rtol=1e-6)
+    assert_allclose(result.params, expected["b"], rtol=1e-4)
+    assert_allclose(result.bse, expected["se"], rtol=1e-4)
+    psi = next(iter(result.psi.values())).to_numpy()
+    if name != "full nested":
+        assert_allclose(np.diag(psi)[: np.size(expected["tau2"])], expected["tau2"], rtol=1e-4)
+    if structure in ("CS", "HCS", "AR", "HAR"):
+        assert_allclose(psi[0, 1] / np.sqrt(psi[0, 0] * psi[1, 1]), expected["rho"], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give rho, phi with time, or arms"),
+        ({"time": "week"}, "give time and phi together"),
+        ({"outcome": "outcome", "phi": 0.5, "time": "week"}, "correlation between outcomes"),
+        ({"rho": 0.5, "outcome": "outcome"}, "rows of trial 't00' repeat each other"),
+        ({"time": "week", "phi": 1.5}, "phi = 1.5 must lie between 0 and 1"),
+        ({"rho": 0.5, "outcome": "nothing"}, "no column 'nothing'"),
+    ],
+)
+def test_covariances_that_cannot_be(visits, options, message):
+    with pytest.raises(ValueError, match=message):
+        sampling_covariance("vi", "trial_id", data=visits, **options)
+
+
+def test_structures_need_levels_and_places(visits):
+    options = {"V": "vi", "data": visits}
+    with pytest.raises(ValueError, match="has one level only"):
+        one = visits[visits["visit"] == 1]
+        multilevel("yi ~ 1", one, V="vi", random="CS(visit) | trial_id")
+    with pytest.raises(ValueError, match="needs numbers for the places in time"):
+        multilevel("yi ~ 1", random="AR(outcome) | trial_id", **options)

@@ -1,0 +1,150 @@
+"""Parts of claims: what a network, a pooled effect or nothing gives, on made-up results."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import backpain_analysis as bp
+from backpain_analysis.answers import claim_parts
+from backpain_analysis.answers.claim_parts import Context, network_of
+from backpain_analysis.errors import CannotEstimate
+
+NAN = np.nan
+
+
+def network(direct=2, p_value=0.5, limits=(-25.0, -5.0), pairs=2):
+    """A network of yoga (trials a, b, c), an inactive control and something else."""
+    row = {"estimate": -15.0, "ci_low": limits[0], "ci_high": limits[1]}
+    row |= {"pi_low": -40.0, "pi_high": 10.0, "trials": direct}
+    arms = [("a", 0), ("b", 0), ("c", 0), ("c", 2), ("d", 2), ("a", 1), ("d", 1)]
+    sizes = pd.DataFrame(
+        {"trial_id": ["a", "a", "b", "c", "d"], "participants": [10, 20, 300, 70, 999]}
+    )
+    split = [("inactive", "yoga", p_value), ("inactive", "other", 0.001)]
+    compared = [("inactive", "yoga", -9.0 - 12 * k, 1.0) for k in range(pairs)]
+    compared += [("inactive", "other", 50.0, 1.0)]
+    data = SimpleNamespace(
+        arms=pd.DataFrame(arms, columns=["trial_id", "treatment"]),
+        arm_sizes=sizes,
+        measure="MD",
+        pairs=pd.DataFrame(compared, columns=["treatment", "versus", "yi", "vi"]),
+    )
+    return SimpleNamespace(
+        data=data,
+        treatments=["yoga", "inactive", "other"],
+        predict=lambda first, second: pd.Series(row),
+        node_split=lambda: SimpleNamespace(
+            table=pd.DataFrame(split, columns=["treatment", "versus", "p_value"])
+        ),
+    )
+
+
+@pytest.fixture
+def context(monkeypatch):
+    monkeypatch.setattr(claim_parts, "pairwise", lambda data: data.pairs)
+    appraisals = pd.DataFrame(
+        [("a", "total", "7"), ("b", "total", "3"), ("z", "total", "9")],
+        columns=["trial_id", "domain", "judgement"],
+    )
+    return Context(SimpleNamespace(appraisals=appraisals))
+
+
+def asked(context, found, first="yoga", second="inactive", rule="benefit"):
+    return context.of_network(found, "pain_intensity", first, second, rule, "yoga")
+
+
+def test_a_comparison_of_a_network(context):
+    """Trials with an arm of yoga: a, b, c, of 10 + 20 + 300 + 70 people; a is low, b is high."""
+    part = asked(context, network())
+    body = part.body
+    assert (body.n_trials, body.n_participants) == (3, 400)
+    assert (body.low_risk, body.unclear_risk, body.high_risk) == (1, 0, 1)
+    assert (body.mcid, body.incoherence_p, body.indirect) == (15.0, 0.5, ())
+    assert (part.verdict, part.trials) == ("supported, size uncertain or small", ("a", "b", "c"))
+    assert part.estimate_text == "−15.0 [−25.0 to −5.0] points of 100"
+
+
+def test_heterogeneity_is_that_of_the_comparison(context):
+    """-9 and -21, variances 1: Q = 72 on one degree of freedom, I2 = 71/72."""
+    assert asked(context, network()).body.i2 == pytest.approx(100 * 71 / 72)
+    assert np.isnan(asked(context, network(pairs=1)).body.i2)
+
+
+def test_indirect_evidence_is_said(context):
+    part = asked(context, network(direct=0))
+    assert part.body.indirect == ("no trial compares the two directly",)
+    assert "indirectness −1: no trial compares the two directly" in part.certainty.reasons
+
+
+@pytest.mark.parametrize(
+    ("found", "first", "second", "reason"),
+    [
+        ("all doses are equal", "yoga", "inactive", "all doses are equal"),
+        (network(), "tai_chi", "inactive", "no usable trial with an arm of tai chi"),
+        (network(), "tai_chi", "a_b", "no usable trial with an arm of tai chi and a b"),
+    ],
+)
+def test_what_is_not_in_a_network_is_not_tested(context, found, first, second, reason):
+    part = asked(context, found, first, second)
+    assert (part.verdict, part.reason, part.body) == ("not tested in these trials", reason, None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "limits", "verdict"),
+    [
+        ("benefit", (5.0, 9.0), "evidence against"),
+        ("difference", (5.0, 9.0), "evidence against"),
+        ("equivalence", (5.0, 9.0), "supported"),
+        ("equivalence", (16.0, 20.0), "evidence against"),
+    ],
+)
+def test_each_rule_judges_its_own_way(context, rule, limits, verdict):
+    assert asked(context, network(limits=limits), rule=rule).verdict == verdict
+
+
+def test_nothing_pooled_is_not_tested(context):
+    part = context.pooled(None, "pain_intensity", "x")
+    assert (part.verdict, part.reason) == (
+        "not tested in these trials",
+        "no trial with a usable result against an inactive control",
+    )
+
+
+def test_a_dose_that_cannot_be_told_says_why(context, monkeypatch):
+    def refused(*arguments, **options):
+        raise CannotEstimate("all doses are equal")
+
+    monkeypatch.setattr(Context, "effects", lambda self, outcome: None)
+    assert context.dose("disability") == "no usable result"
+    monkeypatch.setattr(Context, "effects", lambda self, outcome: "effects")
+    monkeypatch.setattr(claim_parts, "dose_answer", refused)
+    assert context.dose("pain_intensity") == "all doses are equal"
+
+
+def test_a_network_that_reml_cannot_fit_is_tried_with_a_common_effect(monkeypatch):
+    tried = []
+
+    def fit(part, method, **options):
+        tried.append(method)
+        if method == "REML" or part == "hopeless":
+            raise CannotEstimate(f"no {method}")
+        return "fitted"
+
+    monkeypatch.setattr(claim_parts, "connected_part", lambda effects, *_, **__: effects)
+    monkeypatch.setattr(claim_parts, "network", fit)
+    assert network_of("effects", {}) == "fitted" and tried == ["REML", "CE"]
+    assert network_of("hopeless", {}) == "no CE"
+
+
+def test_asymmetry_is_asked_from_ten_trials_on():
+    trials = bp.simulate_trials(bp.TrialTruth(trials=24), seed=3)
+    single = trials.effects("pain_intensity").against_inactive().one_per_trial()
+    assert single.n_trials >= 10
+    assert claim_parts._asymmetry(single) == pytest.approx(bp.egger_test(single).p_value)
+    names = sorted(set(single.table["trial_id"]))[:9]
+    few = single.select(single.table["trial_id"].isin(names), "left out")
+    assert np.isnan(claim_parts._asymmetry(few))

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.answers.bayes import FewTrials, share_text
-from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.display import Table, table
 from backpain_analysis.models.dose.comparison import CurveComparison
@@ -103,7 +103,7 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
                 else {}
             ),
         }
-        for row in result.predict().itertuples()
+        for row in result.predict(back=True).itertuples()
         if row.dose != 0
     ]
     return table(pd.DataFrame(rows), title=title)

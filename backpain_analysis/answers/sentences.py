@@ -16,9 +16,13 @@ from backpain_analysis.models.time.course import TimeCourseResult, TimeEstimate
 from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import (
     DOSE_LABELS,
+    RATIO_WORDS,
+    back_transform,
     benefit_sign,
     dose_text,
     effect_digits,
+    effect_interval,
+    effect_text,
     number,
     outcome_words,
     p_text,
@@ -115,29 +119,36 @@ def pooled(
         In points of 0-100; not used for SMDs.
     """
     word, unit = outcome_words(outcome), unit_words(measure)
-    digits = effect_digits(measure)
     size = size_words(result)
     clear = result.ci_low > 0 or result.ci_high < 0
     direction = "lower" if result.estimate < 0 else "higher"
     level = f"{result.level:.0%} CI"
-    if clear:
+    ratio = ""
+    if measure in RATIO_WORDS:
+        ends = (result.estimate, result.ci_low, result.ci_high)
+        ratio = f"{RATIO_WORDS[measure]} {effect_interval(*ends, measure, result.level)}"
+    if clear and ratio:
+        text = f"In {size}, {word} was {direction} with {what} than with {against}: {ratio}."
+    elif clear:
         near, far = sorted((abs(result.ci_low), abs(result.ci_high)))
         text = (
-            f"In {size}, {word} was {number(abs(result.estimate), digits)} {unit} {direction} with "
-            f"{what} than with {against} ({level} {number(near, digits)} to "
-            f"{number(far, digits)} {direction})."
+            f"In {size}, {word} was {effect_text(abs(result.estimate), measure)} {unit} "
+            f"{direction} with {what} than with {against} ({level} {effect_text(near, measure)} to "
+            f"{effect_text(far, measure)} {direction})."
         )
         text += share_of_mcid(result.estimate, mcid if measure == "MD" else None)
     else:
+        texts = (effect_text(v, measure) for v in (result.estimate, result.ci_low, result.ci_high))
+        middle, low, high = texts
         text = (
             f"In {size}, no clear difference in {word} between {what} and {against}: "
-            f"{number(result.estimate, digits)} {unit} ({level} {number(result.ci_low, digits)} to "
-            f"{number(result.ci_high, digits)})."
+            + (ratio or f"{middle} {unit} ({level} {low} to {high})")
+            + "."
         )
     if math.isfinite(result.pi_low) and result.method != "CE":
         text += (
-            f" In a new trial the effect is expected between {number(result.pi_low, digits)} and "
-            f"{number(result.pi_high, digits)} (prediction interval)."
+            f" In a new trial the effect is expected between {effect_text(result.pi_low, measure)} "
+            f"and {effect_text(result.pi_high, measure)} (prediction interval)."
         )
     return text
 
@@ -161,12 +172,12 @@ def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure:
 def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str:
     """Where the best mean effect lies, or that the data show no turning point."""
     label = DOSE_LABELS.get(dose_name, dose_name)
-    effect = number(dose.effect, effect_digits(measure))
+    effect = f"{number(dose.effect, effect_digits(measure))} {unit_words(measure)}"
+    if measure in RATIO_WORDS:
+        ratio = float(back_transform(dose.effect, measure))
+        effect = f"a {RATIO_WORDS[measure]} of {number(ratio, 2)}"
     at, low, high, _ = _doses(dose)
-    text = (
-        f"The best mean effect, {effect} {unit_words(measure)}, is at {at} {label} "
-        f"(95% interval from {low} to {high})"
-    )
+    text = f"The best mean effect, {effect}, is at {at} {label} (95% interval from {low} to {high})"
     return f"{text}; {dose.note}." if dose.note else f"{text}."
 
 

@@ -21,6 +21,8 @@ from backpain_analysis.words import (
     benefit_sign,
     dose_text,
     effect_digits,
+    effect_interval,
+    effect_text,
     number,
     outcome_words,
     p_text,
@@ -117,29 +119,36 @@ def pooled(
         In points of 0-100; not used for SMDs.
     """
     word, unit = outcome_words(outcome), unit_words(measure)
-    digits = effect_digits(measure)
     size = size_words(result)
     clear = result.ci_low > 0 or result.ci_high < 0
     direction = "lower" if result.estimate < 0 else "higher"
     level = f"{result.level:.0%} CI"
-    if clear:
+    ratio = ""
+    if measure in RATIO_WORDS:
+        ends = (result.estimate, result.ci_low, result.ci_high)
+        ratio = f"{RATIO_WORDS[measure]} {effect_interval(*ends, measure, result.level)}"
+    if clear and ratio:
+        text = f"In {size}, {word} was {direction} with {what} than with {against}: {ratio}."
+    elif clear:
         near, far = sorted((abs(result.ci_low), abs(result.ci_high)))
         text = (
-            f"In {size}, {word} was {number(abs(result.estimate), digits)} {unit} {direction} with "
-            f"{what} than with {against} ({level} {number(near, digits)} to "
-            f"{number(far, digits)} {direction})."
+            f"In {size}, {word} was {effect_text(abs(result.estimate), measure)} {unit} "
+            f"{direction} with {what} than with {against} ({level} {effect_text(near, measure)} to "
+            f"{effect_text(far, measure)} {direction})."
         )
         text += share_of_mcid(result.estimate, mcid if measure == "MD" else None)
     else:
+        texts = (effect_text(v, measure) for v in (result.estimate, result.ci_low, result.ci_high))
+        middle, low, high = texts
         text = (
             f"In {size}, no clear difference in {word} between {what} and {against}: "
-            f"{number(result.estimate, digits)} {unit} ({level} {number(result.ci_low, digits)} to "
-            f"{number(result.ci_high, digits)})."
+            + (ratio or f"{middle} {unit} ({level} {low} to {high})")
+            + "."
         )
     if math.isfinite(result.pi_low) and result.method != "CE":
         text += (
-            f" In a new trial the effect is expected between {number(result.pi_low, digits)} and "
-            f"{number(result.pi_high, digits)} (prediction interval)."
+            f" In a new trial the effect is expected between {effect_text(result.pi_low, measure)} "
+            f"and {effect_text(result.pi_high, measure)} (prediction interval)."
         )
     return text
 

@@ -231,7 +231,26 @@ def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | No
         effects.excluded,
         effects.measure,
         effects.outcome,
+        _counts(table, references, codes[: len(table)], treatments),
     )
+
+
+def _counts(
+    table: pd.DataFrame, references: pd.DataFrame, codes: np.ndarray, treatments: tuple[str, ...]
+) -> pd.DataFrame | None:
+    """Events of all arms, where every contrast has them: `trial_id, treatment, events, n`."""
+    names = ["events", "n_arm", "ref_events", "n_ref"]
+    if not set(names) <= set(table) or table[names].isna().any(axis=None):
+        return None
+    of = references["of"].map({name: code for code, name in enumerate(treatments)})
+    arms = {
+        "trial_id": [*table["trial_id"], *references["trial_id"]],
+        "treatment": [*codes, *of],
+        "events": [*table["events"], *references["ref_events"]],
+        "n": [*table["n_arm"], *references["n_ref"]],
+    }
+    every = pd.DataFrame(arms).astype({"events": float, "n": float})
+    return every.groupby(["trial_id", "treatment"], sort=False, as_index=False).sum()
 
 
 NOTHING_LEFT_OUT = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])

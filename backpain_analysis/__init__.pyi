@@ -5,19 +5,22 @@ from .answers import sentences
 from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
+from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
 from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
-from .answers.robustness import adjusted_estimates, robustness
+from .answers.robustness import adjusted_estimates, derivations, robustness
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
 from .display import table
 from .effects.measures import effect_size, prepost_effect_size
+from .effects.minutes import imputed_minutes
 from .effects.over_time import effects_over_time
+from .effects.risks import relative_risks
 from .effects.sensitivity import sensitivity_changes
 from .effects.table import Effects, count_reasons
 from .effects.treatments import LUMPINGS, lumping
@@ -94,6 +97,7 @@ __all__ = [
     "Posterior",
     "TrialTruth",
     "Truth",
+    "activity_and_risk",
     "adjusted_estimates",
     "ancova",
     "back_transform",
@@ -112,6 +116,7 @@ __all__ = [
     "cumulative",
     "curve_of_few",
     "datasets",
+    "derivations",
     "dose_answer",
     "dose_by_moderator",
     "dose_in_network",
@@ -125,6 +130,7 @@ __all__ = [
     "gee",
     "harms",
     "impute",
+    "imputed_minutes",
     "influence",
     "key_results",
     "leave_one_out",
@@ -156,6 +162,7 @@ __all__ = [
     "priors",
     "rank_test",
     "rcs",
+    "relative_risks",
     "reshape_wide",
     "responders",
     "responders_from_means",

@@ -16,6 +16,8 @@ from backpain_analysis.models.time.course import TimeCourseResult, TimeEstimate
 from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import (
     DOSE_LABELS,
+    RATIO_WORDS,
+    back_transform,
     benefit_sign,
     dose_text,
     effect_digits,
@@ -161,12 +163,12 @@ def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure:
 def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str:
     """Where the best mean effect lies, or that the data show no turning point."""
     label = DOSE_LABELS.get(dose_name, dose_name)
-    effect = number(dose.effect, effect_digits(measure))
+    effect = f"{number(dose.effect, effect_digits(measure))} {unit_words(measure)}"
+    if measure in RATIO_WORDS:
+        ratio = float(back_transform(dose.effect, measure))
+        effect = f"a {RATIO_WORDS[measure]} of {number(ratio, 2)}"
     at, low, high, _ = _doses(dose)
-    text = (
-        f"The best mean effect, {effect} {unit_words(measure)}, is at {at} {label} "
-        f"(95% interval from {low} to {high})"
-    )
+    text = f"The best mean effect, {effect}, is at {at} {label} (95% interval from {low} to {high})"
     return f"{text}; {dose.note}." if dose.note else f"{text}."
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.answers.bayes import FewTrials, share_text
-from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.display import Table, table
 from backpain_analysis.models.dose.comparison import CurveComparison
@@ -103,7 +103,7 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
                 else {}
             ),
         }
-        for row in result.predict().itertuples()
+        for row in result.predict(back=True).itertuples()
         if row.dose != 0
     ]
     return table(pd.DataFrame(rows), title=title)
@@ -143,6 +143,21 @@ def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> T
             "Note": row.note,
         }
         for row in adjusted.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
+def derivations(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `robustness.derivations` found, a row a step."""
+    rows = [
+        {
+            "Derived": readable(row.derived),
+            "Trials": row.trials,
+            "More": f"+{row.more}" if row.more else MISSING,
+            "Participants": row.participants,
+            f"{measure_heading(measure)} [95% CI]": effect_interval(row._asdict(), measure),
+        }
+        for row in found.itertuples()
     ]
     return table(pd.DataFrame(rows), title=title)
 
@@ -209,10 +224,10 @@ def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Tab
 
 
 def reasons(counts: pd.DataFrame, *, title: str) -> Table:
-    """Why arms were left out, with how many."""
-    words = {"reason": "Reason", "trials": "Trials", "arms": "Arms"}
-    read = counts.assign(reason=counts["reason"].astype(str).str.replace("_", " "))
-    return table(read.rename(columns=words), title=title)
+    """Why arms were left out, or how results were obtained, with how many."""
+    first = counts.columns[0]
+    read = counts.assign(**{first: counts[first].astype(str).str.replace("_", " ")})
+    return table(read.rename(columns=readable), title=title)
 
 
 def _range(low: float, high: float, digits: int) -> str:

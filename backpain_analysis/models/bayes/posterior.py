@@ -64,6 +64,15 @@ class Posterior:
     prior : Prior, TauPrior or Mixture
     level : float
         Of the credible and prediction intervals.
+
+    Examples
+    --------
+    >>> import backpain_analysis as bp
+    >>> result = bp.pool([-24.0, -16.0], [20.0, 22.0], prior=bp.priors.half_normal(5))
+    >>> round(result.estimate, 1), round(result.probability("< -15"), 2)
+    (-20.1, 0.88)
+    >>> result.conf_int().round(1).loc["estimate"].tolist()
+    [-29.3, -10.8]
     """
 
     model: BayesModel = field(repr=False)

@@ -271,9 +271,15 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
 
 
 def speed(result: TimeCourseResult) -> str:
-    """When half and 90% of the largest effect were there, or why the data cannot tell."""
+    """When half and 90% of the largest effect were there, or why the data cannot tell.
+
+    Weeks that the data give only with a certain trial are not told, but that trial's name is.
+    """
     half, most = result.weeks_to(0.5), result.weeks_to(0.9)
     level = f"{result.level:.0%}"
+    if result.rests_on:
+        needed = " or ".join(result.rests_on)
+        return f"How fast the effect came is not told: not estimable without {needed}."
     if not math.isnan(half.estimate):
         text = (
             f"Half of the largest effect was there after {number(half.estimate)} weeks "
@@ -290,8 +296,8 @@ def speed(result: TimeCourseResult) -> str:
 def durability(found: Durability, measure: str = "MD") -> str:
     """What became of the effect after the programme."""
     digits = effect_digits(measure)
-    kind = "within trials" if "within trials" in found.change.index else "all trials"
-    row, level = found.change.loc[kind], f"{found.level:.0%}"
+    row, level = found.monthly, f"{found.level:.0%}"
+    kind = row.name
     growth = row["estimate"] * found.at_end["estimate"].iloc[0]
     clear = row["ci_low"] > 0 or row["ci_high"] < 0
     verdict = "did not clearly change"
@@ -305,6 +311,14 @@ def durability(found: Durability, measure: str = "MD") -> str:
     change, low, high = (
         number(row[name], digits + 1) for name in ("estimate", "ci_low", "ci_high")
     )
+    if not found.is_told:
+        who = f"only {found.repeated[0]}" if found.repeated else "no trial"
+        return (
+            f"Whether the effect lasts after the end of the programme is not told: {who} measured "
+            f"more than once after it. Between the {plural(found.n_trials, 'trial')} it differs by "
+            f"{change} {unit_words(measure)} a month of follow-up ({level} CI {low} to {high}), "
+            "which may be the trials, not the time."
+        )
     text = (
         f"After the end of the programme the effect {verdict}: {change} {unit_words(measure)} a "
         f"month ({level} CI {low} to {high}, {p_text(row['p_value'])}; {basis})."

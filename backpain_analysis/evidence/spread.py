@@ -110,9 +110,9 @@ def with_sd(outcomes: pd.DataFrame) -> pd.DataFrame:
     Adds `sd` (in the units of `mean`; missing where no dispersion or no `n` is known),
     `sd_source` ("reported SD", "SE", "95% CI", "quartiles", "range" or missing) and
     `mean_source` ("reported", "from median" or "median of skewed values"). A row with `value_type`
-    "median" holds a median in `mean`; it becomes an estimated mean of `value_type` "level" where quartiles or a range
-    are known and not too skewed for that (see `skewness_of_quartiles`), and stays a median
-    otherwise.
+    "median" holds a median in `mean`; it becomes an estimated mean of `value_type` "level" where
+    quartiles or a range are known and not too skewed for that (see `skewness_of_quartiles`), and
+    stays a median otherwise.
 
     Parameters
     ----------

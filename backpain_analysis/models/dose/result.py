@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize
 
 from backpain_analysis.effects.table import Effects, count_reasons
-from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.engine.mixed import Method, MixedFit
 from backpain_analysis.engine.robust import RobustCovariance
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose import goodness
@@ -247,6 +247,7 @@ class DoseResponseResult(Coefficients):
         Where the covariance is cluster-robust (test "CR2").
     """
 
+    method: Method
     curve: Curve
     heterogeneity: str
     psi: pd.DataFrame = field(repr=False)

@@ -13,6 +13,7 @@ from itertools import combinations_with_replacement
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+import pandas as pd
 
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.shaped import Emax, EstimatedBreak, Hill
@@ -63,6 +64,35 @@ class Curve(Protocol):
 
     def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """Derivatives of `basis @ coefficients` by them and by the shape, (n, terms + shape)."""
+
+
+class FittedCurve(Protocol):
+    """What the search for a dose asks of a fitted curve."""
+
+    @property
+    def cov(self) -> pd.DataFrame:
+        """Covariance of the parameters, shape (k, k)."""
+
+    @property
+    def df(self) -> Any:
+        """Degrees of freedom: one for all parameters, or one each."""
+
+    @property
+    def level(self) -> float:
+        """Of confidence."""
+
+    @property
+    def reference_dose(self) -> float:
+        """The dose that effects are against."""
+
+    def mean(self, doses: np.ndarray, reference: float = ...) -> np.ndarray:
+        """Mean effects against the reference dose, shape (n,)."""
+
+    def gradient(self, doses: np.ndarray, reference: float = ...) -> np.ndarray:
+        """Derivatives of the mean effects by the parameters, shape (n, k)."""
+
+    def critical(self, rows: np.ndarray) -> np.ndarray:
+        """Critical values of combinations of the parameters, shape (n,)."""
 
 
 class LinearInParameters:

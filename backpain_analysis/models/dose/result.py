@@ -17,7 +17,7 @@ from backpain_analysis.engine.mixed import Method, MixedFit
 from backpain_analysis.engine.robust import RobustCovariance
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose import goodness
-from backpain_analysis.models.dose.curves import ANY, Constant, Curve, has_step
+from backpain_analysis.models.dose.curves import ANY, Constant, Curve, FittedCurve, has_step
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
 from backpain_analysis.words import back_transform
@@ -64,7 +64,7 @@ class DoseEstimate:
 
 
 def dose_reaching(
-    result: DoseResponseResult, effect: float, low: float, high: float, reference: float
+    result: FittedCurve, effect: float, low: float, high: float, reference: float
 ) -> DoseEstimate:
     """The lowest dose whose mean effect reaches `effect`, with an interval by test inversion.
 
@@ -76,7 +76,7 @@ def dose_reaching(
 
     Parameters
     ----------
-    result : DoseResponseResult
+    result : FittedCurve
     effect : float
         In units of the outcome; its sign gives the direction.
     low, high : float
@@ -141,7 +141,7 @@ def _first_crossing(function: Callable[[np.ndarray], np.ndarray], low: float, hi
 
 
 def dose_of_optimum(
-    result: DoseResponseResult,
+    result: FittedCurve,
     low: float,
     high: float,
     *,
@@ -157,7 +157,7 @@ def dose_of_optimum(
 
     Parameters
     ----------
-    result : DoseResponseResult
+    result : FittedCurve
     low, high : float
         Doses between which to search.
     best : {"lowest", "highest"}
@@ -189,7 +189,7 @@ def dose_of_optimum(
 
 
 def best_doses(
-    result: DoseResponseResult,
+    result: FittedCurve,
     grid: np.ndarray,
     sign: float,
     draws: int,

@@ -15,13 +15,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior
-from backpain_analysis.models.dose.curves import (
-    Curve,
-    Emax,
-    Hill,
-    has_step,
-    named,
-)
+from backpain_analysis.models.dose.curves import Curve, Emax, Hill, has_step, named
 from backpain_analysis.models.dose.result import (
     DoseEstimate,
     dose_of_optimum,
@@ -50,6 +44,7 @@ from backpain_analysis.models.network.dose_fit import (
     powers_wanted,
 )
 from backpain_analysis.models.network.dose_shapes import (
+    AgentCurve,
     AgentCurves,
     Between,
     separate,
@@ -65,43 +60,6 @@ from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-@dataclass(frozen=True)
-class AgentCurve:
-    """One agent's curve as `dose_search` reads it.
-
-    Attributes
-    ----------
-    curve : Curve
-    params, cov : Series, DataFrame
-    df, level : float
-    reference_dose : float
-        Effects are against none of it.
-    """
-
-    curve: Curve
-    params: pd.Series
-    cov: pd.DataFrame
-    df: float
-    level: float
-    reference_dose: float = 0.0
-
-    def gradient(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Derivatives of the mean effect by the parameters, shape (n_doses, k)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.gradient(np.atleast_1d(float(reference)), linear)
-        return self.curve.gradient(np.asarray(doses, dtype=float), linear) - base
-
-    def mean(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Mean effect of each dose against the reference dose, shape (n_doses,)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.basis(np.atleast_1d(float(reference)))
-        return (self.curve.basis(np.asarray(doses, dtype=float)) - base) @ linear
-
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values, shape (n,)."""
-        return np.full(len(rows), quantile(self.level, self.df))
 
 
 @dataclass(frozen=True)
@@ -513,9 +471,49 @@ METHODS = ("REML", "ML", "CE")
 
 
 @overload
-def dose_network(*data: Any, prior: None = None, **options: Any) -> DoseNetworkResult: ...
+def dose_network(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    agent: str = "agent",
+    dose: str = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: Literal["MD", "SMD", "d"] | None = None,
+    curve: str | Curve | Mapping[str, str | Curve] = "linear",
+    any_exercise: bool = False,
+    reference: str = "usual_care",
+    comparators: Comparators = None,
+    shared: Shared = None,
+    method: Literal["REML", "ML", "CE"] = "REML",
+    lower_is_better: bool | None = None,
+    lump: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    prior: None = None,
+) -> DoseNetworkResult: ...
 @overload
-def dose_network(*data: Any, prior: AnyPrior | str, **options: Any) -> DoseNetworkPosterior: ...
+def dose_network(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    agent: str = "agent",
+    dose: str = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: Literal["MD", "SMD", "d"] | None = None,
+    curve: str | Curve | Mapping[str, str | Curve] = "linear",
+    any_exercise: bool = False,
+    reference: str = "usual_care",
+    comparators: Comparators = None,
+    shared: Shared = None,
+    method: Literal["REML", "ML", "CE"] = "REML",
+    lower_is_better: bool | None = None,
+    lump: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    prior: AnyPrior | str,
+) -> DoseNetworkPosterior: ...
 def dose_network(
     data: Effects | pd.DataFrame,
     *,

@@ -56,6 +56,10 @@ def public() -> list[str]:
     )
 
 
+def test_every_public_name_has_an_example():
+    assert [n for n in public() if ">>> " not in (getattr(bp, n).__doc__ or "")] == []
+
+
 def modules() -> list[str]:
     return sorted({getattr(bp, n).__module__ for n in public()})
 

@@ -569,6 +569,16 @@ def by_type(
     -------
     Answer
         Table: `group, trials, estimate, ci_low, ci_high`.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> print(bp.by_type(effects, "sessions_per_week").text)
+    Lines in sessions per week do not clearly differ between 2 groups (P = 0.32 for the
+    interaction); effects at 1 session per week. 5 contrasts of rarer groups are not in this
+    comparison.
     """
     known = effects.with_dose(dose)
     counts = known.table.groupby(column)["trial_id"].nunique()
@@ -625,6 +635,15 @@ def spread_over_week(effects: Effects, *, minutes: float | None = None) -> Answe
     -------
     Answer
         Table: `sessions_per_week, minutes_per_session, estimate, ci_low, ci_high`.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> print(bp.spread_over_week(effects).text)
+    In 8 trials, how the weekly minutes are spread does not clearly matter (P = 0.88): the
+    effect of 90 minutes a week by sessions per week.
     """
     known = effects.with_dose("minutes_per_week")
     known = known.select(known.table["sessions_per_week"].notna(), "sessions per week not reported")

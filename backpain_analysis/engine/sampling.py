@@ -68,6 +68,12 @@ def sampling_covariance(
     ValueError
         If variances are missing or not positive, or `rho` makes a matrix that is not positive
         definite.
+
+    Examples
+    --------
+    >>> V = bp.sampling_covariance([1.0, 4.0, 2.0], ["a", "a", "b"], rho=0.5)
+    >>> type(V).__name__
+    'BlockCovariance'
     """
     v = np.asarray(data[vi] if isinstance(vi, str) else vi, dtype=float)
     labels = np.asarray(data[cluster] if isinstance(cluster, str) else cluster)

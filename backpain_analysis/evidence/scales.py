@@ -131,6 +131,11 @@ def mcid(outcome: str) -> float | None:
     The thresholds of the Cochrane review of exercise for chronic low back pain (Hayden 2021,
     doi 10.1002/14651858.CD009790.pub2), read from `data/reference/mcid.csv`. Others are in
     `mcid_table`.
+
+    Examples
+    --------
+    >>> bp.mcid("pain_intensity")
+    15.0
     """
     words = {"pain_intensity": "pain", "disability": "functional limitations"}
     if outcome not in words:

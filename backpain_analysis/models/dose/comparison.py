@@ -158,6 +158,19 @@ def compare_curves(
     ------
     CannotEstimate
         If none of the curves can be fitted.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.compare_curves(effects, ["linear", "log"], dose="sessions_per_week").table.round(
+    ...     1
+    ... )
+              aic  weight  effect  ci_low  ci_high
+    curve
+    linear  115.0     0.0    -8.2   -12.1     -4.3
+    log     108.2     1.0    -9.6   -13.6     -5.6
     """
     results: dict[str, DoseResponseResult] = {}
     by_ml: dict[str, DoseResponseResult] = {}
@@ -257,6 +270,14 @@ def select_fractional_polynomial(
     Returns
     -------
     FPSelection
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.select_fractional_polynomial(effects, dose="sessions_per_week").chosen
+    'linear'
     """
     curves = {
         "linear": FractionalPolynomial(powers=(1.0,)),

@@ -244,6 +244,19 @@ class DoseResponseResult(Coefficients):
         Fits the same model to other `Effects`.
     robust : RobustCovariance or None
         Where the covariance is cluster-robust (test "CR2").
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> curve = bp.dose_response(effects, dose="sessions_per_week", any_exercise=True)
+    >>> curve.n_trials
+    12
+    >>> curve.predict([1, 2]).round(1)
+       dose  estimate   se  ci_low  ci_high  pi_low  pi_high
+    0   1.0     -10.8  2.2   -15.7     -5.8   -24.0      2.4
+    1   2.0     -13.8  2.5   -19.3     -8.2   -27.2     -0.3
     """
 
     curve: Curve

@@ -123,6 +123,22 @@ class DoseNetworkResult(Coefficients):
         Cochran's Q of the curves (of separate ones where agents are exchangeable).
     between : Between or None
         Mean curve and covariance of exchangeable agents.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> agents = bp.connected_agents(
+    ...     effects,
+    ...     dose="sessions_per_week",
+    ...     reference="inactive",
+    ...     lump=bp.lumping("types"),
+    ... )
+    >>> fit = bp.dose_network(
+    ...     agents, dose="sessions_per_week", reference="inactive", lump=bp.lumping("types")
+    ... )
+    >>> fit.n_trials
+    20
     """
 
     data: DoseNetworkData = field(repr=False)
@@ -597,6 +613,22 @@ def dose_network(
     CannotEstimate
         For agents that no trial connects with the reference, too few doses for the curve, or a
         likelihood without a maximum.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> lump = bp.lumping("types")
+    >>> agents = bp.connected_agents(
+    ...     effects, dose="sessions_per_week", reference="inactive", lump=lump
+    ... )
+    >>> bp.dose_network(
+    ...     agents, dose="sessions_per_week", reference="inactive", lump=lump
+    ... ).params.round(1).head(3)
+    aerobic_running: dose       -5.1
+    aquatic: dose               -6.8
+    core_stabilisation: dose   -10.8
+    dtype: float64
     """
     if isinstance(data, Effects) and measure not in (None, data.measure):
         raise ValueError(f"these effects are {data.measure}s: make them with measure={measure!r}.")

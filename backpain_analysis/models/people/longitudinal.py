@@ -274,6 +274,14 @@ def longitudinal(
         covariate beside its own scores; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.longitudinal(people).params.round(3)
+    week        -0.202
+    dose:week   -0.002
+    dtype: float64
     """
     chosen = {"random": random, "trial_effect": trial_effect, "method": method, "test": test}
     _check_choices(chosen, level)

@@ -362,6 +362,14 @@ def time_course(
         For unusable data, or too few trials or distinct weeks for the curve; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.effects_over_time(evidence, "pain_intensity")
+    >>> bp.time_course(course, curve="constant").params.round(1)
+    effect   -11.8
+    dtype: float64
     """
     if test not in ("t", "z"):
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")

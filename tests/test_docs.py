@@ -23,6 +23,9 @@ ELSEWHERE = re.compile(r"my-|dask_(jobqueue|kubernetes)")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
 
+MODULES = {"datasets", "figures", "priors", "sentences"}
+
+
 def blocks(page: Path) -> list[str]:
     found = (OPTIONS.sub("", code) for code in BLOCK.findall(page.read_text()))
     return [code for code in found if not ELSEWHERE.search(code)]
@@ -40,6 +43,11 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch):
     for number, code in enumerate(blocks(page), 1):
         exec(compile(code, f"{name_of(page)}, block {number}", "exec"), namespace)
     plt.close("all")
+
+
+def test_the_reference_lists_every_public_name():
+    listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M)
+    assert sorted(listed) == sorted(set(bp.__all__) - MODULES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

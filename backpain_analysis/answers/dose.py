@@ -121,6 +121,15 @@ class DoseAnswer:
         The curves compared, with one variance between trials so that they differ in their mean
         only.
     reason : str
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> answer = bp.dose_answer(effects, dose="sessions_per_week")
+    >>> answer.typical, answer.verdict
+    (1.0, 'not shown')
     """
 
     outcome: str
@@ -507,6 +516,16 @@ def dose_in_network(answer: DoseAnswer, effects: Effects, lump: Mapping[str, str
     -------
     Answer
         Table: `group, trials, estimate, ci_low, ci_high`, of a step more of dose.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> answer = bp.dose_answer(effects.against_inactive(), dose="sessions_per_week")
+    >>> print(bp.dose_in_network(answer, effects, bp.lumping("types")).text)
+    In 24 trials of exercise against other exercise, other care or none, the dose is not shown
+    to matter among those who exercise: 1 more session per week changed pain by −1.1 points of
+    100 (95% CI −4.8 to 2.6, P = 0.57; 2 trials compared different doses of one type).
     """
     options: dict[str, Any] = {"dose": answer.dose_name, "lump": lump, "reference": "inactive"}
     options["comparators"] = "all"

@@ -64,6 +64,15 @@ class Posterior:
     prior : Prior, TauPrior or Mixture
     level : float
         Of the credible and prediction intervals.
+
+    Examples
+    --------
+    >>> posterior = bp.pool([-12.0, -5.5], [4.0, 6.2], prior=bp.priors.half_normal(5))
+    >>> posterior.conf_int().round(1)
+              ci_low  ci_high
+    estimate   -16.9     -0.8
+    >>> round(posterior.probability("< -5"), 2)
+    0.88
     """
 
     model: BayesModel = field(repr=False)

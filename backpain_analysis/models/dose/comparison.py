@@ -363,6 +363,25 @@ def multiverse(
     DataFrame
         A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
         (`note` says why a combination could not be fitted), sorted by estimate.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> care = ("no_treatment", "waitlist", "usual_care", "education_advice")
+    >>> choices = {
+    ...     "curve": {"line": "linear", "log": "log"},
+    ...     "results": {"reported first": "best"},
+    ...     "correlation": {"0.5": 0.5},
+    ...     "reference": {"inactive": care},
+    ...     "trials": {"all but excluded": ("exclude",)},
+    ... }
+    >>> found = bp.multiverse(
+    ...     evidence, "pain_intensity", dose="sessions_per_week", at=2, choices=choices
+    ... )
+    >>> found[["curve", "n_trials", "estimate"]].round(1)
+      curve  n_trials  estimate
+    0  line        12     -16.4
+    1   log        12     -15.2
     """
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
     prepared: dict[tuple, tuple[Effects, Hashable]] = {}

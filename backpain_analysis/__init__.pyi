@@ -11,12 +11,13 @@ from .answers.flow import Flow, trial_flow
 from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
-from .answers.robustness import adjusted_estimates, robustness
+from .answers.robustness import adjusted_estimates, derivations, robustness
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
 from .display import table
 from .effects.measures import effect_size, prepost_effect_size
+from .effects.minutes import imputed_minutes
 from .effects.over_time import effects_over_time
 from .effects.sensitivity import sensitivity_changes
 from .effects.table import Effects, count_reasons
@@ -112,6 +113,7 @@ __all__ = [
     "cumulative",
     "curve_of_few",
     "datasets",
+    "derivations",
     "dose_answer",
     "dose_by_moderator",
     "dose_in_network",
@@ -125,6 +127,7 @@ __all__ = [
     "gee",
     "harms",
     "impute",
+    "imputed_minutes",
     "influence",
     "key_results",
     "leave_one_out",

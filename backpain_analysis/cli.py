@@ -275,6 +275,25 @@ def pdf(
             print(path)
 
 
+@report.command("docx")
+def docx(
+    source: Annotated[Path, typer.Argument(metavar="[SITE | PAGE]", help="What to write.")] = SITE,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = SITE / "docx",
+) -> None:
+    """Write reports as Word documents, with Pandoc (`pip install "backpain-analysis[word]"`).
+
+    For example:
+
+    * `backpain report docx`
+    * `backpain report docx my-site/pooled-pain.html --out .`
+    """
+    with one_message():
+        from backpain_analysis.reporting.word import make_docx
+
+        for path in make_docx(source, out):
+            print(path)
+
+
 @report.command("figures")
 def figures(
     source: Annotated[Path, typer.Argument(metavar="[SITE | PAGE]", help="Whose figures.")] = SITE,

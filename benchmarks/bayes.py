@@ -224,8 +224,13 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=2000, help="draws from each prior")
     sets = parser.parse_args().sets
     print(pd.DataFrame(speed()).round(1).to_string(index=False))
-    print(f"\n{sets} sets")
-    print(pd.DataFrame(calibration(sets)).round(3).to_string(index=False))
+    print(f"\n{sets} sets; model, parameter, per cent in 50% and 95% intervals, P (uniform)")
+    for row in calibration(sets):
+        print(
+            f"{row['model']} | {row['parameter']} | {row['in 50%']:.1f} | {row['in 95%']:.1f} | "
+            f"{row['P (uniform)']:.3f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

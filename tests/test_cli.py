@@ -15,7 +15,7 @@ from backpain_analysis.datasets.bundled import data_dir
 
 NOTEBOOKS = Path(__file__).parent / "reporting" / "notebooks"
 COMMANDS = [
-    *(["report", name] for name in ("run", "verify", "serve", "pdf", "figures", "list")),
+    *(["report", name] for name in ("run", "verify", "serve", "pdf", "docx", "figures", "list")),
     *(["data", name] for name in ("template", "words", "check", "describe")),
     ["lab"],
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
+from backpain_analysis.effects.choice import Measure
+from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, trim_and_fill
 from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
-from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool
 from backpain_analysis.models.pairwise.selection import selection_model
 from backpain_analysis.words import effect_digits, number, p_text
 
@@ -122,3 +125,64 @@ def _stability(result: PoolResult, left_out: pd.DataFrame) -> str:
     if fragile:
         return f"the interval would include zero without {', '.join(fragile)}."
     return "the interval excludes zero every time."
+
+
+PRINTED, USUALLY, WITHOUT, ALL = "as printed", "usual", "all but other trials' SDs", "all of these"
+
+
+def derivations(
+    evidence: Evidence,
+    outcome: str,
+    measure: Measure = "MD",
+    *,
+    method: str = "REML",
+    **options: Any,
+) -> pd.DataFrame:
+    """What each way to use what trials print otherwise adds to a pooled effect, and changes in it.
+
+    Each step alone is added to what is printed; then the usual ones together (what analyses use
+    unless asked otherwise), all but those for sensitivity analyses only, and all.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    outcome, measure
+        As of `Evidence.effects`.
+    method : str
+        As of `pool`.
+    **options
+        Further ones of `Evidence.effects`, such as `timepoint`.
+
+    Returns
+    -------
+    DataFrame
+        `step` (names joined by "+"), `derived` (in words), `trials` against inactive arms, `more`
+        (than as printed), `participants, estimate, ci_low, ci_high`; no numbers where no trial is
+        left.
+    """
+    steps: dict[str, tuple[str, ...]] = {PRINTED: ()}
+    steps |= {words: (name,) for name, words in DERIVATIONS.items() if _applies(name, measure)}
+    every = tuple(name for name in DERIVATIONS if _applies(name, measure))
+    steps[USUALLY] = USUAL
+    if set(every) & set(SENSITIVITY_ONLY):
+        steps[WITHOUT] = tuple(name for name in every if name not in SENSITIVITY_ONLY)
+    steps[ALL] = every
+    rows: list[dict[str, Any]] = []
+    for words, derive in steps.items():
+        effects = evidence.effects(outcome, measure, derive=derive, **options).against_inactive()
+        row = {"step": "+".join(derive), "derived": words, "trials": effects.n_trials}
+        row["more"] = effects.n_trials - (rows[0]["trials"] if rows else effects.n_trials)
+        row["participants"] = effects.n_participants
+        if len(effects):
+            single = effects.one_per_trial()
+            found = pool(single, method=method, test=fitting_test(single.n_trials))
+            row |= {name: getattr(found, name) for name in ("estimate", "ci_low", "ci_high")}
+        rows.append(row)
+    columns = "step derived trials more participants estimate ci_low ci_high".split()
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _applies(name: str, measure: str) -> bool:
+    """Whether a derivation can matter to a measure."""
+    only = {"scale": measure == "MD", "pooled_sd": measure == "MD"}
+    return only.get(name, measure not in ("MD", "SMD") or name != "percentage")

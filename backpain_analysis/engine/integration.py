@@ -640,6 +640,7 @@ class Marginal(Distribution):
         self.start, self.end = float(t[0]), float(t[-1])
         self.total = float(self.below(self.end))
         self.t, self.density = t, density / density.sum()
+        self.shares = np.maximum.accumulate(self.below(t) / self.total)
 
     def cdf(self, x: np.ndarray) -> np.ndarray:
         t = np.clip(self.axis.position(np.asarray(x, dtype=float)), self.start, self.end)
@@ -654,12 +655,20 @@ class Marginal(Distribution):
 
     def ppf(self, p: np.ndarray) -> np.ndarray:
         p = np.asarray(p, dtype=float)
-        low, high = np.full(p.shape, self.start), np.full(p.shape, self.end)
+        place = np.searchsorted(self.shares, p).clip(1, len(self.t) - 1)
+        low, high = self.t[place - 1], self.t[place]
+        t = (low + high) / 2
         for _ in range(60):
-            middle = (low + high) / 2
-            less = self.below(middle) / self.total < p
-            low, high = np.where(less, middle, low), np.where(less, high, middle)
-        x = self.axis.value((low + high) / 2)
+            gap = self.below(t) / self.total - p
+            low, high = np.where(gap < 0, t, low), np.where(gap < 0, high, t)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                newton = t - gap * self.total / self.spline(t)
+            following = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            moved = np.abs(following - t).max(initial=0.0)
+            t = following
+            if moved < 1e-14:
+                break
+        x = self.axis.value(t)
         return np.where(p <= 0, self.axis.lower, np.where(p >= 1, self.axis.upper, x))
 
     @property

@@ -70,7 +70,7 @@ class MixedFit:
     cov_beta: np.ndarray
     psi: tuple[np.ndarray, ...]
     llf: float
-    method: Method
+    method: str
     n_variance_parameters: int
     rss: float
     precision: tuple[np.ndarray, ...]
@@ -125,9 +125,9 @@ def fit(
     X: np.ndarray,
     covariance: np.ndarray | Sequence[np.ndarray],
     *,
-    blocks: Sequence | None = None,
+    blocks: Sequence | np.ndarray | None = None,
     terms: Sequence[RandomTerm] = (),
-    method: Method = "REML",
+    method: str = "REML",
     names: Sequence[str] | None = None,
 ) -> MixedFit:
     """Fit the model by restricted or full maximum likelihood, or with no random effects.

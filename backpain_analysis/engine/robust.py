@@ -52,7 +52,7 @@ class RobustCovariance:
         -------
         ndarray, shape (k,)
         """
-        if self._own is None:
+        if self._own is None or self._shared is None:
             return np.full(len(combinations), self.fallback_df)
         h = np.einsum("gpr,kr->gkp", self._shared, combinations)
         a = np.einsum("kr,grs,ks->gk", combinations, self._own, combinations)

@@ -358,6 +358,7 @@ class Participants:
             where it is not known), ``exercise_type`` (several joined by `` + ``) and the columns
             of ``people`` that hold anything. Rows are in the order of trial, participant and
             week; those without a value, and those before the baseline, are left out.
+            ``attrs["scale"]`` holds the limits of the values, where they are known.
 
         Raises
         ------

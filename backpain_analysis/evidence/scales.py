@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import load_reference
-from backpain_analysis.words import LOWER_IS_BETTER
+from backpain_analysis.words import LOWER_IS_BETTER, OUTCOME_WORDS, did_you_mean
 
 FIXED_LIMITS = {"RMDQ": (0.0, 24.0), "RMDQ23": (0.0, 23.0), "ODI": (0.0, 100.0)}
 """Instruments with one range by definition, used where a report does not restate it.
@@ -126,18 +126,27 @@ def mcid_table() -> pd.DataFrame:
 
 
 def mcid(outcome: str) -> float | None:
-    """The published MCID of a between-group difference in points of 0-100, None without one.
+    """The published MCID of a between-group difference in points of 0-100.
+
+    Pain and disability have one; for other outcomes it is None.
 
     The thresholds of the Cochrane review of exercise for chronic low back pain (Hayden 2021,
     doi 10.1002/14651858.CD009790.pub2), read from `data/reference/mcid.csv`. Others are in
     `mcid_table`.
 
+    Raises
+    ------
+    ValueError
+        For an outcome that is not known; the message names the nearest one.
+
     Examples
     --------
-    >>> bp.mcid("pain_intensity")
-    15.0
+    >>> mcid("pain_intensity"), mcid("disability"), mcid("quality_of_life")
+    (15.0, 10.0, None)
     """
     words = {"pain_intensity": "pain", "disability": "functional limitations"}
+    if outcome not in OUTCOME_WORDS and not str(outcome).startswith("other: "):
+        raise ValueError(f"outcome: no {outcome!r}. {did_you_mean(outcome, OUTCOME_WORDS)}")
     if outcome not in words:
         return None
     table = mcid_table()

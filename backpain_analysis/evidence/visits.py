@@ -41,6 +41,7 @@ def visit_table(
     See :meth:`Participants.visits`.
     """
     known_measure(dose, exposure)
+    limits = (0.0, 100.0) if scale == "0-100" else _limits(scores)
     scores = scores.assign(value=_on_scale(scores, scale)).dropna(subset=["value"])
     twice = scores.duplicated([*PERSON, "week"])
     if twice.any():
@@ -62,7 +63,10 @@ def visit_table(
         doses = participant_doses(interventions, dose, exposure)
         visits["dose"] = doses.reindex(persons).to_numpy()
     visits["exercise_type"] = exercise_types(interventions).reindex(persons).to_numpy()
-    return visits.merge(people, on=PERSON, how="left", suffixes=("", "_of_participant"))
+    visits = visits.merge(people, on=PERSON, how="left", suffixes=("", "_of_participant"))
+    if limits is not None:
+        visits.attrs["scale"] = limits
+    return visits
 
 
 def of_instruments(scores: pd.DataFrame, instrument: str | Iterable[str] | None) -> pd.DataFrame:
@@ -106,6 +110,14 @@ def scale_forms(scores: pd.DataFrame) -> pd.DataFrame:
     return with_limits(scores)[_FORM].drop_duplicates()
 
 
+def _limits(scores: pd.DataFrame) -> tuple[float, float] | None:
+    """The limits of scores recorded on one scale, where they are known."""
+    forms = scale_forms(scores)[["scale_min", "scale_max"]].drop_duplicates()
+    if len(forms) != 1 or forms.isna().any(axis=None):
+        return None
+    return float(forms["scale_min"].iloc[0]), float(forms["scale_max"].iloc[0])
+
+
 def refuse_mixed(forms: pd.DataFrame, scale: str) -> None:
     """An error where scores cannot stand in one column.
 
@@ -120,8 +132,8 @@ def refuse_mixed(forms: pd.DataFrame, scale: str) -> None:
     if scale == "recorded" and len(forms) > 1:
         texts = ", ".join(_form(*row) for row in forms.itertuples(index=False))
         raise ValueError(
-            f"scores are recorded on several scales ({texts}): use scale='0-100', or choose one "
-            "instrument."
+            f"scores are recorded on several scales ({texts}): use visits(scale='0-100'), or "
+            "choose one instrument."
         )
     unknown = forms.loc[forms["scale_min"].isna(), "instrument"].unique()
     if scale == "0-100" and len(unknown):

@@ -62,7 +62,7 @@ def reshape_wide(
         `id_columns`, ``week``, ``instrument``, ``value`` and, with `scales`, ``scale_min`` and
         ``scale_max``: the table ``scores`` of :meth:`Participants.from_frames`. By participant
         in the order of `table`, then by instrument and week; the value of an empty cell is
-        missing.
+        missing. ``attrs["left_out"]`` names the columns of `table` that are not in it.
 
     Raises
     ------
@@ -111,7 +111,10 @@ def reshape_wide(
         parts.append(part)
     long = pd.concat(parts).rename_axis("row").reset_index()
     long = long.sort_values(["row", "instrument", "week"], kind="stable", ignore_index=True)
-    return long.drop(columns="row")
+    long = long.drop(columns="row")
+    used = {*ids, *(visit.column for visit in wanted)}
+    long.attrs["left_out"] = [str(column) for column in table.columns if column not in used]
+    return long
 
 
 def _visits(table: pd.DataFrame, patterns: Sequence[str]) -> list[_Visit]:

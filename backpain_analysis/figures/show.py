@@ -117,9 +117,17 @@ def _saved(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+WRITTEN = re.compile(r"<!-- (.*?) -->")
+SPOKEN = re.compile(r"[^\W\d_]{3}")
+
+
 def _inline(svg: str, width: float) -> str:
-    """The `<svg>` element of a file, fit to stand among others on a page."""
+    """The `<svg>` element of a file, fit to stand among others on a page.
+
+    Its letters are drawn; what they say is kept as its description, to be found and read.
+    """
     body = svg[svg.index("<svg") :]
+    said = dict.fromkeys(word for word in WRITTEN.findall(body) if SPOKEN.search(word))
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     name = "f" + hashlib.sha256(body.encode()).hexdigest()[:10]
     used = set(re.findall(r'(?:url\(|href=")#([^")]+)', body))
@@ -137,5 +145,6 @@ def _inline(svg: str, width: float) -> str:
         'height:auto" aria-hidden="true" focusable="false" version="1.1" '
         'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
-    body = opening + body[body.index(">") + 1 :]
+    told = f"<desc>{'; '.join(said)}</desc>" if said else ""
+    body = opening + told + body[body.index(">") + 1 :]
     return re.sub(r"\s*\n\s*", " ", body).strip()

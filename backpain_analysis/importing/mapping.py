@@ -25,14 +25,16 @@ RESULTS = "results"
 """Stands in ``common`` for outcomes and contrasts together."""
 
 DERIVED = {
+    "trials": ("author_year",),
     "outcomes": ("summary", "sd", "se", "interval"),
     "contrasts": ("log_estimate", "summary", "se", "variance", "interval"),
 }
 """Fields of a mapping that fill several columns of a table.
 
-``summary``: a value with its spread in one cell; ``interval``: both limits in one cell; ``sd`` and
-``se`` of outcomes fill ``dispersion`` and ``dispersion_type``; ``se`` and ``variance`` of contrasts
-give the 95% limits, of a ``log_estimate`` on the scale of the ratio.
+``author_year``: "Smith et al. 2019". ``summary``: a value with its spread in one cell.
+``interval``: both limits in one cell. ``sd`` and ``se`` of outcomes fill ``dispersion`` and
+``dispersion_type``; ``se`` and ``variance`` of contrasts give the 95% limits, of a
+``log_estimate`` on the scale of the ratio.
 """
 
 _HEAD = """\

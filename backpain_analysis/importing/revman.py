@@ -13,6 +13,7 @@ from backpain_analysis.importing.headers import spoken, time_of
 from backpain_analysis.importing.mapping import UNDECIDED
 from backpain_analysis.importing.sheets import (
     Guess,
+    author_year,
     outcome_columns,
     parallel,
     population_source,
@@ -174,6 +175,7 @@ def guess_revman(grid: Grid) -> Guess:
     }
     if "year" in of:
         trial["year"] = of["year"]
+    trial |= author_year(grid, of["study"], *trial)
     arms, outcomes = [], []
     common = _common(grid, of)
     for number in ("1", "2"):

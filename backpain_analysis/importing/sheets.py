@@ -26,6 +26,7 @@ from backpain_analysis.importing.headers import (
     time_of,
 )
 from backpain_analysis.importing.mapping import RESULTS, UNDECIDED, Mapping
+from backpain_analysis.importing.turning import AUTHOR_YEAR
 from backpain_analysis.importing.values import is_value, plain
 from backpain_analysis.words import nearest
 
@@ -169,6 +170,14 @@ def time_columns(grid: Grid, column: str) -> dict[str, Any]:
     return fields
 
 
+def author_year(grid: Grid, study: object, *known: str) -> dict[str, str]:
+    """Author and year from the column that names studies, where no column of their own is known."""
+    if isinstance(study, str) and not {"first_author", "year"} <= set(known):
+        if all(AUTHOR_YEAR.fullmatch(text) for text in texts_of(grid, study)):
+            return {"author_year": study}
+    return {}
+
+
 def parallel(assumed: list[str]) -> dict[str, str]:
     """The design of trials of which nothing else is said."""
     assumed.append("people were randomised to parallel groups (design): change crossover, cluster")
@@ -300,7 +309,8 @@ class _Sheet:
         if own is None:
             first = self.grid.columns[0]
             if not all(map(is_value, texts_of(self.grid, first))):
-                self.assumed.append(f"{first!r} names the trial")
+                told = f"{first!r} names the trial"
+                self.assumed += [told] if told not in self.assumed else []
                 own = first
         return own if own is not None else value(UNDECIDED)
 
@@ -318,6 +328,7 @@ class _Sheet:
             row["design"] = words_of(str(design), words)
         else:
             row["design"] = parallel(self.assumed)
+        row |= author_year(self.grid, self._trial_id(), *row)
         if "arm_label" in self.fields["arms"] or "exercise_type" in self.fields["arms"]:
             row.pop("n_randomised", None)
         return row

@@ -38,6 +38,9 @@ _VALUES = {
 }
 """Without one of these, a row of the sheet gives none of the table."""
 
+AUTHOR_YEAR = re.compile(r"(.+?)(?: et al\.?| and others)?,?[\s_]\(?((?:19|20)\d\d)[a-z]?\)?")
+"""A study as reviews name it: "Smith 2019", "Smith et al. (2019)"."""
+
 _Z = float(stats.norm.ppf(0.975))
 
 
@@ -423,6 +426,14 @@ def _field_text(spec: Field | None, text: str, decimal: str) -> tuple[str, str]:
 _Given = tuple[dict[str, str], str]
 
 
+def _author_year(text: str, spread: str, decimal: str, found: dict[str, str]) -> _Given:
+    match = AUTHOR_YEAR.fullmatch(text)
+    if not match:
+        raise values.Unclear("not an author and a year")
+    given = {"first_author": match[1].strip(), "year": match[2]}
+    return {name: part for name, part in given.items() if not found.get(name)}, ""
+
+
 def _summary(text: str, spread: str, decimal: str, found: dict[str, str]) -> _Given:
     read = values.summary(text, spread, decimal)
     given = {"mean": read.value, "dispersion_type": read.spread, "dispersion": read.single}
@@ -474,6 +485,7 @@ def _log_estimate(text: str, spread: str, decimal: str, found: dict[str, str]) -
 _OF_CONTRASTS = {"mean": "estimate", "lower": "ci_low", "upper": "ci_high"}
 
 _DERIVE: dict[str, Callable[[str, str, str, dict[str, str]], _Given]] = {
+    "author_year": _author_year,
     "log_estimate": _log_estimate,
     "summary": _summary,
     "interval": _interval,

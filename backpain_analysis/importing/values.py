@@ -10,7 +10,7 @@ SPREADS = ("sd", "se", "ci95", "iqr", "range")
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
 _TO = r"\s*(?:to|bis|through|;|,|-|…|\.\.)\s*"
-_MARKS = re.compile(r"(?<=\d)\s?[*†‡§¶#¹²³]+(?=[\s(\[]|$)")
+_MARKS = re.compile(r"(?<=[\d)\]])\s?[*†‡§¶#¹²³]+(?=[\s(\[]|$)")
 _PAIR = re.compile(rf"({_NUMBER}){_TO}({_NUMBER})")
 _SUMMARY = re.compile(
     rf"(?:(?P<first>mean|median)\s*[:=]?\s*)?"

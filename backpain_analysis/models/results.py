@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def level_fault(level: float) -> str:
     return f"level {level:g} must lie between 0 and 1{cure}"
 
 
-Df = float | pd.Series
+Df: TypeAlias = "float | pd.Series"
 """Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
 
 
@@ -185,7 +185,8 @@ class TableResult:
 
     def summary(self) -> pd.DataFrame:
         """The result as a table."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        named = fields(self)  # type: ignore[arg-type]
+        values = {field.name: getattr(self, field.name) for field in named}
         plain = {name: value for name, value in values.items() if np.isscalar(value)}
         return pd.DataFrame([plain])
 

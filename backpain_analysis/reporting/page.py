@@ -173,6 +173,7 @@ NOT_READ = re.compile(
     r"<(style|svg|math)\b.*?</\1>|<details class=\"code\".*?</details>|<[^>]*>", re.DOTALL
 )
 LABEL = re.compile(r'<(?:div|svg|img)\b[^>]*\b(?:aria-label|alt)="([^"]*)"[^>]*>')
+DESCRIBED = re.compile(r"<svg\b[^>]*>\s*<desc>(.*?)</desc>", re.DOTALL)
 ANCHORED = re.compile(r'<h[2-6] id="([^"]+)">(.*?)</h[2-6]>', re.DOTALL)
 
 
@@ -186,6 +187,7 @@ def texts_of(body: str) -> list[dict[str, str]]:
 
 def _plain(markup: str) -> str:
     labelled = LABEL.sub(lambda found: f" {found[1]} {found[0]}", markup)
+    labelled = DESCRIBED.sub(lambda found: f" {found[1]} {found[0]}", labelled)
     return " ".join(unescape(NOT_READ.sub(" ", labelled)).split())
 
 

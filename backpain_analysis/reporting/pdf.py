@@ -54,8 +54,8 @@ def make_pdf(source: Path, out: Path) -> list[Path]:
     ReportingError
         If there is nothing to print, no Chromium, or it fails.
     """
-    pages = _pages(source)
-    browser = _browser()
+    pages = pages_of(source)
+    browser = browser_of()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -88,22 +88,22 @@ def make_figures(source: Path, out: Path, kind: str = "svg") -> list[Path]:
     """
     if kind not in ("svg", "png", "pdf"):
         raise ReportingError(f"a figure is written as svg, png or pdf, not {short(kind)}")
-    browser = None if kind == "svg" else _browser()
+    browser = None if kind == "svg" else browser_of()
     written = []
-    for page in _pages(source):
+    for page in pages_of(source):
         found = FIGURE.finditer(page.read_text(encoding="utf-8"))
         for number, figure in enumerate(found, start=1):
             drawing = drawing_of(figure["svg"])
             name = slug(unescape(figure["alt"] or "figure"))[:LONGEST_SLUG].strip("-")
             if drawing:
                 path = out / f"{page.stem}-{number:02}-{name}.{kind}"
-                written.append(_put(drawing, path, browser))
+                written.append(put_figure(drawing, path, browser))
     if not written:
         raise ReportingError(f"{source} holds no figure")
     return written
 
 
-def _put(drawing: bytes, path: Path, browser: str | None) -> Path:
+def put_figure(drawing: bytes, path: Path, browser: str | None) -> Path:
     """Write a drawing as the kind of file that its path ends with."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,14 @@ def _put(drawing: bytes, path: Path, browser: str | None) -> Path:
         )
 
 
-def _browser() -> str:
+def browser_of() -> str:
+    """Return the path of a Chromium on this machine.
+
+    Raises
+    ------
+    ReportingError
+        If there is none.
+    """
     browser = find_browser()
     if browser is None:
         raise ReportingError(
@@ -145,7 +152,14 @@ def _browser() -> str:
     return browser
 
 
-def _pages(source: Path) -> list[Path]:
+def pages_of(source: Path) -> list[Path]:
+    """List the pages of a site's reports, or the one page that is given.
+
+    Raises
+    ------
+    ReportingError
+        If there is none.
+    """
     if source.is_file():
         return [source]
     pages = [path for path in sorted(source.glob("*.html")) if path.name not in NO_REPORT]

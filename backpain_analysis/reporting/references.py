@@ -28,7 +28,7 @@ Reference = dict[str, str]
 
 
 def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
-    """Find the trials of some evidence that an executed notebook names, as "Saper 2017".
+    """Find the trials that an executed notebook names, as "Saper 2017" or by their identifier.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
     for row in load_evidence(evidence).trials.itertuples():
         given = {name: _text(getattr(row, name, None)) for name in FIELDS}
         label = author_year(row.first_author, row.year)
-        if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", shown):
+        names = "|".join(map(re.escape, {label, str(row.trial_id)}))
+        if re.search(rf"(?<!\w)(?:{names})(?!\w)", shown):
             about = {"label": label, "key": str(row.trial_id), "author": _text(row.first_author)}
             found.append({**given, **about, "url": _text(getattr(row, "source_url", None))})
     return sorted(found, key=lambda each: (each["label"], each["key"]))

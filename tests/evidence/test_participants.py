@@ -199,7 +199,7 @@ def test_scores_on_a_common_scale():
     assert data.visits("TSK", scale="0-100")["value"].tolist() == pytest.approx([100 * 13 / 51])
     with pytest.raises(ValueError, match="choose one of NRS, VAS, RMDQ, PSFS, TSK"):
         data.visits()
-    with pytest.raises(ValueError, match=r"NRS 0 to 10, VAS 0 to 100.*use scale='0-100'"):
+    with pytest.raises(ValueError, match=r"NRS 0 to 10, VAS 0 to 100.*use visits\(scale='0-100'\)"):
         data.visits(["NRS", "VAS"])
 
 

@@ -119,3 +119,8 @@ def test_wrong_words():
         reshape_wide(WIDE, {"pain": "NSR"})
     with pytest.raises(ValueError, match=r"it must hold .week. and .score. once"):
         reshape_wide(WIDE, {"pain": "NRS"}, pattern="week_{week}")
+
+
+def test_columns_that_are_left_out_are_named():
+    table = pd.DataFrame({"record_id": [1], "week_0_pain": [5], "week_0_odi": [30], "sex": ["F"]})
+    assert reshape_wide(table, {"pain": "NRS"}).attrs["left_out"] == ["week_0_odi", "sex"]

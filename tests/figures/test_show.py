@@ -5,6 +5,7 @@ import re
 import matplotlib as mpl
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib.figure import Figure
 
 from backpain_analysis import figures
 from backpain_analysis.models.pairwise.pooling import pool
@@ -16,6 +17,14 @@ from tests.figures.drawn import make_effects
 def shown(shift=0.0, **options):
     effects = make_effects([{"yi": -5.0 + shift, "vi": 2.0}, {"yi": -3.0, "vi": 2.0}])
     return figures.show(figures.forest(effects, pool(effects)), **{"alt": "Two trials.", **options})
+
+
+def test_what_a_figure_says_is_kept_as_its_description():
+    figure = Figure()
+    figure.subplots().set(xlabel="Minutes & <weeks>", title="Saper 2013", xticks=[10, 20])
+    svg = figures.show(figure, alt="a").svg()
+    said = re.search("<desc>(.*?)</desc>", svg)[1]
+    assert said == "Minutes &amp; &lt;weeks&gt;; Saper 2013"
 
 
 def test_html_is_one_accessible_figure():

@@ -49,6 +49,10 @@ def test_a_row_a_trial_below_three_merged_header_rows(workbook):
     assert set(found.tables["outcomes"]["scale_max"]) == {"100"}
     assert found.tables["trials"]["population"].tolist() == ["chronic_nslbp"] * 2
     assert found.tables["trials"]["design"].tolist() == ["parallel"] * 2
+    assert rows(found.tables["trials"], "first_author", "year") == [
+        ("Abel", "2011"),
+        ("Baker", "2014"),
+    ]
     left = found.report[found.report["what"] == "left"]
     assert rows(left, "cell", "why") == [("A7", "a note below the table")]
 

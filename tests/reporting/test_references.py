@@ -33,6 +33,9 @@ def test_trials_are_cited_where_they_are_named():
         cells=[shown("Saper 2017"), new_markdown_cell("By Aasa 2015, not Saper 20131.")]
     )
     assert [each["label"] for each in cited(nb, None)] == ["Aasa 2015", "Saper 2017"]
+    assert [each["key"] for each in cited(new_notebook(cells=[shown("aasa2015")]), None)] == [
+        "aasa2015"
+    ]
     assert cited(new_notebook(cells=[shown("XSaper 2017 Saper 20170")]), None) == []
 
 
@@ -51,7 +54,7 @@ def test_a_reference_is_what_the_evidence_says():
         ({"pmid": "7", "url": "https://example.org/a"}, "https://pubmed.ncbi.nlm.nih.gov/7/"),
         ({"url": "https://example.org/a"}, "https://example.org/a"),
         ({"url": "javascript:alert(1)"}, ""),
-        ({"doi": '10.1000/"><script>', "pmid": "x"}, ""),
+        ({"doi": '10.1000/1"><script>', "pmid": "x"}, ""),
         ({}, ""),
     ],
 )

@@ -142,6 +142,13 @@ IN_PROSE = {
         [r"<code>\SI{5}{\metre}</code>", "formula as written"],
     ),
     "a macro without end": (prose(r"$\newcommand{\a}{\a\a}\a$"), ["formula as written"]),
+    "a macro that grows": (
+        prose(
+            r"$\newcommand{\a}{xxxxxxxxxx}\newcommand{\b}{\a\a\a\a\a\a\a\a\a\a}"
+            r"\newcommand{\c}{\b\b\b\b\b\b\b\b\b\b}\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c\c$"
+        ),
+        ["formula as written"],
+    ),
     "sums of money": (prose("It is $5 and $10 of it."), ["It is $5 and $10 of it."]),
     "details": (prose("<details><summary>More</summary>all</details>"), ["<summary>More", "all"]),
     "struck out": (prose("~~gone~~"), ["<del>gone</del>"]),

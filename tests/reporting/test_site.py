@@ -187,12 +187,17 @@ def test_sections_are_read_for_searching():
     body = (
         "<p>before</p><h2 class='x' id='no'>odd</h2>"
         '<h2 class="section">One &amp; <em>two</em></h2><p>a<style>p {}</style><b>b</b></p>'
-        '<svg><text>9</text></svg><div role="img" aria-label="Forest of Saper 2017"></div>'
+        "<svg><desc>Saper 2013</desc><text>9</text></svg>"
+        '<div role="img" aria-label="A forest"></div>'
         '<h2 class="section">Code</h2><details class="code">import</details>'
     )
     assert texts_of(body) == [
         {"anchor": "content", "title": "", "text": "before odd"},
-        {"anchor": "one-amp-two", "title": "One & two", "text": "a b Forest of Saper 2017"},
+        {
+            "anchor": "one-amp-two",
+            "title": "One & two",
+            "text": "a b Saper 2013 A forest",
+        },
     ]
 
 

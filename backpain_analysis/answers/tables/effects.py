@@ -147,6 +147,21 @@ def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> T
     return table(pd.DataFrame(rows), title=title)
 
 
+def derivations(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
+    """What `robustness.derivations` found, a row a step."""
+    rows = [
+        {
+            "Derived": readable(row.derived),
+            "Trials": row.trials,
+            "More": f"+{row.more}" if row.more else MISSING,
+            "Participants": row.participants,
+            f"{measure_heading(measure)} [95% CI]": effect_interval(row._asdict(), measure),
+        }
+        for row in found.itertuples()
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
 def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
     """The numbers of a `dose_questions.Answer`; nothing where there are none."""
     if found.table.empty:
@@ -209,10 +224,10 @@ def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Tab
 
 
 def reasons(counts: pd.DataFrame, *, title: str) -> Table:
-    """Why arms were left out, with how many."""
-    words = {"reason": "Reason", "trials": "Trials", "arms": "Arms"}
-    read = counts.assign(reason=counts["reason"].astype(str).str.replace("_", " "))
-    return table(read.rename(columns=words), title=title)
+    """Why arms were left out, or how results were obtained, with how many."""
+    first = counts.columns[0]
+    read = counts.assign(**{first: counts[first].astype(str).str.replace("_", " ")})
+    return table(read.rename(columns=readable), title=title)
 
 
 def _range(low: float, high: float, digits: int) -> str:

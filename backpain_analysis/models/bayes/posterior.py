@@ -67,12 +67,12 @@ class Posterior:
 
     Examples
     --------
-    >>> posterior = bp.pool([-12.0, -5.5], [4.0, 6.2], prior=bp.priors.half_normal(5))
-    >>> posterior.conf_int().round(1)
-              ci_low  ci_high
-    estimate   -16.9     -0.8
-    >>> round(posterior.probability("< -5"), 2)
-    0.88
+    >>> import backpain_analysis as bp
+    >>> result = bp.pool([-24.0, -16.0], [20.0, 22.0], prior=bp.priors.half_normal(5))
+    >>> round(result.estimate, 1), round(result.probability("< -15"), 2)
+    (-20.1, 0.88)
+    >>> result.conf_int().round(1).loc["estimate"].tolist()
+    [-29.3, -10.8]
     """
 
     model: BayesModel = field(repr=False)

@@ -263,7 +263,7 @@ def pet_peese(
     data = frame_of(studies)
     pet = meta_regression("yi ~ sei", data, **studies.options)
     peese = meta_regression("yi ~ vi", data, **studies.options)
-    chosen = "PEESE" if pet.pvalues.iloc[0] < alpha else "PET"
+    chosen: Literal["PET", "PEESE"] = "PEESE" if pet.pvalues.iloc[0] < alpha else "PET"
     row = (peese if chosen == "PEESE" else pet).summary().iloc[0]
     return PetPeese(pet, peese, chosen, alpha, **{name: float(row[name]) for name in row.index})
 

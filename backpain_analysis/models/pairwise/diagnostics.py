@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,8 @@ def as_studies(
         contrasts (trials with several arms against one reference), to which these diagnostics do
         not apply.
     """
-    given = {"method": "REML", "test": "knapp-hartung", "level": 0.95}
+    given: dict[str, Any] = {"method": "REML", "test": "knapp-hartung", "level": 0.95}
+    values: Any = yi
     if isinstance(yi, PoolResult | Effects):
         if vi is not None:
             raise ValueError("a pooled result carries its own variances: leave out vi.")
@@ -88,11 +90,11 @@ def as_studies(
                 "correlated, but this diagnostic is for independent ones. Keep one contrast a "
                 "trial."
             )
-        yi, vi = table["yi"], table["vi"]
+        values, vi = table["yi"].to_numpy(), table["vi"].to_numpy()
         labels = list(table["label"]) if labels is None else labels
     chosen = {"method": method, "test": test, "level": level}
     given |= {name: value for name, value in chosen.items() if value is not None}
-    y, v, labels, given["method"], given["test"] = checked_studies(yi, vi, labels, **given)
+    y, v, labels, given["method"], given["test"] = checked_studies(values, vi, labels, **given)
     labels = labels or study_names(len(y))
     if len(y) < least:
         size = f"{len(y)} {'study' if len(y) == 1 else 'studies'}"

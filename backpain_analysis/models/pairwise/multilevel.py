@@ -481,7 +481,7 @@ def _waiting(
     y: np.ndarray,
     X: np.ndarray,
     names: list[str],
-    known: Sequence[np.ndarray],
+    known: Sequence[np.ndarray] | np.ndarray,
     blocks: Blocks,
     terms: list[RandomTerm],
     labels: pd.Index,
@@ -566,7 +566,7 @@ def _structure(name: str, levels: np.ndarray, text: str) -> dict[str, Any]:
     return {"structure": name, "positions": tuple(map(float, levels))}
 
 
-def _connected(groupings: Sequence[Sequence], n_rows: int) -> np.ndarray:
+def _connected(groupings: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
     """Independent blocks: rows that share a level of any grouping belong together."""
     if not groupings:
         return np.arange(n_rows)
@@ -576,6 +576,6 @@ def _connected(groupings: Sequence[Sequence], n_rows: int) -> np.ndarray:
         rows.append(np.arange(n_rows))
         columns.append(codes + offset)
         offset += int(codes.max()) + 1
-    rows, columns = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(offset, offset))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    graph = coo_array((np.ones(len(places[0])), places), shape=(offset, offset))
     return connected_components(graph, directed=False)[1][:n_rows]

@@ -181,11 +181,11 @@ class PoolResult(CoefficientTable):
         return float(np.sqrt(self.tau2))
 
     @cached_property
-    def params(self) -> pd.Series:  # type: ignore[override]
+    def params(self) -> pd.Series:
         return pd.Series({"estimate": self.estimate})
 
     @cached_property
-    def cov(self) -> pd.DataFrame:  # type: ignore[override]
+    def cov(self) -> pd.DataFrame:
         return pd.DataFrame([[self.se**2]], ["estimate"], ["estimate"])
 
     def predict(self, level: float | None = None) -> pd.DataFrame:
@@ -397,21 +397,24 @@ def pool(
     estimate   -8.83
     dtype: float64
     """
-    effects, blocks, covariance = None, None, None
+    effects: Effects | None = None
+    values: ArrayLike
     if isinstance(yi, Effects):
         if vi is not None:
             raise ValueError("Effects carry their own variances: leave out vi.")
         effects = yi
-        yi, vi = effects.table["yi"], effects.table["vi"]
-        blocks, covariance = effects.table["trial_id"].to_numpy(), effects.covariance
+        values, vi = effects.table["yi"].to_numpy(), effects.table["vi"].to_numpy()
         labels = list(effects.table["label"]) if labels is None else labels
-    y, v, labels, method, test = checked_studies(yi, vi, labels, method, test, level)
+    else:
+        values = yi
+    y, v, labels, method, test = checked_studies(values, vi, labels, method, test, level)
     if prior is not None:
         return _posterior(y, v, labels, effects, prior, level)
-    if blocks is None or len(set(blocks)) == len(y):
+    if effects is None or effects.n_trials == len(y):
         result = _pool_independent(y, v, labels, method, test, level)
     else:
-        result = _pool_blocks(y, v, covariance, blocks, labels, method, test, level)
+        blocks = effects.table["trial_id"].to_numpy()
+        result = _pool_blocks(y, v, effects.covariance, blocks, labels, method, test, level)
     if effects is None:
         return result
     return replace(
@@ -444,8 +447,11 @@ def _posterior(
         effects.measure,
     )
     chosen = chosen_prior(prior, model.outcome, model.measure, implied_sd(effects.table))
-    counted = {"n_participants": effects.n_participants, "unsized_arms": effects.unsized_arms}
-    return replace(pooled(model, chosen, level), **counted)
+    return replace(
+        pooled(model, chosen, level),
+        n_participants=effects.n_participants,
+        unsized_arms=effects.unsized_arms,
+    )
 
 
 def _pool_independent(

@@ -214,6 +214,17 @@ class Responders(TableResult):
         )
 
 
+def _refuse_beyond_scale(mcid: float | None, visits: pd.DataFrame) -> None:
+    """An error for an improvement that the scale of `Participants.visits` has no room for."""
+    low, high = visits.attrs.get("scale", (-np.inf, np.inf))
+    if mcid is not None and mcid >= high - low:
+        raise ValueError(
+            f"mcid = {mcid:g}: the scores go from {low:g} to {high:g}. Give it in points of this "
+            f"scale ({mcid:g} of 100 is {mcid * (high - low) / 100:g}), or put the scores on 0-100 "
+            "with visits(scale='0-100')."
+        )
+
+
 def responders(
     data: Any,
     *,
@@ -280,6 +291,7 @@ def responders(
     response = Response(mcid, percent, lower_is_better)
     covariates = tuple(name for name in adjust if name != "baseline")
     visits = as_visits(data, covariates=covariates, **columns)
+    _refuse_beyond_scale(mcid, visits)
     needed = tuple(dict.fromkeys(("baseline", *adjust)))
     rows, excluded = at_week(visits, week, needed)
     rows = rows.assign(responds=response.is_met(rows["baseline"], rows["value"]))

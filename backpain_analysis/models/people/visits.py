@@ -14,6 +14,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.result import round_doses
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.words import did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,9 @@ def _checked(data: pd.DataFrame, names: dict[str, str], covariates: Sequence[str
     faults = [fault for name in columns for fault in _faults(visits, name, numbers)]
     if faults:
         raise ValueError(f"the visits cannot be used: {'; '.join(faults)}.")
-    return visits.assign(**numbers).reset_index(drop=True)
+    visits = visits.assign(**numbers).reset_index(drop=True)
+    visits.attrs = dict(data.attrs)
+    return visits
 
 
 def _refuse_repeated(visits: pd.DataFrame, people: np.ndarray) -> None:
@@ -129,6 +132,11 @@ def _table_of(data: Any, outcome: str, dose: str) -> pd.DataFrame:
     if not callable(getattr(data, "visits", None)):
         raise ValueError(f"a {type(data).__name__} is no table of visits: give a DataFrame.")
     chosen = {"dose": dose} if dose != "dose" else {}
+    there = list(data.scores["instrument"].unique())
+    if outcome == "value" and len(there) > 1:
+        raise ValueError(f"outcome: choose one of {', '.join(there)}.")
+    if outcome != "value" and outcome not in there:
+        raise ValueError(f"outcome: no {outcome!r}. {did_you_mean(outcome, there)}")
     return data.visits(None if outcome == "value" else outcome, **chosen)
 
 

@@ -312,3 +312,99 @@ def test_responses_that_are_no_numbers_are_refused(data):
     ):
         with pytest.raises(ValueError, match=message):
             multilevel(formula, data, V="vi", random="trial_id")
+
+
+# --- correlations of sampling errors, and structures, against metafor's vcalc and rma.mv
+
+
+ARMS = {"arms": ("group1", "group2")}
+SIZED = {**ARMS, "sizes": ("n1", "n2")}
+
+COVARIANCES = {
+    "type": {"rho": 0.6, "outcome": "outcome"},
+    "time": {"time": "week", "phi": 0.97},
+    "shared_control": SIZED,
+    "shared_control_equal_n": ARMS,
+    "full": {"rho": 0.6, "outcome": "outcome", "time": "week", "phi": 0.97, **SIZED},
+}
+
+
+@pytest.fixture(scope="module")
+def visits(reference_table):
+    return reference_table("visits")
+
+
+@pytest.fixture(scope="module")
+def covariance_of(visits, reference2):
+    def made(kind):
+        rows = visits.iloc[reference2["visits"]["V"][kind]["rows"]]
+        return rows, sampling_covariance("vi", "trial_id", data=rows, **COVARIANCES[kind])
+
+    return made
+
+
+@pytest.mark.parametrize("kind", COVARIANCES)
+def test_covariance_vcalc(covariance_of, reference2, kind):
+    V = covariance_of(kind)[1]
+    expected = reference2["visits"]["V"][kind]
+    for block in expected["blocks"]:
+        own = list(dict.fromkeys(V.labels)).index(block["trial_id"])
+        assert_allclose(V.matrices[own], block["V"], rtol=1e-9)
+    dense = V.to_dense()
+    found = [np.linalg.slogdet(dense)[1], dense.sum(), (dense**2).sum()]
+    assert_allclose(found, [expected[key] for key in ("logdet", "sum", "sum_squares")], rtol=1e-9)
+
+
+OUTCOMES = [f"outcome {name}" for name in ("CS", "HCS", "UN", "DIAG", "ID")]
+TIMES = [f"time {name}" for name in ("CS", "AR", "HAR", "CAR")]
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+@pytest.mark.parametrize("name", [*OUTCOMES, *TIMES, "full nested", "full HCS+row"])
+def test_structures_metafor(covariance_of, reference2, name, method):
+    kind, structure = name.split()
+    expected = reference2["visits"]["fits"][f"{name} {method}"]
+    rows, V = covariance_of({"outcome": "type"}.get(kind, kind))
+    rows = rows.assign(row=np.arange(len(rows)))
+    formula = "yi ~ outcome - 1" if kind == "outcome" else "yi ~ week"
+    inner = "outcome" if kind == "outcome" else "week" if structure == "CAR" else "visit"
+    random = [f"{structure}({inner}) | trial_id"]
+    if name == "full nested":
+        formula, random = "yi ~ outcome + week + group1", ["trial_id/row"]
+    elif kind == "full":
+        formula, random = "yi ~ outcome + week + group1", ["HCS(outcome) | trial_id", "row"]
+    result = multilevel(formula, rows, V=V, random=random, method=method)
+    assert result.llf >= expected["ll"] - 1e-7
+    assert_allclose(result.llf, expected["ll"], rtol=1e-6)
+    assert_allclose(result.params, expected["b"], rtol=1e-4)
+    assert_allclose(result.bse, expected["se"], rtol=1e-4)
+    psi = next(iter(result.psi.values())).to_numpy()
+    if name != "full nested":
+        assert_allclose(np.diag(psi)[: np.size(expected["tau2"])], expected["tau2"], rtol=1e-4)
+    if structure in ("CS", "HCS", "AR", "HAR"):
+        assert_allclose(psi[0, 1] / np.sqrt(psi[0, 0] * psi[1, 1]), expected["rho"], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give rho, phi with time, or arms"),
+        ({"time": "week"}, "give time and phi together"),
+        ({"outcome": "outcome", "phi": 0.5, "time": "week"}, "correlation between outcomes"),
+        ({"rho": 0.5, "outcome": "outcome"}, "rows of trial 't00' repeat each other"),
+        ({"time": "week", "phi": 1.5}, "phi = 1.5 must lie between 0 and 1"),
+        ({"rho": 0.5, "outcome": "nothing"}, "no column 'nothing'"),
+    ],
+)
+def test_covariances_that_cannot_be(visits, options, message):
+    with pytest.raises(ValueError, match=message):
+        sampling_covariance("vi", "trial_id", data=visits, **options)
+
+
+def test_structures_need_levels_and_places(visits):
+    options = {"V": "vi", "data": visits}
+    with pytest.raises(ValueError, match="has one level only"):
+        one = visits[visits["visit"] == 1]
+        multilevel("yi ~ 1", one, V="vi", random="CS(visit) | trial_id")
+    with pytest.raises(ValueError, match="needs numbers for the places in time"):
+        multilevel("yi ~ 1", random="AR(outcome) | trial_id", **options)

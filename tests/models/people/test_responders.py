@@ -12,6 +12,7 @@ from scipy import optimize
 from backpain_analysis.answers import sentences
 from backpain_analysis.engine.search import ConvergenceError
 from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence.participants import Participants
 from backpain_analysis.models.pairwise.responders import responders_from_means
 from backpain_analysis.models.people.responders import mantel_haenszel, responders
 from tests.models.people.made_visits import made_visits
@@ -171,3 +172,41 @@ def test_a_response_nobody_reports_says_so():
         responders_from_means(load_evidence(), "kinesiophobia")
     with pytest.raises(ValueError, match="no trial of pain_intensity gives the mean change"):
         responders_from_means(load_evidence(), "pain_intensity", mcid=15, timepoint=(150, 160))
+
+
+def test_an_improvement_beyond_the_scale_is_refused_with_advice():
+    people = [f"p{n}" for n in range(8)]
+    tables = {
+        "interventions": pd.DataFrame(
+            {
+                "trial_id": "t",
+                "participant_id": people,
+                "exercise_type": ["none", "yoga"] * 4,
+                "prescribed_sessions_per_week": [0, 2] * 4,
+                "minutes_per_session": 30,
+                "start_week": 0,
+                "end_week": 8,
+            }
+        ),
+        "scores": pd.DataFrame(
+            {
+                "trial_id": "t",
+                "participant_id": people * 2,
+                "week": [0] * 8 + [8] * 8,
+                "instrument": "NRS",
+                "value": [6, 7] * 4 + [6, 3, 5, 4, 2, 6, 6, 2],
+                "scale_min": 0,
+                "scale_max": 10,
+            }
+        ),
+    }
+    data = Participants.from_frames(**tables)
+    with pytest.raises(ValueError) as caught:
+        responders(data, week=8, mcid=15)
+    assert str(caught.value) == (
+        "mcid = 15: the scores go from 0 to 10. Give it in points of this scale (15 of 100 is "
+        "1.5), or put the scores on 0-100 with visits(scale='0-100')."
+    )
+    recorded = responders(data, week=8, mcid=1.5)
+    percent = responders(data.visits(scale="0-100"), week=8, mcid=15)
+    assert recorded.shares["responders"].tolist() == percent.shares["responders"].tolist() == [1, 3]

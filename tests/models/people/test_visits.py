@@ -60,6 +60,7 @@ class Held:
 
     def __init__(self, table: pd.DataFrame) -> None:
         self.table, self.asked = table, None
+        self.scores = pd.DataFrame({"instrument": ["VAS"]})
 
     def visits(self, instrument=None, *, dose="minutes_per_week"):
         self.asked = (instrument, dose)

@@ -159,6 +159,15 @@ def derivations(
         `step` (names joined by "+"), `derived` (in words), `trials` against inactive arms, `more`
         (than as printed), `participants, estimate, ci_low, ci_high`; no numbers where no trial is
         left.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN, exercise_type="yoga")
+    >>> bp.derivations(evidence, "pain_intensity")[["derived", "trials"]].head(3)
+                                                 derived  trials
+    0                                         as printed       5
+    1               standard error from an exact P value       5
+    2  standard error from one limit, or from an uppe...       5
     """
     steps: dict[str, tuple[str, ...]] = {PRINTED: ()}
     steps |= {words: (name,) for name, words in DERIVATIONS.items() if _applies(name, measure)}

@@ -5,7 +5,8 @@ from .answers import sentences
 from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
-from .answers.dose import DoseAnswer, by_type, dose_answer, dose_in_network, spread_over_week
+from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
 from .answers.harms import Harms, harms
@@ -19,6 +20,7 @@ from .display import table
 from .effects.measures import effect_size, prepost_effect_size
 from .effects.minutes import imputed_minutes
 from .effects.over_time import effects_over_time
+from .effects.risks import relative_risks
 from .effects.sensitivity import sensitivity_changes
 from .effects.table import Effects, count_reasons
 from .effects.treatments import LUMPINGS, lumping
@@ -95,6 +97,7 @@ __all__ = [
     "Posterior",
     "TrialTruth",
     "Truth",
+    "activity_and_risk",
     "adjusted_estimates",
     "ancova",
     "back_transform",
@@ -159,6 +162,7 @@ __all__ = [
     "priors",
     "rank_test",
     "rcs",
+    "relative_risks",
     "reshape_wide",
     "responders",
     "responders_from_means",

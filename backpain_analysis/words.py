@@ -108,10 +108,12 @@ LOWER_IS_BETTER = frozenset(
 def benefit_sign(outcome: str) -> int:
     """The sign of a benefit: -1 where lower is better, else 1.
 
-    >>> benefit_sign("pain_intensity"), benefit_sign("quality_of_life")
-    (-1, 1)
+    The outcome of a plain table, "outcome", is taken as one of which less is better.
+
+    >>> benefit_sign("pain_intensity"), benefit_sign("quality_of_life"), benefit_sign("outcome")
+    (-1, 1, -1)
     """
-    return -1 if outcome in LOWER_IS_BETTER else 1
+    return -1 if outcome in LOWER_IS_BETTER or outcome == "outcome" else 1
 
 
 def as_benefit(size: float, lower_is_better: bool) -> float:

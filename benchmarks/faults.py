@@ -215,7 +215,7 @@ def fill_disks(folder: Path) -> None:
         run = run_of(path, folder / "tmp-site", env={**os.environ, "TMPDIR": str(disk)})
         said = run.communicate()[0]
         assert run.returncode in (0, 2) and "Traceback" not in said, said
-        print(f"temporary files on a full disk: {said.splitlines()[0][:100]}")
+        print(f"temporary files on a full disk: {said.splitlines()[-1][:100]}")
 
 
 def many(folder: Path) -> None:

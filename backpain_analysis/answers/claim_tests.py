@@ -534,6 +534,8 @@ def _wait(course: TimeCourseResult, what: str, size: dict[str, Any]) -> Part:
     found = course.weeks_to(MOST)
     if not math.isfinite(found.estimate):
         return untestable(what, found.note)
+    if course.rests_on:
+        return untestable(what, f"not estimable without {' or '.join(course.rests_on)}")
     body = Body(found.estimate, found.ci_low, found.ci_high, **size, mcid=PATIENCE)
     verdict, reason = verdict_on_wait(found.ci_low, found.ci_high, found.estimate, PATIENCE)
     graded = replace(certainty(body), target=f"more or less than {PATIENCE:.0f} weeks")
@@ -547,9 +549,12 @@ def _names(course: TimeCourseResult) -> tuple[str, ...]:
 def _change(course: TimeCourseResult, what: str, outcome: str, size: dict[str, Any]) -> Part:
     """Small change is what "it lasts" means: equivalence with the MCID as margin."""
     try:
-        month = course.durability().change.loc["all trials"]
+        lasting = course.durability()
     except CannotEstimate as fault:
         return untestable(what, fault.reason)
+    if not lasting.is_told:
+        return untestable(what, f"{plural(lasting.n_repeated, 'trial')} measured more than once")
+    month = lasting.monthly
     estimate, low, high = (HALF_YEAR * month[name] for name in ("estimate", "ci_low", "ci_high"))
     body = Body(estimate=estimate, ci_low=low, ci_high=high, **size, mcid=mcid(outcome))
     unit = UNITS[course.effects.measure]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import LUMPINGS, lumping, with_supervision
 from backpain_analysis.errors import CannotEstimate

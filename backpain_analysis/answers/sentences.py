@@ -16,9 +16,13 @@ from backpain_analysis.models.time.course import TimeCourseResult, TimeEstimate
 from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import (
     DOSE_LABELS,
+    RATIO_WORDS,
+    back_transform,
     benefit_sign,
     dose_text,
     effect_digits,
+    effect_interval,
+    effect_text,
     number,
     outcome_words,
     p_text,
@@ -115,29 +119,36 @@ def pooled(
         In points of 0-100; not used for SMDs.
     """
     word, unit = outcome_words(outcome), unit_words(measure)
-    digits = effect_digits(measure)
     size = size_words(result)
     clear = result.ci_low > 0 or result.ci_high < 0
     direction = "lower" if result.estimate < 0 else "higher"
     level = f"{result.level:.0%} CI"
-    if clear:
+    ratio = ""
+    if measure in RATIO_WORDS:
+        ends = (result.estimate, result.ci_low, result.ci_high)
+        ratio = f"{RATIO_WORDS[measure]} {effect_interval(*ends, measure, result.level)}"
+    if clear and ratio:
+        text = f"In {size}, {word} was {direction} with {what} than with {against}: {ratio}."
+    elif clear:
         near, far = sorted((abs(result.ci_low), abs(result.ci_high)))
         text = (
-            f"In {size}, {word} was {number(abs(result.estimate), digits)} {unit} {direction} with "
-            f"{what} than with {against} ({level} {number(near, digits)} to "
-            f"{number(far, digits)} {direction})."
+            f"In {size}, {word} was {effect_text(abs(result.estimate), measure)} {unit} "
+            f"{direction} with {what} than with {against} ({level} {effect_text(near, measure)} to "
+            f"{effect_text(far, measure)} {direction})."
         )
         text += share_of_mcid(result.estimate, mcid if measure == "MD" else None)
     else:
+        texts = (effect_text(v, measure) for v in (result.estimate, result.ci_low, result.ci_high))
+        middle, low, high = texts
         text = (
             f"In {size}, no clear difference in {word} between {what} and {against}: "
-            f"{number(result.estimate, digits)} {unit} ({level} {number(result.ci_low, digits)} to "
-            f"{number(result.ci_high, digits)})."
+            + (ratio or f"{middle} {unit} ({level} {low} to {high})")
+            + "."
         )
     if math.isfinite(result.pi_low) and result.method != "CE":
         text += (
-            f" In a new trial the effect is expected between {number(result.pi_low, digits)} and "
-            f"{number(result.pi_high, digits)} (prediction interval)."
+            f" In a new trial the effect is expected between {effect_text(result.pi_low, measure)} "
+            f"and {effect_text(result.pi_high, measure)} (prediction interval)."
         )
     return text
 
@@ -161,12 +172,12 @@ def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure:
 def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str:
     """Where the best mean effect lies, or that the data show no turning point."""
     label = DOSE_LABELS.get(dose_name, dose_name)
-    effect = number(dose.effect, effect_digits(measure))
+    effect = f"{number(dose.effect, effect_digits(measure))} {unit_words(measure)}"
+    if measure in RATIO_WORDS:
+        ratio = float(back_transform(dose.effect, measure))
+        effect = f"a {RATIO_WORDS[measure]} of {number(ratio, 2)}"
     at, low, high, _ = _doses(dose)
-    text = (
-        f"The best mean effect, {effect} {unit_words(measure)}, is at {at} {label} "
-        f"(95% interval from {low} to {high})"
-    )
+    text = f"The best mean effect, {effect}, is at {at} {label} (95% interval from {low} to {high})"
     return f"{text}; {dose.note}." if dose.note else f"{text}."
 
 
@@ -260,9 +271,15 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
 
 
 def speed(result: TimeCourseResult) -> str:
-    """When half and 90% of the largest effect were there, or why the data cannot tell."""
+    """When half and 90% of the largest effect were there, or why the data cannot tell.
+
+    Weeks that the data give only with a certain trial are not told, but that trial's name is.
+    """
     half, most = result.weeks_to(0.5), result.weeks_to(0.9)
     level = f"{result.level:.0%}"
+    if result.rests_on:
+        needed = " or ".join(result.rests_on)
+        return f"How fast the effect came is not told: not estimable without {needed}."
     if not math.isnan(half.estimate):
         text = (
             f"Half of the largest effect was there after {number(half.estimate)} weeks "
@@ -279,8 +296,8 @@ def speed(result: TimeCourseResult) -> str:
 def durability(found: Durability, measure: str = "MD") -> str:
     """What became of the effect after the programme."""
     digits = effect_digits(measure)
-    kind = "within trials" if "within trials" in found.change.index else "all trials"
-    row, level = found.change.loc[kind], f"{found.level:.0%}"
+    row, level = found.monthly, f"{found.level:.0%}"
+    kind = row.name
     growth = row["estimate"] * found.at_end["estimate"].iloc[0]
     clear = row["ci_low"] > 0 or row["ci_high"] < 0
     verdict = "did not clearly change"
@@ -294,6 +311,14 @@ def durability(found: Durability, measure: str = "MD") -> str:
     change, low, high = (
         number(row[name], digits + 1) for name in ("estimate", "ci_low", "ci_high")
     )
+    if not found.is_told:
+        who = f"only {found.repeated[0]}" if found.repeated else "no trial"
+        return (
+            f"Whether the effect lasts after the end of the programme is not told: {who} measured "
+            f"more than once after it. Between the {plural(found.n_trials, 'trial')} it differs by "
+            f"{change} {unit_words(measure)} a month of follow-up ({level} CI {low} to {high}), "
+            "which may be the trials, not the time."
+        )
     text = (
         f"After the end of the programme the effect {verdict}: {change} {unit_words(measure)} a "
         f"month ({level} CI {low} to {high}, {p_text(row['p_value'])}; {basis})."

@@ -9,6 +9,7 @@ import pandas as pd
 
 from backpain_analysis.effects.measures import hedges_factor
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.words import did_you_mean
 
 
 def from_arms_table(
@@ -52,6 +53,8 @@ def from_arms_table(
         For missing columns, trials with one arm, missing or negative doses, equal doses in all
         arms, missing means, SDs or sizes; every trial at fault is named with the cure.
     """
+    if measure not in ("MD", "SMD", "d"):
+        raise ValueError(f"measure: no {measure!r}. {did_you_mean(measure, ('MD', 'SMD', 'd'))}")
     doses = [dose] if isinstance(dose, str) else list(dose)
     missing = [c for c in (trial, *doses, mean, sd, n) if c not in data]
     if missing:

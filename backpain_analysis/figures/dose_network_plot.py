@@ -292,7 +292,7 @@ def _finish(
 ) -> None:
     """Limits, the line of no effect, the MCID."""
     threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
-    ax.set_xlim(-0.02 * largest, 1.04 * largest)
+    ax.set_xlim(-0.02 * largest, 1.08 * largest)
     ax.set_ylim(*_heights(result, shown, threshold))
     ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
     if threshold is not None:

@@ -28,6 +28,7 @@ from backpain_analysis.figures.style import (
 from backpain_analysis.models.dose.curves import AnyExercise, Constant
 from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
 from backpain_analysis.words import (
+    RATIO_WORDS,
     benefit_sign,
     dose_measure_label,
     exercise_label,
@@ -165,7 +166,7 @@ LARGEST_AREA = 260.0
 def dose_response(
     result: DoseResponseResult,
     *,
-    reference: float = 0.0,
+    reference: float | None = None,
     mcid: float | None = None,
     dose_label: str | None = None,
     effect_label: str | None = None,
@@ -185,8 +186,8 @@ def dose_response(
     Parameters
     ----------
     result : DoseResponseResult
-    reference : float
-        Dose that effects are differences from.
+    reference : float, optional
+        Dose that effects are differences from; by default zero, or the smallest dose studied.
     mcid : float, optional
         Minimal clinically important difference (its size): a line on the side of benefit.
     dose_label, effect_label : str, optional
@@ -209,6 +210,7 @@ def dose_response(
         For a reference dose that was not studied, unless `extrapolate_to` allows it.
     """
     points = result.points
+    reference = result.reference_dose if reference is None else reference
     benefit = benefit_sign(result.outcome)
     threshold = None if mcid is None else benefit * abs(mcid)
     studied = np.concatenate([points["dose"], points["ref_dose"]]).astype(float)
@@ -236,6 +238,8 @@ def dose_response(
             place = (dose.estimate, dose.ci_low, dose.ci_high)
             draw_bracket(ax, text, place, (dose.low, dose.high), colour, lane)
         plain_ticks(ax)
+        if result.measure in RATIO_WORDS:
+            _ratio_ticks(ax)
         ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
         _draw_legend(ax, result, reference, further=further)
@@ -316,6 +320,16 @@ def _types(result: DoseResponseResult) -> list[str]:
     if "exercise_type" not in result.points:
         return ["contrasts"] * len(result.points)
     return shown_types(result.points["exercise_type"])
+
+
+RATIOS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
+
+
+def _ratio_ticks(ax: Axes) -> None:
+    """Ratios at their logarithms, between the limits of the data."""
+    low, high = ax.spines["left"].get_bounds() or ax.get_ylim()
+    shown = RATIOS[(np.log(RATIOS) >= low) & (np.log(RATIOS) <= high)]
+    ax.set_yticks(np.log(shown), [f"{ratio:g}" for ratio in shown])
 
 
 def _draw_rug(ax: Axes, studied: np.ndarray) -> None:

@@ -29,6 +29,7 @@ from backpain_analysis.words import (
     EXERCISE_LABELS,
     benefit_sign,
     exercise_label,
+    measure_heading,
     measured,
     natural,
     shortened,
@@ -225,8 +226,11 @@ def forest(
         ax = new_axes(WIDTH, 1.1 + ROW_HEIGHT * len(rows)) if ax is None else ax
         ax.set(xlim=limits, ylim=(len(rows) - 0.4, -0.6), autoscale_on=False)
         if not xlabel:
-            xlabel = measured(outcome, measure) if outcome else "Effect size"
+            unit = effects.unit if isinstance(effects, Effects) else ""
+            xlabel = measured(outcome, measure, unit) if outcome else "Effect size"
         draw_frame(ax, benefit, threshold, xlabel)
+        if measure:
+            effect_axis(ax, measure)
         if overall is not None:
             ax.axvline(overall.estimate, color=ACCENT, lw=0.7, ls=(0, (1, 2)), zorder=0)
         for y, row in enumerate(rows):
@@ -234,7 +238,7 @@ def forest(
                 _draw_trial(ax, y, row, limits, largest)
             elif row.kind == "summary":
                 _draw_summary(ax, y, row.pooled, limits)
-        draw_columns(ax, *_columns(rows, measure or "Effect"), heading_y=-0.75)
+        draw_columns(ax, *_columns(rows, measure), heading_y=-0.75)
     return ax
 
 
@@ -309,7 +313,8 @@ def _columns(rows: list[Row], measure: str) -> tuple[list[Column], list[Column]]
     left = [Column("Trial", [_label_cell(row) for row in rows], "left")]
     if any(np.isfinite(row.participants).any() for row in rows):
         left.append(Column("n exercise\n/ control", [_size_cell(row) for row in rows]))
-    right = [Column(f"{measure} [{level:.0%} CI]", [_interval_cell(row) for row in rows])]
+    heading = f"{measure_heading(measure) if measure else 'Effect'} [{level:.0%} CI]"
+    right = [Column(heading, [_interval_cell(row, measure) for row in rows])]
     if any(np.isfinite(row.weight) for row in rows):
         right.append(Column("Weight", [_weight_cell(row) for row in rows]))
     return left, right
@@ -330,12 +335,14 @@ def _size_cell(row: Row) -> Cell | None:
     return Cell("–" if sizes == ["–", "–"] else " / ".join(sizes), bold=row.kind == "summary")
 
 
-def _interval_cell(row: Row) -> Cell | None:
+def _interval_cell(row: Row, measure: str) -> Cell | None:
     if row.interval:
-        return Cell(interval_text(*row.interval), bold=row.kind == "summary")
+        estimate, low, high = (natural(value, measure) for value in row.interval)
+        return Cell(interval_text(estimate, low, high), bold=row.kind == "summary")
     pooled = row.pooled
     if row.kind == "heterogeneity" and pooled and np.isfinite(pooled.pi_low):
-        text = prediction_text(pooled.estimate, pooled.pi_low, pooled.pi_high)
+        ends = (pooled.estimate, pooled.pi_low, pooled.pi_high)
+        text = prediction_text(*(natural(value, measure) for value in ends))
         return Cell(f"PI {text}", muted=True)
     return None
 

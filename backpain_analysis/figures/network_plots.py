@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy import special
 
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.forest_plot import summary_forest
 from backpain_analysis.figures.style import (
@@ -564,12 +565,12 @@ def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None =
 
     Raises
     ------
-    ValueError
+    CannotEstimate
         If no comparison has both.
     """
     table = split.summary()
     if table.empty:
-        raise ValueError("no comparison has both direct and indirect evidence.")
+        raise CannotEstimate("no comparison has both direct and indirect evidence")
     lines = 4 * len(table) - 1
     critical, ratio = quantile(split.level, np.inf), split.measure in RATIO_WORDS
     names, kinds, values = [[None] * lines for _ in range(3)]

@@ -41,7 +41,8 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
     for row in load_evidence(evidence).trials.itertuples():
         given = {name: _text(getattr(row, name, None)) for name in FIELDS}
         label = author_year(row.first_author, row.year)
-        names = "|".join(map(re.escape, {label, str(row.trial_id)}))
+        known = [str(row.trial_id), *([label] if pd.notna(row.first_author) else [])]
+        names = "|".join(map(re.escape, known))
         if re.search(rf"(?<!\w)(?:{names})(?!\w)", shown):
             about = {"label": label, "key": str(row.trial_id), "author": _text(row.first_author)}
             found.append({**given, **about, "url": _text(getattr(row, "source_url", None))})

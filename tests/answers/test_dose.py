@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.answers.dose import by_type, spread_over_week
+from backpain_analysis.answers.dose_questions import (
+    activity_and_risk,
+    by_type,
+    spread_over_week,
+)
+from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
 from backpain_analysis.models.dose.comparison import CHOICES, multiverse
 from backpain_analysis.models.dose.fit import dose_response
@@ -110,3 +115,25 @@ def test_a_world_that_cannot_be_fitted_says_why(evidence):
     bent = table[table["curve"].isin(["quadratic", "spline"])]
     assert np.isnan(bent["estimate"]).all()
     assert bent["note"].str.contains("cannot carry").all()
+
+
+def test_a_group_not_studied_at_the_dose_has_no_effect_there():
+    rows = [row(-0.1 * d, d) for d in (60, 90, 120)]
+    rows += [row(-0.1 * d, d, "pilates") for d in (150, 180, 240)]
+    found = by_type(make_effects(rows), "minutes_per_week", at=90)
+    assert list(found.table["group"]) == ["yoga"]
+    assert "1 group not studied at that dose: no effect is given." in found.text
+
+
+def test_activity_and_later_back_pain_of_cohorts_with_full_tables():
+    """Women and men of one cohort; the categories without hard activity are taken together."""
+    categories = load_reference("activity_cohorts")
+    found = activity_and_risk(categories)
+    assert "In 3,104 cases among 18,068 people" in found.text
+    assert "HUNT2-HUNT3, women and Heuch 2016 HUNT2-HUNT3, men print cases" in found.text
+    assert "not adjusted for anything" in found.text
+    assert (found.table["risk ratio"] < 1).all()
+    assert found.table["risk ratio"].is_monotonic_increasing
+    none = activity_and_risk(categories[categories["cases"].isna()])
+    assert none.table.empty
+    assert none.text.startswith("No study prints cases")

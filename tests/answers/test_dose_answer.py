@@ -89,7 +89,7 @@ def test_the_rule_asks_for_the_level():
             {},
             "In 7 trials (794 participants), pain was 12.0 points of 100 lower with the typical "
             "dose of exercise, 90 minutes per week, than with none (95% CI 6.0 to 18.0 lower). "
-            "That is 0.80 of the MCID of 15 points.",
+            "That is 0.80 of the smallest difference that matters to patients (MCID), 15 points.",
         ),
         (
             {"effect": Estimate(-2.0, -5.0, 1.0), "mcid": None},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -89,10 +90,19 @@ def test_mechanisms_hold_the_key_numbers(trials, key):
 
 def test_the_time_course_page_and_its_claim_are_one_model(trials):
     effects = effects_over_time(trials, "pain_intensity", flags=["exclude"]).against_inactive()
-    found = time_course(effects).weeks_to(0.9)
-    parts = bp.claims(ids=["C18"]).parts
-    own = parts[parts["what"] == "weeks until 90% of the effect, pain"].iloc[0]
-    assert numbers(own) == pytest.approx((found.estimate, found.ci_low, found.ci_high))
+    course = time_course(effects)
+    assert course.rests_on == ("machado2010",)
+    parts = bp.claims(ids=["C18"]).parts.set_index("what")
+    waits = parts.loc["weeks until 90% of the effect, pain"]
+    assert waits["reason"] == "not estimable without machado2010"
+    assert waits["verdict"] == "not tested in these trials" and math.isnan(waits["estimate"])
+    lasts = parts.loc["change in the 6 months after the programme, pain"]
+    assert lasts["reason"] == "1 trial measured more than once"
+    page = effects_over_time(trials, "disability", flags=["exclude"]).against_inactive()
+    month = time_course(page).durability().monthly
+    own = parts.loc["change in the 6 months after the programme, disability"]
+    expected = [6 * month[name] for name in ("estimate", "ci_low", "ci_high")]
+    assert numbers(own) == pytest.approx(expected)
 
 
 def test_pages_of_sensitivity_and_its_claim_agree():

@@ -10,7 +10,7 @@ import backpain_analysis as bp
 from backpain_analysis.answers import network as questions
 from backpain_analysis.answers import network_certainty as certainty
 from backpain_analysis.answers import tables
-from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.answers.tables import networks as network_tables
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.models.network.network import network

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from backpain_analysis.effects.arms import from_arms_table
 from backpain_analysis.models.pairwise.pooling import pool
 from tests.effects.conftest import arm, result
 
@@ -77,3 +79,9 @@ def test_reasons_are_counted(build):
 
 def test_html(effects):
     assert "2 contrasts of 1 trials, 86 participants" in effects._repr_html_()
+
+
+def test_measures_of_a_table_of_arms_are_checked():
+    rows = pd.DataFrame({"trial_id": "t", "dose": [0, 1], "mean": [1, 2], "sd": 1.0, "n": 20})
+    with pytest.raises(ValueError, match=r"measure: no 'md'. Did you mean 'MD'"):
+        from_arms_table(rows, measure="md")

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from backpain_analysis import figures
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.network import network
 
 
@@ -206,3 +207,10 @@ def test_ratios_and_shares_are_drawn_as_readers_read_them(measure, values, axis,
         shown = {label.get_text() for at, label in labels if low <= at <= high}
         assert ticks <= shown
     assert whole.split(" ")[0] in texts(figures.league(made))
+
+
+def test_a_split_of_nothing_cannot_be_drawn():
+    star = RATIO.iloc[[0, 2]]
+    made = network(star, yi="yi", se="se", measure="OR", reference="none", method="CE")
+    with pytest.raises(CannotEstimate, match="no comparison has both"):
+        made.node_split().plot()

@@ -87,7 +87,7 @@ def test_each_answers_with_an_interval(suite):
     answers = {name: outcome.answer for name, outcome in suite[1].items()}
     assert answers["map"].startswith("180 trials from 1988 to 2026")
     assert "(95% CI" in answers["pooled"]
-    assert "of the MCID of 15 points" in answers["pooled"]
+    assert "that matters to patients (MCID), 15 points" in answers["pooled"]
     assert "standard deviations" in answers["yoga-smd"]
     assert "with exercise" in answers["yoga-smd"] or "between exercise" in answers["yoga-smd"]
     assert "minutes per week (restricted cubic spline" in answers["dose"]

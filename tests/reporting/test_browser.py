@@ -5,10 +5,14 @@ Pictures of the pages are kept in ``tests/artefacts``.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from backpain_analysis.reporting import page as page_module
 from backpain_analysis.reporting.clean import clean
@@ -100,6 +104,20 @@ def test_pages_open_without_a_request_or_a_word_and_axe_finds_nothing_grave(tab,
         assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in grave] == [], name
 
 
+@pytest.mark.skipif(shutil.which("firefox-esr") is None, reason="Firefox is not installed")
+def test_firefox_shows_it_too(site, tmp_path):
+    """Its picture of a page is no blank: Firefox cannot be asked more without a driver."""
+    picture = tmp_path / "picture.png"
+    words = ["firefox-esr", "--headless", "--profile", str(tmp_path), "--window-size", "1000,800"]
+    command = [*words, "--screenshot", str(picture), f"{site.as_uri()}/index.html"]
+    own = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run(command, capture_output=True, timeout=120, env=own)
+    with Image.open(picture) as image:
+        colours = image.convert("L").getcolors()
+    dark = sum(count for count, grey in colours if grey < 100)
+    assert 2000 < dark < 300_000, "text on a white ground"
+
+
 def test_no_page_scrolls_sideways_on_a_phone(tab):
     own = tab(PHONE)
     widths = {n: own.open(f"{n}.html").evaluate(WIDTH) for n in PAGES}
@@ -135,7 +153,7 @@ def test_code_opens_and_the_content_is_reached_by_keyboard(tab):
     page = tab().open("plain.html")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.url.endswith("#content")
+    page.wait_for_url(re.compile("#content$"))
     code = page.locator("details.code").first
     code.locator("summary").focus()
     page.keyboard.press("Enter")

@@ -39,6 +39,14 @@ def test_trials_are_cited_where_they_are_named():
     assert cited(new_notebook(cells=[shown("XSaper 2017 Saper 20170")]), None) == []
 
 
+def test_trials_whose_authors_were_not_seen_are_cited_by_identifier_only():
+    trials = load_evidence().trials
+    unknown = trials[trials["first_author"].isna()]["trial_id"]
+    said = f"authors not seen, 2014; authors and year not seen; {unknown.iloc[0]}"
+    nb = new_notebook(cells=[shown(said)])
+    assert [each["key"] for each in cited(nb, None)] == [unknown.iloc[0]]
+
+
 def test_a_reference_is_what_the_evidence_says():
     (found,) = cited(new_notebook(cells=[shown("Aasa 2015")]), None)
     row = load_evidence().trials.set_index("trial_id").loc["aasa2015"]

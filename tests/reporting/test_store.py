@@ -150,6 +150,9 @@ def forged(record: dict, **changes) -> dict:
         "notebooks/../../precious.txt",
         "answers-2.html",
         "tables/x",
+        "workbooks/answers-1.exe",
+        "workbooks/answers-2.xlsx",
+        "references/answers-1.html",
     ],
 )
 def test_a_record_that_names_what_is_not_its_own_is_no_record(built, site, file):

@@ -22,6 +22,7 @@ from backpain_analysis.words import (
     exercise_label,
     number,
     p_text,
+    plural,
     readable,
 )
 
@@ -152,7 +153,7 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Best estimate at this dose": exercise_label(row["best"])
                 if fitted
                 else "not studied",
-                "among": f"{int(row['studied'])} types" if fitted else MISSING,
+                "among": plural(int(row["studied"]), "type") if fitted else MISSING,
                 f"{measure} [95% CI]": _interval(row, measure) if fitted else MISSING,
             }
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.answers.bayes import FewTrials, share_text
-from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.display import Table, table
 from backpain_analysis.models.dose.comparison import CurveComparison
@@ -52,6 +52,13 @@ def effect_interval(row: Mapping[str, Any], measure: str) -> str:
     return unbroken(f"{middle} [{low}, {high}]")
 
 
+def effect_range(low: float, high: float, measure: str) -> str:
+    """`[low, high]` in one cell, as readers read the measure; a dash where it is missing."""
+    if not math.isfinite(low):
+        return MISSING
+    return unbroken(f"[{effect_text(low, measure)}, {effect_text(high, measure)}]")
+
+
 def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
     """Pooled effects, a row a result.
 
@@ -69,10 +76,10 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
             "": EXERCISE_LABELS.get(name, name),
             "Trials": result.n_trials,
             "Participants": result.n_participants,
-            f"{measure} [{result.level:.0%} CI]": interval_text(
-                result.estimate, result.ci_low, result.ci_high, digits
+            f"{measure} [{result.level:.0%} CI]": effect_interval(
+                {name: getattr(result, name) for name in ("estimate", "ci_low", "ci_high")}, measure
             ),
-            "Prediction interval": _range(result.pi_low, result.pi_high, digits),
+            "Prediction interval": effect_range(result.pi_low, result.pi_high, measure),
             "I² (τ²)": f"{result.i2:.0f}% ({number(result.tau2, digits)})"
             if math.isfinite(result.i2)
             else MISSING,
@@ -103,7 +110,7 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
                 else {}
             ),
         }
-        for row in result.predict().itertuples()
+        for row in result.predict(back=True).itertuples()
         if row.dose != 0
     ]
     return table(pd.DataFrame(rows), title=title)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from backpain_analysis.answers.dose import Answer
+from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.answers.network_certainty import (
     CHARACTERISTICS,
     DOMAINS,

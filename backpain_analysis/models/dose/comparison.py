@@ -24,7 +24,7 @@ from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPoly
 from backpain_analysis.models.dose.fit import Method, dose_response
 from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult, round_doses
 from backpain_analysis.models.results import quantile
-from backpain_analysis.words import LOWER_IS_BETTER, as_benefit
+from backpain_analysis.words import LOWER_IS_BETTER, as_benefit, benefit_sign
 
 DEFAULT_CURVES = (
     "constant",
@@ -181,7 +181,8 @@ def compare_curves(
         try:
             fitted = dose_response(data, curve=curve, method=search, **options)
             if method != search:
-                results[name] = dose_response(data, curve=curve, method=method, **options)
+                found = fitted.curve
+                results[name] = dose_response(data, curve=found, method=method, **options)
             by_ml[name] = fitted
         except CannotEstimate as fault:
             notes[name] = str(fault)
@@ -213,7 +214,7 @@ def _row(
     row = {"aic": by_ml.aic, "effect": at_typical["estimate"]}
     row |= {"ci_low": at_typical["ci_low"], "ci_high": at_typical["ci_high"]}
     if mcid is not None:
-        sign = result.benefit or -1
+        sign = benefit_sign(result.outcome)
         row["mcid_dose"] = (
             np.nan
             if isinstance(result.curve, Constant)

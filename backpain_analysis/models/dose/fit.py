@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import pandas as pd
 
 from backpain_analysis.effects.arms import from_arms_table
+from backpain_analysis.effects.risks import RISK_MEASURES, Approach, relative_risks
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
 from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
@@ -59,7 +60,11 @@ def dose_response(
     mean: str = "mean",
     sd: str = "sd",
     n: str = "n",
-    measure: Literal["MD", "SMD", "d"] | None = None,
+    cases: str = "cases",
+    person_time: str | None = None,
+    type: str | None = None,
+    approach: Approach = "greenland-longnecker",
+    measure: Literal["MD", "SMD", "d", "RR", "OR", "HR", "IRR"] | None = None,
     stages: Literal[1, 2] = 1,
     method: Method = "REML",
     heterogeneity: Heterogeneity = "curve",
@@ -82,7 +87,11 @@ def dose_response(
     mean: str = "mean",
     sd: str = "sd",
     n: str = "n",
-    measure: Literal["MD", "SMD", "d"] | None = None,
+    cases: str = "cases",
+    person_time: str | None = None,
+    type: str | None = None,
+    approach: Approach = "greenland-longnecker",
+    measure: Literal["MD", "SMD", "d", "RR", "OR", "HR", "IRR"] | None = None,
     heterogeneity: Heterogeneity = "curve",
     moderators: str | None = None,
     covariance: Sequence[np.ndarray] | None = None,
@@ -101,7 +110,11 @@ def dose_response(
     mean: str = "mean",
     sd: str = "sd",
     n: str = "n",
-    measure: Literal["MD", "SMD", "d"] | None = None,
+    cases: str = "cases",
+    person_time: str | None = None,
+    type: str | None = None,
+    approach: Approach = "greenland-longnecker",
+    measure: Literal["MD", "SMD", "d", "RR", "OR", "HR", "IRR"] | None = None,
     stages: Literal[1, 2] = 1,
     method: Method = "REML",
     heterogeneity: Heterogeneity = "curve",
@@ -137,8 +150,12 @@ def dose_response(
         Dose measure of `Effects`, or column of the table; two for a surface.
     trial, mean, sd, n : str
         Columns of the table.
-    measure : {"MD", "SMD", "d"}
-        Of a table ("MD" by default; "SMD" is Hedges' g, "d" Cohen's d); `Effects` have their own.
+    cases, person_time, type, approach : optional
+        Of a table of relative risks by category of dose: see `effects.risks.relative_risks`.
+    measure : {"MD", "SMD", "d", "RR", "OR", "HR", "IRR"}
+        Of a table ("MD" by default; "SMD" is Hedges' g, "d" Cohen's d). The last four take the
+        table for one of relative risks; the model is that of their logarithms. `Effects` have
+        their own.
     stages : {1, 2}
     method : {"REML", "ML", "CE"}
         "CE" is the common-effect model.
@@ -197,6 +214,21 @@ def dose_response(
         )
     if isinstance(data, Effects):
         effects, dose_name = _effects_with_dose(data, dose, measure, covariance)
+    elif measure in RISK_MEASURES:
+        if covariance is not None or not isinstance(dose, str):
+            raise ValueError("relative risks take one dose, and carry their own covariance.")
+        effects = relative_risks(
+            data,
+            trial=trial,
+            dose=dose,
+            measure=cast(Any, measure),
+            cases=cases,
+            n=n,
+            person_time=person_time,
+            type=type,
+            approach=approach,
+        )
+        dose_name = dose
     else:
         effects = from_arms_table(
             data,
@@ -326,14 +358,13 @@ def doses_of_arms(table: pd.DataFrame) -> np.ndarray:
 
     An arm that stands at several doses (measured at several times) counts once at each.
     """
-    columns = [name for name in ("dose", "dose_2") if name in table]
-    ends = []
+    trials = table["trial_id"].to_numpy()
+    ends: dict[tuple[object, ...], None] = {}
     for prefix in ("", "ref_"):
-        arm = f"{prefix}arm_id"
-        own = table[[f"{prefix}{name}" for name in columns]].set_axis(columns, axis=1)
-        ends.append(own.assign(trial=table["trial_id"], arm=table[arm]))
-    doses = pd.concat(ends).drop_duplicates()[columns].to_numpy(dtype=float)
-    return doses if len(columns) > 1 else doses[:, 0]
+        doses = np.atleast_2d(_doses(table, f"{prefix}dose").T)
+        ends |= dict.fromkeys(zip(trials, table[f"{prefix}arm_id"].to_numpy(), *doses, strict=True))
+    found = np.array([own for _, _, *own in ends], dtype=float)
+    return found if found.shape[1] > 1 else found[:, 0]
 
 
 def _doses(table: pd.DataFrame, name: str) -> np.ndarray:

@@ -20,6 +20,7 @@ from backpain_analysis.models.dose import goodness
 from backpain_analysis.models.dose.curves import ANY, Constant, Curve, has_step
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.words import back_transform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,7 +170,7 @@ def dose_of_optimum(
     """
     sign = {"lowest": 1.0, "highest": -1.0}[best]
     grid = np.linspace(low, high, GRID)
-    mean = result.mean(grid)
+    mean = result.mean(grid, result.reference_dose)
     place = int(np.argmin(sign * mean))
     doses = best_doses(result, grid, sign, draws, np.random.default_rng(seed))
     tail = (1 - result.level) / 2
@@ -324,14 +325,16 @@ class DoseResponseResult(Coefficients):
         return float(studied[studied > 0][0] if has_step(self.curve) else studied[0])
 
     @property
+    def reference_dose(self) -> float:
+        """Zero, if an arm had no dose, else the smallest dose studied."""
+        return float(self.studied[0])
+
+    @property
     def typical_dose(self) -> float:
         """The median dose of the arms with a dose above zero, each arm once."""
-        arms = [
-            self.points[["trial_id", f"{prefix}arm_id", f"{prefix}dose"]].to_numpy()
-            for prefix in ("", "ref_")
-        ]
-        distinct = {tuple(arm) for arm in np.vstack(arms)}
-        return float(np.median([dose for _, _, dose in distinct if dose > 0]))
+        ends = (("arm_id", "dose"), ("ref_arm_id", "ref_dose"))
+        arms = np.vstack([self.points[["trial_id", *own]].to_numpy() for own in ends])
+        return float(np.median([d for _, _, d in {tuple(arm) for arm in arms} if d > 0]))
 
     def outside(self, doses: ArrayLike) -> np.ndarray:
         """Whether each dose lies outside those studied, shape (n,).
@@ -409,10 +412,11 @@ class DoseResponseResult(Coefficients):
     def predict(
         self,
         doses: ArrayLike | None = None,
-        reference: float = 0.0,
+        reference: float | None = None,
         at: Mapping[str, Any] | None = None,
         *,
         extrapolate: bool = False,
+        back: bool = False,
     ) -> pd.DataFrame:
         """Mean effect of each dose against the reference dose.
 
@@ -420,11 +424,14 @@ class DoseResponseResult(Coefficients):
         ----------
         doses : array_like, shape (n,), optional
             By default some round doses among those studied. Pairs, shape (n, 2), for a surface.
-        reference : float
+        reference : float, optional
+            By default `reference_dose`: zero, or the smallest dose where no arm had none.
         at : mapping, optional
             Values of the moderators; by default their reference levels (numbers: zero).
         extrapolate : bool
             Allow doses that were not studied (see `outside`), and mark which these are.
+        back : bool
+            Give ratios instead of their logarithms (see `words.back_transform`), without `se`.
 
         Returns
         -------
@@ -441,13 +448,14 @@ class DoseResponseResult(Coefficients):
         """
         doses = self._shown_doses() if doses is None else np.asarray(doses, dtype=float)
         doses = np.atleast_1d(doses)
+        reference = self.reference_dose if reference is None else reference
         outside = self._inside(doses, extrapolate) | self._inside(reference, extrapolate).any()
         estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
         variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
         between = self.between(doses, reference)
         critical = self.critical(rows)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 **({"dose": doses} if doses.ndim == 1 else dict(zip("xy", doses.T, strict=True))),
                 "estimate": estimate,
@@ -459,6 +467,11 @@ class DoseResponseResult(Coefficients):
                 **({"extrapolated": outside} if extrapolate else {}),
             }
         )
+        if not back:
+            return table
+        numbers = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
+        table[numbers] = back_transform(table[numbers].to_numpy(), self.measure)
+        return table.drop(columns="se")
 
     def between(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
         """Variance of the trials' own effects of each dose, shape (n,); NaN for a common effect."""
@@ -611,7 +624,7 @@ class DoseResponseResult(Coefficients):
         effect: float,
         low: float | None = None,
         high: float | None = None,
-        reference: float = 0.0,
+        reference: float | None = None,
         *,
         extrapolate: bool = False,
     ) -> DoseEstimate:
@@ -621,6 +634,7 @@ class DoseResponseResult(Coefficients):
         others are refused unless `extrapolate` allows them.
         """
         low, high = self._range(low, high, extrapolate)
+        reference = self.reference_dose if reference is None else reference
         self._inside(reference, extrapolate)
         return dose_reaching(self, effect, low, high, reference)
 
@@ -644,12 +658,10 @@ class DoseResponseResult(Coefficients):
     def _range(
         self, low: float | None, high: float | None, extrapolate: bool
     ) -> tuple[float, float]:
-        ends = (
-            self.min_dose if low is None else low,
-            self.max_dose if high is None else high,
-        )
-        self._inside(ends, extrapolate)
-        return ends
+        low = self.min_dose if low is None else low
+        high = self.max_dose if high is None else high
+        self._inside([low, high], extrapolate)
+        return low, high
 
     def goodness_of_fit(self) -> pd.Series:
         """Deviance test and decorrelated R2: see `goodness.goodness_of_fit`."""

@@ -76,6 +76,8 @@ class AgentCurve:
     curve : Curve
     params, cov : Series, DataFrame
     df, level : float
+    reference_dose : float
+        Effects are against none of it.
     """
 
     curve: Curve
@@ -83,6 +85,7 @@ class AgentCurve:
     cov: pd.DataFrame
     df: float
     level: float
+    reference_dose: float = 0.0
 
     def gradient(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
         """Derivatives of the mean effect by the parameters, shape (n_doses, k)."""

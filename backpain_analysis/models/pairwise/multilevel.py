@@ -24,6 +24,7 @@ from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, BayesModel, spread_of
 from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
+from backpain_analysis.models.pairwise import levels
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design, need_columns
 from backpain_analysis.models.pairwise.inputs import value_faults
 from backpain_analysis.models.results import Coefficients, Df, checked_level, quantile, wald_test
@@ -247,6 +248,56 @@ class MultilevelResult(Coefficients):
         columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
         columns |= {"pi_low": estimate - reach, "pi_high": estimate + reach}
         return pd.DataFrame(columns, index=index)
+
+    def blups(self, term: str | None = None, level: float | None = None) -> pd.DataFrame:
+        """Best linear unbiased predictions of the random intercepts of a term.
+
+        Parameters
+        ----------
+        term : str, optional
+            By default the first.
+
+        Returns
+        -------
+        DataFrame
+            `estimate, se, pi_low, pi_high`, a row a group.
+        """
+        level = self.level if level is None else checked_level(level)
+        return levels.predicted_effects(self, term, level)
+
+    def variance_intervals(self, level: float | None = None) -> pd.DataFrame:
+        """Profile-likelihood intervals of the variances of the random intercepts.
+
+        Returns
+        -------
+        DataFrame
+            `estimate, ci_low, ci_high`, a row a term.
+        """
+        return levels.profile_intervals(self, self.level if level is None else checked_level(level))
+
+    def influence(self, cluster: str | Sequence | None = None) -> pd.DataFrame:
+        """How the model changes without each cluster, all variances estimated anew.
+
+        Parameters
+        ----------
+        cluster : str or sequence, optional
+            Column of the data, or labels of the rows; by default every row is its own.
+
+        Returns
+        -------
+        DataFrame
+            A row a cluster: `n_rows`; `cook_d`, the squared distance of the coefficients;
+            `chi_square, p` of the cluster's deleted residuals; `dfbetas NAME`, the change of a
+            coefficient over the standard error it has by the variances estimated without the
+            cluster. Missing where the others cannot carry the model.
+        """
+        if isinstance(cluster, str):
+            need_columns([cluster], self.data)
+            cluster = self.data[cluster].to_numpy()
+        rows = np.arange(self.n_rows) if cluster is None else np.asarray(cluster)
+        if len(rows) != self.n_rows or pd.isna(rows).any():
+            raise ValueError(f"give a cluster for each of the {self.n_rows} rows.")
+        return levels.influence_by(self, rows)
 
     def _between(self, new_data: pd.DataFrame) -> np.ndarray:
         """Variance of the random effects of each new row."""
@@ -541,9 +592,9 @@ def _terms(random: Sequence[str], data: pd.DataFrame) -> tuple[list[np.ndarray],
         labels: tuple = tuple(columns.columns)
         values, options = columns.to_numpy(dtype=float), {}
         if inner:
-            levels = np.array(sorted(data[inner[2]].unique()))
-            values = (data[inner[2]].to_numpy()[:, None] == levels).astype(float)
-            labels, options = tuple(levels), _structure(inner[1], levels, text)
+            places = np.array(sorted(data[inner[2]].unique()))
+            values = (data[inner[2]].to_numpy()[:, None] == places).astype(float)
+            labels, options = tuple(places), _structure(inner[1], places, text)
         for depth in range(1, len(names) + 1):
             rows = data.groupby(names[:depth], sort=False, observed=True).ngroup().to_numpy()
             if depth == 1:

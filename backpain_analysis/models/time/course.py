@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from backpain_analysis.models.time.curves import (
     Heights,
     half_time,
     half_times,
+    has_half_time,
     time_curve,
 )
 from backpain_analysis.models.time.durability import Durability, durability
@@ -281,15 +283,74 @@ class TimeCourseResult:
         """What becomes of the effect after the programme: see `durability.durability`."""
         return durability(self.effects, level=self.level)
 
+    @cached_property
+    def rests_on(self) -> tuple[str, ...]:
+        """Trials without any one of which the data give no half-time, though with all they do.
+
+        Empty where there is no half-time, or one trial alone.
+        """
+        if self.half_time is None or self.half_time.limit is not None or self.n_trials < 2:
+            return ()
+        curve, between = APPROACHES[self.asked], self.fit.method != "CE"
+        needed = []
+        for trial, rest in self._without_each():
+            heights = Heights(rest, between=between and rest.n_trials > 1)
+            if not has_half_time(curve, heights.of, rest.table["weeks"].to_numpy(dtype=float)):
+                needed.append(trial)
+        return tuple(needed)
+
     def leave_one_out(self, weeks: ArrayLike | None = None) -> pd.DataFrame:
-        """The effect without each trial, at the same half-time: see `dose_fit.leave_one_out`.
+        """The course without each trial, its half-time found anew.
+
+        Parameters
+        ----------
+        weeks : array_like, shape (n,), optional
+            By default as for `effect`; those after the last follow-up that is left are missing.
 
         Returns
         -------
         DataFrame
-            `trial_id, weeks, estimate, se, ci_low, ci_high`.
+            `trial_id, weeks, estimate, se, ci_low, ci_high, half_time`: the last missing where the
+            other trials give none. A trial without which the curve cannot be fitted has missing
+            values.
+
+        Raises
+        ------
+        CannotEstimate
+            With one trial.
         """
-        return self.fit.leave_one_out(weeks).rename(columns={"dose": "weeks"})
+        if self.n_trials < 2:
+            raise CannotEstimate("one trial cannot be left out: there is no other")
+        asked = list(self.effect(weeks)["weeks"])
+        shape = self.asked if self.half_time is not None else self.curve
+        rows = []
+        for trial, rest in self._without_each():
+            try:
+                course = time_course(
+                    rest,
+                    curve=shape,
+                    method=self.fit.method,
+                    test="t" if np.isfinite(np.min(self.fit.df)) else "z",
+                    level=self.level,
+                    lower_is_better=self.lower_is_better,
+                )
+            except CannotEstimate:
+                rows += [{"trial_id": trial, "weeks": week} for week in asked]
+                continue
+            half = np.nan if course.half_time is None else course.half_time.estimate
+            for week in asked:
+                row = {"trial_id": trial, "weeks": week, "half_time": half}
+                if week <= course.last_week:
+                    found = course.effect([week]).iloc[0]
+                    row |= found[["estimate", "se", "ci_low", "ci_high"]].to_dict()
+                rows.append(row)
+        columns = ["trial_id", "weeks", "estimate", "se", "ci_low", "ci_high", "half_time"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _without_each(self) -> Iterator[tuple[str, Effects]]:
+        trials = self.effects.table["trial_id"]
+        for trial in trials.unique():
+            yield str(trial), self.effects.select(trials != trial, "left out in turn")
 
     def goodness_of_fit(self) -> pd.Series:
         """Deviance test and decorrelated R2: see `dose_fit.goodness_of_fit`."""

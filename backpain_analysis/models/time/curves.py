@@ -235,17 +235,10 @@ def half_time(
     -------
     HalfTime
     """
-
-    def at(log_half: float) -> float:
-        return height(replace(curve, values=curve.from_free(np.array([log_half]))))
-
-    positive = weeks[weeks > 0]
-    grid = np.log(np.geomspace(positive.min() / BEYOND, positive.max() * BEYOND, POINTS))
-    heights = np.array([at(point) for point in grid])
     ends = (Constant(), Linear())
     constant, line = (height(end) for end in ends)
-    peaks = [_refined(at, grid, heights, place) for place in _peaks(heights)]
-    best, log_best = max(peaks)
+    at, grid, heights = _profile(curve, height, weeks)
+    best, log_best = max(_refined(at, grid, heights, place) for place in _peaks(heights))
     inside = best > max(constant, line) + FLAT
     highest = max(best, constant, line)
     floor = highest - 0.5 * float(special.chdtri(1, 1 - level))
@@ -259,6 +252,34 @@ def half_time(
         limit=None if inside else ends[int(line > constant)],
         level=level,
     )
+
+
+def has_half_time(curve: Shaped, height: Callable[[Curve], float], weeks: np.ndarray) -> bool:
+    """Whether some half-time fits better than a constant effect and a straight line.
+
+    Parameters
+    ----------
+    curve, height, weeks
+        As for `half_time`.
+    """
+    ends = max(height(Constant()), height(Linear())) + FLAT
+    at, grid, heights = _profile(curve, height, weeks)
+    if heights.max() > ends:
+        return True
+    return any(_refined(at, grid, heights, place)[0] > ends for place in _peaks(heights))
+
+
+def _profile(
+    curve: Shaped, height: Callable[[Curve], float], weeks: np.ndarray
+) -> tuple[Callable[[float], float], np.ndarray, np.ndarray]:
+    """The profile log-likelihood of the logarithm of the half-time, its grid, and its values."""
+
+    def at(log_half: float) -> float:
+        return height(replace(curve, values=curve.from_free(np.array([log_half]))))
+
+    positive = weeks[weeks > 0]
+    grid = np.log(np.geomspace(positive.min() / BEYOND, positive.max() * BEYOND, POINTS))
+    return at, grid, np.array([at(point) for point in grid])
 
 
 def _peaks(heights: np.ndarray) -> np.ndarray:

@@ -41,6 +41,8 @@ class Durability(TableResult):
     last_week : float
         Latest follow-up, in weeks after the end.
     level : float
+    repeated : tuple of str
+        The trials with more than one follow-up.
     """
 
     at_end: pd.DataFrame
@@ -51,6 +53,20 @@ class Durability(TableResult):
     n_participants: int
     last_week: float
     level: float
+    repeated: tuple[str, ...]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether trials followed their own people on: more than one trial, or the only one."""
+        return self.n_repeated > 1 or self.n_trials == 1
+
+    @property
+    def monthly(self) -> pd.Series:
+        """Change of the effect a month: within trials where more than one shows it, else of all.
+
+        Named "within trials" or "all trials".
+        """
+        return self.change.iloc[-1]
 
     def summary(self) -> pd.DataFrame:
         """The effect at the end and its change a month."""
@@ -126,7 +142,9 @@ def durability(
     model = _fitted(after, np.column_stack([np.ones(len(months)), months]), method)
     df = np.inf if method == "CE" else float(after.n_trials - 2)
     trial = after.table["trial_id"]
-    repeated = int((pd.Series(since).groupby(trial.to_numpy()).nunique() > 1).sum())
+    times = pd.Series(since).groupby(trial.to_numpy()).nunique()
+    names = tuple(str(name) for name in times.index[times > 1])
+    repeated = len(names)
     change = pd.DataFrame([_row(model, np.array([0.0, 1.0]), df, level)], index=["all trials"])
     if repeated > 1:
         change.loc["within trials"] = _within(after, months, method, repeated, level)
@@ -145,6 +163,7 @@ def durability(
         n_participants=after.n_participants,
         last_week=last,
         level=level,
+        repeated=names,
     )
 
 

@@ -159,7 +159,7 @@ def test_reference_doses_other_than_zero():
     result = dose_response(
         exact(parabola, doses=(60, 90, 120, 240), ref=30.0), curve="quadratic", method="CE"
     )
-    found = result.predict([160], extrapolate=True)
+    found = result.predict([160], reference=0, extrapolate=True)
     assert_allclose(found["estimate"], -16, rtol=1e-5)
     assert found["extrapolated"].all()
     assert_allclose(result.predict([160], reference=80)["estimate"], -4, rtol=1e-5)

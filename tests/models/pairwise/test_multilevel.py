@@ -408,3 +408,46 @@ def test_structures_need_levels_and_places(visits):
         multilevel("yi ~ 1", one, V="vi", random="CS(visit) | trial_id")
     with pytest.raises(ValueError, match="needs numbers for the places in time"):
         multilevel("yi ~ 1", random="AR(outcome) | trial_id", **options)
+
+
+@pytest.fixture(scope="module")
+def both(data, nested):
+    three = multilevel("yi ~ 1", data, V="vi", random=["trial_id/effect_id"])
+    return {"three_level": three, "multilevel_V": nested("yi ~ weeks + outcome")}
+
+
+@pytest.mark.parametrize("name", ["three_level", "multilevel_V"])
+def test_predictions_of_levels_metafor(both, numbers, name):
+    for term, level in (("trial_id", "trial"), ("trial_id/effect_id", "effect")):
+        found, expected = both[name].blups(term), numbers["ranef"][name][level]
+        assert list(found.index) == expected["id"]
+        for ours, theirs in {"estimate": "est", "se": "se", "pi_low": "pi_lb"}.items():
+            assert_allclose(found[ours], expected[theirs], rtol=1e-6, atol=1e-7)
+    with pytest.raises(ValueError, match="no random intercept 'site'; there are trial_id"):
+        both[name].blups("site")
+
+
+@pytest.mark.parametrize("name", ["three_level", "multilevel_V"])
+def test_intervals_of_variances_metafor(both, numbers, name):
+    found, expected = both[name].variance_intervals(), numbers["profile_ci"][name]
+    for row, wanted in zip(found.itertuples(), expected, strict=True):
+        assert_allclose([row.ci_low, row.ci_high], [wanted["ci_lb"], wanted["ci_ub"]], rtol=1e-6)
+
+
+def test_the_interval_of_a_lone_variance_is_that_of_pooling(reference, reference2):
+    md = pd.DataFrame(reference["effect_sizes"]["MD"]).assign(row=range(28))
+    result = multilevel("yi ~ 1", md, V="vi", random="row")
+    expected = reference2["pooling"]["profile_likelihood"]["REML"]["tau2"]
+    assert_allclose(
+        result.variance_intervals().loc["row", ["ci_low", "ci_high"]], expected, rtol=1e-4
+    )
+
+
+def test_influence_of_trials_metafor(both, numbers, data):
+    found, expected = both["three_level"].influence("trial_id"), numbers["influence"]["three_level"]
+    assert list(found.index) == expected["cluster"]
+    assert_allclose(found["cook_d"], expected["cooks"], rtol=1e-5)
+    assert_allclose(found["chi_square"], expected["X2"], rtol=1e-6)
+    assert_allclose(found[["dfbetas Intercept"]], expected["dfbetas"], rtol=1e-5)
+    with pytest.raises(ValueError, match="a cluster for each of the 61 rows"):
+        both["three_level"].influence([1, 2])

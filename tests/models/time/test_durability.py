@@ -96,3 +96,31 @@ def test_sentence_says_what_is_retained():
     assert "within the 4 trials that measured more than once" in text
     assert [row["weeks"] for row in followed().retained.to_dict("records")] == [26, 52]
     assert "26 weeks after the end" in text and "% of it remained (95% CI" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "words"),
+    [
+        ([0, 1, 2, 3, 4, 6], True, "After the end of the programme the effect"),
+        (
+            [0, 1, 2, 5, 7],
+            False,
+            "Whether the effect lasts after the end of the programme is not told: only t1 "
+            "measured more than once after it. Between the 4 trials it differs by ",
+        ),
+        (
+            [0, 3, 5, 7],
+            False,
+            "Whether the effect lasts after the end of the programme is not "
+            "told: no trial measured more than once after it.",
+        ),
+        ([0, 1], True, "After the end of the programme the effect"),
+    ],
+)
+def test_durability_that_rests_on_one_trial_is_not_told(rows, told, words):
+    found = followed(YI[rows], MONTHS[rows], [TRIALS[k] for k in rows], method="CE")
+    assert found.is_told is told
+    assert found.monthly.name == ("within trials" if len(rows) == 6 else "all trials")
+    text = sentences.durability(found)
+    assert text.startswith(words)
+    assert ("may be the trials, not the time" in text) is not told

@@ -10,6 +10,7 @@ from scipy import optimize, stats
 
 from backpain_analysis.answers import sentences
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import CURVES
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.time.course import time_course
@@ -197,3 +198,52 @@ def test_unusable_requests_are_refused(fitted):
         time_course(effects([4, 12], [-3, -6]))
     with pytest.raises(ValueError, match="must lie between 0 and 1"):
         result.weeks_to(1)
+
+
+LATE = [(name, week, -10.0 + 0.1 * k) for k, name in enumerate("abcd") for week in (12, 26)]
+
+
+def early(*names):
+    """Trials at weeks 12 and 26, all near -10; those named also at week 2, near -5."""
+    rows = sorted([*LATE, *((name, 2, -5.0 + 0.1 * k) for k, name in enumerate(names))])
+    trials, weeks, yi = map(list, zip(*rows, strict=True))
+    return effects(np.array(weeks, dtype=float), yi, 0.04, trials)
+
+
+@pytest.mark.parametrize(
+    ("names", "needed", "words"),
+    [
+        ("a", ("a",), "How fast the effect came is not told: not estimable without a."),
+        ("ab", (), "Half of the largest effect was there after 2.0 weeks"),
+    ],
+)
+def test_a_half_time_that_rests_on_one_trial_is_not_told(names, needed, words):
+    """-5 at week 2 and -10 later: a half-time of two weeks, with the early trials only."""
+    result = time_course(early(*names), method="CE")
+    assert result.weeks_to(0.5).estimate == pytest.approx(2.0, abs=0.1)
+    assert result.rests_on == needed
+    assert sentences.speed(result).startswith(words)
+
+
+def test_leaving_a_trial_out_finds_the_half_time_anew():
+    data = early("a")
+    result = time_course(data, method="CE")
+    left = result.leave_one_out([12]).set_index("trial_id")
+    assert list(left.index) == ["a", "b", "c", "d"]
+    assert np.isnan(left.loc["a", "half_time"])
+    assert left.loc["a", "estimate"] == pytest.approx(np.mean([-9.9, -9.8, -9.7]))
+    rest = data.select(data.table["trial_id"] != "b", "")
+    again = time_course(rest, method="CE")
+    assert left.loc["b", "half_time"] == pytest.approx(again.half_time.estimate)
+    assert left.loc["b", "estimate"] == pytest.approx(again.effect([12])["estimate"].item())
+
+
+def test_weeks_that_only_the_trial_left_out_had_are_missing():
+    weeks = np.array([4.0, 12, 4, 12, 4, 12, 52])
+    data = effects(weeks, [-5, -8, -5, -8, -5, -8, -9], 0.04, list("aabbccc"))
+    left = time_course(data, curve="log", method="CE").leave_one_out([52]).set_index("trial_id")
+    assert np.isnan(left.loc["c", "estimate"]) and left.loc["a", "estimate"] < 0
+    assert time_course(data, curve="log", method="CE").rests_on == ()
+    with pytest.raises(CannotEstimate, match="there is no other"):
+        one = data.select(data.table["trial_id"] == "a", "")
+        time_course(one, curve="log", method="CE").leave_one_out()

@@ -62,7 +62,8 @@ def test_course_of_one_trial_and_of_several(visits):
 
 def test_programme_ends_come_from_participants(visits):
     ends = pd.DataFrame({"trial_id": ["t0", "t0", "t1", "t2"], "end_week": [6, 8, 10, 12]})
-    data = SimpleNamespace(interventions=ends, visits=lambda *_, **__: visits)
+    scores = pd.DataFrame({"instrument": ["NRS"]})
+    data = SimpleNamespace(interventions=ends, scores=scores, visits=lambda *_, **__: visits)
     table = effects_of_participants(data).table
     assert list(table.drop_duplicates("trial_id")["programme_weeks"]) == [8, 10, 12]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -211,6 +211,7 @@ def describe(
         from backpain_analysis.evidence.participants import load_participants
         from backpain_analysis.evidence.participants_checking import holds_participants
 
+        found: Any
         if path is not None and holds_participants(path):
             found = load_participants(path, missing=missing or ())
             counts = found.summary()

@@ -244,6 +244,7 @@ def dose_answer(
     """
     known = effects.with_dose(dose)
     options: dict[str, Any] = {
+        "dose": dose,
         "heterogeneity": "contrasts",
         "test": "knapp-hartung",
         "level": level,

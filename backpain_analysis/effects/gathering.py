@@ -26,7 +26,7 @@ from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.plausibility import contradicted
 from backpain_analysis.evidence.scales import orientation, to_percent_of_scale, with_limits
-from backpain_analysis.evidence.spread import with_sd
+from backpain_analysis.evidence.spread import SKEWED, with_sd
 from backpain_analysis.words import measure_words
 
 CONTRADICTED = "contradicts its arms"
@@ -88,6 +88,7 @@ def _of_means(table: pd.DataFrame, evidence: Evidence, measure: str, scope: Scop
     problem = problem.mask(
         table["kind"].isna(), table["value_type"].astype(str) + " cannot be pooled with means"
     )
+    problem = problem.mask(table["mean_source"] == SKEWED, SKEWED)
     table["problem"] = problem
     return table
 

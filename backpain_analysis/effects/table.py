@@ -12,7 +12,7 @@ import pandas as pd
 
 from backpain_analysis.display import html_table
 from backpain_analysis.evidence.dose import DOSE_MEASURES
-from backpain_analysis.words import author_year
+from backpain_analysis.words import author_year, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 AS_PRESCRIBED = "as prescribed, supervised sessions"
 HOME_INCLUDED = "as prescribed, home sessions included"
+
+
+CAUTIONS = {
+    "clusters ignored": "clusters were randomised and are not allowed for, so the standard errors "
+    "are too small",
+    "of the instrument in other trials": "the standard deviation is that of other trials; for "
+    "sensitivity analyses only",
+}
+"""Remarks in `obtained` that a reader of a pooled effect must know, and how they are said."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +237,25 @@ class Effects:
         counts["contrasts"] = parts["obtained"].map(_kind).value_counts().reindex(counts.index)
         return counts.sort_values("contrasts", ascending=False, kind="stable").reset_index()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of a pooled effect must know of these contrasts, in sentences."""
+        notes = []
+        kinds = self.table.get("reference_kind", pd.Series(dtype=object))
+        lower = int((kinds == "lower dose").sum())
+        if lower and lower < len(kinds):
+            notes.append(
+                f"{lower} of {len(kinds)} contrasts {'is' if lower == 1 else 'are'} of a dose "
+                "against a lower dose of the same exercise, not against no exercise: "
+                "against_inactive() leaves such contrasts out."
+            )
+        obtained = self.table.get("obtained", pd.Series(dtype=object)).astype(str)
+        for words, said in CAUTIONS.items():
+            trials = self.table.loc[obtained.str.contains(words, regex=False), "trial_id"].nunique()
+            if trials:
+                notes.append(f"{plural(trials, 'trial')}: {said}.")
+        return tuple(notes)
+
     def plot(self, **options: Any) -> Axes:
         """Forest plot: see `figures.forest`."""
         from backpain_analysis import figures
@@ -241,6 +269,7 @@ class Effects:
             f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
             f"{len(self.excluded)} arms left out (see .excluded)."
         )
+        note = " ".join([note, *self.notes])
         unit = f", {self.unit}" if self.unit else ""
         return html_table(shown, title=f"{self.outcome}, {self.measure}{unit}", note=note)
 

@@ -158,7 +158,7 @@ RHODES = {
     "physical_health": (-3.02, 2.27),
     "adverse_events": (-3.02, 2.27),
     "pain": (-3.02, 2.27),
-    "quality_of_life_functioning": (-3.02, 2.27),
+    "quality_of_life_or_functioning": (-3.02, 2.27),
     "signs_symptoms": (-2.86, 2.33),
     "biological_markers": (-3.27, 2.66),
     "subjective": (-2.62, 2.41),
@@ -182,7 +182,7 @@ TURNER_2015 = {
     "adverse_events": ((-2.10, 1.71), (-1.43, 1.45)),
     "signs_symptoms": ((-2.28, 1.71), (-1.61, 1.45)),
     "pain": ((-2.05, 1.71), (-1.38, 1.45)),
-    "quality_of_life_functioning": ((-2.77, 1.73), (-2.10, 1.47)),
+    "quality_of_life_or_functioning": ((-2.77, 1.73), (-2.10, 1.47)),
     "mental_health": ((-2.34, 1.72), (-1.67, 1.47)),
     "biological_markers": ((-1.99, 1.71), (-1.33, 1.45)),
     "subjective": ((-2.92, 1.71), (-2.26, 1.45)),
@@ -200,8 +200,8 @@ TURNER_2012 = {
 
 SETTINGS = {
     "pain_intensity": "pain",
-    "disability": "quality_of_life_functioning",
-    "quality_of_life": "quality_of_life_functioning",
+    "disability": "quality_of_life_or_functioning",
+    "quality_of_life": "quality_of_life_or_functioning",
     "pressure_pain_threshold": "subjective",
     "temporal_summation": "subjective",
     "conditioned_pain_modulation": "subjective",

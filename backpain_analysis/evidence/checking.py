@@ -124,12 +124,12 @@ def check_tables(
         for fault in rule(tables):
             of_column = fault.row is None and (fault.table, fault.column) in columns
             if not of_column and (fault.table, fault.row, fault.column) not in told:
-                own = raw[fault.table]
+                own = raw[fault.table or ""]
                 faults.append(replace(fault, file=own.file, sheet=own.sheet))
     if not faults:
         return {name: typed(frame, name) for name, frame in tables.items()}, []
     order = {name: place for place, name in enumerate(names)}
-    faults.sort(key=lambda fault: (order.get(fault.table, -1), fault.row or 0))
+    faults.sort(key=lambda fault: (order.get(fault.table or "", -1), fault.row or 0))
     return {}, faults
 
 

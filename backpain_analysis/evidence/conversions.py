@@ -14,6 +14,8 @@ from backpain_analysis.evidence.spread import (
     mean_from_range,
     sd_from_quartiles,
     sd_from_range,
+    skewness_of_quartiles,
+    skewness_of_range,
 )
 
 
@@ -184,8 +186,8 @@ def conv_fivenum(
         "all": has_range & has_quartiles,
     }
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_range = np.abs(a + b - 2 * m) / (b - a)
-        of_quartiles = np.abs(low + high - 2 * m) / (high - low)
+        of_range, range_limit = skewness_of_range(a, m, b, size)
+        of_quartiles, quartile_limit = skewness_of_quartiles(low, m, high, size)
         w1 = 2.2 / (2.2 + size**0.75)
         w2 = 0.7 - 0.72 / size**0.55
         z_range = special.ndtri((size - 0.375) / (size + 0.25))
@@ -207,8 +209,8 @@ def conv_fivenum(
             "all": np.maximum(2.65 * np.log(0.6 * size) / np.sqrt(size) * of_range, of_quartiles),
         }
         limits = {
-            "range": 1 / np.log(size + 9) + 2.5 / (size + 1),
-            "quartiles": 2.65 / np.sqrt(size) - 6 / size**2,
+            "range": range_limit,
+            "quartiles": quartile_limit,
             "all": 3 / np.sqrt(size) - 40 / size**3,
         }
     found = pd.DataFrame(

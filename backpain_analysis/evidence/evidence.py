@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from backpain_analysis.effects.table import Effects
 
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def once_per_evidence(
@@ -314,8 +315,8 @@ class Evidence:
         }.items():
             if words is not None:
                 own = self._tables["trials"][column].dropna().unique()
-                known = _known_words(column, words, (*vocabulary("trials", column), *own))
-                now(column, trials=tables["trials"][tables["trials"][column].isin(known)])
+                chosen = _known_words(column, words, (*vocabulary("trials", column), *own))
+                now(column, trials=tables["trials"][tables["trials"][column].isin(chosen)])
         if year is not None:
             first, last = year
             if first > last:
@@ -333,11 +334,11 @@ class Evidence:
         if outcome is not None:
             there = (self._tables[name]["outcome"].unique() for name in ("outcomes", "contrasts"))
             known = (*vocabulary("outcomes", "outcome"), *chain.from_iterable(there))
-            words = _known_words("outcome", outcome, known)
+            chosen = _known_words("outcome", outcome, known)
             results = {name: tables[name] for name in ("outcomes", "contrasts")}
             now(
                 "outcome",
-                **{name: rows[rows["outcome"].isin(words)] for name, rows in results.items()},
+                **{name: rows[rows["outcome"].isin(chosen)] for name, rows in results.items()},
             )
         return replace(self, _tables=tables, history=tuple(history))
 

@@ -43,7 +43,7 @@ def known_measure(dose: str, exposure: str) -> None:
 def participant_doses(
     interventions: pd.DataFrame,
     dose: str = "minutes_per_week",
-    exposure: Literal["prescribed", "attended"] = "prescribed",
+    exposure: Exposure = "prescribed",
     *,
     met: Mapping[str, float] | None = None,
 ) -> pd.Series:

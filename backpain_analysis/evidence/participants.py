@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -249,7 +249,12 @@ def load_participants(
     if faults:
         raise EvidenceError(faults, folder)
     synthetic = read_descriptor(folder).get("synthetic") is True
-    return Participants(*tables.values(), *read_label(folder), synthetic=synthetic)
+    name, version = read_label(folder)
+    return Participants(*_three(tables), name, version, synthetic=synthetic)
+
+
+def _three(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    return tables["interventions"], tables["scores"], tables["participants"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -322,7 +327,7 @@ class Participants:
         tables, faults = check_participant_tables(raw_from_frames(frames, faults), faults)
         if faults:
             raise EvidenceError(faults, name)
-        return cls(*tables.values(), name, version, synthetic=synthetic)
+        return cls(*_three(tables), name, version, synthetic=synthetic)
 
     def visits(
         self,

@@ -312,10 +312,11 @@ def with_weeks(raw: RawTable, starts: Starts) -> tuple[RawTable, list[Fault]]:
 
 def in_dates(fault: Fault, raw: Mapping[str, RawTable]) -> Fault | None:
     """A fault of a week that came from a date, told of the date; None where it is told already."""
-    column = DATES.get(fault.table, {}).get(fault.column)
-    cells = raw[fault.table].cells if fault.table in raw else {}
-    if fault.row is None or column not in cells:
+    table = fault.table or ""
+    column = DATES.get(table, {}).get(fault.column or "")
+    if fault.row is None or table not in raw or column not in raw[table].cells:
         return fault
+    cells = raw[table].cells
     written, given = cells.at[fault.row, column], fault.column in cells
     if given and (pd.isna(written) or pd.notna(cells.at[fault.row, fault.column])):
         return fault
@@ -413,7 +414,8 @@ def check_participant_tables(
 
 def derived(raw: Mapping[str, RawTable]) -> tuple[dict[str, RawTable], list[Fault]]:
     """The tables with trials and weeks filled in, and what stood in the way."""
-    tables, faults = dict(raw), []
+    tables = dict(raw)
+    faults: list[Fault] = []
     if "interventions" not in tables or not set(PERSON) <= set(tables["interventions"].cells):
         return tables, faults
     trials = Trials.of(tables["interventions"].cells)

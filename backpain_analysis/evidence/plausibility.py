@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -663,7 +664,7 @@ def _of_same(frame: pd.DataFrame, keys: list[str], which: pd.Series) -> pd.Serie
     )
 
 
-def _what(row: object) -> str:
+def _what(row: Any) -> str:
     """A result in a few words: instrument, arms, week."""
     arms = row.arm_id + (f" against {row.ref_arm_id}" if hasattr(row, "ref_arm_id") else "")
     time = f"week {row.timepoint_weeks:g}" if pd.notna(row.timepoint_weeks) else ""

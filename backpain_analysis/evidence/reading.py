@@ -125,7 +125,9 @@ def known_columns(name: str) -> dict[str, str]:
     return {canonical(column): column for column in columns}
 
 
-def raw_from_frame(name: str, file: str, frame: pd.DataFrame, faults: list[Fault]) -> RawTable:
+def raw_from_frame(
+    name: str, file: str, frame: pd.DataFrame, faults: list[Fault]
+) -> RawTable | None:
     """A table in memory or from Parquet as a `RawTable`; row 2 is the frame's first."""
     if (cells := frame_cells(frame)) is not None and _is_renamed(name, cells, cells.columns):
         return RawTable(name, file, cells)

@@ -71,14 +71,48 @@ def mean_from_range(
     return w * middle + (1 - w) * np.asarray(median, dtype=float)
 
 
+SKEWED = "median of skewed values"
+
+
+def skewness_of_quartiles(
+    q1: ArrayLike, median: ArrayLike, q3: ArrayLike, n: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Statistic `|q1 + q3 - 2 m|/(q3 - q1)` and its critical value at 5%.
+
+    Source: Shi et al. 2023 (doi 10.1177/09622802231172043).
+    """
+    return _skewness(q1, median, q3), _of_quartiles(np.asarray(n, dtype=float))
+
+
+def skewness_of_range(
+    minimum: ArrayLike, median: ArrayLike, maximum: ArrayLike, n: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Statistic `|min + max - 2 m|/(max - min)` and its critical value at 5%.
+
+    Source: Shi et al. 2023 (doi 10.1177/09622802231172043).
+    """
+    n = np.asarray(n, dtype=float)
+    return _skewness(minimum, median, maximum), 1 / np.log(n + 9) + 2.5 / (n + 1)
+
+
+def _of_quartiles(n: np.ndarray) -> np.ndarray:
+    return 2.65 / np.sqrt(n) - 6 / n**2
+
+
+def _skewness(low: ArrayLike, middle: ArrayLike, high: ArrayLike) -> np.ndarray:
+    low, middle, high = (np.asarray(values, dtype=float) for values in (low, middle, high))
+    return np.abs(low + high - 2 * middle) / (high - low)
+
+
 def with_sd(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Outcome rows with a mean and an SD where the printed figures allow one.
 
     Adds `sd` (in the units of `mean`; missing where no dispersion or no `n` is known),
     `sd_source` ("reported SD", "SE", "95% CI", "quartiles", "range" or missing) and
-    `mean_source` ("reported" or "from median"). A row with `value_type` "median" holds a median
-    in `mean`; it becomes an estimated mean of `value_type` "level" where quartiles or a range
-    are known, and stays a median otherwise.
+    `mean_source` ("reported", "from median" or "median of skewed values"). A row with `value_type`
+    "median" holds a median in `mean`; it becomes an estimated mean of `value_type` "level" where
+    quartiles or a range are known and not too skewed for that (see `skewness_of_quartiles`), and
+    stays a median otherwise.
 
     Parameters
     ----------
@@ -107,8 +141,16 @@ def with_sd(outcomes: pd.DataFrame) -> pd.DataFrame:
         table.loc[usable, "sd_source"] = label
     table["mean_source"] = "reported"
     medians = (table["value_type"] == "median") & table["sd"].notna()
-    for word, estimate in (("iqr", mean_from_quartiles), ("range", mean_from_range)):
+    for word, estimate, skewness in (
+        ("iqr", mean_from_quartiles, skewness_of_quartiles),
+        ("range", mean_from_range, skewness_of_range),
+    ):
         rows = medians & (kind == word).fillna(False)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic, critical = skewness(lower, table["mean"].astype(float), upper, n)
+        skewed = rows & (statistic > critical)
+        table.loc[skewed, "mean_source"] = SKEWED
+        rows &= ~skewed
         if rows.any():
             table.loc[rows, "mean"] = estimate(lower, table["mean"], upper, n)[rows]
             table.loc[rows, "mean_source"] = "from median"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import openpyxl
 from openpyxl.utils.cell import range_boundaries
@@ -190,7 +190,7 @@ def _unreadable(error: Exception) -> UnreadableWorkbook:
     return UnreadableWorkbook(f"not readable as an XLSX workbook ({said})")
 
 
-def _shown(cell: object, row: int, column: int, problems: list[CellProblem]) -> str:
+def _shown(cell: Any, row: int, column: int, problems: list[CellProblem]) -> str:
     value = cell.value
     if value is None:
         return ""

@@ -236,8 +236,8 @@ def _fill(sheet: Worksheet, name: str, words: list[str]) -> None:
         unit = f" Unit: {field.unit}." if field.unit else ""
         need = " Required." if field.required else ""
         head.comment = Comment(f"{field.description}{unit}{need}", "backpain-analysis", 160, 320)
-        for row in range(2, sheet.max_row + 1):
-            sheet.cell(row, place).fill = _EXAMPLE
+        for example in range(2, sheet.max_row + 1):
+            sheet.cell(example, place).fill = _EXAMPLE
         sheet.column_dimensions[letter].width = max(12, len(field.name) + 2)
         rule = _validation(field, f"{name}.{field.name}", words)
         rule.promptTitle = field.name[:32]

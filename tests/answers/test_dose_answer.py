@@ -239,6 +239,7 @@ def test_a_line_is_found_with_its_places():
     assert answer.optimum.at_edge
     assert answer.direct == answer.without == ()
     assert answer.weight > 0.99
+    assert answer.result.dose_name == answer.dose_name == "minutes_per_week"
     table = answer.to_frame()
     assert table.loc["effect of 60 more minutes per week", "p_value"] == answer.slope.p_value
     assert escape(answer.text) in answer._repr_html_()

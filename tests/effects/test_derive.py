@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL, printed_p
+from backpain_analysis.models.pairwise.pooling import pool
 from tests.effects.conftest import arm, difference, result, trial
 
 PAIN = "pain_intensity"
@@ -269,3 +270,42 @@ def test_results_in_another_unit_say_so(build):
     assert not len(effects)
     effects = build(ARMS, rows).effects("flexibility_rom", unit="degrees")
     assert effects.excluded.set_index("arm_id").loc["a1", "reason"] == "in cm, not in degrees"
+
+
+@pytest.mark.parametrize(("median", "usable"), [(4.0, True), (2.1, False)])
+def test_medians_of_skewed_values_are_not_made_means(build, median, usable):
+    """Quartiles 2 and 6 of 100 people: |8 - 2 m|/4 against 2.65/10 - 6/10000 = 0.264."""
+    quartiles = {"value_type": "median", "dispersion_type": "iqr", "lower": 2.0, "upper": 6.0}
+    rows = [{**result("a1", median, None, 100), **quartiles}, result("a2", 4.0, 2.0, 25)]
+    arms = [{**ARMS[0], "n_randomised": 100}, ARMS[1]]
+    if usable:
+        found = one(build(arms, rows))["obtained"]
+        assert found == "SD from the quartiles; mean from the median"
+    else:
+        assert reason(build(arms, rows)) == "median of skewed values"
+
+
+def test_what_a_reader_must_know_is_noted(build):
+    clusters = build(ARMS, FINAL, trials=[trial(design="cluster")]).effects(PAIN)
+    assert clusters.notes == (
+        "1 trial: clusters were randomised and are not allowed for, so the standard errors are too "
+        "small.",
+    )
+    assert "are too small" in clusters._repr_html_()
+    assert build(ARMS, FINAL).effects(PAIN).notes == ()
+
+
+def test_a_dose_against_a_lower_dose_is_noted(build):
+    doses = [
+        arm("b1", "yoga", trial_id="t2", n_randomised=25, sessions_per_week=1),
+        arm("b2", "yoga", trial_id="t2", n_randomised=25, sessions_per_week=3),
+    ]
+    more = [result(a, m, 2.0, 25, trial_id="t2") for a, m in (("b1", 4.0), ("b2", 3.0))]
+    evidence = build([*ARMS, *doses], [*FINAL, *more], trials=[trial(), trial("t2")])
+    effects = evidence.effects(PAIN)
+    assert effects.notes == (
+        "1 of 2 contrasts is of a dose against a lower dose of the same exercise, not against no "
+        "exercise: against_inactive() leaves such contrasts out.",
+    )
+    assert effects.notes[0] in pool(effects).notes
+    assert effects.against_inactive().notes == ()

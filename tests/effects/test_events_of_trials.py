@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.measures import effect_size
+from backpain_analysis.models.network.network import network
 from backpain_analysis.models.pairwise.pooling import pool
-from tests.effects.conftest import arm, difference, result
+from tests.effects.conftest import arm, difference, result, trial
 
 ARMS = [
     arm("a1", "yoga", n_randomised=40),
@@ -127,3 +129,31 @@ def test_clusters_of_events(build):
     row = build(ARMS[:2], COUNTS[:2], trials=trials).effects("recurrence", "RR").table.iloc[0]
     plain = effect_size("RR", events1=8, n1=40, events2=20, n2=50).iloc[0]
     assert_allclose([row["yi"], row["vi"]], [plain["yi"], 1.5 * plain["vi"]])
+
+
+@pytest.mark.parametrize("method", ["REML", "MH"])
+@pytest.mark.parametrize("measure", ["OR", "RR", "RD"])
+def test_events_of_trials_are_a_network(build, measure, method):
+    """As from a table of the same arms; one trial compares yoga with pilates only."""
+    trials = [trial(name) for name in ("t1", "t2", "t3")]
+    given = {
+        "t1": [("yoga", 8, 40), ("waitlist", 20, 50), ("pilates", 9, 45)],
+        "t2": [("yoga", 5, 40), ("pilates", 11, 44)],
+        "t3": [("yoga", 6, 38), ("waitlist", 15, 41)],
+    }
+    arms, counts, rows = [], [], []
+    for name, own in given.items():
+        for place, (kind, count, n) in enumerate(own):
+            idle = kind == "waitlist"
+            named = ("none", kind) if idle else (kind, None)
+            arms.append(arm(f"a{place}", *named, trial_id=name, n_randomised=n))
+            counts.append(events(f"a{place}", count, n, trial_id=name))
+            rows.append((name, kind, count, n))
+    effects = build(arms, counts, trials=trials).effects("recurrence", measure, head_to_head=True)
+    table = pd.DataFrame(rows, columns=["trial_id", "treatment", "events", "n"])
+    options = {"reference": "waitlist", "method": method}
+    expected = network(table, events="events", measure=measure, **options)
+    found = network(effects, **options)
+    assert_allclose(found.params, expected.params, rtol=1e-8)
+    assert_allclose(found.bse, expected.bse, rtol=1e-8)
+    assert found.n_participants == table["n"].sum()

@@ -151,7 +151,7 @@ def connected_part(
         number = found.iloc[0]
     members = set(parts.loc[parts["component"] == number, "treatment"])
     table = effects.table
-    given, against = (_lumped(table[f"{side}{treatment}"], lump) for side in ("", "ref_"))
+    given, against = (lumped(table[f"{side}{treatment}"], lump) for side in ("", "ref_"))
     inside = given.isin(members).to_numpy() & against.isin(members).to_numpy()
     return effects.select(inside, "no trial connects it to the rest of the network")
 
@@ -168,8 +168,8 @@ def shown(value: object) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def _lumped(column: pd.Series, lump: Mapping[str, str] | None) -> pd.Series:
-    """Names of treatments, renamed."""
+def lumped(column: pd.Series, lump: Mapping[str, str] | None) -> pd.Series:
+    """Names of treatments as the network calls them, renamed; missing ones stay missing."""
     codes, values = pd.factorize(column)
     renamed = {name_of(old): name_of(new) for old, new in dict(lump or {}).items()}
     names = [renamed.get(name, name) for name in map(name_of, values)]
@@ -221,7 +221,7 @@ def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | No
     if len(unknown):
         trials = ", ".join(map(shown, dict.fromkeys(unknown["trial_id"])))
         raise ValueError(f"{treatment} is missing in trial {trials}: select other effects.")
-    given, against = (_lumped(table[column], lump) for column in names)
+    given, against = (lumped(table[column], lump) for column in names)
     codes, treatments = _codes(given, against)
     key = "ref_arm_id" if "ref_arm_id" in table else f"ref_{treatment}"
     references = table.assign(of=against).drop_duplicates(["trial_id", key])
@@ -248,7 +248,26 @@ def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | No
         effects.excluded,
         effects.measure,
         effects.outcome,
+        _counts(table, references, codes[: len(table)], treatments),
     )
+
+
+def _counts(
+    table: pd.DataFrame, references: pd.DataFrame, codes: np.ndarray, treatments: tuple[str, ...]
+) -> pd.DataFrame | None:
+    """Events of all arms, where every contrast has them: `trial_id, treatment, events, n`."""
+    names = ["events", "n_arm", "ref_events", "n_ref"]
+    if not set(names) <= set(table) or table[names].isna().any(axis=None):
+        return None
+    of = references["of"].map({name: code for code, name in enumerate(treatments)})
+    arms = {
+        "trial_id": [*table["trial_id"], *references["trial_id"]],
+        "treatment": [*codes, *of],
+        "events": [*table["events"], *references["ref_events"]],
+        "n": [*table["n_arm"], *references["n_ref"]],
+    }
+    every = pd.DataFrame(arms).astype({"events": float, "n": float})
+    return every.groupby(["trial_id", "treatment"], sort=False, as_index=False).sum()
 
 
 NOTHING_LEFT_OUT = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
@@ -277,7 +296,7 @@ class _Arms:
 
     @property
     def treatments(self) -> pd.Series:
-        return _lumped(self.table[self.columns.treatment], self.lump).iloc[self.order]
+        return lumped(self.table[self.columns.treatment], self.lump).iloc[self.order]
 
     @property
     def first(self) -> np.ndarray:
@@ -377,7 +396,7 @@ def _from_events(
         (events, lambda x: (x >= 0) & ~(x > size), f"from 0 to {n}"),
     )
     _check_arms(data, columns, rules)
-    names = _lumped(data[columns.treatment], lump)
+    names = lumped(data[columns.treatment], lump)
     table = pd.DataFrame(
         {
             columns.trial: data[columns.trial].to_numpy(),
@@ -449,7 +468,7 @@ def _from_contrasts(
     if columns.shared_vi is not None:
         shared = data[columns.shared_vi].to_numpy(dtype=float, na_value=np.nan)
     _check_contrasts(data, columns, yi, vi)
-    first, second = (_lumped(data[c], None) for c in (columns.treatment1, columns.treatment2))
+    first, second = (lumped(data[c], None) for c in (columns.treatment1, columns.treatment2))
     parts, matrices, faults = [], [], []
     position = pd.Series(np.arange(len(data))).groupby(data[columns.trial].array, sort=False)
     for label, rows in position.indices.items():
@@ -466,7 +485,7 @@ def _from_contrasts(
     if faults:
         raise ValueError("\n".join(faults))
     trial, of, against, y = (np.concatenate(column) for column in zip(*parts, strict=True))
-    given, versus = (_lumped(pd.Series(side), lump) for side in (of, against))
+    given, versus = (lumped(pd.Series(side), lump) for side in (of, against))
     codes, treatments = _codes(given, versus)
     arms = pd.DataFrame(
         {"t": np.concatenate([trial, trial]), "name": pd.concat([given, versus]).to_numpy()}

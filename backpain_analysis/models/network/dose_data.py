@@ -17,7 +17,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.network.contrasts import ONE_TREATMENT, NetworkData
-from backpain_analysis.models.network.data import Columns, network_data
+from backpain_analysis.models.network.data import Columns, lumped, network_data
 
 NO_DOSE = "no dose, and not a reference arm"
 
@@ -444,7 +444,7 @@ def _checked(
         raise ValueError(
             f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
         )
-    names = data[agent].astype(object).replace(lump).reset_index(drop=True)
+    names = lumped(data[agent], lump).reset_index(drop=True)
     doses = pd.to_numeric(data[dose], errors="coerce").astype(float).reset_index(drop=True)
     where = [f"row {row}, trial {name!r}" for row, name in enumerate(data[trial])]
     highest = doses.fillna(0.0).groupby(names).max()

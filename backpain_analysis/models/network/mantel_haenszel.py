@@ -35,7 +35,10 @@ def by_design(data: NetworkData) -> NetworkData:
     else) says nothing there and is left out of it.
     """
     if data.events is None:
-        raise ValueError("method 'MH' needs a table of events (events=..., n=...).")
+        raise ValueError(
+            "method 'MH' needs a table of events (events=..., n=...), or effects of which every "
+            "arm has its events."
+        )
     arms = data.events.sort_values(["trial_id", "treatment"])
     design_of = arms.groupby("trial_id", sort=False)["treatment"].agg(tuple)
     labels: list[str] = []

@@ -104,6 +104,8 @@ class PoolResult(CoefficientTable):
         Arms of unknown size.
     outcome, measure : str
         Of the `Effects` pooled; empty where unknown.
+    of_effects : tuple of str
+        Notes of the `Effects` that were pooled; part of `notes`.
     llf, aic, bic : float
         Log-likelihood at the estimates: restricted for "REML", else full; and the criteria.
 
@@ -147,6 +149,7 @@ class PoolResult(CoefficientTable):
     unsized_arms: int = 0
     outcome: str = ""
     measure: str = ""
+    of_effects: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
@@ -247,7 +250,7 @@ class PoolResult(CoefficientTable):
                 f"{common}: the trials agree more than their errors let expect (factor "
                 f"{self.factor:.2g}). test='adhoc' is never narrower than z."
             )
-        return tuple(notes)
+        return (*notes, *self.of_effects)
 
     def summary(self) -> Summary:
         """One row: estimate, intervals and heterogeneity."""
@@ -423,6 +426,7 @@ def pool(
         unsized_arms=effects.unsized_arms,
         outcome=effects.outcome,
         measure=effects.measure,
+        of_effects=effects.notes,
     )
 
 

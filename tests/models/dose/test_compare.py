@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.models.dose.comparison import compare_curves
 from backpain_analysis.models.dose.fit import dose_response
@@ -55,3 +56,24 @@ def test_curves_that_cannot_be_fitted_say_why():
     assert np.isnan(table.loc["rcs", "aic"])
     with pytest.raises(ValueError, match="no curve can be fitted"):
         compare_curves(few, ["rcs"], dose="minutes_per_week")
+
+
+def test_one_curve_averaged_is_that_curve(reference_table):
+    """Places and intervals of a comparison of one are those of its fit."""
+    alone = compare_curves(reference_table("dose"), ["linear"], heterogeneity="contrasts")
+    fit = alone.results["linear"]
+    ours, own = alone.dose_for(-5), fit.dose_for(-5)
+    assert_allclose(
+        [ours.estimate, ours.ci_low, ours.ci_high],
+        [own.estimate, own.ci_low, own.ci_high],
+        rtol=1e-4,
+    )
+    assert alone.optimum().estimate == fit.optimum().estimate
+    assert alone.weight_of_dose == 1
+
+
+def test_a_constant_effect_has_no_best_dose(reference_table):
+    flat = compare_curves(reference_table("dose"), ["constant"], heterogeneity="contrasts")
+    assert flat.weight_of_dose == 0
+    with pytest.raises(CannotEstimate, match="no best dose"):
+        flat.optimum()

@@ -466,3 +466,10 @@ def test_node_splitting_finds_the_pair_that_disagrees():
     lines = dose_network(arms[~pair], method="CE")
     indirect = 60**2 * lines.cov.to_numpy()[[0, 1], [0, 1]].sum() - 2 * 60**2 * lines.cov.iloc[0, 1]
     assert row["se"] == pytest.approx(np.sqrt(direct + indirect))
+
+
+def test_agents_may_be_numbers_and_words():
+    arms = arms_on(LINES)
+    mixed = arms.assign(agent=arms["agent"].astype(object).replace({"a": 1}))
+    assert_allclose(dose_network(mixed).params, dose_network(arms).params, rtol=1e-10)
+    assert dose_network(mixed).agents[0] == "1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.network.data import all_pairs, connected_part
+from backpain_analysis.models.network.data import NOTHING_LEFT_OUT, all_pairs, connected_part
 from backpain_analysis.models.network.network import network
 from tests.models.network.test_network import pairs
 
@@ -194,6 +196,39 @@ def test_mantel_haenszel_does_not_depend_on_which_arm_is_first(events, measure):
     other = network(events, lump=renamed, reference=renamed["usual_care"], **options)
     assert_allclose(other.params[::-1], one.params, rtol=1e-10)
     assert_allclose(other.bse[::-1], one.bse, rtol=1e-10)
+
+
+def as_effects(events, measure):
+    """The contrasts of a table of events, as `Effects` with the events of their arms."""
+    data = network(events, events="events", measure=measure, method="CE").data
+    counts = data.events.set_index(["trial_id", "treatment"])
+    sides = {"": data.treatment, "ref_": data.versus}
+    table = pd.DataFrame({"trial_id": data.trial, "yi": data.y})
+    for side, codes in sides.items():
+        own = counts.loc[list(zip(data.trial, codes, strict=True))]
+        table[f"{side}treatment"] = [data.treatments[code] for code in codes]
+        table[f"{side}events"] = own["events"].to_numpy()
+        table["n_ref" if side else "n_arm"] = own["n"].to_numpy()
+    return Effects(table, data.covariance, NOTHING_LEFT_OUT, "recurrence", measure)
+
+
+@pytest.mark.parametrize("method", ["REML", "MH"])
+@pytest.mark.parametrize("measure", ["OR", "RR", "RD"])
+def test_effects_of_events_are_the_network_of_their_table(events, measure, method):
+    effects = as_effects(events, measure)
+    one = network(events, events="events", measure=measure, method=method)
+    other = network(effects, method=method)
+    assert_allclose(other.params, one.params, rtol=1e-10)
+    assert_allclose(other.bse, one.bse, rtol=1e-10)
+    assert other.lower_is_better and other.n_participants == one.n_participants
+
+
+def test_mantel_haenszel_needs_the_events_of_every_arm(events):
+    effects = as_effects(events, "OR")
+    gap = effects.table.assign(events=effects.table["events"].where(effects.table.index > 0))
+    with pytest.raises(ValueError, match="effects of which every arm has its events"):
+        network(replace(effects, table=gap), method="MH")
+    assert network(replace(effects, table=gap)).n_trials == effects.n_trials
 
 
 def test_published_networks(reference_table):

@@ -33,6 +33,7 @@ COARSE, FINE = 0.5, 8
 LOWEST, BEYOND = 1e-4, 20.0
 MANY, BIN = 600, 1 / 32
 """From so many rows on the grid is of rows grouped by log d; the climb is of all rows."""
+NEARBY = 0.01
 STEPS, FURTHER, LARGEST = 200, 2.0, 600.0
 
 
@@ -74,7 +75,11 @@ class Rows:
         nothing = exact.at(np.zeros(1))
         best = Peak(0.0, float(nothing.value[0]))
         for i in np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0)):
-            best = max(best, exact.top(t[i], t[i + 1]), key=_height)
+            low, high = float(t[i]), float(t[i + 1])
+            if counts is not None:
+                near = float(np.log(line.top(low, high).psi))
+                low, high = near - NEARBY, near + NEARBY
+            best = max(best, exact.top(low, high), key=_height)
         if slope[0] <= 0 and nothing.slope[0] > 0:
             best = max(best, exact.top(t[0] - FURTHER, t[0]), key=_height)
         if slope[-1] > 0:
@@ -199,7 +204,8 @@ class _Line:
         bent, turned, _, squared = (w * share) @ self.products
         beta = first / total
         explained = squared - beta * (2 * turned - beta * bent)
-        return float(0.5 * (explained - share.sum() + self.reml * bent / total))
+        shares = float(share.sum() if self.counts is None else share @ self.counts)
+        return float(0.5 * (explained - shares + self.reml * bent / total))
 
     def top(self, low: float, high: float) -> Peak:
         """The top of the hill between two values of log psi, by Illinois' false position."""

@@ -101,6 +101,9 @@ def numbers(values: ArrayLike, name: str) -> np.ndarray:
     ValueError
         Where there are none, naming the first.
     """
+    plain = np.asarray(values)
+    if plain.dtype.kind in "fiu":
+        return plain.astype(float).ravel()
     column = pd.Series(np.asarray(values, dtype=object).ravel())
     numeric = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     strange = np.flatnonzero(np.isnan(numeric) & column.notna().to_numpy())

@@ -50,16 +50,13 @@ class MetaRegressionResult(Coefficients):
         Of the residual heterogeneity, I2 in per cent.
     q, q_df, q_p : float
         Test of residual heterogeneity (QE).
-    omnibus : Series
-        Joint test of all coefficients but the intercept (QM; of the intercept where it is
-        alone): `statistic, df_num, df_denom, p_value`, F for "knapp-hartung", else chi-square.
     n_trials : int
     dropped : tuple
         Index labels of rows left out because a variable of the model was missing.
     data : DataFrame
         The rows that entered.
-    table : DataFrame
-        Their `yi, vi, fitted, weight` (per cent).
+    vi, weights : ndarray
+        Sampling variances of these rows, and `1 / (vi + tau2)`.
 
     Examples
     --------
@@ -81,12 +78,12 @@ class MetaRegressionResult(Coefficients):
     q: float
     q_df: int
     q_p: float
-    omnibus: pd.Series = field(repr=False)
     n_trials: int
     dropped: tuple
     formula: str
     data: pd.DataFrame = field(repr=False)
-    table: pd.DataFrame = field(repr=False)
+    vi: np.ndarray = field(repr=False)
+    weights: np.ndarray = field(repr=False)
     design: Design = field(repr=False)
 
     @property
@@ -95,9 +92,27 @@ class MetaRegressionResult(Coefficients):
         return self.design.spec
 
     @cached_property
+    def omnibus(self) -> pd.Series:
+        """Joint test of all coefficients but the intercept (QM; of the intercept where alone).
+
+        `statistic, df_num, df_denom, p_value`: F where the test has degrees of freedom, else
+        chi-square.
+        """
+        names, df = list(self.params.index), self.df
+        assert isinstance(df, float)
+        return _omnibus(self.params.to_numpy(), self.cov.to_numpy(), names, df)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`yi, vi, fitted, weight` (per cent), a row a trial."""
+        columns = {"yi": self.design.y, "vi": self.vi}
+        columns["fitted"] = self.design.X @ self.params.to_numpy()
+        columns["weight"] = 100 * self.weights / self.weights.sum()
+        return pd.DataFrame(columns, index=self.data.index)
+
+    @cached_property
     def _q_profile(self) -> tuple[float, float]:
-        v = self.table["vi"].to_numpy()
-        return q_profile(self.table["yi"].to_numpy(), v, self.design.X, self.level)
+        return q_profile(self.design.y, self.vi, self.design.X, self.level)
 
     @property
     def tau2_ci_low(self) -> float:
@@ -116,12 +131,12 @@ class MetaRegressionResult(Coefficients):
         """
         if INTERCEPT not in self.params.index:
             return np.nan
-        y, v = self.table["yi"].to_numpy(), self.table["vi"].to_numpy()
+        y, v = self.design.y, self.vi
         return _explained(self.tau2, y, v, self.method)
 
     def heterogeneity(self, kind: str = "q-profile", level: float | None = None) -> pd.DataFrame:
         """Residual tau2, tau, I2 (per cent) and H2 with intervals; see `heterogeneity_table`."""
-        y, v = self.table["yi"].to_numpy(), self.table["vi"].to_numpy()
+        y, v = self.design.y, self.vi
         level = self.level if level is None else checked_level(level)
         return heterogeneity_table(y, v, self.design.X, self.tau2, self.method, kind, level)
 
@@ -277,12 +292,13 @@ def meta_regression(
         llf = -0.5 * (float(np.sum(np.log(2 * np.pi / weighted.weights))) + weighted.rss)
     llf = float(llf)
     cov, df, factor = scaled_covariance(weighted.cov, weighted.rss, k - p, test, float(k - p))
+    index = pd.Index(names)
     n_parameters = p + (method != "CE")
     n_effective = k - p * (method == "REML")
     i2, h2 = _relative(tau2, common.rss, v, X, method)
     return MetaRegressionResult(
-        params=pd.Series(weighted.beta, names),
-        cov=pd.DataFrame(cov, names, names),
+        params=pd.Series(weighted.beta, index),
+        cov=pd.DataFrame(cov, index, index),
         df=df,
         level=level,
         llf=llf,
@@ -297,20 +313,12 @@ def meta_regression(
         q=common.rss,
         q_df=k - p,
         q_p=float(special.chdtrc(k - p, common.rss)) if k > p else np.nan,
-        omnibus=_omnibus(weighted.beta, cov, names, df),
         n_trials=k,
         dropped=model.dropped,
         formula=formula,
         data=model.data,
-        table=pd.DataFrame(
-            {
-                "yi": y,
-                "vi": v,
-                "fitted": X @ weighted.beta,
-                "weight": 100 * weighted.weights / weighted.weights.sum(),
-            },
-            index=model.data.index,
-        ),
+        weights=weighted.weights,
+        vi=v,
         design=model,
     )
 

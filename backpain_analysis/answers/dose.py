@@ -23,7 +23,8 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.comparison import CurveComparison, compare_curves
 from backpain_analysis.models.dose.fit import dose_response
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_data import connected_agents
 from backpain_analysis.models.network.dose_network import dose_network
 from backpain_analysis.models.results import Summary, two_sided_p

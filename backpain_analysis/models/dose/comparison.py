@@ -22,7 +22,8 @@ from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose import averaged
 from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
 from backpain_analysis.models.dose.fit import Method, dose_response
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult, round_doses
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate, round_doses
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import LOWER_IS_BETTER, as_benefit, benefit_sign
 

@@ -22,7 +22,8 @@ from backpain_analysis.models.dose.curves import (
     has_step,
     named,
 )
-from backpain_analysis.models.dose.result import (
+from backpain_analysis.models.dose.search import (
+    AgentCurve,
     DoseEstimate,
     dose_of_optimum,
     dose_reaching,
@@ -65,43 +66,6 @@ from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-@dataclass(frozen=True)
-class AgentCurve:
-    """One agent's curve as `dose_search` reads it.
-
-    Attributes
-    ----------
-    curve : Curve
-    params, cov : Series, DataFrame
-    df, level : float
-    reference_dose : float
-        Effects are against none of it.
-    """
-
-    curve: Curve
-    params: pd.Series
-    cov: pd.DataFrame
-    df: float
-    level: float
-    reference_dose: float = 0.0
-
-    def gradient(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Derivatives of the mean effect by the parameters, shape (n_doses, k)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.gradient(np.atleast_1d(float(reference)), linear)
-        return self.curve.gradient(np.asarray(doses, dtype=float), linear) - base
-
-    def mean(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Mean effect of each dose against the reference dose, shape (n_doses,)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.basis(np.atleast_1d(float(reference)))
-        return (self.curve.basis(np.asarray(doses, dtype=float)) - base) @ linear
-
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values, shape (n,)."""
-        return np.full(len(rows), quantile(self.level, self.df))
 
 
 @dataclass(frozen=True)

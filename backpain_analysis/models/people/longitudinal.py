@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from backpain_analysis.display import html_table
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
-from backpain_analysis.models.dose.result import round_doses
+from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.people.longitudinal_likelihood import TrialEffect, fit_sums
 from backpain_analysis.models.people.longitudinal_sums import (
     CurveMean,

@@ -18,7 +18,8 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.dose.fit import Options, fit_effects
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.time.curves import (
     APPROACHES,
     HalfTime,

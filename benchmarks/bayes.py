@@ -104,9 +104,11 @@ def curves_of_trials(rng: np.random.Generator) -> Found:
     slope, bend = rng.normal(0, 6), rng.normal(0, 1)
     picks = [np.sort(rng.choice([1.0, 2.0, 3.0, 4.0], 2, replace=False)) for _ in range(8)]
     contrasts = np.concatenate(picks)
-    scale = np.sqrt([np.mean(contrasts**2), np.mean(contrasts**4)])
+    triangle = np.linalg.qr(np.column_stack([contrasts, contrasts**2]), mode="r")
+    triangle = triangle * np.sign(np.diag(triangle))[:, None] / np.sqrt(len(contrasts))
+    apart = np.linalg.inv(triangle)
     psi = np.array([[first**2, rho * first * second], [rho * first * second, second**2]])
-    psi = psi / np.outer(scale, scale)
+    psi = apart @ psi @ apart.T
     rows = []
     for number, pick in enumerate(picks):
         doses = np.concatenate([[0.0], pick])

@@ -234,11 +234,12 @@ class Effects:
                 "against a lower dose of the same exercise, not against no exercise: "
                 "against_inactive() leaves such contrasts out."
             )
-        obtained = self.table.get("obtained", pd.Series(dtype=object)).astype(str)
-        for words, said in CAUTIONS.items():
-            trials = self.table.loc[obtained.str.contains(words, regex=False), "trial_id"].nunique()
-            if trials:
-                notes.append(f"{plural(trials, 'trial')}: {said}.")
+        if "obtained" in self.table:
+            for words, said in CAUTIONS.items():
+                rows = self.table["obtained"].astype(str).str.contains(words, regex=False)
+                trials = self.table.loc[rows.to_numpy(dtype=bool), "trial_id"].nunique()
+                if trials:
+                    notes.append(f"{plural(trials, 'trial')}: {said}.")
         return tuple(notes)
 
     def plot(self, **options: Any) -> Axes:
@@ -254,6 +255,8 @@ class Effects:
             f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
             f"{len(self.excluded)} arms left out (see .excluded)."
         )
+        if "dose" in self.table:
+            note += f" Doses {self.dose_basis}."
         note = " ".join([note, *self.notes])
         unit = f", {self.unit}" if self.unit else ""
         return html_table(shown, title=f"{self.outcome}, {self.measure}{unit}", note=note)

@@ -161,9 +161,10 @@ def _id_faults(table: pd.DataFrame, ids: Sequence[str]) -> list[Fault]:
             hint = "Say whose scores these are."
             faults.append(Fault("wide", None, row, name, None, "required value is missing", hint))
     person = table[ids[-1]]
-    for row in table.index[table.duplicated(ids) & person.notna()]:
-        same = (table[ids] == table.loc[row, ids]).all(axis=1)
-        hint = f"Row {same.idxmax()} has the same {', '.join(ids)}: a wide table has one row each."
+    again = table.duplicated(ids) & person.notna()
+    first = table.index.to_series().groupby([table[name] for name in ids]).transform("first")
+    for row, above in first[again].items():
+        hint = f"Row {above:.0f} has the same {', '.join(ids)}: a wide table has one row each."
         faults.append(
             Fault("wide", None, row, ids[-1], str(person[row]), "participant is there twice", hint)
         )

@@ -123,18 +123,18 @@ def heterogeneity_line(pooled: PoolResult) -> str:
     return f"τ² = {tau2}, I² = {pooled.i2:.0f}%; {test}"
 
 
-def interval_text(estimate: float, low: float, high: float) -> str:
-    """An estimate and its interval: "−4.2 [−7.0, −1.4]"; two decimals where all are below 3."""
-    places = 2 if max(abs(estimate), abs(low), abs(high)) < 3 else 1
+def interval_text(estimate: float, low: float, high: float, ratio: bool = False) -> str:
+    """An estimate and its interval: "−4.2 [−7.0, −1.4]"; two decimals of ratios and below 3."""
+    places = 2 if ratio or max(abs(estimate), abs(low), abs(high)) < 3 else 1
     centre, *limits = (plain_number(value, places) for value in (estimate, low, high))
     return f"{centre} [{', '.join(limits)}]"
 
 
-def prediction_text(estimate: float, low: float, high: float) -> str:
+def prediction_text(estimate: float, low: float, high: float, ratio: bool = False) -> str:
     """A prediction interval: "[−7.0, −1.4]", or a dash where there is none."""
     if not np.isfinite(low):
         return "–"
-    text = interval_text(estimate, low, high)
+    text = interval_text(estimate, low, high, ratio)
     return text[text.index("[") :]
 
 

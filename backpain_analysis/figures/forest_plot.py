@@ -27,6 +27,7 @@ from backpain_analysis.figures.style import ACCENT, INK, WIDTH, effect_axis, fig
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.words import (
     EXERCISE_LABELS,
+    RATIO_WORDS,
     benefit_sign,
     exercise_label,
     measure_heading,
@@ -338,11 +339,13 @@ def _size_cell(row: Row) -> Cell | None:
 def _interval_cell(row: Row, measure: str) -> Cell | None:
     if row.interval:
         estimate, low, high = (natural(value, measure) for value in row.interval)
-        return Cell(interval_text(estimate, low, high), bold=row.kind == "summary")
+        text = interval_text(estimate, low, high, measure in RATIO_WORDS)
+        return Cell(text, bold=row.kind == "summary")
     pooled = row.pooled
     if row.kind == "heterogeneity" and pooled and np.isfinite(pooled.pi_low):
         ends = (pooled.estimate, pooled.pi_low, pooled.pi_high)
-        text = prediction_text(*(natural(value, measure) for value in ends))
+        estimate, low, high = (natural(value, measure) for value in ends)
+        text = prediction_text(estimate, low, high, measure in RATIO_WORDS)
         return Cell(f"PI {text}", muted=True)
     return None
 

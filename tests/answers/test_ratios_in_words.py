@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -91,6 +93,7 @@ def test_forest_has_natural_ticks_and_numbers():
     assert ticks["0.5"] == pytest.approx(np.log(0.5))
     texts = [text.get_text() for text in ax.texts]
     assert "0.50 [0.34, 0.74]" in texts
+    assert any(re.fullmatch(r"PI \[0\.\d\d, \d\.\d\d\]", text) for text in texts)
     assert ax.get_xlabel() == "Risk ratio\n(recurrence)"
     plt.close(ax.figure)
 

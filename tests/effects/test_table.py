@@ -81,6 +81,18 @@ def test_html(effects):
     assert "2 contrasts of 1 trials, 86 participants" in effects._repr_html_()
 
 
+def test_what_a_dose_counts_is_shown(build):
+    known = {"sessions_per_week": 2, "n_randomised": 25}
+    arms = [arm("a1", "yoga", **known), arm("a2", comparator_type="waitlist", n_randomised=25)]
+    evidence = build(arms, [result("a1", 3.0, 2.0, 25), result("a2", 4.0, 2.0, 25)])
+    plain = evidence.effects("pain_intensity")
+    assert "supervised sessions" not in plain._repr_html_()
+    dosed = plain.with_dose("sessions_per_week")
+    assert "Doses as prescribed, supervised sessions." in dosed._repr_html_()
+    home = evidence.effects("pain_intensity", include_home=True).with_dose("sessions_per_week")
+    assert "Doses as prescribed, home sessions included." in home._repr_html_()
+
+
 def test_measures_of_a_table_of_arms_are_checked():
     rows = pd.DataFrame({"trial_id": "t", "dose": [0, 1], "mean": [1, 2], "sd": 1.0, "n": 20})
     with pytest.raises(ValueError, match=r"measure: no 'md'. Did you mean 'MD'"):

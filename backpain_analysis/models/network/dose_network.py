@@ -665,7 +665,7 @@ def _result(
         level=level,
         llf=float(found.llf),
         aic=float(-2 * found.llf + 2 * found.n_estimated),
-        bic=float(-2 * found.llf + np.log(found.bic_rows) * found.n_estimated),
+        bic=float(-2 * found.llf + np.log(max(found.bic_rows, 1)) * found.n_estimated),
         method=method,
         data=contrasts,
         curves=dict(zip(contrasts.agents, found.curves, strict=True)),

@@ -263,10 +263,23 @@ class ProportionalShape:
 
     @classmethod
     def of(cls, data: DoseNetworkData, curve: Curve) -> ProportionalShape:
-        """The shape before its direction is known."""
+        """The shape before its direction is known.
+
+        Raises
+        ------
+        CannotEstimate
+            If the doses of all agents together do not carry the curve.
+        """
         size = len(curve.terms)
         Z = data.design([curve] * len(data.agents)).reshape(len(data.network.y), -1, size)
-        triangle = np.linalg.qr(Z.reshape(-1, size), mode="r")
+        every = Z.reshape(-1, size)
+        length = np.linalg.norm(every, axis=0)
+        if np.linalg.matrix_rank(every / np.where(length > 0, length, 1.0)) < size:
+            raise CannotEstimate(
+                f"the doses of all agents together do not carry the shape of a {curve.name} curve",
+                "use a simpler curve",
+            )
+        triangle = np.linalg.qr(every, mode="r")
         return cls(data, curve, np.eye(size)[0], Z, np.linalg.inv(triangle))
 
     @property

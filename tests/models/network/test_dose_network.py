@@ -473,3 +473,16 @@ def test_agents_may_be_numbers_and_words():
     mixed = arms.assign(agent=arms["agent"].astype(object).replace({"a": 1}))
     assert_allclose(dose_network(mixed).params, dose_network(arms).params, rtol=1e-10)
     assert dose_network(mixed).agents[0] == "1"
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_one_dose_carries_no_common_shape(trials):
+    """With one contrast, and with several at one dose."""
+    rows = [
+        (trial, agent, dose, 50 - dose / 10 + trial, 20.0, 50)
+        for trial in range(trials)
+        for agent, dose in (("usual_care", 0.0), ("yoga", 120.0))
+    ]
+    arms = pd.DataFrame(rows, columns=["trial_id", "agent", "dose", "mean", "sd", "n"])
+    with pytest.raises(CannotEstimate, match="do not carry the shape of a quadratic curve"):
+        dose_network(arms, curve="quadratic", shared="common")

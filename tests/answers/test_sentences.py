@@ -13,7 +13,7 @@ from backpain_analysis.answers import sentences
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.models.dose.curves import CURVES
 from backpain_analysis.models.dose.fit import dose_response
-from backpain_analysis.models.dose.result import DoseEstimate
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.models.time.course import TimeEstimate
 from backpain_analysis.models.time.durability import Durability

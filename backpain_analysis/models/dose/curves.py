@@ -560,12 +560,26 @@ def has_step(curve: Curve) -> bool:
 
 
 def rcs(knots: Sequence[float] | int = 3) -> RestrictedCubicSpline:
-    """A restricted cubic spline with so many knots, or with these."""
+    """A restricted cubic spline with so many knots, or with these.
+
+    Examples
+    --------
+    >>> bp.rcs(4).n_knots
+    4
+    >>> bp.rcs([1, 2, 4]).knots
+    (1.0, 2.0, 4.0)
+    """
     if isinstance(knots, int):
         return RestrictedCubicSpline(n_knots=knots)
     return RestrictedCubicSpline(knots=tuple(float(knot) for knot in knots))
 
 
 def piecewise(at: float | None = None) -> PiecewiseLinear | EstimatedBreak:
-    """Two straight lines that meet at a given dose, or at an estimated one."""
+    """Two straight lines that meet at a given dose, or at an estimated one.
+
+    Examples
+    --------
+    >>> bp.piecewise(2).at
+    2
+    """
     return EstimatedBreak() if at is None else PiecewiseLinear(at)

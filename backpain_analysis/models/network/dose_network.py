@@ -22,7 +22,8 @@ from backpain_analysis.models.dose.curves import (
     has_step,
     named,
 )
-from backpain_analysis.models.dose.result import (
+from backpain_analysis.models.dose.search import (
+    AgentCurve,
     DoseEstimate,
     dose_of_optimum,
     dose_reaching,
@@ -68,43 +69,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AgentCurve:
-    """One agent's curve as `dose_search` reads it.
-
-    Attributes
-    ----------
-    curve : Curve
-    params, cov : Series, DataFrame
-    df, level : float
-    reference_dose : float
-        Effects are against none of it.
-    """
-
-    curve: Curve
-    params: pd.Series
-    cov: pd.DataFrame
-    df: float
-    level: float
-    reference_dose: float = 0.0
-
-    def gradient(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Derivatives of the mean effect by the parameters, shape (n_doses, k)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.gradient(np.atleast_1d(float(reference)), linear)
-        return self.curve.gradient(np.asarray(doses, dtype=float), linear) - base
-
-    def mean(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Mean effect of each dose against the reference dose, shape (n_doses,)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.basis(np.atleast_1d(float(reference)))
-        return (self.curve.basis(np.asarray(doses, dtype=float)) - base) @ linear
-
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values, shape (n,)."""
-        return np.full(len(rows), quantile(self.level, self.df))
-
-
-@dataclass(frozen=True)
 class DoseNetworkResult(Coefficients):
     """The dose-response curves of a network of agents.
 
@@ -126,6 +90,22 @@ class DoseNetworkResult(Coefficients):
         Cochran's Q of the curves (of separate ones where agents are exchangeable).
     between : Between or None
         Mean curve and covariance of exchangeable agents.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> agents = bp.connected_agents(
+    ...     effects,
+    ...     dose="sessions_per_week",
+    ...     reference="inactive",
+    ...     lump=bp.lumping("types"),
+    ... )
+    >>> fit = bp.dose_network(
+    ...     agents, dose="sessions_per_week", reference="inactive", lump=bp.lumping("types")
+    ... )
+    >>> fit.n_trials
+    20
     """
 
     data: DoseNetworkData = field(repr=False)
@@ -600,6 +580,22 @@ def dose_network(
     CannotEstimate
         For agents that no trial connects with the reference, too few doses for the curve, or a
         likelihood without a maximum.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> lump = bp.lumping("types")
+    >>> agents = bp.connected_agents(
+    ...     effects, dose="sessions_per_week", reference="inactive", lump=lump
+    ... )
+    >>> bp.dose_network(
+    ...     agents, dose="sessions_per_week", reference="inactive", lump=lump
+    ... ).params.round(1).head(3)
+    aerobic_running: dose       -5.1
+    aquatic: dose               -6.8
+    core_stabilisation: dose   -10.8
+    dtype: float64
     """
     if isinstance(data, Effects) and measure not in (None, data.measure):
         raise ValueError(f"these effects are {data.measure}s: make them with measure={measure!r}.")

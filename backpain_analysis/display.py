@@ -91,7 +91,15 @@ class Table:
 def table(
     frame: pd.DataFrame, *, title: str | None = None, note: str | None = None, digits: int = 3
 ) -> Table:
-    """Show a DataFrame on a page; see `html_table`."""
+    """Show a DataFrame on a page; see `html_table`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> shown = bp.table(pd.DataFrame({"trials": [12]}), title="What entered")
+    >>> "What entered" in shown.html
+    True
+    """
     return Table(html_table(frame, title=title, note=note, digits=digits))
 
 

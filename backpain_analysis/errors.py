@@ -39,4 +39,10 @@ class CannotEstimate(ValueError):
 
 
 class ConvergenceError(CannotEstimate, RuntimeError):
-    """The likelihood was climbed and no maximum was found."""
+    """The likelihood was climbed and no maximum was found.
+
+    Examples
+    --------
+    >>> issubclass(bp.ConvergenceError, bp.CannotEstimate)
+    True
+    """

@@ -24,7 +24,7 @@ import pandas as pd
 
 import backpain_analysis as bp
 from backpain_analysis.answers.dose import MORE
-from backpain_analysis.models.dose.result import DoseEstimate
+from backpain_analysis.models.dose.search import DoseEstimate
 
 MCID = 10.0
 DOSE = "minutes_per_week"

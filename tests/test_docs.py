@@ -23,6 +23,9 @@ ELSEWHERE = re.compile(r"my-|dask_(jobqueue|kubernetes)")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
 
+MODULES = {"datasets", "figures", "priors", "sentences"}
+
+
 def blocks(page: Path) -> list[str]:
     found = (OPTIONS.sub("", code) for code in BLOCK.findall(page.read_text()))
     return [code for code in found if not ELSEWHERE.search(code)]
@@ -42,6 +45,11 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch):
     plt.close("all")
 
 
+def test_the_reference_lists_every_public_name():
+    listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M)
+    assert sorted(listed) == sorted(set(bp.__all__) - MODULES)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_within_the_project_lead_somewhere(page):
     targets = [link for link, _ in LINK.findall(page.read_text())]
@@ -54,6 +62,10 @@ def public() -> list[str]:
         for n in bp.__all__
         if inspect.isfunction(getattr(bp, n)) or inspect.isclass(getattr(bp, n))
     )
+
+
+def test_every_public_name_has_an_example():
+    assert [n for n in public() if ">>> " not in (getattr(bp, n).__doc__ or "")] == []
 
 
 def modules() -> list[str]:

@@ -128,6 +128,20 @@ def curve_of_few(result: DoseResponseResult, mcid: float | None = None) -> str:
     """A curve of fewer than ten trials told with the empirical prior, at the median dose.
 
     Contrasts differ between trials by one tau, which few trials carry.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> curve = bp.dose_response(
+    ...     evidence.effects("pain_intensity"), dose="sessions_per_week"
+    ... )
+    >>> print(bp.curve_of_few(curve))
+    Only 3 trials carry this curve. With what is known from thousands of meta-analyses (Rhodes
+    et al. 2015, pain) of how far trials differ, the effect of 1.5 sessions per week on pain
+    is −5.9 points of 100 (95% credible interval −14.0 to 2.4). The probability that it is a
+    benefit at all is 94%.
     """
     if result.n_trials >= FEW:
         return f"{plural(result.n_trials, 'trial')} carry this curve: it needs no prior."
@@ -183,6 +197,15 @@ def few_trials(
     Returns
     -------
     FewTrials
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> found = bp.few_trials(evidence.effects("pain_intensity"))
+    >>> type(found.table).__name__
+    'DataFrame'
     """
     names = sorted(str(name) for name in effects.table[column].dropna().unique())
     groups = {

@@ -73,6 +73,12 @@ class Claims:
         A row a testable part: `claim_id, what, primary, trials, participants, estimate, ci_low,
         ci_high, text, unit, target, certainty, judgements, downgrades, verdict, reason, names`
         (the trials it rests on).
+
+    Examples
+    --------
+    >>> found = bp.claims(ids=["C10"])
+    >>> found.table["verdict"].tolist()
+    ['not tested in these trials']
     """
 
     table: pd.DataFrame
@@ -141,6 +147,11 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     ------
     ValueError
         For an unknown claim.
+
+    Examples
+    --------
+    >>> bp.claims(ids=["C10"]).table["claim_id"].tolist()
+    ['C10']
     """
     evidence = load_evidence() if evidence is None else evidence
     listed = claims_table()

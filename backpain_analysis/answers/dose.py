@@ -23,7 +23,8 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.comparison import CurveComparison, compare_curves
 from backpain_analysis.models.dose.fit import dose_response
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_data import connected_agents
 from backpain_analysis.models.network.dose_network import dose_network
 from backpain_analysis.models.results import Summary, two_sided_p
@@ -122,6 +123,15 @@ class DoseAnswer:
         The curves compared, with one variance between trials so that they differ in their mean
         only.
     reason : str
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> answer = bp.dose_answer(effects, dose="sessions_per_week")
+    >>> answer.typical, answer.verdict
+    (1.0, 'not shown')
     """
 
     outcome: str
@@ -509,6 +519,16 @@ def dose_in_network(answer: DoseAnswer, effects: Effects, lump: Mapping[str, str
     -------
     Answer
         Table: `group, trials, estimate, ci_low, ci_high`, of a step more of dose.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> answer = bp.dose_answer(effects.against_inactive(), dose="sessions_per_week")
+    >>> print(bp.dose_in_network(answer, effects, bp.lumping("types")).text)
+    In 24 trials of exercise against other exercise, other care or none, the dose is not shown
+    to matter among those who exercise: 1 more session per week changed pain by −1.1 points of
+    100 (95% CI −4.8 to 2.6, P = 0.57; 2 trials compared different doses of one type).
     """
     options: dict[str, Any] = {"dose": answer.dose_name, "lump": lump, "reference": "inactive"}
     options["comparators"] = "all"

@@ -41,6 +41,15 @@ class Findings(TableResult):
         `what, domain, steps, reason`: how each domain was judged, with its numbers.
     assumed : dict
         By outcome, what its NNTs assume; without outcomes for which no trial says it.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> findings = bp.summary_of_findings(evidence)
+    >>> findings.table.shape[0] > 0
+    True
     """
 
     table: pd.DataFrame
@@ -70,6 +79,14 @@ def summary_of_findings(evidence: Evidence) -> Findings:
     Returns
     -------
     Findings
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> bp.summary_of_findings(evidence).table.shape[0] > 0
+    True
     """
     context = Context(evidence)
     key = key_results(context)

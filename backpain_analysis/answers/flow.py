@@ -38,6 +38,14 @@ class Flow(TableResult):
         A row a trial: `trial_id, trial, doi, pmid, population, step, reason`; `step` is "enters"
         or one of `STEPS`, `reason` says it in the words of the analysis.
     outcome : str
+
+    Examples
+    --------
+    >>> whole = bp.load_evidence()
+    >>> asked = whole.filter(exercise_type="yoga")
+    >>> flow = bp.trial_flow(whole, asked, asked.effects("pain_intensity"))
+    >>> flow.summary().shape[0] > 2
+    True
     """
 
     table: pd.DataFrame
@@ -91,6 +99,14 @@ def trial_flow(whole: Evidence, asked: Evidence, effects: Effects) -> Flow:
     Returns
     -------
     Flow
+
+    Examples
+    --------
+    >>> whole = bp.load_evidence()
+    >>> asked = whole.filter(exercise_type="yoga")
+    >>> flow = bp.trial_flow(whole, asked, asked.effects("pain_intensity"))
+    >>> len(flow.entered)
+    6
     """
     outcome = effects.outcome
     measured: set[str] = set()

@@ -27,6 +27,15 @@ class Harms(TableResult):
     ----------
     table : DataFrame
         `what, trials, arms, said`: a row each for harms, adherence and dropout.
+
+    Examples
+    --------
+    >>> found = bp.harms(bp.load_evidence())
+    >>> found.table[["what", "trials", "arms"]]
+            what  trials  arms
+    0      Harms      12    15
+    1  Adherence      11    17
+    2    Dropout       0     0
     """
 
     table: pd.DataFrame
@@ -53,6 +62,14 @@ def harms(evidence: Evidence) -> Harms:
     Returns
     -------
     Harms
+
+    Examples
+    --------
+    >>> bp.harms(bp.load_evidence()).table[["what", "trials"]]
+            what  trials
+    0      Harms      12
+    1  Adherence      11
+    2    Dropout       0
     """
     arms = evidence.arms[evidence.arms["exercise_type"] != "none"]
     worded = arms[arms["adverse_events_text"].notna()]

@@ -74,6 +74,14 @@ class KeyResults(TableResult):
         By outcome, estimate, certainty and verdict, as the claims hold them.
     assumed : dict
         By outcome, what its number needed to treat assumes.
+
+    Examples
+    --------
+    >>> found = bp.key_results(bp.load_evidence().filter(exercise_type="yoga"))
+    >>> found.table[["outcome", "trials"]].head(2)
+              outcome  trials
+    0  pain_intensity       5
+    1      disability       6
     """
 
     table: pd.DataFrame

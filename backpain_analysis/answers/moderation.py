@@ -59,6 +59,15 @@ class Moderation(TableResult):
         By moderator, the trials that its estimate rests on.
     sizes : Series
         Participants randomised, by trial.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> found = bp.moderation(evidence, "pain_intensity")
+    >>> type(found.table).__name__
+    'DataFrame'
     """
 
     table: pd.DataFrame
@@ -116,6 +125,14 @@ def moderation(evidence: Evidence, outcome: str, **options: Any) -> Moderation:
     Returns
     -------
     Moderation
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> bp.moderation(evidence, "pain_intensity").table.columns[:3].tolist()
+    ['moderator', 'how', 'trials']
     """
     effects = effects_if_measured(evidence, outcome, **options).against_inactive()
     every = effects_if_measured(evidence, outcome, **options, head_to_head=True)

@@ -8,7 +8,8 @@ from typing import Any
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import STEP, Constant, has_step
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.responders import TrialResponders
 from backpain_analysis.models.people.responders import Responders

@@ -63,6 +63,11 @@ def load_reference(name: str) -> pd.DataFrame:
     ------
     ValueError
         If there is no reference table of that name.
+
+    Examples
+    --------
+    >>> bp.load_reference("mcid")["instrument"].head(2).tolist()
+    ['VAS', 'NRS']
     """
     folder = data_dir() / "reference"
     tables = read_datapackage(folder).tables

@@ -126,6 +126,12 @@ class Truth(Parameters):
     ------
     ValueError
         For parameters that cannot be; names all of them.
+
+    Examples
+    --------
+    >>> people = bp.simulate_participants(bp.Truth(), seed=1)
+    >>> people.synthetic
+    True
     """
 
     name: str = of("synthetic trials of exercise for back pain", "", "what the data are called")

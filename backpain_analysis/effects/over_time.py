@@ -89,6 +89,17 @@ def effects_over_time(
     ------
     ValueError
         As `assemble.from_evidence`; for an unknown pattern or correlation.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> bp.effects_over_time(evidence, "pain_intensity").table[
+    ...     ["trial_id", "weeks", "yi"]
+    ... ].round(1).head(3)
+               trial_id  weeks    yi
+    0      bramberg2017   26.0  -6.5
+    1      bramberg2017   26.0  -9.4
+    2  cuestavargas2012   52.0 -26.0
     """
     scope = checked_scope(
         evidence,

@@ -78,6 +78,12 @@ def sensitivity_changes(
     ------
     ValueError
         For another outcome.
+
+    Examples
+    --------
+    >>> changes, left_out = bp.sensitivity_changes(bp.load_evidence())
+    >>> changes.columns[:3].tolist()
+    ['trial_id', 'label', 'population']
     """
     if outcome not in OUTCOMES:
         raise ValueError(f"unknown outcome {outcome!r}: use one of {', '.join(OUTCOMES)}.")

@@ -57,6 +57,21 @@ class Effects:
         Of MDs that are not in points of 0-100; else empty.
     dose_basis : str
         What the doses count.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(
+    ...     trial_id=["saper2013", "teut2016", "sherman2011"]
+    ... )
+    >>> effects = evidence.effects("pain_intensity")
+    >>> effects.n_trials
+    3
+    >>> effects.table[["trial_id", "exercise_type", "yi"]].round(1)
+          trial_id   exercise_type    yi
+    0    saper2013            yoga  -3.0
+    1  sherman2011            yoga -11.0
+    2     teut2016            yoga  -4.5
+    3     teut2016  tai_chi_qigong  -5.5
     """
 
     table: pd.DataFrame
@@ -278,6 +293,14 @@ def count_reasons(excluded: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         `reason, trials, arms`.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.count_reasons(effects.excluded).columns.tolist()
+    ['reason', 'trials', 'arms']
     """
     counts = excluded.groupby("reason", sort=False).agg(
         trials=("trial_id", "nunique"), arms=("arm_id", "size")

@@ -65,6 +65,11 @@ def lumping(name: str, extra: Mapping[str, str] | None = None) -> dict[str, str]
     ------
     ValueError
         For an unknown name.
+
+    Examples
+    --------
+    >>> bp.lumping("types")["usual_care"]
+    'inactive'
     """
     if name not in LUMPINGS:
         raise ValueError(f"unknown lumping {name!r}: use one of {', '.join(LUMPINGS)}.")

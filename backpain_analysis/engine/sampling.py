@@ -88,6 +88,12 @@ def sampling_covariance(
     ValueError
         If variances are missing or not positive, correlations are missing, or make a matrix that
         is not positive definite.
+
+    Examples
+    --------
+    >>> V = bp.sampling_covariance([1.0, 4.0, 2.0], ["a", "a", "b"], rho=0.5)
+    >>> type(V).__name__
+    'BlockCovariance'
     """
 
     def column(given: str | ArrayLike) -> np.ndarray:

@@ -90,6 +90,12 @@ def load_evidence(path: str | Path | None = None, *, missing: str | Iterable[str
         If anything is wrong; it holds all faults at once.
     FileNotFoundError
         If there is nothing at `path`.
+
+    Examples
+    --------
+    >>> bp.load_evidence()
+    <Evidence backpain-trials 2026.11.1: 180 trials, 411 arms, 904 outcomes, 225 contrasts,
+    161 appraisals>
     """
     if path is None:
         folder = data_dir() / "trials"
@@ -171,6 +177,15 @@ class Evidence:
     history : tuple of Filtered
         The conditions of :meth:`filter` and :meth:`without_flags` that were applied, in order,
         each with how many trials it removed of how many; as text it says so.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence()
+    >>> evidence
+    <Evidence backpain-trials 2026.11.1: 180 trials, 411 arms, 904 outcomes, 225 contrasts,
+    161 appraisals>
+    >>> evidence.filter(exercise_type="yoga", year=(2010, 2014)).trials["trial_id"].tolist()
+    ['saper2013', 'sherman2011', 'tilbrook2011']
     """
 
     _tables: Mapping[str, pd.DataFrame]

@@ -70,6 +70,19 @@ class EvidenceError(ValueError):
     ----------
     faults : list of Fault
         In the order of tables and rows.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence()
+    >>> tables = {
+    ...     name: getattr(evidence, name)
+    ...     for name in ("arms", "outcomes", "contrasts", "appraisals")
+    ... }
+    >>> try:
+    ...     bp.Evidence.from_frames(trials=evidence.trials.assign(year=-5), **tables)
+    ... except bp.EvidenceError as error:
+    ...     print(len(error.faults) > 0)
+    True
     """
 
     def __init__(self, faults: Sequence[Fault], path: str | Path | None = None) -> None:

@@ -235,6 +235,12 @@ def load_participants(
         If anything is wrong; it holds all faults at once.
     FileNotFoundError
         If there is nothing at `path`.
+
+    Examples
+    --------
+    >>> bp.load_participants()
+    <Participants backpain-participants-synthetic 2026.11.0: 6 trials, 600 participants, 2584
+    scores, synthetic>
     """
     folder = data_dir() / "participants" if path is None else Path(path)
     tables, faults = check_participant_tables(
@@ -275,6 +281,13 @@ class Participants:
         SHA-256 (hex) of the three tables as canonical CSV.
     synthetic : bool
         True if the participants are made up.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> people
+    <Participants backpain-participants-synthetic 2026.11.0: 6 trials, 600 participants, 2584
+    scores, synthetic>
     """
 
     interventions: pd.DataFrame
@@ -434,6 +447,12 @@ def simulate_participants(truth: Truth | None = None, seed: int = 1) -> Particip
         With ``synthetic`` true. Scores of pain (``VAS``, or ``other`` where `Truth.limits` is
         none and they may leave 0-100) are missing from dropout on. The effect follows the dose
         prescribed; how much of it was attended is drawn independently of everything else.
+
+    Examples
+    --------
+    >>> bp.simulate_participants(seed=1)
+    <Participants synthetic trials of exercise for back pain (seed 1): 6 trials, 600
+    participants, 2584 scores, synthetic>
     """
     truth = Truth() if truth is None else truth
     name = f"{truth.name} (seed {seed})"

@@ -142,6 +142,15 @@ def visits_in_chunks(
         If a word is not known, or the scores of the instruments do not go together.
     FileNotFoundError
         If there is nothing at `path`.
+
+    Examples
+    --------
+    >>> from backpain_analysis.datasets import data_dir
+    >>> chunks = bp.visits_in_chunks(
+    ...     data_dir() / "participants", participants_per_chunk=300
+    ... )
+    >>> [len(chunk) for chunk in chunks]
+    [1298, 1286]
     """
     known_measure(dose, exposure)
     refuse_mixed(scale_forms(empty_table("scores")), scale)

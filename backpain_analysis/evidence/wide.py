@@ -71,6 +71,20 @@ def reshape_wide(
         missing; it holds all faults at once. Rows count as in a spreadsheet: the first is row 2.
     ValueError
         If an instrument is not known, or `pattern` lacks ``{week}`` or ``{score}``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> wide = pd.DataFrame(
+    ...     {
+    ...         "trial_id": "A",
+    ...         "participant_id": [1, 2],
+    ...         "week_0_pain": [60, 55],
+    ...         "week_4_pain": [40, 50],
+    ...     }
+    ... )
+    >>> bp.reshape_wide(wide, {"pain": "NRS"}).shape
+    (4, 5)
     """
     known = vocabulary("scores", "instrument")
     for score, instrument in instruments.items():

@@ -26,7 +26,8 @@ from backpain_analysis.figures.style import (
     plain_ticks,
 )
 from backpain_analysis.models.dose.curves import AnyExercise, Constant
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.words import (
     RATIO_WORDS,
     benefit_sign,

@@ -23,7 +23,7 @@ from backpain_analysis.answers.dose import (
     place_sentence,
 )
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.result import DoseEstimate
+from backpain_analysis.models.dose.search import DoseEstimate
 from tests.figures.drawn import make_effects
 
 SLOPE = Estimate(-0.4, -3.1, 2.3, 0.77)

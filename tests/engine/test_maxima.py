@@ -151,3 +151,10 @@ def test_derivatives_of_structures(structure):
     power = np.ones((3, 3)) - np.eye(3) if structure in ("CS", "HCS") else far
     sizes = np.sqrt(np.diag(psi))
     assert_allclose(psi, np.outer(sizes, sizes) * term.rho(theta) ** power, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("structure", "lowest"), [("CS", -0.5), ("HCS", -0.5), ("AR", -1.0)])
+def test_correlations_reach_their_lowest_value(structure, lowest):
+    design = np.kron(np.ones((4, 1)), np.eye(3))
+    term = ScaledTerm(RandomTerm(design, structure=structure, positions=(1.0, 2.0, 3.0)), 12)
+    assert_allclose(term.rho(np.append(np.ones(term.n_sizes), -np.pi / 2)), lowest)

@@ -10,7 +10,7 @@ import pandas as pd
 from backpain_analysis.answers.dose_network import TOGETHER
 from backpain_analysis.answers.tables.effects import MISSING, interval_text
 from backpain_analysis.display import Table, table
-from backpain_analysis.models.dose.result import DoseEstimate
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
 from backpain_analysis.models.network.dose_network import DoseNetworkResult
 from backpain_analysis.models.network.ranking import EqualDose

@@ -14,10 +14,10 @@ from scipy import special
 
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Constant
-from backpain_analysis.models.dose.result import (
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import (
     GRID,
     DoseEstimate,
-    DoseResponseResult,
     best_doses,
     edge_note,
     reach_note,

@@ -22,7 +22,8 @@ from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose import averaged
 from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
 from backpain_analysis.models.dose.fit import Method, dose_response
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult, round_doses
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate, round_doses
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import LOWER_IS_BETTER, as_benefit, benefit_sign
 
@@ -158,6 +159,19 @@ def compare_curves(
     ------
     CannotEstimate
         If none of the curves can be fitted.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.compare_curves(effects, ["linear", "log"], dose="sessions_per_week").table.round(
+    ...     1
+    ... )
+              aic  weight  effect  ci_low  ci_high
+    curve
+    linear  115.0     0.0    -8.2   -12.1     -4.3
+    log     108.2     1.0    -9.6   -13.6     -5.6
     """
     results: dict[str, DoseResponseResult] = {}
     by_ml: dict[str, DoseResponseResult] = {}
@@ -258,6 +272,14 @@ def select_fractional_polynomial(
     Returns
     -------
     FPSelection
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.select_fractional_polynomial(effects, dose="sessions_per_week").chosen
+    'linear'
     """
     curves = {
         "linear": FractionalPolynomial(powers=(1.0,)),
@@ -343,6 +365,25 @@ def multiverse(
     DataFrame
         A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
         (`note` says why a combination could not be fitted), sorted by estimate.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> care = ("no_treatment", "waitlist", "usual_care", "education_advice")
+    >>> choices = {
+    ...     "curve": {"line": "linear", "log": "log"},
+    ...     "results": {"reported first": "best"},
+    ...     "correlation": {"0.5": 0.5},
+    ...     "reference": {"inactive": care},
+    ...     "trials": {"all but excluded": ("exclude",)},
+    ... }
+    >>> found = bp.multiverse(
+    ...     evidence, "pain_intensity", dose="sessions_per_week", at=2, choices=choices
+    ... )
+    >>> found[["curve", "n_trials", "estimate"]].round(1)
+      curve  n_trials  estimate
+    0  line        12     -16.4
+    1   log        12     -15.2
     """
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
     prepared: dict[tuple, tuple[Effects, Hashable]] = {}

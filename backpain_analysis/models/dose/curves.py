@@ -13,7 +13,6 @@ from itertools import combinations_with_replacement
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-import pandas as pd
 
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.shaped import Emax, EstimatedBreak, Hill
@@ -64,35 +63,6 @@ class Curve(Protocol):
 
     def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """Derivatives of `basis @ coefficients` by them and by the shape, (n, terms + shape)."""
-
-
-class FittedCurve(Protocol):
-    """What the search for a dose asks of a fitted curve."""
-
-    @property
-    def cov(self) -> pd.DataFrame:
-        """Covariance of the parameters, shape (k, k)."""
-
-    @property
-    def df(self) -> Any:
-        """Degrees of freedom: one for all parameters, or one each."""
-
-    @property
-    def level(self) -> float:
-        """Of confidence."""
-
-    @property
-    def reference_dose(self) -> float:
-        """The dose that effects are against."""
-
-    def mean(self, doses: np.ndarray, reference: float = ...) -> np.ndarray:
-        """Mean effects against the reference dose, shape (n,)."""
-
-    def gradient(self, doses: np.ndarray, reference: float = ...) -> np.ndarray:
-        """Derivatives of the mean effects by the parameters, shape (n, k)."""
-
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values of combinations of the parameters, shape (n,)."""
 
 
 class LinearInParameters:
@@ -590,12 +560,26 @@ def has_step(curve: Curve) -> bool:
 
 
 def rcs(knots: Sequence[float] | int = 3) -> RestrictedCubicSpline:
-    """A restricted cubic spline with so many knots, or with these."""
+    """A restricted cubic spline with so many knots, or with these.
+
+    Examples
+    --------
+    >>> bp.rcs(4).n_knots
+    4
+    >>> bp.rcs([1, 2, 4]).knots
+    (1.0, 2.0, 4.0)
+    """
     if isinstance(knots, int):
         return RestrictedCubicSpline(n_knots=knots)
     return RestrictedCubicSpline(knots=tuple(float(knot) for knot in knots))
 
 
 def piecewise(at: float | None = None) -> PiecewiseLinear | EstimatedBreak:
-    """Two straight lines that meet at a given dose, or at an estimated one."""
+    """Two straight lines that meet at a given dose, or at an estimated one.
+
+    Examples
+    --------
+    >>> bp.piecewise(2).at
+    2
+    """
     return EstimatedBreak() if at is None else PiecewiseLinear(at)

@@ -193,6 +193,15 @@ def dose_response(
         For unusable data, or too few trials or distinct doses for the curve; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.dose_response(effects, dose="sessions_per_week").params.round(2)
+    dose   -8.21
+    dtype: float64
     """
     if test not in TESTS or stages not in (1, 2):
         raise ValueError(

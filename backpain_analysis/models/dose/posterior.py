@@ -25,7 +25,7 @@ from backpain_analysis.models.bayes.model import (
 )
 from backpain_analysis.models.bayes.posterior import Posterior, parsed
 from backpain_analysis.models.dose.curves import Curve, Emax, FractionalPolynomial
-from backpain_analysis.models.dose.result import round_doses
+from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import checked_level
 

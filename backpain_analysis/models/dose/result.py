@@ -4,217 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import optimize
 
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.engine.mixed import Method, MixedFit
 from backpain_analysis.engine.robust import RobustCovariance
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose import goodness
-from backpain_analysis.models.dose.curves import ANY, Constant, Curve, FittedCurve, has_step
+from backpain_analysis.models.dose.curves import ANY, Constant, Curve, has_step
+from backpain_analysis.models.dose.search import (
+    NEAR,
+    DoseEstimate,
+    dose_of_optimum,
+    dose_reaching,
+    round_doses,
+)
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
 from backpain_analysis.words import back_transform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-GRID = 801
-
-NEAR = 1e-9
-"""Doses that differ by less, relatively, are the same."""
-
-
-@dataclass(frozen=True)
-class DoseEstimate:
-    """A dose with its interval.
-
-    Attributes
-    ----------
-    estimate, ci_low, ci_high : float
-        NaN for what is not reached between `low` and `high`.
-    effect : float
-        Mean effect at the estimate; NaN where there is none.
-    low, high : float
-        The doses searched.
-    reached : bool
-        Whether the mean curve reaches the effect (always true of an optimum).
-    at_edge : bool
-        Whether the estimate lies at `low` or `high`, so that the data show no turning point.
-    note : str
-        What limits the answer, for readers; empty where nothing does.
-    """
-
-    estimate: float
-    ci_low: float
-    ci_high: float
-    effect: float
-    low: float
-    high: float
-    reached: bool
-    at_edge: bool
-    note: str
-
-
-def dose_reaching(
-    result: FittedCurve, effect: float, low: float, high: float, reference: float
-) -> DoseEstimate:
-    """The lowest dose whose mean effect reaches `effect`, with an interval by test inversion.
-
-    The interval holds the doses at which the pointwise confidence interval of the curve contains
-    `effect` before the effect is certainly reached: it starts where the favourable limit first
-    reaches `effect` and ends where the unfavourable limit does (Fieller 1954,
-    doi 10.1111/j.2517-6161.1954.tb00159.x: exact where the estimates are normal). A limit that
-    is not reached between `low` and `high` is NaN.
-
-    Parameters
-    ----------
-    result : FittedCurve
-    effect : float
-        In units of the outcome; its sign gives the direction.
-    low, high : float
-        Doses between which to search.
-    reference : float
-        Dose the effect is a difference from.
-
-    Returns
-    -------
-    DoseEstimate
-    """
-    cov = result.cov.to_numpy()
-
-    def shortfall(dose: np.ndarray, shift: float) -> np.ndarray:
-        """Distance of the curve, moved by so many half-intervals, from the effect; <= 0: there."""
-        doses = np.atleast_1d(dose)
-        rows = result.gradient(doses, reference)
-        se = np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
-        half = shift * result.critical(rows) * se
-        return np.sign(effect) * (effect - result.mean(doses, reference)) - half
-
-    estimate, first, last = (
-        _first_crossing(partial(shortfall, shift=shift), low, high) for shift in (0, 1, -1)
-    )
-    reached = bool(np.isfinite(estimate))
-    note = reach_note(effect, estimate, first, last, low, high)
-    mean = float(result.mean(np.array([estimate]), reference)[0]) if reached else np.nan
-    return DoseEstimate(
-        estimate, first, last, mean, low, high, reached, estimate in (low, high), note
-    )
-
-
-def reach_note(
-    effect: float, estimate: float, first: float, last: float, low: float, high: float
-) -> str:
-    """What limits a dose that reaches an effect, searched from `low` to `high`."""
-    if not np.isfinite(estimate):
-        target = f"{effect:g}".replace("-", "−")
-        note = f"the mean curve does not reach {target} up to the largest dose, {high:g}; "
-        within = f"its confidence interval does from {first:.3g}"
-        return note + (within if np.isfinite(first) else "neither does its confidence interval")
-    notes = []
-    if estimate == low > 0:
-        notes.append(f"it is there already at the smallest dose studied, {low:g}")
-    if not np.isfinite(last):
-        notes.append(f"no upper limit: at {high:g} a smaller effect is still plausible")
-    return "; ".join(notes)
-
-
-def _first_crossing(function: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> float:
-    grid = np.linspace(low, high, GRID)
-    values = function(grid)
-    there = np.flatnonzero(values <= 0)
-    if not len(there):
-        return np.nan
-    first = there[0]
-    if first == 0:
-        return low
-    return float(
-        optimize.brentq(lambda d: float(function(np.array([d]))[0]), grid[first - 1], grid[first])
-    )
-
-
-def dose_of_optimum(
-    result: FittedCurve,
-    low: float,
-    high: float,
-    *,
-    best: str = "lowest",
-    seed: int = 1,
-    draws: int = 4000,
-) -> DoseEstimate:
-    """The dose with the best mean effect, with a percentile interval from the joint distribution.
-
-    The coefficients are drawn from the multivariate t (normal for infinite degrees of freedom)
-    of their estimates and the best dose of each drawn curve is found; draws whose best dose is at
-    an edge count as that edge.
-
-    Parameters
-    ----------
-    result : FittedCurve
-    low, high : float
-        Doses between which to search.
-    best : {"lowest", "highest"}
-        Which effect is best.
-    seed, draws : int
-
-    Returns
-    -------
-    DoseEstimate
-    """
-    sign = {"lowest": 1.0, "highest": -1.0}[best]
-    grid = np.linspace(low, high, GRID)
-    mean = result.mean(grid, result.reference_dose)
-    place = int(np.argmin(sign * mean))
-    doses = best_doses(result, grid, sign, draws, np.random.default_rng(seed))
-    tail = (1 - result.level) / 2
-    ci_low, ci_high = np.quantile(doses, [tail, 1 - tail])
-    return DoseEstimate(
-        float(grid[place]),
-        float(ci_low),
-        float(ci_high),
-        float(mean[place]),
-        low,
-        high,
-        True,
-        place in (0, GRID - 1),
-        edge_note(grid, place, doses, tail),
-    )
-
-
-def best_doses(
-    result: FittedCurve,
-    grid: np.ndarray,
-    sign: float,
-    draws: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """The dose of the grid with the lowest `sign` times effect of each drawn curve, (draws,)."""
-    cov = result.cov.to_numpy()
-    deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
-    df = float(np.min(result.df))
-    if np.isfinite(df):
-        deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
-    curves = result.mean(grid) + deviations @ result.gradient(grid).T
-    return grid[np.argmin(sign * curves, axis=1)]
-
-
-def edge_note(grid: np.ndarray, place: int, doses: np.ndarray, tail: float) -> str:
-    """What limits a best dose: an edge of the data, in the mean curve or in the drawn ones."""
-    if place in (0, len(grid) - 1):
-        return (
-            f"at the edge of the data ({grid[place]:g}): no turning point between the doses studied"
-        )
-    share = float(np.mean((doses == grid[0]) | (doses == grid[-1])))
-    if share <= tail:
-        return ""
-    return f"{share:.0%} of plausible curves have their best dose at an edge of the data"
 
 
 @dataclass(frozen=True)
@@ -245,6 +59,19 @@ class DoseResponseResult(Coefficients):
         Fits the same model to other `Effects`.
     robust : RobustCovariance or None
         Where the covariance is cluster-robust (test "CR2").
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> curve = bp.dose_response(effects, dose="sessions_per_week", any_exercise=True)
+    >>> curve.n_trials
+    12
+    >>> curve.predict([1, 2]).round(1)
+       dose  estimate   se  ci_low  ci_high  pi_low  pi_high
+    0   1.0     -10.8  2.2   -15.7     -5.8   -24.0      2.4
+    1   2.0     -13.8  2.5   -19.3     -8.2   -27.2     -0.3
     """
 
     method: Method
@@ -689,11 +516,3 @@ def direct_trials(table: pd.DataFrame) -> list[str]:
         if (doses > 0).sum() > 1:
             found.append(str(trial))
     return found
-
-
-def round_doses(largest: float) -> np.ndarray:
-    """Five to ten round doses from zero to at most `largest`."""
-    rough = largest / 8
-    power = 10 ** np.floor(np.log10(rough))
-    step = next(power * size for size in (1, 2, 2.5, 5, 10) if power * size >= rough)
-    return np.arange(0, largest + step / 1e6, step)

@@ -96,6 +96,16 @@ def network_components(
     -------
     DataFrame
         `component` (from 1), `treatment, trials, participants`: a row a treatment.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> bp.network_components(effects, lump=bp.lumping("types")).iloc[:, :3].head(3)
+       component           treatment  trials
+    0          1     aerobic_running       1
+    1          1             aquatic       1
+    2          1  core_stabilisation       4
     """
     return components_table(network_data(data, Columns(**columns), measure=measure, lump=lump))
 
@@ -121,6 +131,13 @@ def connected_part(
     ------
     CannotEstimate
         If no trial that compares two treatments has `around`.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> bp.connected_part(effects, "inactive", lump=bp.lumping("types")).n_trials
+    37
     """
     parts = network_components(effects, treatment=treatment, lump=lump)
     number = 1

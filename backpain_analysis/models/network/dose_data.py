@@ -215,6 +215,19 @@ def connected_agents(
     ------
     ValueError
         If no trial has an arm of the reference and one of known dose.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> agents = bp.connected_agents(
+    ...     effects,
+    ...     dose="sessions_per_week",
+    ...     reference="inactive",
+    ...     lump=bp.lumping("types"),
+    ... )
+    >>> agents.n_trials
+    22
     """
     options: dict[str, Any] = {"reference": reference, "lump": lump, "comparators": comparators}
     prepared = known_arms(effects, agent=agent, dose=dose, **options)

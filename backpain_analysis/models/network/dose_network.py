@@ -15,8 +15,9 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior
-from backpain_analysis.models.dose.curves import Curve, Emax, Hill, has_step, named
-from backpain_analysis.models.dose.result import (
+from backpain_analysis.models.dose.curves import Curve, has_step, named
+from backpain_analysis.models.dose.search import (
+    AgentCurve,
     DoseEstimate,
     dose_of_optimum,
     dose_reaching,
@@ -36,24 +37,18 @@ from backpain_analysis.models.network.dose_data import (
     dose_network_data,
 )
 from backpain_analysis.models.network.dose_fit import (
+    TIED,
     Shared,
     check_doses,
+    check_options,
     curves_by_agent,
     fitted_curves,
     height_of,
     powers_wanted,
 )
-from backpain_analysis.models.network.dose_shapes import (
-    AgentCurve,
-    AgentCurves,
-    Between,
-    separate,
-)
+from backpain_analysis.models.network.dose_shapes import AgentCurves, Between, separate
 from backpain_analysis.models.network.estimation import Method
-from backpain_analysis.models.network.posterior import (
-    DoseNetworkPosterior,
-    dose_network_posterior,
-)
+from backpain_analysis.models.network.posterior import DoseNetworkPosterior, dose_network_posterior
 from backpain_analysis.models.network.ranking import EqualDose
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
 from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
@@ -84,6 +79,22 @@ class DoseNetworkResult(Coefficients):
         Cochran's Q of the curves (of separate ones where agents are exchangeable).
     between : Between or None
         Mean curve and covariance of exchangeable agents.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> agents = bp.connected_agents(
+    ...     effects,
+    ...     dose="sessions_per_week",
+    ...     reference="inactive",
+    ...     lump=bp.lumping("types"),
+    ... )
+    >>> fit = bp.dose_network(
+    ...     agents, dose="sessions_per_week", reference="inactive", lump=bp.lumping("types")
+    ... )
+    >>> fit.n_trials
+    20
     """
 
     data: DoseNetworkData = field(repr=False)
@@ -460,16 +471,6 @@ class DoseNetworkResult(Coefficients):
         return html_table(table, title=self._title(), note=self._note())
 
 
-TIED = {
-    None: "",
-    "common": ", one shape",
-    "exchangeable": ", exchangeable",
-    "step": ", exchangeable steps and one curve of dose",
-}
-
-METHODS = ("REML", "ML", "CE")
-
-
 @overload
 def dose_network(
     data: Effects | pd.DataFrame,
@@ -598,13 +599,29 @@ def dose_network(
     CannotEstimate
         For agents that no trial connects with the reference, too few doses for the curve, or a
         likelihood without a maximum.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> lump = bp.lumping("types")
+    >>> agents = bp.connected_agents(
+    ...     effects, dose="sessions_per_week", reference="inactive", lump=lump
+    ... )
+    >>> bp.dose_network(
+    ...     agents, dose="sessions_per_week", reference="inactive", lump=lump
+    ... ).params.round(1).head(3)
+    aerobic_running: dose       -5.1
+    aquatic: dose               -6.8
+    core_stabilisation: dose   -10.8
+    dtype: float64
     """
     if isinstance(data, Effects) and measure not in (None, data.measure):
         raise ValueError(f"these effects are {data.measure}s: make them with measure={measure!r}.")
     by_agent = curve if isinstance(curve, Mapping) else {"*": curve}
     shapes = {a: named(own, any_exercise=any_exercise) for a, own in by_agent.items()}
     level = checked_level(level)
-    _check_options(shapes, isinstance(curve, Mapping), shared, method)
+    check_options(shapes, isinstance(curve, Mapping), shared, method)
     reference = name_of(reference)
     columns = {"trial": trial, "agent": agent, "dose": dose, "mean": mean, "sd": sd, "n": n}
     contrasts = dose_network_data(
@@ -673,25 +690,3 @@ def _result(
         q=float(found.q),
         between=found.between,
     )
-
-
-def _check_options(
-    shapes: Mapping[str, Curve], by_agent: bool, shared: Shared, method: str
-) -> None:
-    faults = []
-    if shared not in TIED:
-        faults.append(f"shared {shared!r} must be None, 'common', 'exchangeable' or 'step'")
-    if method not in METHODS:
-        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if shared in ("exchangeable", "step") and method == "CE":
-        faults.append(f"shared={shared!r} estimates variances: use method='REML' or 'ML'")
-    if by_agent and shared is not None:
-        faults.append("curves by agent have nothing to share: use shared=None")
-    for curve in shapes.values():
-        alone = not by_agent and isinstance(curve, (Emax, Hill))
-        if curve.shape_terms and not alone and not curve.shape:
-            faults.append(f"a {curve.name} curve is not for such networks: use 'emax' or 'hill'")
-        if shared == "step" and not (has_step(curve) and not curve.shape_terms):
-            faults.append("shared='step' takes curves with a step: use any_exercise=True")
-    if faults:
-        raise ValueError("; ".join(faults) + ".")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 import scipy.linalg
 from scipy import ndimage, optimize
 
@@ -16,7 +15,6 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, Emax, Hill
 from backpain_analysis.models.network.dose_data import DoseNetworkData
 from backpain_analysis.models.network.estimation import COMMON, Method, estimate
-from backpain_analysis.models.results import quantile
 
 
 @dataclass(frozen=True)
@@ -34,43 +32,6 @@ class Between:
     mean: np.ndarray
     mean_cov: np.ndarray
     omega: np.ndarray
-
-
-@dataclass(frozen=True)
-class AgentCurve:
-    """One agent's curve as the searches for a dose read it.
-
-    Attributes
-    ----------
-    curve : Curve
-    params, cov : Series, DataFrame
-    df, level : float
-    reference_dose : float
-        Effects are against none of it.
-    """
-
-    curve: Curve
-    params: pd.Series
-    cov: pd.DataFrame
-    df: float
-    level: float
-    reference_dose: float = 0.0
-
-    def gradient(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Derivatives of the mean effect by the parameters, shape (n_doses, k)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.gradient(np.atleast_1d(float(reference)), linear)
-        return self.curve.gradient(np.asarray(doses, dtype=float), linear) - base
-
-    def mean(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
-        """Mean effect of each dose against the reference dose, shape (n_doses,)."""
-        linear = self.params.to_numpy()[: len(self.curve.terms)]
-        base = self.curve.basis(np.atleast_1d(float(reference)))
-        return (self.curve.basis(np.asarray(doses, dtype=float)) - base) @ linear
-
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values, shape (n,)."""
-        return np.full(len(rows), quantile(self.level, self.df))
 
 
 @dataclass(frozen=True)

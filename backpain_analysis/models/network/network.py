@@ -53,6 +53,16 @@ class NetworkResult(Coefficients):
         Heterogeneity, common to all comparisons.
     engine, common : MixedFit
         The fit, and that of the common-effect model.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> network = bp.network(effects, reference="inactive", lump=bp.lumping("types"))
+    >>> network.n_trials
+    33
+    >>> network.tau > 0
+    True
     """
 
     data: NetworkData = field(repr=False)

@@ -23,7 +23,7 @@ from backpain_analysis.models.bayes.model import (
 )
 from backpain_analysis.models.bayes.posterior import Posterior, parsed
 from backpain_analysis.models.dose.curves import Curve, Emax
-from backpain_analysis.models.dose.result import round_doses
+from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.network.contrasts import NetworkData
 from backpain_analysis.models.network.data import name_of
 from backpain_analysis.models.network.dose_data import DoseNetworkData

@@ -163,6 +163,16 @@ def network_regression(
         For a covariate that is missing or varies within a trial.
     CannotEstimate
         If the trials cannot tell the interactions.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN, year=(1988, 2026))
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> found = bp.network_regression(
+    ...     effects, "year", reference="inactive", lump=bp.lumping("types")
+    ... )
+    >>> found.params.index[-1]
+    'year'
     """
     if interaction not in INTERACTIONS:
         raise ValueError(f"interaction {interaction!r}: use one of {', '.join(INTERACTIONS)}.")
@@ -275,6 +285,16 @@ def network_classes(
         For a class of a treatment that is not in the network.
     CannotEstimate
         If no class has two treatments.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity", head_to_head=True)
+    >>> found = bp.network_classes(
+    ...     effects, bp.lumping("families"), reference="inactive", lump=bp.lumping("types")
+    ... )
+    >>> type(found).__name__
+    'ClassNetwork'
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
@@ -457,6 +477,14 @@ def network_course(
         For effects without `weeks`, or a curve whose shape would have to be found.
     CannotEstimate
         If treatments are not connected, or the visits do not carry the curve.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.effects_over_time(evidence, "pain_intensity")
+    >>> found = bp.network_course(course, lump=bp.lumping("types"))
+    >>> type(found).__name__
+    'NetworkCourse'
     """
     table = effects.table
     if "weeks" not in table:

@@ -141,6 +141,12 @@ def egger_test(
     ------
     ValueError
         For unusable or correlated effects, fewer than three studies, equal standard errors.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> round(bp.egger_test(yi, vi).p_value, 2)
+    0.64
     """
     if model not in ("mixed", "classical"):
         raise ValueError(f"unknown model {model!r}: use 'mixed' or 'classical'.")
@@ -194,6 +200,12 @@ def rank_test(
     ------
     ValueError
         As `egger_test`.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> round(bp.rank_test(yi, vi).tau, 2)
+    -0.2
     """
     from scipy.stats import kendalltau  # costs a third of a second: only when asked for
 
@@ -237,6 +249,12 @@ def pet_peese(
     ------
     ValueError
         As `egger_test`.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> round(bp.pet_peese(yi, vi).estimate, 1)
+    -2.3
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha {alpha} is not between 0 and 1.")
@@ -343,6 +361,13 @@ def trim_and_fill(
         As `egger_test`; equal standard errors only where `side` is None.
     ConvergenceError
         If the number of missing studies does not settle.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> found = bp.trim_and_fill(yi, vi)
+    >>> found.k0, found.side
+    (0, 'right')
     """
     if estimator not in ("L0", "R0", "Q0"):
         raise ValueError(f"unknown estimator {estimator!r}: use 'L0', 'R0' or 'Q0'.")

@@ -80,6 +80,16 @@ def bivariate(
         If fewer than five trials have both, or the correlation is outside (-1, 1).
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence()
+    >>> pain, disability = (
+    ...     evidence.effects(name, measure="SMD").one_per_trial()
+    ...     for name in ("pain_intensity", "disability")
+    ... )
+    >>> bp.bivariate(pain, disability).n_trials
+    12
     """
     if not -1 < correlation < 1:
         raise ValueError(f"correlation {correlation} is not between -1 and 1.")

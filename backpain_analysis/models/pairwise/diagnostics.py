@@ -136,6 +136,14 @@ def leave_one_out(
     ValueError
         For unusable input (missing values, variances of zero) or correlated contrasts; for fewer
         than two studies.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> bp.leave_one_out(yi, vi)[["estimate", "ci_low", "ci_high"]].round(1).head(2)
+       estimate  ci_low  ci_high
+    0      -8.0   -16.2      0.2
+    1      -9.6   -17.7     -1.6
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=2)
     return _labelled(studies.labels, _without_each(studies))
@@ -179,6 +187,14 @@ def influence(
     ------
     ValueError
         As `leave_one_out`; for fewer than three studies.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> bp.influence(yi, vi)[["rstudent", "hat"]].round(2).head(2)
+       rstudent   hat
+    0     -0.72  0.21
+    1      0.72  0.19
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=3)
     y, v, k = studies.y, studies.v, len(studies)
@@ -245,6 +261,14 @@ def cumulative(
     ------
     ValueError
         As `leave_one_out`; if `order` is of another length or holds missing values.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> bp.cumulative(yi, vi)[["estimate", "ci_low", "ci_high"]].round(1).tail(2)
+       estimate  ci_low  ci_high
+    3      -7.6   -13.9     -1.3
+    4      -8.8   -14.7     -2.9
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level)
     rows = _sorted(order, studies.labels)

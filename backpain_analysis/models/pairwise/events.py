@@ -48,6 +48,18 @@ class EventsResult(TableResult):
         None for person-time.
     level : float
     method : str
+
+    Examples
+    --------
+    >>> events = {
+    ...     "events1": [5, 11, 8],
+    ...     "n1": [28, 145, 60],
+    ...     "events2": [23, 17, 14],
+    ...     "n2": [124, 133, 58],
+    ... }
+    >>> result = bp.mantel_haenszel("RR", **events)
+    >>> round(result.estimate, 3)
+    -0.421
     """
 
     measure: str
@@ -173,6 +185,17 @@ def peto(*, level: float = 0.95, **columns: ArrayLike) -> EventsResult:
         As `effect_size`.
     CannotEstimate
         If no trial has events.
+
+    Examples
+    --------
+    >>> events = {
+    ...     "events1": [5, 11, 8],
+    ...     "n1": [28, 145, 60],
+    ...     "events2": [23, 17, 14],
+    ...     "n2": [124, 133, 58],
+    ... }
+    >>> round(bp.peto(**events).estimate, 3)
+    -0.487
     """
     cells, _ = _cells("PETO", columns)
     excess, variance = observed_less_expected(cells)

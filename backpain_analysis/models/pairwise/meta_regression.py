@@ -57,6 +57,17 @@ class MetaRegressionResult(Coefficients):
         The rows that entered.
     vi, weights : ndarray
         Sampling variances of these rows, and `1 / (vi + tau2)`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> table = pd.DataFrame({"yi": yi, "vi": vi, "weeks": [12, 6, 8, 4, 12]})
+    >>> fit = bp.meta_regression("yi ~ weeks", table)
+    >>> fit.conf_int().round(2)
+               ci_low  ci_high
+    Intercept   -3.86     6.97
+    weeks       -1.85    -0.62
     """
 
     test: str
@@ -248,6 +259,16 @@ def meta_regression(
     ValueError
         For unknown options and columns, values that are no numbers, variances not above zero,
         too few trials for the coefficients, collinear moderators; the message names them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> table = pd.DataFrame({"yi": yi, "vi": vi, "weeks": [12, 6, 8, 4, 12]})
+    >>> bp.meta_regression("yi ~ weeks", table).params.round(2)
+    Intercept    1.55
+    weeks       -1.24
+    dtype: float64
     """
     method, test, level = named_options(method, test, level)
     model = design(formula, trials_of(data), [vi])

@@ -48,6 +48,16 @@ class MultilevelResult(Coefficients):
         Index labels of rows left out because a variable of the model was missing.
     covariance_kind : str
         "model" or the kind of robust covariance.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> table = pd.DataFrame({"yi": yi, "vi": vi, "trial": ["a", "a", "b", "c", "d"]})
+    >>> fit = bp.multilevel("yi ~ 1", table, V="vi", random=["1 | trial"])
+    >>> fit.conf_int().round(1)
+               ci_low  ci_high
+    Intercept   -13.4     -4.5
     """
 
     psi: dict[str, pd.DataFrame] = field(repr=False)
@@ -391,6 +401,15 @@ def multilevel(
         For unknown columns, unusable variances or terms, collinear moderators.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> table = pd.DataFrame({"yi": yi, "vi": vi, "trial": ["a", "a", "b", "c", "d"]})
+    >>> bp.multilevel("yi ~ 1", table, V="vi", random=["1 | trial"]).params.round(1)
+    Intercept   -9.0
+    dtype: float64
     """
     if test not in TESTS:
         raise ValueError(f"unknown test {test!r}: use one of {', '.join(TESTS)}.")

@@ -108,6 +108,17 @@ class PoolResult(CoefficientTable):
         Notes of the `Effects` that were pooled; part of `notes`.
     llf, aic, bic : float
         Log-likelihood at the estimates: restricted for "REML", else full; and the criteria.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> pooled = bp.pool(yi, vi)
+    >>> pooled.params.round(1)
+    estimate   -8.8
+    dtype: float64
+    >>> pooled.conf_int().round(1)
+              ci_low  ci_high
+    estimate   -14.7     -2.9
     """
 
     estimate: float
@@ -381,6 +392,13 @@ def pool(
     ------
     ValueError
         For unusable input; all of it is named.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> bp.pool(yi, vi).params.round(2)
+    estimate   -8.83
+    dtype: float64
     """
     effects: Effects | None = None
     values: ArrayLike
@@ -608,6 +626,12 @@ def pool_by(
     ------
     ValueError
         If there is no such column.
+
+    Examples
+    --------
+    >>> effects = bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    >>> sorted(bp.pool_by(effects))[:3]
+    ['aerobic_running', 'general_mixed', 'mckenzie']
     """
     if column not in effects.table:
         raise ValueError(f"no column {column!r}: use one of {', '.join(effects.table.columns)}.")
@@ -627,6 +651,20 @@ def pooled_table(results: Mapping[str, PoolResult]) -> pd.DataFrame:
     DataFrame
         `trials, participants, estimate, ci_low, ci_high, pi_low, pi_high, tau2, i2, p_value`,
         indexed by the names of the results.
+
+    Examples
+    --------
+    >>> effects = (
+    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    ... )
+    >>> bp.pooled_table(bp.pool_by(effects))[["estimate", "ci_low", "ci_high"]].round(
+    ...     1
+    ... ).head(3)
+              estimate  ci_low  ci_high
+    group
+    yoga          -6.8   -12.4     -1.3
+    pilates      -18.8   -34.4     -3.2
+    mckenzie      -7.0   -32.9     18.9
     """
     names = "estimate ci_low ci_high pi_low pi_high tau2 i2 p_value".split()
     rows = [

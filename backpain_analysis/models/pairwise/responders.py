@@ -269,6 +269,12 @@ def responders_from_means(
     ------
     ValueError
         If no trial gives a share, or nothing says what a response is.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN, exercise_type="yoga")
+    >>> bp.responders_from_means(evidence, "pain_intensity").n_trials
+    2
     """
     if mcid is None and percent is None:
         mcid = published_mcid(outcome)

@@ -112,6 +112,12 @@ def selection_model(
         interval of P values without studies, whose delta cannot be estimated.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> round(bp.selection_model(yi, vi).estimate, 1)
+    -9.5
     """
     if alternative not in ALTERNATIVES:
         raise ValueError(

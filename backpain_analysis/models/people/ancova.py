@@ -201,6 +201,13 @@ def ancova(
     ValueError
         For a week without visits, unknown columns, a curve whose shape would have to be estimated,
         or where no trial can estimate the curve; says why.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.ancova(people, week=12).params.round(3)
+    dose   -0.064
+    dtype: float64
     """
     if test not in ("t", "z"):
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")

@@ -192,6 +192,13 @@ def clda(
         covariance; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.clda(people, residual="random_slope").params.tail(1).round(3)
+    dose, week 26   -0.061
+    dtype: float64
     """
     if residual not in STRUCTURES or test not in ("t", "z"):
         raise ValueError(

@@ -92,6 +92,14 @@ def gee(
     ValueError
         For unusable data.
     ConvergenceError
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.gee(people).params.tail(2).round(3)
+    dose, week 12   -0.065
+    dose, week 26   -0.062
+    dtype: float64
     """
     covariates = tuple(name for name in adjust if name != "baseline")
     visits = as_visits(data, covariates=covariates, **columns)

@@ -81,6 +81,13 @@ def pool_imputations(
     ------
     ValueError
         For fewer than two imputations, or shapes that do not fit.
+
+    Examples
+    --------
+    >>> bp.pool_imputations(
+    ...     [[1.0], [1.2], [0.9]], [[[0.04]], [[0.05]], [[0.04]]]
+    ... ).params.round(3)
+    array([1.033])
     """
     Q, U = np.asarray(estimates, dtype=float), np.asarray(covariances, dtype=float)
     if Q.ndim != 2 or U.shape != (*Q.shape, Q.shape[1]):
@@ -226,6 +233,12 @@ def impute(
     ValueError
         For a dose that changes from visit to visit, or trials with too few participants; all are
         named.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.impute(people, m=2).m
+    2
     """
     if m < 2:
         raise ValueError(f"m = {m}: give at least two imputations.")
@@ -457,6 +470,16 @@ def with_imputations(
     ------
     ValueError
         If the coefficients differ between data sets.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> imputed = bp.impute(people, m=2)
+    >>> bp.with_imputations(
+    ...     imputed, lambda visits: bp.ancova(visits, week=12)
+    ... ).params.round(2)
+    dose   -0.06
+    dtype: float64
     """
     results = tuple(model(table) for table in imputations)
     first = results[0]

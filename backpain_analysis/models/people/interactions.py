@@ -235,6 +235,15 @@ def dose_by_moderator(
     ValueError
         For a moderator with more than two categories, or that varies within no trial that can
         estimate the curve; says why.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.dose_by_moderator(people, "age", week=12).params.round(3)
+    dose                     -0.063
+    dose:age within trials    0.000
+    dose:age across trials   -0.003
+    dtype: float64
     """
     if test not in ("t", "z"):
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")

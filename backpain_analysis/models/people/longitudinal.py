@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from backpain_analysis.display import html_table
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, named
-from backpain_analysis.models.dose.result import round_doses
+from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.people.longitudinal_likelihood import TrialEffect, fit_sums
 from backpain_analysis.models.people.longitudinal_sums import (
     CurveMean,
@@ -274,6 +274,14 @@ def longitudinal(
         covariate beside its own scores; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.longitudinal(people).params.round(3)
+    week        -0.202
+    dose:week   -0.002
+    dtype: float64
     """
     chosen = {"random": random, "trial_effect": trial_effect, "method": method, "test": test}
     _check_choices(chosen, level)

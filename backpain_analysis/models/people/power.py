@@ -261,6 +261,12 @@ def power_of_design(
     ------
     ValueError
         For a design that cannot be; if no replicate can be analysed.
+
+    Examples
+    --------
+    >>> found = bp.power_of_design(40, (0, 120), effect=-10, replicates=20, seed=1)
+    >>> type(found.table).__name__
+    'DataFrame'
     """
     sizes = np.atleast_1d(n_per_arm).tolist()
     doses = [float(dose) for dose in doses]

@@ -274,6 +274,17 @@ def responders(
     ValueError
         For unusable data, an unclear response, more than eight doses without `groups`, or a
         single group.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> found = bp.responders(people, week=12, mcid=15)
+    >>> found.shares[["group", "n", "responders"]]
+      group    n  responders
+    0     0  117          23
+    1    60  123          35
+    2   120  124          66
+    3   240  114          84
     """
     if missing not in ("observed", "nonresponse"):
         raise ValueError(f"missing {missing!r} must be 'observed' or 'nonresponse'.")

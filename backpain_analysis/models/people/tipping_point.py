@@ -147,6 +147,16 @@ def tipping_point(
     ------
     ValueError
         For negative deltas, a week without visits, or unusable data.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> bp.tipping_point(people, week=12, deltas=(0, 20), m=2).table[
+    ...     ["delta", "estimate"]
+    ... ].round(0)
+       delta  estimate
+    0    0.0     -15.0
+    1   20.0     -11.0
     """
     steps = sorted({0.0, *map(float, deltas)})
     if steps[0] < 0:

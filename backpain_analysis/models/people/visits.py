@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, named
-from backpain_analysis.models.dose.result import round_doses
+from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
 from backpain_analysis.words import did_you_mean
 

@@ -18,7 +18,8 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.dose.fit import Options, fit_effects
-from backpain_analysis.models.dose.result import DoseEstimate, DoseResponseResult
+from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.dose.shaped import Shaped
 from backpain_analysis.models.time.curves import (
     APPROACHES,
@@ -424,6 +425,14 @@ def time_course(
         For unusable data, or too few trials or distinct weeks for the curve; says what to do.
     ConvergenceError
         If the likelihood has no maximum.
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.effects_over_time(evidence, "pain_intensity")
+    >>> bp.time_course(course, curve="constant").params.round(1)
+    effect   -11.8
+    dtype: float64
     """
     if test not in ("t", "z"):
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")

@@ -451,3 +451,9 @@ def test_influence_of_trials_metafor(both, numbers, data):
     assert_allclose(found[["dfbetas Intercept"]], expected["dfbetas"], rtol=1e-5)
     with pytest.raises(ValueError, match="a cluster for each of the 61 rows"):
         both["three_level"].influence([1, 2])
+
+
+def test_an_arm_on_both_sides_correlates_negatively():
+    """x_a - x_b and x_b - x_c of equal arms share b with opposite signs: -1/2."""
+    V = sampling_covariance([2.0, 2.0], ["t", "t"], arms=(["a", "b"], ["b", "c"]))
+    assert_allclose(V.matrices[0], [[2.0, -1.0], [-1.0, 2.0]])

@@ -14,6 +14,7 @@ from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.answers.tables import networks as network_tables
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.models.network.network import network
+from tests.figures.drawn import make_effects
 
 OPTIONS = {"lump": bp.lumping("types")}
 
@@ -219,3 +220,19 @@ def test_tables_read_as_ratios_and_shares(measure, whole, alone, sd):
     shown = result.summary().iloc[0]
     expected = np.exp(half) if measure == "OR" else half
     assert shown["estimate"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("Yoga", "yoga"), ("McKenzie", "McKenzie"), ("PT", "PT"), ("X", "x")]
+)
+def test_names_inside_a_sentence(name, words):
+    assert questions.called("x", {"x": name}) == words
+
+
+def test_the_wider_interval_of_direct_trials_is_shown():
+    """Means -1, -5, -9 of variance 1: standard error 4 / sqrt(3), t(0.975; 2) = 4.3027."""
+    rows = [{"yi": value, "vi": 1.0} for value in (-1.0, -5.0, -9.0)]
+    half = 4.302653 * 4 / np.sqrt(3)
+    assert questions._pooled(make_effects(rows)) == pytest.approx((-5, -5 - half, -5 + half))
+    one = questions._pooled(make_effects(rows[:1]))
+    assert one == pytest.approx((-1, -1 - 1.959964, -1 + 1.959964))

@@ -71,8 +71,8 @@ def test_smds_have_two_digits_and_influence_is_named():
 def test_both_sides_of_the_null_are_corrected_alike(reference):
     """The selection model asks on the side of the effect: turned round, it finds the opposite."""
     md = reference["effect_sizes"]["MD"]
-    yi = np.asarray(md["yi"], dtype=float)
-    one = adjusted_estimates(pool(yi, md["vi"], test="z")).set_index("method")
-    other = adjusted_estimates(pool(-yi, md["vi"], test="z")).set_index("method")
+    yi, vi = np.array(md["yi"]) / 100, np.array(md["vi"]) / 100**2
+    one = adjusted_estimates(pool(yi, vi, test="z")).set_index("method")
+    other = adjusted_estimates(pool(-yi, vi, test="z")).set_index("method")
     assert_allclose(other["estimate"], -one["estimate"], rtol=1e-4)
     assert other.loc["Trim and fill", "note"] == "2 trials filled in on the left"

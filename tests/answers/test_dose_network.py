@@ -95,6 +95,15 @@ def test_by_sharing(effects):
     assert (table["trials"] == 9).all()
 
 
+def test_by_sharing_stands_at_the_middle_dose_by_default():
+    few = trials(doses=(60.0, 120.0))
+    found = dose_answers.by_sharing(few, WEEK, lump=NAMES)
+    one = found.set_index("agent").loc[TOGETHER]
+    own = bp.dose_response(few, dose=WEEK)
+    middle = dose_answers.curves_by_type(few, WEEK, lump=NAMES).middle
+    assert one["estimate"] == pytest.approx(own.predict([middle])["estimate"].iloc[0], rel=0.02)
+
+
 def test_by_lumping(effects):
     table = dose_answers.by_lumping(effects, WEEK, 100.0).set_index("lumping")
     assert table["agents"].to_dict() == {"types": 3, "families": 3, "broad": 3, "exercise": 1}

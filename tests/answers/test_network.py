@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -236,3 +238,37 @@ def test_the_wider_interval_of_direct_trials_is_shown():
     assert questions._pooled(make_effects(rows)) == pytest.approx((-5, -5 - half, -5 + half))
     one = questions._pooled(make_effects(rows[:1]))
     assert one == pytest.approx((-1, -1 - 1.959964, -1 + 1.959964))
+
+
+@pytest.mark.parametrize(
+    ("limits", "without", "needed"),
+    [
+        ((-8.0, 0.0), (-3.0, -7.0, 1.0), False),
+        ((-8.0, -0.1), (-3.0, -7.0, 1.0), True),
+        ((-8.0, -0.1), (-3.0, -7.0, 0.0), True),
+        ((-8.0, -0.1), (-3.0, -7.0, -0.1), False),
+        ((-8.0, 0.0), (0.1, -7.0, 1.0), True),
+        ((0.0, 8.0), (3.0, -1.0, 7.0), False),
+        ((0.1, 8.0), (3.0, -1.0, 7.0), True),
+    ],
+)
+def test_what_rests_on_one_trial(limits, without, needed):
+    left = pd.DataFrame([(*without, np.nan, 1.0)] * 2, index=["t0", "t1"])
+    left.columns = [*INTERVAL, "participants", "tau"]
+    result = SimpleNamespace(
+        leave_one_out=lambda best: left,
+        effects=lambda: pd.DataFrame([(sum(limits) / 2, *limits)], ["yoga"], INTERVAL),
+        measure="MD",
+        tau=2.0,
+    )
+    found = questions._carried_by_one(result, "yoga")
+    assert [text.split(" it is")[0] for text in found] == (["without t0"] if needed else [])
+
+
+def test_the_best_of_each_lumping():
+    data = effects("sherman2011", "saper2017")
+    found = questions.lumpings(data).set_index("lumping")
+    expected = questions.headline(questions.fitted(data, **OPTIONS))
+    assert found.loc["types", "best"] == expected.best
+    assert found.loc["types", "alike"] == len(expected.alike)
+    assert found["best"].notna().all()

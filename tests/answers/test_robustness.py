@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.answers.robustness import adjusted_estimates, robustness
+from backpain_analysis.answers.robustness import _applies, adjusted_estimates, robustness
 from backpain_analysis.models.pairwise.pooling import pool
 
 
@@ -76,3 +76,21 @@ def test_both_sides_of_the_null_are_corrected_alike(reference):
     other = adjusted_estimates(pool(-yi, vi, test="z")).set_index("method")
     assert_allclose(other["estimate"], -one["estimate"], rtol=1e-4)
     assert other.loc["Trim and fill", "note"] == "2 trials filled in on the left"
+
+
+APPLIES = [
+    ("scale", "MD", True),
+    ("scale", "SMD", False),
+    ("scale", "HR", False),
+    ("pooled_sd", "MD", True),
+    ("pooled_sd", "SMD", False),
+    ("percentage", "MD", False),
+    ("percentage", "SMD", False),
+    ("percentage", "HR", True),
+    ("another", "SMD", True),
+]
+
+
+@pytest.mark.parametrize(("name", "measure", "expected"), APPLIES)
+def test_which_derivations_matter(name, measure, expected):
+    assert _applies(name, measure) is expected

@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from backpain_analysis.answers import tables
-from backpain_analysis.answers.tables import dose_network
+from backpain_analysis.answers.tables import dose_network, effects, verdicts
 from backpain_analysis.models.dose.comparison import CurveComparison
 from backpain_analysis.models.dose.result import DoseEstimate
 from backpain_analysis.models.pairwise.bivariate import Bivariate
@@ -43,19 +43,22 @@ def test_pooled_effects_read_as_in_a_journal():
 def test_curves_that_were_not_fitted_say_why():
     comparison = pd.DataFrame(
         {
-            "aic": [40.0, np.nan],
-            "weight": [1.0, np.nan],
-            "effect": [-9.96, np.nan],
-            "ci_low": [-15.0, np.nan],
-            "ci_high": [-5.0, np.nan],
-            "mcid_dose": [np.nan, np.nan],
-            "note": ["", "too few trials"],
+            "aic": [40.0, np.nan, 41.0],
+            "weight": [1.0, np.nan, 0.0],
+            "effect": [-9.96, np.nan, -9.0],
+            "ci_low": [-15.0, np.nan, -12.0],
+            "ci_high": [-5.0, np.nan, -6.0],
+            "mcid_dose": [np.nan] * 3,
+            "note": ["", "too few trials", ""],
         },
-        index=["log", "rcs"],
+        index=["log", "rcs", "constant"],
     )
-    _, first, second = rows_of(tables.curves(CurveComparison(comparison, {}), title="Shapes"))
+    _, first, second, third = rows_of(
+        tables.curves(CurveComparison(comparison, {}), title="Shapes")
+    )
     assert first == ["log", "40.0", "100%", "−10.0 [−15.0, −5.0]", "not reached", ""]
     assert second == ["rcs", "–", "–", "–", "not reached", "too few trials"]
+    assert third == ["constant", "41.0", "0%", "−9.0 [−12.0, −6.0]", "no dose in it", ""]
 
 
 @pytest.mark.parametrize("method", ["REML", "CE"])
@@ -115,3 +118,26 @@ def test_a_lumping_without_a_type_at_the_dose_is_left_empty():
     _, first, second = rows_of(dose_network.lumpings(found, title="Lumped"))
     assert first == ["Every type", "5", "9", "1.2", "Yoga", "3 types", "−8.0 [−12.0, −4.0]"]
     assert second == ["All exercise together", *["–"] * 3, "not studied", "–", "–"]
+
+
+@pytest.mark.parametrize(("dose", "words"), [(75.0, "75"), (np.nan, "none"), (np.inf, "none")])
+def test_a_bound_of_the_doses_studied(dose, words):
+    assert dose_network._bound(dose, 150.0) == words
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [(0.0009, "< 0.001"), (0.001, "0.001"), (0.0436, "0.044"), (0.9, "0.900"), (np.nan, "–")],
+)
+def test_p_values_in_a_column(p, words):
+    assert effects.p_value(p) == words
+
+
+def test_published_effects_stand_beside_the_first_result_with_trials():
+    columns = ["outcome", "what", "trials", "estimate", "ci_low", "ci_high"]
+    nothing = ("pain_intensity", "exercise against no exercise, pain", 0, *[np.nan] * 3)
+    ours = ("pain_intensity", "yoga against no exercise, pain", 3, -9.0, -12.0, -6.0)
+    found = SimpleNamespace(table=pd.DataFrame([nothing, ours, ours], columns=columns))
+    _, first, *others = rows_of(verdicts.published_effects(found, title="Published"))
+    assert first == ["pain", "This report", "3", "−9.0 [−12.0, −6.0]", "–"]
+    assert others and all(row[1] != "This report" and row[4] in ("yes", "no") for row in others)

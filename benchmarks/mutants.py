@@ -168,7 +168,8 @@ def mutants(path: str) -> Iterator[Mutant]:
                 yield Mutant(path, text, *own, new, "word", node.lineno)
         elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
             value = node.value
-            new = f"{1 - value:g}" if isinstance(value, float) and 0 < value < 1 else f"{value + 1}"
+            share = isinstance(value, float) and 0 < value < 1 and value != 0.5
+            new = f"{1 - value:g}" if share else f"{value + 1}"
             yield change(node, new, "constant")
 
 

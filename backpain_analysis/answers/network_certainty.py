@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from backpain_analysis.answers.certainty import INFORMATION_SIZE, LEVELS

@@ -29,20 +29,21 @@ class Context:
         return {"n_trials": len(set(trials)), "n_participants": participants}
 
 
-def course(weeks=(18.0, 1.1, 63.1), change=(-1.0, -2.0, 0.5), note=""):
+def course(weeks=(18.0, 1.1, 63.1), change=(-1.0, -2.0, 0.5), note="", rests_on=(), repeated=2):
     table = pd.DataFrame({"trial_id": ["a", "b", "b"]})
     row = pd.DataFrame([change], columns=["estimate", "ci_low", "ci_high"], index=["all trials"])
 
     def durability():
         if change is None:
             raise CannotEstimate("no follow-up after the programme")
-        return SimpleNamespace(change=row)
+        return SimpleNamespace(monthly=row.iloc[-1], is_told=repeated > 1, n_repeated=repeated)
 
     return SimpleNamespace(
         effects=SimpleNamespace(table=table, measure="MD"),
         n_participants=900,
         weeks_to=lambda fraction: TimeEstimate(fraction, *weeks, note),
         durability=durability,
+        rests_on=rests_on,
     )
 
 
@@ -63,6 +64,13 @@ def test_patience_is_four_weeks(weeks, verdict, reason):
     if part.body is not None:
         assert part.certainty.target == "more or less than 4 weeks"
         assert part.trials == ("a", "b")
+
+
+def test_a_wait_or_a_change_that_rests_on_one_trial_is_not_tested():
+    part = claim_tests._wait(course(rests_on=("a", "b")), "weeks", SIZE)
+    assert part.reason == "not estimable without a or b"
+    part = claim_tests._change(course(repeated=1), "change", "pain_intensity", SIZE)
+    assert part.reason == "1 trial measured more than once"
 
 
 CHANGES = [

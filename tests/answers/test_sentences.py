@@ -273,7 +273,7 @@ SPEED = [
 ]
 
 
-def course(half, most, last=60.0):
+def course(half, most, last=60.0, rests_on=()):
     times = {0.5: TimeEstimate(0.5, *half), 0.9: TimeEstimate(0.9, *most)}
 
     def effect(weeks):
@@ -286,6 +286,7 @@ def course(half, most, last=60.0):
         level=0.95,
         effect=effect,
         weeks_to=times.__getitem__,
+        rests_on=rests_on,
         effects=SimpleNamespace(measure="MD", n_trials=5, n_participants=0, unsized_arms=0),
     )
 
@@ -293,6 +294,15 @@ def course(half, most, last=60.0):
 @pytest.mark.parametrize(("times", "words"), SPEED)
 def test_speed_in_words(times, words):
     assert sentences.speed(course(*times)) == words
+
+
+@pytest.mark.parametrize(
+    ("trials", "needed"), [(("one",), "one"), (("one", "other"), "one or other")]
+)
+def test_a_speed_that_rests_on_a_trial_names_it(trials, needed):
+    assert sentences.speed(course(*SPEED[0][0], rests_on=trials)) == (
+        f"How fast the effect came is not told: not estimable without {needed}."
+    )
 
 
 def test_a_time_course_in_words():
@@ -317,7 +327,7 @@ LASTS = [
 ]
 
 
-def lasting(change, end, kind="within trials", retained=()):
+def lasting(change, end, kind="within trials", retained=(), repeated=("one", "other")):
     row = pd.DataFrame([(*change, 0.03)], columns=["estimate", "ci_low", "ci_high", "p_value"])
     columns = ["weeks", "retained", "retained_low", "retained_high", "note"]
     return Durability(
@@ -325,10 +335,11 @@ def lasting(change, end, kind="within trials", retained=()):
         change=row.set_axis([kind]),
         retained=pd.DataFrame(list(retained), columns=columns),
         n_trials=6,
-        n_repeated=1,
+        n_repeated=len(repeated),
         n_participants=90,
         last_week=40.0,
         level=0.95,
+        repeated=repeated,
     )
 
 
@@ -338,14 +349,24 @@ def test_what_became_of_the_effect(change, end, verb):
     estimate = f"{change[0]:.2f}".replace("-", "−")
     assert sentences.durability(lasting(change, end)) == (
         f"After the end of the programme the effect {verb}: {estimate} points of 100 a month (95% "
-        f"CI {shown}, P = 0.030; within the 1 trial that measured more than once)."
+        f"CI {shown}, P = 0.030; within the 2 trials that measured more than once)."
+    )
+
+
+@pytest.mark.parametrize(("repeated", "who"), [(("one",), "only one"), ((), "no trial")])
+def test_what_lasts_is_not_told_of_one_trial(repeated, who):
+    found = lasting((0.5, 0.1, 0.9), -9.0, "all trials", repeated=repeated)
+    assert sentences.durability(found) == (
+        f"Whether the effect lasts after the end of the programme is not told: {who} measured more "
+        "than once after it. Between the 6 trials it differs by 0.50 points of 100 a month of "
+        "follow-up (95% CI 0.10 to 0.90), which may be the trials, not the time."
     )
 
 
 def test_what_is_kept_or_cannot_be_told():
     kept = [(26.0, 0.8, 0.5, 1.1, ""), (52.0, 0.7, np.nan, np.nan, "the interval is endless")]
     text = sentences.durability(lasting((0.5, 0.1, 0.9), -9.0, "all trials", kept))
-    assert "; over 6 trials, 1 measured more than once)." in text
+    assert "; over 6 trials, 2 measured more than once)." in text
     assert text.endswith(
         "26 weeks after the end 80% of it remained (95% CI 50 to 110%). What share of the effect "
         "remains 52 weeks after the end cannot be told: the interval is endless."

@@ -29,7 +29,7 @@ from backpain_analysis.words import number
 WITHIN, ACROSS = "within trials", "across trials"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModeratorResult(CurveEffects):
     """How the effect of dose changes with a characteristic of participants.
 

@@ -59,7 +59,7 @@ EVERYBODY: dict[str, Answer] = {
 """Who answers which claim, and on which evidence: people with back pain, or all of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claims:
     """Verdicts on claims.
 
@@ -83,6 +83,9 @@ class Claims:
 
     table: pd.DataFrame
     parts: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"<Claims: {plural(len(self.table), 'claim')}>"
 
     def counts(self) -> pd.Series:
         """How many claims have each verdict."""

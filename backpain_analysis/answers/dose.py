@@ -84,7 +84,7 @@ class Estimate:
         return number(abs(self.estimate), digits), number(near, digits), number(far, digits)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DoseAnswer:
     """What the trials say about the dose, in three steps.
 
@@ -193,6 +193,9 @@ class DoseAnswer:
             if found is not None
         }
         return Summary.from_dict(table, orient="index")
+
+    def __repr__(self) -> str:
+        return f"<DoseAnswer: {self.outcome}, {self.dose_name}: {self.verdict}>"
 
     def __str__(self) -> str:
         return self.text

@@ -26,6 +26,9 @@ class Answer:
     text: str
     table: pd.DataFrame = field(repr=False)
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def by_type(
     effects: Effects, dose: str, *, column: str = "exercise_type", at: float | None = None

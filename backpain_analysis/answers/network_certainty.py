@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from backpain_analysis.answers.certainty import INFORMATION_SIZE, LEVELS
@@ -344,8 +343,8 @@ def transitivity_summary(found: pd.DataFrame) -> pd.DataFrame:
         line: dict[str, object] = {"comparison": comparison, "trials": own["trial_id"].nunique()}
         for name in CHARACTERISTICS:
             values = own[name].dropna()
-            line[name] = np.nan if values.empty else float(values.median())
-            line[f"{name}_low"] = np.nan if values.empty else float(values.min())
-            line[f"{name}_high"] = np.nan if values.empty else float(values.max())
+            line[name] = float(values.median())
+            line[f"{name}_low"] = float(values.min())
+            line[f"{name}_high"] = float(values.max())
         lines.append(line)
     return pd.DataFrame(lines).sort_values("trials", ascending=False, ignore_index=True)

@@ -369,7 +369,8 @@ def check(
         if not ((table["trial_id"] == trial) & (table["arm_id"] == arm)).any():
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:
-        raise ValueError("; ".join(fault.removesuffix(".") for fault in faults) + ".")
+        told = "; ".join(fault.removesuffix(".") for fault in faults)
+        raise ValueError(told if told.endswith("?") else f"{told}.")
     if not len(evidence.trials):
         raise CannotEstimate("no trial is left", "; ".join(map(str, evidence.history)))
     if outcome not in known:

@@ -31,7 +31,7 @@ CAUTIONS = {
 """Remarks in `obtained` that a reader of a pooled effect must know, and how they are said."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Effects:
     """Effect sizes ready for a model.
 
@@ -263,6 +263,12 @@ class Effects:
 
         return figures.forest(self, **options)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Effects: {self.outcome}, {self.measure}, {plural(len(self), 'contrast')} of "
+            f"{plural(self.n_trials, 'trial')}, {plural(self.n_participants, 'participant')}>"
+        )
+
     def _repr_html_(self) -> str:
         wanted = ["label", "exercise_type", "instrument", "timepoint_weeks", "dose", "ref_dose"]
         shown = self.table[[name for name in (*wanted, "yi", "vi") if name in self.table]]
@@ -275,6 +281,20 @@ class Effects:
         note = " ".join([note, *self.notes])
         unit = f", {self.unit}" if self.unit else ""
         return html_table(shown, title=f"{self.outcome}, {self.measure}{unit}", note=note)
+
+
+def refuse_evidence(data: object) -> None:
+    """Models take the effects of one outcome, not the evidence of all.
+
+    Raises
+    ------
+    ValueError
+    """
+    if callable(getattr(data, "effects", None)):
+        raise ValueError(
+            "this is the evidence of every outcome: choose one first, as in "
+            "evidence.effects('pain_intensity')."
+        )
 
 
 def _kind(remark: str) -> str:

@@ -318,6 +318,8 @@ class Evidence:
                 chosen = _known_words(column, words, (*vocabulary("trials", column), *own))
                 now(column, trials=tables["trials"][tables["trials"][column].isin(chosen)])
         if year is not None:
+            if not isinstance(year, Sequence) or len(year) != 2:
+                raise ValueError(f"year = {year!r}: give the first and the last, as (2000, 2020).")
             first, last = year
             if first > last:
                 raise ValueError(f"year = ({first}, {last}): the first year must not be later.")

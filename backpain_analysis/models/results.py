@@ -137,6 +137,15 @@ class CoefficientTable:
         """The coefficients as a plain table, as in `summary`."""
         return pd.DataFrame(self.summary())
 
+    def __repr__(self) -> str:
+        shown = f"{len(self.params)} coefficients"
+        if len(self.params) == 1:
+            low, high = self.conf_int().iloc[0]
+            shown = f"{self.params.iloc[0]:.4g} ({100 * self.level:g}% CI {low:.4g} to {high:.4g})"
+        trials = getattr(self, "n_trials", None)
+        of = "" if trials is None else ", 1 trial" if trials == 1 else f", {trials} trials"
+        return f"<{type(self).__name__}: {shown}{of}>"
+
     def __str__(self) -> str:
         return f"{self._title()}\n{self.summary()}\n{self._note()}"
 
@@ -151,7 +160,7 @@ class CoefficientTable:
         return html_table(table, title=self._title(), note=self._note())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Coefficients(CoefficientTable):
     """Estimated coefficients with their covariance.
 
@@ -189,6 +198,12 @@ class TableResult:
         values = {field.name: getattr(self, field.name) for field in named}
         plain = {name: value for name, value in values.items() if np.isscalar(value)}
         return pd.DataFrame([plain])
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._title()}>"
+
+    def __str__(self) -> str:
+        return f"{self._title()}\n{Summary(self.summary())}"
 
     def _title(self) -> str:
         return type(self).__name__

@@ -137,6 +137,7 @@ def test_groups_of_two_to_nine_trials_are_told():
     )
     html = tables.few_trials(few, title="Few").html
     assert "More than 15 points" in html and "Resistance" in html
+    assert "The last columns are probabilities of the mean effect." in html
 
 
 def test_all_types_are_told_where_they_are_few():

@@ -148,3 +148,11 @@ def test_asymmetry_is_asked_from_ten_trials_on():
     names = sorted(set(single.table["trial_id"]))[:9]
     few = single.select(single.table["trial_id"].isin(names), "left out")
     assert np.isnan(claim_parts._asymmetry(few))
+
+
+@pytest.mark.parametrize(("trials", "i2"), [(("a",), NAN), (("a", "b"), 40.0), ("abc", 40.0)])
+def test_heterogeneity_is_that_of_more_than_one_trial(context, trials, i2):
+    numbers = {"estimate": -3.0, "ci_low": -5.0, "ci_high": -1.0, "pi_low": NAN, "pi_high": NAN}
+    body = context.body(SimpleNamespace(i2=40.0, **numbers), trials, 90)
+    assert body.i2 == pytest.approx(i2, nan_ok=True)
+    assert (body.n_trials, body.n_participants) == (len(trials), 90)

@@ -249,3 +249,39 @@ def test_nobody_measured_what_cannot_be_found():
     assert {part.reason for part in lifestyle} == {
         "reports of trials do not relate them to the effect; that needs participants' own data"
     }
+
+
+PAIN, DISABILITY = "pain_intensity", "disability"
+AGE, BASELINE = "Mean age, per 10 years", "Baseline, per 10 points"
+
+ASKED = [
+    ("intensity", [(o, "Higher intensity instead of lower", "worse") for o in (PAIN, DISABILITY)]),
+    (
+        "combined",
+        [(o, "With a co-intervention instead of alone", "better") for o in (PAIN, DISABILITY)],
+    ),
+    ("people", [(o, name, "either") for o, name in ((PAIN, AGE), (DISABILITY, AGE))]),
+    ("acute", [(PAIN, "Acute instead of chronic", "worse")]),
+]
+
+
+@pytest.mark.parametrize(("claim", "asked"), ASKED)
+def test_which_way_a_claim_on_a_moderator_points(claim, asked, monkeypatch):
+    monkeypatch.setattr(claim_tests, "moderator", lambda context, *question: question)
+    if claim == "people":
+        asked = [*asked, (PAIN, BASELINE, "either")]
+    assert getattr(claim_tests, claim)(None) == asked
+
+
+def test_what_parts_are_called():
+    context = Context(
+        effects=lambda *asked: None,
+        compared=lambda outcome, *treatments, words, **options: (outcome, *words),
+        pooled=lambda effects, outcome, what: what,
+    )
+    assert claim_tests.stretching(context) == [
+        (PAIN, "stretching", "no exercise"),
+        "stretching against no exercise, flexibility",
+    ]
+    shares = claim_tests._shares(people())
+    assert shares.what == "exercise against no exercise, share of people with a new episode"

@@ -137,3 +137,13 @@ def test_activity_and_later_back_pain_of_cohorts_with_full_tables():
     none = activity_and_risk(categories[categories["cases"].isna()])
     assert none.table.empty
     assert none.text.startswith("No study prints cases")
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(3, "Too few trials report both figures"), (4, "spread matters (P = 0.002)")],
+)
+def test_the_spread_over_the_week_is_asked_of_four_trials(count, words):
+    doses = [(60, 1.0), (120, 2.0), (90, 3.0), (150, 2.0)][:count]
+    rows = [row(-0.1 * d - 0.02 * d * n, d, sessions=n) for d, n in doses]
+    assert words in spread_over_week(make_effects(rows), minutes=90).text

@@ -95,6 +95,15 @@ def test_by_sharing(effects):
     assert (table["trials"] == 9).all()
 
 
+def test_by_sharing_stands_at_the_middle_dose_by_default():
+    few = trials(doses=(60.0, 120.0))
+    found = dose_answers.by_sharing(few, WEEK, lump=NAMES)
+    one = found.set_index("agent").loc[TOGETHER]
+    own = bp.dose_response(few, dose=WEEK)
+    middle = dose_answers.curves_by_type(few, WEEK, lump=NAMES).middle
+    assert one["estimate"] == pytest.approx(own.predict([middle])["estimate"].iloc[0], rel=0.02)
+
+
 def test_by_lumping(effects):
     table = dose_answers.by_lumping(effects, WEEK, 100.0).set_index("lumping")
     assert table["agents"].to_dict() == {"types": 3, "families": 3, "broad": 3, "exercise": 1}
@@ -229,3 +238,46 @@ def test_the_bundled_trials_are_read_honestly():
     assert "on a single trial" in text and "95% CI" in text
     counted = pd.concat([found.result.counts()["agent"], pd.Series(found.result.agents)])
     assert set(found.result.agents) < set(counted)
+
+
+# ours with its interval, the published one with its interval -> how many overlap, are smaller
+BESIDE = [
+    ((-1.0, -1.5, -0.5), (-1.2, -2.0, -0.5), 1, 1),
+    ((-1.0, -1.5, -0.5), (-2.0, -2.5, -1.5), 1, 1),
+    ((-1.0, -1.5, -0.5), (-2.0, -2.5, -1.6), 0, 1),
+    ((-2.0, -2.5, -1.6), (-1.0, -1.5, -0.5), 0, 0),
+    ((-1.0, -1.5, -0.5), (1.0, 0.5, 1.5), 0, 0),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "overlap", "smaller"), BESIDE)
+def test_beside_owen_in_words(ours, theirs, overlap, smaller):
+    names = ["estimate", "ci_low", "ci_high", "published", "published_low", "published_high"]
+    table = pd.DataFrame([(*ours, *theirs), (*[np.nan] * 3, *theirs)], columns=names)
+    assert dose_sentences.published_in_words(table) == (
+        "1 of the 2 types in Owen 2020 can be set beside ours: the intervals overlap for "
+        f"{overlap}, and our estimate is the smaller one for {smaller}. Its trials were pooled "
+        "whatever their dose; ours stand at one dose."
+    )
+
+
+def test_beside_liang_in_words():
+    table = pd.DataFrame(
+        {"what": ["dose that reaches the MCID", "best dose"], "dose": [520.0, 920.0]}
+    ).assign(
+        published=-1.234,
+        published_low=-1.567,
+        published_high=-0.891,
+        curve="linear",
+        estimate=[-0.512, np.nan],
+        ci_low=[-0.917, np.nan],
+        ci_high=[-0.104, np.nan],
+        largest=600.0,
+        extrapolated=[False, True],
+    )
+    assert dose_sentences.published_doses_in_words(table) == (
+        "Liang 2024 estimates −1.23 standard deviations (95% CI −1.57 to −0.89) for all exercise. "
+        "All types together, on a straight line in MET-minutes per week, our trials give −0.51 "
+        "(95% CI −0.92 to −0.10) at its dose that reaches the MCID, 520 and no estimate at its "
+        "best dose, 920, as none was studied beyond 600."
+    )

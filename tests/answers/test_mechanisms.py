@@ -79,6 +79,7 @@ def test_few_trials_or_none(kept):
     results, reported = mechanisms.pooled(evidence)
     assert results == {}
     assert len(reported) == len(mechanisms.MECHANISMS)
+    assert (reported["usable"] == 0).all()
     assert mechanisms.answer(results, reported).startswith("No trial of these data measured")
     assert mechanisms.by_type(evidence).empty
     assert {type(note) for note in mechanisms.go_together(evidence).values()} == {str}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.answers.tables import networks as network_tables
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.models.network.network import network
+from tests.figures.drawn import make_effects
 
 OPTIONS = {"lump": bp.lumping("types")}
 
@@ -219,3 +222,53 @@ def test_tables_read_as_ratios_and_shares(measure, whole, alone, sd):
     shown = result.summary().iloc[0]
     expected = np.exp(half) if measure == "OR" else half
     assert shown["estimate"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("Yoga", "yoga"), ("McKenzie", "McKenzie"), ("PT", "PT"), ("X", "x")]
+)
+def test_names_inside_a_sentence(name, words):
+    assert questions.called("x", {"x": name}) == words
+
+
+def test_the_wider_interval_of_direct_trials_is_shown():
+    """Means -1, -5, -9 of variance 1: standard error 4 / sqrt(3), t(0.975; 2) = 4.3027."""
+    rows = [{"yi": value, "vi": 1.0} for value in (-1.0, -5.0, -9.0)]
+    half = 4.302653 * 4 / np.sqrt(3)
+    assert questions._pooled(make_effects(rows)) == pytest.approx((-5, -5 - half, -5 + half))
+    one = questions._pooled(make_effects(rows[:1]))
+    assert one == pytest.approx((-1, -1 - 1.959964, -1 + 1.959964))
+
+
+@pytest.mark.parametrize(
+    ("limits", "without", "needed"),
+    [
+        ((-8.0, 0.0), (-3.0, -7.0, 1.0), False),
+        ((-8.0, -0.1), (-3.0, -7.0, 1.0), True),
+        ((-8.0, -0.1), (-3.0, -7.0, 0.0), True),
+        ((-8.0, -0.1), (-3.0, -7.0, -0.1), False),
+        ((-8.0, 0.0), (0.1, -7.0, 1.0), True),
+        ((0.0, 8.0), (3.0, -1.0, 7.0), False),
+        ((0.1, 8.0), (3.0, -1.0, 7.0), True),
+    ],
+)
+def test_what_rests_on_one_trial(limits, without, needed):
+    left = pd.DataFrame([(*without, np.nan, 1.0)] * 2, index=["t0", "t1"])
+    left.columns = [*INTERVAL, "participants", "tau"]
+    result = SimpleNamespace(
+        leave_one_out=lambda best: left,
+        effects=lambda: pd.DataFrame([(sum(limits) / 2, *limits)], ["yoga"], INTERVAL),
+        measure="MD",
+        tau=2.0,
+    )
+    found = questions._carried_by_one(result, "yoga")
+    assert [text.split(" it is")[0] for text in found] == (["without t0"] if needed else [])
+
+
+def test_the_best_of_each_lumping():
+    data = effects("sherman2011", "saper2017")
+    found = questions.lumpings(data).set_index("lumping")
+    expected = questions.headline(questions.fitted(data, **OPTIONS))
+    assert found.loc["types", "best"] == expected.best
+    assert found.loc["types", "alike"] == len(expected.alike)
+    assert found["best"].notna().all()

@@ -62,6 +62,7 @@ def test_moderators_within_and_across_are_apart(visits):
     missing = table.set_index("moderator").loc["sitting_hours", "note"]
     assert missing == "not recorded"
     assert {"within trials", "across trials"} <= set(table["source"].dropna())
+    assert table.loc[table["moderator"] == "smoker", "estimate"].notna().all()
     text = report.interactions_sentence(table)
     within = table[table["source"] == "within trials"]
     assert f"Of {len(within)} moderators" in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.answers.robustness import adjusted_estimates, robustness
+from backpain_analysis.answers.robustness import _applies, adjusted_estimates, robustness
 from backpain_analysis.models.pairwise.pooling import pool
 
 
@@ -71,8 +71,26 @@ def test_smds_have_two_digits_and_influence_is_named():
 def test_both_sides_of_the_null_are_corrected_alike(reference):
     """The selection model asks on the side of the effect: turned round, it finds the opposite."""
     md = reference["effect_sizes"]["MD"]
-    yi = np.asarray(md["yi"], dtype=float)
-    one = adjusted_estimates(pool(yi, md["vi"], test="z")).set_index("method")
-    other = adjusted_estimates(pool(-yi, md["vi"], test="z")).set_index("method")
+    yi, vi = np.array(md["yi"]) / 100, np.array(md["vi"]) / 100**2
+    one = adjusted_estimates(pool(yi, vi, test="z")).set_index("method")
+    other = adjusted_estimates(pool(-yi, vi, test="z")).set_index("method")
     assert_allclose(other["estimate"], -one["estimate"], rtol=1e-4)
     assert other.loc["Trim and fill", "note"] == "2 trials filled in on the left"
+
+
+APPLIES = [
+    ("scale", "MD", True),
+    ("scale", "SMD", False),
+    ("scale", "HR", False),
+    ("pooled_sd", "MD", True),
+    ("pooled_sd", "SMD", False),
+    ("percentage", "MD", False),
+    ("percentage", "SMD", False),
+    ("percentage", "HR", True),
+    ("another", "SMD", True),
+]
+
+
+@pytest.mark.parametrize(("name", "measure", "expected"), APPLIES)
+def test_which_derivations_matter(name, measure, expected):
+    assert _applies(name, measure) is expected

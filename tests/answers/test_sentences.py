@@ -135,6 +135,11 @@ POOLED = [
         "(95% CI 0.10 to 0.90 lower).",
     ),
     (
+        (0.5, 0.1, 0.9, "SMD", None),
+        "In 4 trials, pain was 0.50 standard deviations higher with exercise than with no exercise "
+        "(95% CI 0.10 to 0.90 higher).",
+    ),
+    (
         (-5.0, -10.0, 0.0, "MD", 15.0),
         "In 4 trials, no clear difference in pain between exercise and no exercise: −5.0 points of "
         "100 (95% CI −10.0 to 0.0).",

@@ -204,7 +204,7 @@ def test_all_faults_of_a_request_are_named(build):
         build(TWO_ARMS, FINAL).effects("pain", measure="or", inactive=["waitlst"], correlation=2)
     assert str(fault.value) == (
         "outcome: no 'pain'. Did you mean 'pain_intensity'?; measure: no 'or'. Did you mean 'OR'?; "
-        "correlation 2 is not between -1 and 1; inactive: no 'waitlst'. Did you mean 'waitlist'?."
+        "correlation 2 is not between -1 and 1; inactive: no 'waitlst'. Did you mean 'waitlist'?"
     )
 
 

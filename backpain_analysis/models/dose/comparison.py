@@ -24,7 +24,7 @@ from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPoly
 from backpain_analysis.models.dose.fit import Method, dose_response
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate, round_doses
-from backpain_analysis.models.results import quantile
+from backpain_analysis.models.results import Summary, quantile
 from backpain_analysis.words import LOWER_IS_BETTER, as_benefit, benefit_sign
 
 DEFAULT_CURVES = (
@@ -35,7 +35,7 @@ DEFAULT_CURVES = (
 """A constant effect, dose besides exercising at all, and curves through zero at no dose."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CurveComparison:
     """What `compare_curves` found.
 
@@ -118,6 +118,12 @@ class CurveComparison:
         """
         fits = list(self.results.values())
         return averaged.dose_of_optimum(fits, self.weights, best=best, seed=seed)
+
+    def __repr__(self) -> str:
+        return f"<CurveComparison: {', '.join(map(str, self.table.index))}>"
+
+    def __str__(self) -> str:
+        return str(Summary(self.table))
 
     def _repr_html_(self) -> str:
         return html_table(self.table, title="Curves fitted to the same trials")

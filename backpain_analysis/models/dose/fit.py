@@ -12,7 +12,7 @@ import pandas as pd
 
 from backpain_analysis.effects.arms import from_arms_table
 from backpain_analysis.effects.risks import RISK_MEASURES, Approach, relative_risks
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
 from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
 from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
@@ -212,6 +212,7 @@ def dose_response(
             f"heterogeneity {heterogeneity!r} must be 'curve' or 'contrasts'; in two stages "
             "'curve'."
         )
+    refuse_evidence(data)
     if isinstance(data, Effects):
         effects, dose_name = _effects_with_dose(data, dose, measure, covariance)
     elif measure in RISK_MEASURES:

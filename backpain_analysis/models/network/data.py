@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import special
 
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.network.contrasts import (
     ONE_TREATMENT,
@@ -202,6 +202,7 @@ def network_data(
         If no trial compares two treatments.
     """
     columns = Columns() if columns is None else columns
+    refuse_evidence(data)
     if isinstance(data, Effects):
         return _from_effects(data, columns.treatment, lump)
     if columns.yi is not None:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.models.dose.curves import Curve
@@ -384,6 +384,7 @@ def dose_network_data(
         For missing columns, agents or doses, negative doses, a reference with a dose, agents
         without one, and all that `network_data` refuses: together.
     """
+    refuse_evidence(data)
     if isinstance(data, Effects):
         options: dict[str, Any] = {
             "reference": reference,

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DoseNetworkResult(Coefficients):
     """The dose-response curves of a network of agents.
 

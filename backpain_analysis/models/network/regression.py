@@ -28,7 +28,7 @@ INTERACTIONS = ("common", "independent", "exchangeable")
 METHODS = ("REML", "ML")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkRegression(Coefficients):
     """Effects of treatments that vary with a covariate.
 
@@ -229,7 +229,7 @@ def network_regression(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassNetwork(Coefficients):
     """Treatments within classes.
 
@@ -381,7 +381,7 @@ def _covariate(data: Effects | pd.DataFrame, columns: Columns, name: str) -> pd.
     return grouped.first()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkCourse(Coefficients):
     """Effects of treatments over the weeks.
 

@@ -21,7 +21,7 @@ from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 EXACT_UP_TO = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EggerTest(TableResult):
     """Regression test of funnel asymmetry.
 
@@ -53,7 +53,7 @@ class EggerTest(TableResult):
         return f"Egger's test ({self.model})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankTest(TableResult):
     """Rank correlation test of funnel asymmetry: Kendall's tau and its two-sided P value."""
 
@@ -66,7 +66,7 @@ class RankTest(TableResult):
         return "Rank correlation test"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PetPeese(TableResult):
     """Effects extrapolated to a study without sampling error.
 
@@ -291,7 +291,7 @@ def _with_intercept(column: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(len(column)), column])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrimAndFill(TableResult):
     """The pooled effect before and after filling in mirror images of the outermost studies.
 

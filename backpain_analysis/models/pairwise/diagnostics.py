@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.inputs import checked_studies, study_names
 from backpain_analysis.models.pairwise.pooling import PoolResult
@@ -76,6 +76,7 @@ def as_studies(
         contrasts (trials with several arms against one reference), to which these diagnostics do
         not apply.
     """
+    refuse_evidence(yi)
     given: dict[str, Any] = {"method": "REML", "test": "knapp-hartung", "level": 0.95}
     values: Any = yi
     if isinstance(yi, PoolResult | Effects):

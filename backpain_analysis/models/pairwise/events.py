@@ -22,7 +22,7 @@ from backpain_analysis.models.results import TableResult, checked_level, quantil
 from backpain_analysis.words import did_you_mean, effect_interval, measure_words, p_text, plural
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EventsResult(TableResult):
     """A common effect from the cells of several trials.
 

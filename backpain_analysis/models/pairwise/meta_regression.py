@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
@@ -34,7 +34,7 @@ from backpain_analysis.models.results import Coefficients, checked_level, quanti
 INTERCEPT = "Intercept"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MetaRegressionResult(Coefficients):
     """A fitted meta-regression.
 
@@ -331,6 +331,7 @@ def trials_of(data: object) -> pd.DataFrame:
     ValueError
         For `Effects` of which some trials have several contrasts: those are correlated.
     """
+    refuse_evidence(data)
     if not isinstance(data, Effects):
         return as_frame(data)
     if data.n_trials < len(data.table):

@@ -15,7 +15,7 @@ from scipy import special
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.likelihood import Blocks, group, stack_covariance
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.robust import Kind, RobustCovariance, robust_covariance
@@ -32,7 +32,7 @@ from backpain_analysis.models.results import Coefficients, Df, checked_level, qu
 INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MultilevelResult(Coefficients):
     """A fitted multilevel model.
 
@@ -470,6 +470,7 @@ def multilevel(
 
 def _table(data: Any, random: list[str]) -> pd.DataFrame:
     """The data as a table, and the random terms checked: each grouping once."""
+    refuse_evidence(data)
     if isinstance(data, Effects):
         raise ValueError(
             "Effects carry a covariance of their own: give effects.table, and its covariance as V."

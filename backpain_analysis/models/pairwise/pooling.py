@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.heterogeneity import (
     ESTIMATORS,
     WeightedFit,
@@ -400,6 +400,7 @@ def pool(
     estimate   -8.83
     dtype: float64
     """
+    refuse_evidence(yi)
     effects: Effects | None = None
     values: ArrayLike
     if isinstance(yi, Effects):

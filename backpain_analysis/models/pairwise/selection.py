@@ -23,7 +23,7 @@ ALTERNATIVES = ("less", "greater", "two.sided")
 _LOG_WEIGHT_LIMIT = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SelectionModel(TableResult):
     """A pooled effect corrected for selection by P value.
 

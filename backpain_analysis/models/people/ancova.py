@@ -110,7 +110,7 @@ class TrialCurve:
     participants: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TwoStageResult(CurveEffects):
     """A curve pooled over the trials' own regressions.
 

@@ -120,7 +120,7 @@ def _random_slope(week: np.ndarray) -> list[RandomTerm]:
     return [RandomTerm(line, name="participant"), error]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CldaResult(VisitCurves):
     """A constrained longitudinal model.
 

@@ -27,7 +27,7 @@ from backpain_analysis.models.people.visits import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GeeResult(VisitCurves):
     """A marginal model.
 

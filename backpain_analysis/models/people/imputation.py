@@ -390,7 +390,7 @@ class _Sampler(BayesGaussMI):
             self.data[rows[:, None], seen_first[-count:]] = expected + noise @ spread.T
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImputedResult(Coefficients):
     """A model fitted to every completed data set, pooled by Rubin's rules.
 

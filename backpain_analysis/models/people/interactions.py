@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WITHIN, ACROSS = "within trials", "across trials"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModeratorResult(CurveEffects):
     """How the effect of dose changes with a characteristic of participants.
 

@@ -139,7 +139,7 @@ MOST_GROUPS = 8
 Missing = Literal["observed", "nonresponse"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Responders(TableResult):
     """Shares of responders by dose, and their differences from the lowest dose.
 

@@ -182,7 +182,7 @@ def _baselines(visits: pd.DataFrame, people: np.ndarray) -> np.ndarray:
     return last.reindex(people).to_numpy()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CurveEffects(Coefficients):
     """Effects of dose from participants' data.
 
@@ -294,7 +294,7 @@ def effects_of(
     return pd.DataFrame(columns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VisitCurves(CurveEffects):
     """A curve of dose at every visit after baseline.
 

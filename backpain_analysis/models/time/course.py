@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.over_time import effects_over_time
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import Curve
@@ -142,7 +142,7 @@ FOLLOW_UPS = (4.0, 8.0, 12.0, 26.0, 52.0, 104.0)
 """Weeks at which effects are shown unless others are asked for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TimeCourseResult:
     """The effect of exercise as a curve of weeks since randomisation.
 
@@ -368,6 +368,12 @@ class TimeCourseResult:
 
         return time_course(self, **options)
 
+    def __repr__(self) -> str:
+        return f"<TimeCourseResult: {len(self.params)} coefficients, {self.n_trials} trials>"
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
     def _repr_html_(self) -> str:
         table = self.summary().rename_axis("coefficient").reset_index()
         size = f"{self.n_trials} trials, {len(self.effects)} contrasts and times. "
@@ -436,6 +442,7 @@ def time_course(
     """
     if test not in ("t", "z"):
         raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")
+    refuse_evidence(data)
     if isinstance(data, Effects):
         if participants:
             raise TypeError(f"{', '.join(participants)}: only for participants' data.")

@@ -22,7 +22,7 @@ USUAL = (26.0, 52.0)
 COLUMNS = ["estimate", "se", "ci_low", "ci_high", "p_value"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Durability(TableResult):
     """The effect after the end of the programme.
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 from bs4 import BeautifulSoup
 
 from backpain_analysis.answers import tables
+from backpain_analysis.answers.tables import dose_network, effects, verdicts
 from backpain_analysis.models.dose.comparison import CurveComparison
+from backpain_analysis.models.dose.result import DoseEstimate
+from backpain_analysis.models.pairwise.bivariate import Bivariate
 from backpain_analysis.models.pairwise.pooling import pool
 
 NARROW = "\N{NO-BREAK SPACE}"
@@ -38,16 +43,101 @@ def test_pooled_effects_read_as_in_a_journal():
 def test_curves_that_were_not_fitted_say_why():
     comparison = pd.DataFrame(
         {
-            "aic": [40.0, np.nan],
-            "weight": [1.0, np.nan],
-            "effect": [-9.96, np.nan],
-            "ci_low": [-15.0, np.nan],
-            "ci_high": [-5.0, np.nan],
-            "mcid_dose": [np.nan, np.nan],
-            "note": ["", "too few trials"],
+            "aic": [40.0, np.nan, 41.0],
+            "weight": [1.0, np.nan, 0.0],
+            "effect": [-9.96, np.nan, -9.0],
+            "ci_low": [-15.0, np.nan, -12.0],
+            "ci_high": [-5.0, np.nan, -6.0],
+            "mcid_dose": [np.nan] * 3,
+            "note": ["", "too few trials", ""],
         },
-        index=["log", "rcs"],
+        index=["log", "rcs", "constant"],
     )
-    _, first, second = rows_of(tables.curves(CurveComparison(comparison, {}), title="Shapes"))
+    _, first, second, third = rows_of(
+        tables.curves(CurveComparison(comparison, {}), title="Shapes")
+    )
     assert first == ["log", "40.0", "100%", "−10.0 [−15.0, −5.0]", "not reached", ""]
     assert second == ["rcs", "–", "–", "–", "not reached", "too few trials"]
+    assert third == ["constant", "41.0", "0%", "−9.0 [−12.0, −6.0]", "no dose in it", ""]
+
+
+@pytest.mark.parametrize("method", ["REML", "CE"])
+def test_a_curve_is_shown_at_every_dose_but_none(method):
+    found = pd.DataFrame({"dose": [0.0, 1.0, 60.0], "estimate": [0.0, -1.0, -9.0]})
+    found = found.assign(ci_low=found["estimate"] - 2, ci_high=found["estimate"] + 2)
+    found = found.assign(pi_low=found["estimate"] - 5, pi_high=found["estimate"] + 5)
+    result = SimpleNamespace(
+        dose_name="minutes_per_week",
+        measure="MD",
+        level=0.95,
+        method=method,
+        max_dose=90.0,
+        predict=lambda back: found,
+    )
+    head, *rows = rows_of(tables.predictions(result, title="Curve"))
+    assert head[1:] == ["MD [95% CI]", "Prediction interval"][: 2 if method == "REML" else 1]
+    assert [row[:2] for row in rows] == [["1", "−1.0 [−3.0, 1.0]"], ["60", "−9.0 [−11.0, −7.0]"]]
+    assert [row[2:] for row in rows] == (
+        [["[−6.0, 4.0]"], ["[−14.0, −4.0]"]] if method == "REML" else [[], []]
+    )
+
+
+def test_gains_beside_relief():
+    names = ("trunk_strength", "pain_intensity")
+    slope = Bivariate(names, pd.DataFrame(), -0.4, -0.9, 0.1, -0.5, 7, -3.0)
+    found = {"trunk_strength": slope, "flexibility_rom": "no trial has both"}
+    _, first, second = rows_of(tables.together(found, title="Gains"))
+    assert first[1:] == ["7", "−0.40 [−0.90, 0.10]", "association between trials"]
+    assert second[1:] == ["–", "–", "no trial has both"]
+
+
+DOSES = [
+    ((75.0, 60.0, 90.0, True), "75 [60 to 90]"),
+    ((75.0, 0.0, 90.0, True), "75 [0 to 90]"),
+    ((75.0, 60.0, np.nan, True), "75 [60 to no limit]"),
+    ((75.0, 60.0, np.inf, True), "75 [60 to no limit]"),
+    ((np.nan, 60.0, 90.0, False), "not reached"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), DOSES)
+def test_a_dose_with_its_interval(given, words):
+    estimate, low, high, reached = given
+    dose = DoseEstimate(estimate, low, high, -15.0, 0.0, 150.0, reached, False, "")
+    assert dose_network._dose(dose) == words
+
+
+def test_a_lumping_without_a_type_at_the_dose_is_left_empty():
+    columns = ["lumping", "agents", "trials", "tau", "best", "studied"]
+    columns += ["estimate", "ci_low", "ci_high"]
+    rows = [
+        ("types", 5, 9, 1.2, "yoga", 3, -8.0, -12.0, -4.0),
+        ("exercise", *[np.nan] * 8),
+    ]
+    found = pd.DataFrame(rows, columns=columns)
+    _, first, second = rows_of(dose_network.lumpings(found, title="Lumped"))
+    assert first == ["Every type", "5", "9", "1.2", "Yoga", "3 types", "−8.0 [−12.0, −4.0]"]
+    assert second == ["All exercise together", *["–"] * 3, "not studied", "–", "–"]
+
+
+@pytest.mark.parametrize(("dose", "words"), [(75.0, "75"), (np.nan, "none"), (np.inf, "none")])
+def test_a_bound_of_the_doses_studied(dose, words):
+    assert dose_network._bound(dose, 150.0) == words
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [(0.0009, "< 0.001"), (0.001, "0.001"), (0.0436, "0.044"), (0.9, "0.900"), (np.nan, "–")],
+)
+def test_p_values_in_a_column(p, words):
+    assert effects.p_value(p) == words
+
+
+def test_published_effects_stand_beside_the_first_result_with_trials():
+    columns = ["outcome", "what", "trials", "estimate", "ci_low", "ci_high"]
+    nothing = ("pain_intensity", "exercise against no exercise, pain", 0, *[np.nan] * 3)
+    ours = ("pain_intensity", "yoga against no exercise, pain", 3, -9.0, -12.0, -6.0)
+    found = SimpleNamespace(table=pd.DataFrame([nothing, ours, ours], columns=columns))
+    _, first, *others = rows_of(verdicts.published_effects(found, title="Published"))
+    assert first == ["pain", "This report", "3", "−9.0 [−12.0, −6.0]", "–"]
+    assert others and all(row[1] != "This report" and row[4] in ("yes", "no") for row in others)

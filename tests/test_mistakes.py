@@ -1,0 +1,94 @@
+"""What people type by mistake is answered with what would be right; objects show at first sight."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import backpain_analysis as bp
+
+CHOOSE = "this is the evidence of every outcome: choose one first"
+
+
+@pytest.fixture(scope="module")
+def names():
+    evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    effects = evidence.effects("pain_intensity")
+    return {"bp": bp, "evidence": evidence, "effects": effects, "table": effects.table}
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ('evidence.effects("pain")', "Did you mean 'pain_intensity'?"),
+        ('evidence.filter(exercise_type="joga")', "Did you mean 'yoga'?"),
+        ('evidence.filter(outcome="pain")', "pain_intensity"),
+        ("evidence.filter(year=1900)", "give the first and the last, as (2000, 2020)"),
+        ("evidence.filter(year=(2020, 2000))", "the first year must not be later"),
+        ("bp.pool(evidence)", CHOOSE),
+        ("bp.leave_one_out(evidence)", CHOOSE),
+        ('bp.dose_response(evidence, dose="sessions_per_week")', CHOOSE),
+        ("bp.network(evidence)", CHOOSE),
+        ('bp.dose_network(evidence, dose="sessions_per_week")', CHOOSE),
+        ('bp.meta_regression("yi ~ year", evidence)', CHOOSE),
+        ('bp.multilevel("yi ~ 1", evidence, V="vi", random=["1 | trial_id"])', CHOOSE),
+        ("bp.time_course(evidence)", CHOOSE),
+        ("bp.time_course(effects)", "make them with effects_over_time"),
+        ("bp.pool([1, 2])", "give the sampling variances vi"),
+        ("bp.pool([1, 2], [1])", "2 effect sizes but 1 variances"),
+        ("bp.pool([1, 2], [1, -1])", "study 2"),
+        ("bp.pool(effects, level=95)", "0.95"),
+        ('bp.pool(effects, method="MH")', "use one of CE"),
+        ("bp.dose_response(effects)", "say which dose: one of sessions_per_week"),
+        ('bp.dose_response(effects, dose="sessions")', "use one of sessions_per_week"),
+        (
+            'bp.dose_response(effects, dose="sessions_per_week", curve="cubic")',
+            "use one of linear, quadratic",
+        ),
+        ('bp.meta_regression("yi ~ age", table)', "no column 'age'"),
+        ('bp.network(effects, reference="none")', "use one of aerobic_running"),
+        ('bp.effect_size("smd")', "Did you mean 'SMD'?"),
+        ('bp.effect_size("MD", m1=[1], sd1=[1])', "MD needs column 'n1'"),
+        ('bp.lumping("type")', "use one of types"),
+        ('bp.mcid("pain")', "pain"),
+        ('bp.load_reference("mcids")', "Did you mean 'mcid'?"),
+        ('bp.claims(ids=["C99"])', "they run from C01 to C27"),
+        ("bp.longitudinal(effects)", "no table of visits"),
+    ],
+)
+def test_a_mistake_is_answered(names, typed, answer):
+    with pytest.raises(ValueError, match=re.escape(answer)):
+        eval(typed, dict(names))
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("evidence", r"<Evidence backpain-trials [\d.]+: \d+ trials, .*>"),
+        (
+            "effects",
+            r"<Effects: pain_intensity, MD, \d+ contrasts of \d+ trials, [\d,]+ part.*>",
+        ),
+        ("bp.pool(effects)", r"<PoolResult: -\S+ \(95% CI -\S+ to -\S+\), \d+ trials>"),
+        (
+            'bp.dose_response(effects, dose="sessions_per_week")',
+            r"<DoseResponseResult: -\S+ \(95% CI -\S+ to -\S+\), \d+ trials>",
+        ),
+        ("bp.network(effects)", r"<NetworkResult: \d+ coefficients, \d+ trials>"),
+        ("bp.egger_test(effects.one_per_trial())", r"<EggerTest: Egger's test \(mixed\)>"),
+        (
+            'bp.compare_curves(effects, ["linear", "log"], dose="sessions_per_week")',
+            r"<CurveComparison: linear, log>",
+        ),
+        ('bp.claims(ids=["C10"])', r"<Claims: 1 claim>"),
+    ],
+)
+def test_a_result_is_one_line(names, typed, shown):
+    assert re.fullmatch(shown, repr(eval(typed, dict(names))))
+
+
+def test_a_plot_shows_itself_where_it_ends_a_cell(names):
+    picture, size = bp.pool(names["effects"]).plot()._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    assert size["width"] > 300

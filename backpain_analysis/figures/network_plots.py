@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from backpain_analysis.models.network.funnel import ComparisonAdjustedFunnel
     from backpain_analysis.models.network.inconsistency import NetHeat, NodeSplit
     from backpain_analysis.models.network.network import NetworkResult
+    from backpain_analysis.models.network.ranking import EqualDose
 
 
 LARGEST, SMALLEST = 1400.0, 60.0
@@ -491,13 +492,17 @@ ROW_HEIGHT = 0.26
 
 
 def ranking(
-    result: NetworkResult, *, draws: int = 10_000, seed: int = 1, ax: Axes | None = None
+    result: NetworkResult | EqualDose,
+    *,
+    draws: int = 10_000,
+    seed: int = 1,
+    ax: Axes | None = None,
 ) -> Axes:
     """Where each treatment may rank: probabilities as shades, the mean rank and its interval.
 
     Parameters
     ----------
-    result : NetworkResult
+    result : NetworkResult or EqualDose
     draws, seed : int
         Of `NetworkResult.ranking`.
     ax : Axes, optional

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from numbers import Integral, Real
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -126,7 +127,7 @@ def _is_numeric(column: pd.Series) -> bool:
     return len(present) > 0 and all(_is_number(value) for value in present)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
@@ -145,7 +146,7 @@ def _text(value: object, digits: int, whole: bool) -> str | Link:
     return _number(value, digits, whole).replace("-", "−") if _is_number(value) else str(value)
 
 
-def _number(value: Real, digits: int, whole: bool) -> str:
+def _number(value: float, digits: int, whole: bool) -> str:
     number = float(value)
     if math.isinf(number):
         return "∞" if number > 0 else "-∞"

@@ -458,7 +458,7 @@ def by_lumping(
         differ.
     """
     extra = options.pop("extra", None)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names:
         found = curves_by_type(effects, dose, lump=lumping(name, extra), **options)
         dose_at = found.middle if at is None else at

@@ -135,7 +135,8 @@ def _columns(result: Moderation) -> tuple[list[Column], list[Column]]:
     table = result.table
     names = [Cell(shortened(name, 42)) for name in table["moderator"]]
     trials = [Cell(str(count)) for count in table["trials"]]
-    texts, chances = [], []
+    texts: list[Cell] = []
+    chances: list[Cell | None] = []
     for row in table.itertuples():
         if np.isfinite(row.estimate):
             texts.append(Cell(interval_text(row.estimate, row.ci_low, row.ci_high)))
@@ -194,7 +195,7 @@ def sensitivity(
         ax = new_axes(WIDTH + 1, 1.0 + CHANGE_ROW_HEIGHT * len(rows)) if ax is None else ax
         ax.set(xlim=(-bound, bound), ylim=(len(rows) - 0.4, -0.6), autoscale_on=False)
         ax.axvline(0, color=INK, lw=0.8)
-        cells = {name: [] for name in ("who", "what", "site", "text")}
+        cells: dict[str, list[Cell | None]] = {name: [] for name in ("who", "what", "site", "text")}
         for place, row in enumerate(rows):
             if isinstance(row, str):
                 cells["who"].append(Cell(row, bold=True, spans=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
@@ -160,7 +162,7 @@ def _draw_effects(ax: Axes, observed: np.ndarray, table: pd.DataFrame) -> None:
 
 def _draw_legend(ax: Axes, result: MetaRegressionResult, held: dict[str, object]) -> None:
     level = f"{result.level:.0%}"
-    circle = {"marker": "o", "ls": "", "ms": 6.5, "color": MUTED, "mew": 0}
+    circle: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6.5, "color": MUTED, "mew": 0}
     entries = [
         Line2D([], [], label=f"{result.n_trials} trials, area by weight", **circle),
         Line2D([], [], color=ACCENT, lw=1.9, label="Mean effect"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from backpain_analysis.figures.style import (
     TARGET,
     WIDTH,
     DrawnFigure,
+    figure_of,
     figure_style,
     new_axes,
     plain_ticks,
@@ -107,7 +109,7 @@ def baujat(
         part = "contribution to Cochran's Q" if common else "squared Pearson residual"
         ax.set_xlabel(f"Heterogeneity: {part}")
         ax.set_ylabel("Influence on the pooled effect:\nsquared standardised change without it")
-        label_points(ax, x, y, list(studies["label"]), named)
+        label_points(ax, x, y, list(studies["label"]), list(named))
     return ax
 
 
@@ -125,8 +127,9 @@ def label_points(
     named : sequence of int
         Rows to name, the most important first.
     """
-    ax.get_figure(root=True).draw_without_rendering()
-    points_per_pixel = 72 / ax.get_figure(root=True).dpi
+    figure = figure_of(ax)
+    figure.draw_without_rendering()
+    points_per_pixel = 72 / figure.dpi
     places = ax.transData.transform(np.column_stack([x, y])) * points_per_pixel
     room = Bbox(ax.bbox.get_points() * points_per_pixel)
     taken = [Bbox.from_bounds(px - 3.5, py - 3.5, 7, 7) for px, py in places]
@@ -367,8 +370,9 @@ def cumulative(
 
 def _years(result: PoolResult | Effects | pd.DataFrame) -> np.ndarray | None:
     table = result.table if isinstance(result, Effects) else result
-    known = isinstance(table, pd.DataFrame) and "year" in table
-    return table["year"].to_numpy() if known else None
+    if isinstance(table, pd.DataFrame) and "year" in table:
+        return table["year"].to_numpy()
+    return None
 
 
 def _step_limits(steps: pd.DataFrame, threshold: float | None) -> tuple[float, float]:
@@ -381,7 +385,7 @@ def _step_limits(steps: pd.DataFrame, threshold: float | None) -> tuple[float, f
     return low - space, high + space
 
 
-def _draw_step(ax: Axes, y: int, step: tuple, limits: tuple[float, float], *, last: bool) -> None:
+def _draw_step(ax: Axes, y: int, step: Any, limits: tuple[float, float], *, last: bool) -> None:
     cut_arrows(ax, y, step.ci_low, step.ci_high, limits, ACCENT if last else INK)
     if last:
         diamond(ax, y, step)

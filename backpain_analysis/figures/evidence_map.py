@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,7 +86,7 @@ def trial_sizes(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
         ax = new_axes(WIDTH, 3.0) if ax is None else ax
         ticks = 10 * 2.0 ** np.arange(-1, 10)
         edges = 10 * 2.0 ** np.arange(-1, 9.5, 0.5)
-        ax.hist(known, bins=edges, color=ACCENT, edgecolor="white", lw=0.8)
+        ax.hist(known, bins=list(edges), color=ACCENT, edgecolor="white", lw=0.8)
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.set_xticks([], minor=True)
@@ -328,7 +329,9 @@ def _heat_map(
         ax.pcolormesh(values, cmap=SHADES, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
         ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
         ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
-        turn = {} if upright else {"rotation": 40, "ha": "left", "rotation_mode": "anchor"}
+        turn: dict[str, Any] = (
+            {} if upright else {"rotation": 40, "ha": "left", "rotation_mode": "anchor"}
+        )
         ax.set_xticks(np.arange(len(columns)) + 0.5, names, **turn)
         ax.tick_params(axis="x", bottom=False, labeltop=True, labelbottom=False, pad=0)
         ax.set_xlabel(what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,6 +44,27 @@ class Cell:
     def width(self) -> float:
         """In points."""
         return text_width(self.text, self.bold)
+
+
+class Pooled(Protocol):
+    """An effect with its intervals and what it rests on, as `PoolResult` has them."""
+
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def ci_low(self) -> float: ...
+    @property
+    def ci_high(self) -> float: ...
+    @property
+    def pi_low(self) -> float: ...
+    @property
+    def pi_high(self) -> float: ...
+    @property
+    def n_trials(self) -> int: ...
+    @property
+    def n_participants(self) -> float | None: ...
+    @property
+    def level(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -171,7 +192,7 @@ def draw_frame(ax: Axes, benefit: int, threshold: float | None, xlabel: str) -> 
     _note(ax, f"favours {right} ▸", 0, 0, (4, -18), "left", "top", MUTED)
 
 
-def diamond(ax: Axes, y: float, pooled: PoolResult, colour: str = ACCENT) -> None:
+def diamond(ax: Axes, y: float, pooled: Pooled, colour: str = ACCENT) -> None:
     """A pooled effect as a diamond from limit to limit of its confidence interval."""
     corners = [
         (pooled.ci_low, y),
@@ -182,7 +203,7 @@ def diamond(ax: Axes, y: float, pooled: PoolResult, colour: str = ACCENT) -> Non
     ax.add_patch(Polygon(corners, closed=True, fc=colour, ec=colour, lw=0.5, gid="diamond"))
 
 
-def prediction_bar(ax: Axes, y: float, pooled: PoolResult, limits: tuple[float, float]) -> None:
+def prediction_bar(ax: Axes, y: float, pooled: Pooled, limits: tuple[float, float]) -> None:
     """A prediction interval, if there is one, as a thin bar cut at the limits of the plot."""
     if not np.isfinite(pooled.pi_low):
         return

@@ -14,6 +14,7 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
+    Pooled,
     cut_arrows,
     diamond,
     draw_columns,
@@ -128,7 +129,7 @@ def _trials(part: pd.DataFrame, weights: pd.Series, level: float) -> list[Row]:
     rows = []
     for index, effect in part.sort_values("yi", kind="stable").iterrows():
         yi, half = float(effect["yi"]), float(critical * np.sqrt(effect["vi"]))
-        participants = tuple(float(effect.get(name, np.nan)) for name in ("n_arm", "n_ref"))
+        participants = (float(effect.get("n_arm", np.nan)), float(effect.get("n_ref", np.nan)))
         label = str(effect["label"])
         rows.append(
             Row("trial", label, (yi, yi - half, yi + half), None, participants, weights[index])
@@ -235,9 +236,9 @@ def forest(
         if overall is not None:
             ax.axvline(overall.estimate, color=ACCENT, lw=0.7, ls=(0, (1, 2)), zorder=0)
         for y, row in enumerate(rows):
-            if row.kind == "trial":
-                _draw_trial(ax, y, row, limits, largest)
-            elif row.kind == "summary":
+            if row.kind == "trial" and row.interval is not None:
+                _draw_trial(ax, y, row.interval, row.weight / largest, limits)
+            elif row.kind == "summary" and row.pooled is not None:
                 _draw_summary(ax, y, row.pooled, limits)
         draw_columns(ax, *_columns(rows, measure), heading_y=-0.75)
     return ax
@@ -283,7 +284,7 @@ def _check(
 def _limits(rows: list[Row], threshold: float | None) -> tuple[float, float]:
     """Limits that show every estimate, and every interval but the far ends of very wide ones."""
     intervals = np.array([row.interval for row in rows if row.kind == "trial"])
-    pooled = [row.pooled for row in rows if row.kind == "summary"]
+    pooled = [row.pooled for row in rows if row.kind == "summary" and row.pooled is not None]
     points = [0.0, *intervals[:, 0], *(p.estimate for p in pooled)]
     points += [] if threshold is None else [threshold]
     reach = 1.5 * float(np.median(intervals[:, 2] - intervals[:, 0]))
@@ -295,11 +296,18 @@ def _limits(rows: list[Row], threshold: float | None) -> tuple[float, float]:
     return low - space, high + space
 
 
-def _draw_trial(ax: Axes, y: int, row: Row, limits: tuple[float, float], largest: float) -> None:
-    estimate, low, high = row.interval
+def _draw_trial(
+    ax: Axes,
+    y: int,
+    interval: tuple[float, float, float],
+    weight: float,
+    limits: tuple[float, float],
+) -> None:
+    """An effect as a square, its area by the weight as a share of the largest one."""
+    estimate, low, high = interval
     ax.plot([low, high], [y, y], color=INK, lw=0.9, solid_capstyle="butt", gid="interval")
     cut_arrows(ax, y, low, high, limits, INK)
-    area = 36.0 if np.isnan(row.weight) else 5 + 70 * row.weight / largest
+    area = 36.0 if np.isnan(weight) else 5 + 70 * weight
     ax.scatter(estimate, y, marker="s", s=area, color=INK, lw=0, zorder=3, gid="square")
 
 
@@ -364,9 +372,9 @@ LONGEST_GROUP = 30
 
 
 def summary_forest(
-    results: Mapping[str, PoolResult],
+    results: Mapping[str, Pooled],
     *,
-    overall: PoolResult | None = None,
+    overall: Pooled | None = None,
     xlabel: str = "Effect size",
     mcid: float | None = None,
     lower_is_better: bool | None = True,
@@ -425,7 +433,7 @@ def summary_forest(
     return ax
 
 
-def _summary_limits(pooled: list[PoolResult], threshold: float | None) -> tuple[float, float]:
+def _summary_limits(pooled: list[Pooled], threshold: float | None) -> tuple[float, float]:
     """Limits that show every estimate, and every interval but the far ends of very wide ones."""
     points = [0.0, *(p.estimate for p in pooled)]
     points += [] if threshold is None else [threshold]
@@ -439,7 +447,7 @@ def _summary_limits(pooled: list[PoolResult], threshold: float | None) -> tuple[
 
 
 def _summary_columns(
-    rows: list[tuple[str, PoolResult]], overall: PoolResult | None, measure: str
+    rows: list[tuple[str, Pooled]], overall: Pooled | None, measure: str
 ) -> tuple[list[Column], list[Column]]:
     names, trials, participants, intervals, predictions = [], [], [], [], []
     for name, pooled in rows:
@@ -449,9 +457,9 @@ def _summary_columns(
         known = pooled.n_participants
         participants.append(Cell(str(known) if known else "–", bold))
         values = (pooled.estimate, pooled.ci_low, pooled.ci_high, pooled.pi_low, pooled.pi_high)
-        estimate, low, high, *new = (natural(value, measure) for value in values)
+        estimate, low, high, new_low, new_high = (natural(value, measure) for value in values)
         intervals.append(Cell(interval_text(estimate, low, high), bold))
-        predictions.append(Cell(prediction_text(estimate, *new), bold))
+        predictions.append(Cell(prediction_text(estimate, new_low, new_high), bold))
     level = f"{rows[0][1].level:.0%}"
     left = [Column("", names, "left"), Column("Trials", trials)]
     left.append(Column("n", participants))

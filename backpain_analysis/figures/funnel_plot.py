@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -92,7 +93,7 @@ def funnel(
     with figure_style():
         ax = new_axes(WIDTH, 4.8) if ax is None else ax
         heights = _vertical_limits(se, kind)
-        grid = np.linspace(*sorted(heights), GRID)
+        grid = np.linspace(min(heights), max(heights), GRID)
         spread = height(grid)
         reach = special.ndtri((1 + pooled.level) / 2) * spread
         ax.set(xlim=_horizontal_limits(pooled, filled, contour), ylim=heights, autoscale_on=False)
@@ -106,7 +107,7 @@ def funnel(
         if egger is not None:
             line = egger.limit + egger.slope * spread
             ax.plot(line, grid, color=TARGET, lw=1.4, zorder=1.5, gid="egger")
-        if len(filled):
+        if trim_and_fill is not None and len(filled):
             centre = trim_and_fill.filled.estimate
             ax.axvline(centre, color=INK, lw=1.2, ls=(0, (1, 2)), zorder=1.3, gid="filled-estimate")
         _draw_points(ax, filled["yi"], height(np.sqrt(filled["vi"])), "filled")
@@ -203,7 +204,7 @@ def _draw_legend(
     egger: EggerTest | None,
 ) -> None:
     dashes = (0, (4, 3))
-    entries = [
+    entries: list[Artist] = [
         _point("Studies", INK),
         Line2D([], [], color=ACCENT, lw=1.2, label="Pooled effect"),
         Line2D([], [], color=ACCENT, lw=0.9, ls=dashes, label=f"Pseudo {pooled.level:.0%} limits"),
@@ -211,7 +212,7 @@ def _draw_legend(
     if trim_and_fill is not None:
         entries.append(_point(f"Filled in ({trim_and_fill.k0})", "white"))
         if trim_and_fill.k0:
-            dots = {"color": INK, "lw": 1.2, "ls": (0, (1, 2))}
+            dots: dict[str, Any] = {"color": INK, "lw": 1.2, "ls": (0, (1, 2))}
             entries.append(Line2D([], [], label="Pooled with filled in", **dots))
     if egger is not None:
         p = "P < 0.001" if egger.p_value < 0.001 else f"P = {egger.p_value:.3f}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ from backpain_analysis.figures.style import (
     MUTED,
     TARGET,
     WIDTH,
+    figure_of,
     figure_style,
     new_axes,
 )
@@ -156,34 +159,42 @@ def _draw_cells(
     ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray | None
 ) -> PolyCollection:
     low, high = _padded(x)
-    shape = {"gridsize": CELLS, "extent": (low, high, 0, 100), "mincnt": 1}
-    look = {"lw": 0.2, "edgecolors": "face", "gid": "cells"}
+    shape: dict[str, Any] = {"gridsize": CELLS, "extent": (low, high, 0, 100), "mincnt": 1}
+    look: dict[str, Any] = {"lw": 0.2, "edgecolors": "face", "gid": "cells"}
     if inside is None:
         return ax.hexbin(x, y, cmap=DENSITY, bins="log", **shape, **look)
-    share = {"C": 100.0 * inside, "reduce_C_function": np.mean, "vmin": 0, "vmax": 100}
+    share: dict[str, Any] = {
+        "C": 100.0 * inside,
+        "reduce_C_function": np.mean,
+        "vmin": 0,
+        "vmax": 100,
+    }
     return ax.hexbin(x, y, cmap=SHARE, **share, **shape, **look)
 
 
 def _draw_histograms(ax: Axes, x: np.ndarray, y: np.ndarray, inside: np.ndarray | None) -> None:
-    above = ax.inset_axes([0, 1.02, 1, 0.16], sharex=ax)
-    beside = ax.inset_axes([1.02, 0, 0.12, 1], sharey=ax)
-    parts = [(slice(None), ACCENT)] if inside is None else [(~inside, ACCENT), (inside, TARGET)]
-    for axes, values, edges, way in (
-        (above, x, np.linspace(*ax.get_xlim(), BINS + 1), "vertical"),
-        (beside, y, np.linspace(0, 100, BINS // 2 + 1), "horizontal"),
-    ):
-        for rows, colour in parts:
-            axes.hist(values[rows], bins=edges, orientation=way, color=colour, alpha=0.6, lw=0)
-        axes.set_axis_off()
+    above = ax.inset_axes((0, 1.02, 1, 0.16), sharex=ax)
+    beside = ax.inset_axes((1.02, 0, 0.12, 1), sharey=ax)
+    everyone = np.ones(len(x), dtype=bool)
+    parts = [(everyone, ACCENT)] if inside is None else [(~inside, ACCENT), (inside, TARGET)]
+    low, high = ax.get_xlim()
+    columns, lines = np.linspace(low, high, BINS + 1), np.linspace(0, 100, BINS // 2 + 1)
+    look: dict[str, Any] = {"alpha": 0.6, "lw": 0}
+    for rows, colour in parts:
+        above.hist(x[rows], bins=list(columns), color=colour, **look)
+        beside.hist(y[rows], bins=list(lines), orientation="horizontal", color=colour, **look)
+    above.set_axis_off()
+    beside.set_axis_off()
 
 
 def _draw_key(ax: Axes, cells: PolyCollection, contains: str | None) -> None:
-    bar = ax.inset_axes([1.19, 0.0, 0.025, 0.45])
-    key = ax.get_figure(root=True).colorbar(cells, cax=bar)
+    bar = ax.inset_axes((1.19, 0.0, 0.025, 0.45))
+    key = figure_of(ax).colorbar(cells, cax=bar)
     key.outline.set_visible(False)
     if contains is None:
-        most = cells.get_array().max()
-        key.set_ticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most])
+        most = cells.get_clim()[1]
+        ticks = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+        key.set_ticks([tick for tick in ticks if tick <= most])
     bar.minorticks_off()
     bar.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     what = "Subsets" if contains is None else f"% of subsets with\n{shortened(contains, 24)}"

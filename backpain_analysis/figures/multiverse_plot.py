@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from backpain_analysis.figures.style import (
@@ -71,7 +72,9 @@ def multiverse(
     return figure
 
 
-def _draw_estimates(ax, fitted: pd.DataFrame, mcid, ylabel: str, lower_is_better: bool) -> None:
+def _draw_estimates(
+    ax: Axes, fitted: pd.DataFrame, mcid: float | None, ylabel: str, lower_is_better: bool
+) -> None:
     x = np.arange(len(fitted))
     clear = ((fitted["ci_high"] < 0) | (fitted["ci_low"] > 0)).to_numpy()
     for chosen, colour in ((~clear, FAINT), (clear, BAND)):
@@ -99,7 +102,7 @@ def _draw_estimates(ax, fitted: pd.DataFrame, mcid, ylabel: str, lower_is_better
     ax.tick_params(bottom=False)
 
 
-def _draw_options(ax, fitted: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]) -> None:
+def _draw_options(ax: Axes, fitted: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]) -> None:
     place, ticks, labels = 0.0, [], []
     for choice, options in choices.items():
         ticks.append(place)

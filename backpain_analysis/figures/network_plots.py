@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from backpain_analysis.models.network.funnel import ComparisonAdjustedFunnel
     from backpain_analysis.models.network.inconsistency import NetHeat, NodeSplit
     from backpain_analysis.models.network.network import NetworkResult
+    from backpain_analysis.models.network.ranking import EqualDose
 
 
 LARGEST, SMALLEST = 1400.0, 60.0
@@ -105,7 +106,7 @@ def _draw_edge(ax: Axes, start: np.ndarray, end: np.ndarray, trials: int, most: 
     middle = 0.56 * start + 0.44 * end
     ax.annotate(
         str(trials),
-        middle,
+        (float(middle[0]), float(middle[1])),
         ha="center",
         va="center",
         fontsize=6.5,
@@ -173,7 +174,7 @@ def network_forest(result: NetworkResult, *, reference: str | None = None, **opt
     for name, effect in result.effects(reference).iterrows():
         people = effect["participants"]
         rows[str(name)] = Row(
-            *effect[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]],
+            **effect[["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]].to_dict(),
             n_trials=int(effect["trials"]),
             n_participants=int(people) if people == people else None,
             level=result.level,
@@ -354,7 +355,7 @@ def _draw_cell(
     clear = values[1] * values[2] > 0
     middle, low, high = (effect_text(value, measure, digits) for value in values)
     weight = "bold" if clear else "normal"
-    style = {"ha": "center", "va": "center", "color": INK}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
     shift = 0.0 if alone else 0.13
     ax.text(column, row - shift, middle, fontsize=font, fontweight=weight, **style)
     if not alone:
@@ -491,13 +492,17 @@ ROW_HEIGHT = 0.26
 
 
 def ranking(
-    result: NetworkResult, *, draws: int = 10_000, seed: int = 1, ax: Axes | None = None
+    result: NetworkResult | EqualDose,
+    *,
+    draws: int = 10_000,
+    seed: int = 1,
+    ax: Axes | None = None,
 ) -> Axes:
     """Where each treatment may rank: probabilities as shades, the mean rank and its interval.
 
     Parameters
     ----------
-    result : NetworkResult
+    result : NetworkResult or EqualDose
     draws, seed : int
         Of `NetworkResult.ranking`.
     ax : Axes, optional
@@ -515,8 +520,8 @@ def ranking(
         ax.set(xlim=(0.5, size + 0.5), ylim=(size - 0.4, -0.6), autoscale_on=False)
         spots = np.arange(size)
         shades = [to_rgba(BAND, _shade(chance)) for chance in chances.ravel()]
-        left = np.tile(spots + 0.52, size)
-        ax.barh(np.repeat(spots, size), 0.96, left=left, height=0.8, color=shades)
+        starts = np.tile(spots + 0.52, size)
+        ax.barh(np.repeat(spots, size), 0.96, left=starts, height=0.8, color=shades)
         ax.hlines(spots, table["rank_low"], table["rank_high"], color=ACCENT, lw=1.4)
         ax.plot(table["mean_rank"], spots, "o", color=ACCENT, ms=5, gid="mean-rank")
         ax.set_xlabel("Rank (1 is best)")
@@ -573,7 +578,8 @@ def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None =
         raise CannotEstimate("no comparison has both direct and indirect evidence")
     lines = 4 * len(table) - 1
     critical, ratio = quantile(split.level, np.inf), split.measure in RATIO_WORDS
-    names, kinds, values = [[None] * lines for _ in range(3)]
+    names: list[Cell | None] = [None] * lines
+    kinds, values = names.copy(), names.copy()
     with figure_style():
         ax = new_axes(WIDTH, 0.9 + LINE_HEIGHT * lines) if ax is None else ax
         ax.axvline(0, color=INK, lw=0.7)

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -98,13 +99,13 @@ def longitudinal(
             ax.fill_between(own["dose"], own["ci_low"], own["ci_high"], **band)
             ax.plot(own["dose"], own["estimate"], color=colour, lw=1.9, zorder=3, gid="line")
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
-        entries = [
+        entries: list[Artist] = [
             Line2D([], [], color=colour, lw=1.9, label=f"Week {tick_text(week)}")
             for week, colour in zip(weeks, colours, strict=True)
         ]
         entries.append(Patch(color=FAINT, label=f"{result.level:.0%} confidence interval"))
         if mcid is not None:
-            dashes = {"color": TARGET, "lw": 0.9, "ls": (0, (4, 3))}
+            dashes: dict[str, Any] = {"color": TARGET, "lw": 0.9, "ls": (0, (4, 3))}
             ax.axhline(as_benefit(mcid, lower_is_better), gid="mcid", **dashes)
             entries.append(Line2D([], [], label="MCID", **dashes))
         ax.set_xlim(grid[0], grid[-1])
@@ -171,7 +172,11 @@ def profiles(
         ax = new_axes(WIDTH, 4.6) if ax is None else ax
         for _, own in rows[rows["person"].isin(drawn)].groupby("person"):
             own = own.sort_values("week")
-            line = {"color": palette[own["group"].iloc[-1]], "lw": 0.6, "alpha": 0.35}
+            line: dict[str, Any] = {
+                "color": palette[own["group"].iloc[-1]],
+                "lw": 0.6,
+                "alpha": 0.35,
+            }
             ax.plot(own["week"], own["value"], zorder=1, gid="participant", **line)
         means, span = _means(rows, level), float(np.ptp(rows["week"]))
         for place, (group, own) in enumerate(means.groupby("group", observed=True)):
@@ -304,7 +309,12 @@ def dose_effects(
         )
         for limit in ("pi_low", "pi_high"):
             if limit in fitted:
-                dashes = {"color": ACCENT, "lw": 0.8, "ls": (0, (4, 3)), "alpha": 0.7}
+                dashes: dict[str, Any] = {
+                    "color": ACCENT,
+                    "lw": 0.8,
+                    "ls": (0, (4, 3)),
+                    "alpha": 0.7,
+                }
                 ax.plot(grid, fitted[limit], gid="pi", **dashes)
         ax.plot(grid, fitted["estimate"], color=ACCENT, lw=1.9, zorder=3, gid="line")
         ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
@@ -324,7 +334,7 @@ def _draw_effects_legend(ax: Axes, level: float, prediction: bool, mcid: bool) -
         Line2D([], [], color=ACCENT, lw=1.9, label="Mean effect"),
         Patch(color=BAND, label=f"{level:.0%} confidence interval"),
     ]
-    dashes = {"lw": 0.8, "ls": (0, (4, 3))}
+    dashes: dict[str, Any] = {"lw": 0.8, "ls": (0, (4, 3))}
     if prediction:
         label = f"{level:.0%} prediction interval of a new trial"
         entries.append(Line2D([], [], color=ACCENT, label=label, **dashes))
@@ -398,9 +408,14 @@ def _draw_row(ax: Axes, y: float, row: pd.Series) -> None:
     pooled = isinstance(row.get("free_of_ecological_bias"), bool | np.bool_)
     free = pooled and bool(row["free_of_ecological_bias"])
     colour = ACCENT if free else MUTED
-    size = {"ms": 8 if pooled else 5, "marker": "D" if pooled else "s"}
+    size: dict[str, Any] = {"ms": 8 if pooled else 5, "marker": "D" if pooled else "s"}
     face = "white" if pooled and not free else colour
-    line = {"color": colour, "lw": 1.8 if pooled else 1.1, "zorder": 2, "gid": "interval"}
+    line: dict[str, Any] = {
+        "color": colour,
+        "lw": 1.8 if pooled else 1.1,
+        "zorder": 2,
+        "gid": "interval",
+    }
     ax.plot([row["ci_low"], row["ci_high"]], [y, y], **line)
     ax.plot(row["estimate"], y, ls="", mfc=face, mec=colour, zorder=3, gid="estimate", **size)
 
@@ -482,7 +497,7 @@ def _draw_tipping_legend(ax: Axes, result: TippingPoint, mcid: bool) -> None:
         tip = f"Tipping point: {plain_number(result.tipping)} points"
         entries.append(Line2D([], [], color=TARGET, lw=1.3, label=tip))
     if mcid:
-        dashes = {"lw": 0.9, "ls": (0, (4, 3))}
+        dashes: dict[str, Any] = {"lw": 0.9, "ls": (0, (4, 3))}
         entries.append(Line2D([], [], color=MUTED, label="MCID", **dashes))
     legend_below(ax, entries, ncols=2)
 

@@ -14,7 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from backpain_analysis.figures.style import CSS_PIXELS_PER_INCH, figure_style
+from backpain_analysis.figures.style import CSS_PIXELS_PER_INCH, figure_of, figure_style
 
 LEGIBLE = 0.85
 """How far a figure may shrink on a narrow screen before it scrolls sideways instead."""
@@ -95,7 +95,7 @@ def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:
     """
     if not alt.strip():
         raise ValueError("alt is empty: say in a sentence what the figure shows.")
-    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    figure = drawn if isinstance(drawn, Figure) else figure_of(drawn)
     _settle(figure)
     return Shown(figure, " ".join(alt.split()), " ".join(caption.split()))
 
@@ -138,7 +138,7 @@ def _inline(svg: str, width: float) -> str:
     )
     body = re.sub(r'(url\(|href=")#', rf"\1#{name}-", body)
     body = body.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{')
-    box = re.search(r'viewBox="[^"]+"', body)[0]
+    box = re.findall(r'viewBox="[^"]+"', body)[0]
     opening = (
         f'<svg id="{name}" {box} width="100%" '
         f'style="display:block;min-width:{LEGIBLE * width:.0f}px;max-width:{width:.0f}px;'

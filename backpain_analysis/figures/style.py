@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -62,7 +63,7 @@ TREATMENT_COLOURS = EXERCISE_COLOURS | {
 """Also controls, and types lumped into families (see `effects.lumping`)."""
 
 
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.5,
@@ -162,10 +163,25 @@ def effect_axis(ax: Axes, measure: str, most: int = 7) -> None:
     shown = [own[(np.log(own) >= low) & (np.log(own) <= high)] for own in ticks]
     best = max((own for own in shown if len(own) <= most), key=len, default=shown[-1][::2])
     if len(best) < 3:
-        best = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(np.exp(low), np.exp(high))
+        even = MaxNLocator(6, steps=[1, 2, 5, 10])
+        best = np.asarray(even.tick_values(np.exp(low), np.exp(high)))
         best = best[best > 0]
     ax.xaxis.set_major_locator(FixedLocator(np.log(best)))
     ax.set_xlim(low, high)
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that axes stand in.
+
+    Raises
+    ------
+    ValueError
+        For axes that were removed from theirs.
+    """
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("these axes stand in no figure: they were removed from it.")
+    return figure
 
 
 def legend_below(

@@ -84,6 +84,13 @@ def test_alternative_text_is_required(alt):
         shown(alt=alt)
 
 
+def test_axes_without_a_figure_are_refused():
+    axes = Figure().subplots()
+    axes.remove()
+    with pytest.raises(ValueError, match="these axes stand in no figure"):
+        figures.show(axes, alt="Nothing.")
+
+
 def test_save_is_reproducible_and_knows_its_formats(tmp_path):
     for kind, head in ((".svg", b"<?xml"), (".pdf", b"%PDF"), (".png", b"\x89PNG")):
         one, two = (shown().save(tmp_path / f"{name}{kind}") for name in ("one", "two"))

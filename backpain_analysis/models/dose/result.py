@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from backpain_analysis.effects.table import Effects, count_reasons
-from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.engine.mixed import Method, MixedFit
 from backpain_analysis.engine.robust import RobustCovariance
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose import goodness
@@ -74,6 +74,7 @@ class DoseResponseResult(Coefficients):
     1   2.0     -13.8  2.5   -19.3     -8.2   -27.2     -0.3
     """
 
+    method: Method
     curve: Curve
     heterogeneity: str
     psi: pd.DataFrame = field(repr=False)

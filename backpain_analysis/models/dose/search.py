@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,39 @@ from scipy import optimize
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.results import quantile
 
-if TYPE_CHECKING:
-    from backpain_analysis.models.dose.result import DoseResponseResult
-
-
 GRID = 801
 
 NEAR = 1e-9
 """Doses that differ by less, relatively, are the same."""
+
+
+class FittedCurve(Protocol):
+    """What the search for a dose asks of a fitted curve."""
+
+    @property
+    def cov(self) -> pd.DataFrame:
+        """Covariance of the parameters, shape (k, k)."""
+
+    @property
+    def df(self) -> Any:
+        """Degrees of freedom: one for all parameters, or one each."""
+
+    @property
+    def level(self) -> float:
+        """Of confidence."""
+
+    @property
+    def reference_dose(self) -> float:
+        """The dose that effects are against."""
+
+    def mean(self, doses: np.ndarray, reference: float = ...) -> np.ndarray:
+        """Mean effects against the reference dose, shape (n,)."""
+
+    def gradient(self, doses: np.ndarray, reference: float = ...) -> np.ndarray:
+        """Derivatives of the mean effects by the parameters, shape (n, k)."""
+
+    def critical(self, rows: np.ndarray) -> np.ndarray:
+        """Critical values of combinations of the parameters, shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,7 @@ class DoseEstimate:
 
 
 def dose_reaching(
-    result: DoseResponseResult, effect: float, low: float, high: float, reference: float
+    result: FittedCurve, effect: float, low: float, high: float, reference: float
 ) -> DoseEstimate:
     """The lowest dose whose mean effect reaches `effect`, with an interval by test inversion.
 
@@ -68,7 +93,7 @@ def dose_reaching(
 
     Parameters
     ----------
-    result : DoseResponseResult
+    result : FittedCurve
     effect : float
         In units of the outcome; its sign gives the direction.
     low, high : float
@@ -133,7 +158,7 @@ def _first_crossing(function: Callable[[np.ndarray], np.ndarray], low: float, hi
 
 
 def dose_of_optimum(
-    result: DoseResponseResult,
+    result: FittedCurve,
     low: float,
     high: float,
     *,
@@ -149,7 +174,7 @@ def dose_of_optimum(
 
     Parameters
     ----------
-    result : DoseResponseResult
+    result : FittedCurve
     low, high : float
         Doses between which to search.
     best : {"lowest", "highest"}
@@ -181,7 +206,7 @@ def dose_of_optimum(
 
 
 def best_doses(
-    result: DoseResponseResult,
+    result: FittedCurve,
     grid: np.ndarray,
     sign: float,
     draws: int,

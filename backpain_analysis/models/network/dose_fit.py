@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import Curve, Emax, FractionalPolynomial, Hill
+from backpain_analysis.models.dose.curves import Curve, Emax, FractionalPolynomial, Hill, has_step
 from backpain_analysis.models.network.dose_data import DoseNetworkData
 from backpain_analysis.models.network.dose_shapes import (
     AgentCurves,
@@ -24,6 +24,41 @@ from backpain_analysis.models.network.exchangeable import ExchangeableFit, fit_e
 
 Shared = Literal["common", "exchangeable", "step"] | None
 """What agents have in common; see `dose_network`."""
+
+TIED = {
+    None: "",
+    "common": ", one shape",
+    "exchangeable": ", exchangeable",
+    "step": ", exchangeable steps and one curve of dose",
+}
+
+METHODS = ("REML", "ML", "CE")
+
+
+def check_options(shapes: Mapping[str, Curve], by_agent: bool, shared: Shared, method: str) -> None:
+    """Refuse what cannot be asked for together, naming all faults.
+
+    Raises
+    ------
+    ValueError
+    """
+    faults = []
+    if shared not in TIED:
+        faults.append(f"shared {shared!r} must be None, 'common', 'exchangeable' or 'step'")
+    if method not in METHODS:
+        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
+    if shared in ("exchangeable", "step") and method == "CE":
+        faults.append(f"shared={shared!r} estimates variances: use method='REML' or 'ML'")
+    if by_agent and shared is not None:
+        faults.append("curves by agent have nothing to share: use shared=None")
+    for curve in shapes.values():
+        alone = not by_agent and isinstance(curve, (Emax, Hill))
+        if curve.shape_terms and not alone and not curve.shape:
+            faults.append(f"a {curve.name} curve is not for such networks: use 'emax' or 'hill'")
+        if shared == "step" and not (has_step(curve) and not curve.shape_terms):
+            faults.append("shared='step' takes curves with a step: use any_exercise=True")
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
 
 
 def curves_by_agent(

@@ -15,13 +15,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior
-from backpain_analysis.models.dose.curves import (
-    Curve,
-    Emax,
-    Hill,
-    has_step,
-    named,
-)
+from backpain_analysis.models.dose.curves import Curve, has_step, named
 from backpain_analysis.models.dose.search import (
     AgentCurve,
     DoseEstimate,
@@ -43,23 +37,18 @@ from backpain_analysis.models.network.dose_data import (
     dose_network_data,
 )
 from backpain_analysis.models.network.dose_fit import (
+    TIED,
     Shared,
     check_doses,
+    check_options,
     curves_by_agent,
     fitted_curves,
     height_of,
     powers_wanted,
 )
-from backpain_analysis.models.network.dose_shapes import (
-    AgentCurves,
-    Between,
-    separate,
-)
+from backpain_analysis.models.network.dose_shapes import AgentCurves, Between, separate
 from backpain_analysis.models.network.estimation import Method
-from backpain_analysis.models.network.posterior import (
-    DoseNetworkPosterior,
-    dose_network_posterior,
-)
+from backpain_analysis.models.network.posterior import DoseNetworkPosterior, dose_network_posterior
 from backpain_analysis.models.network.ranking import EqualDose
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
 from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
@@ -482,20 +471,50 @@ class DoseNetworkResult(Coefficients):
         return html_table(table, title=self._title(), note=self._note())
 
 
-TIED = {
-    None: "",
-    "common": ", one shape",
-    "exchangeable": ", exchangeable",
-    "step": ", exchangeable steps and one curve of dose",
-}
-
-METHODS = ("REML", "ML", "CE")
-
-
 @overload
-def dose_network(*data: Any, prior: None = None, **options: Any) -> DoseNetworkResult: ...
+def dose_network(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    agent: str = "agent",
+    dose: str = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: Literal["MD", "SMD", "d"] | None = None,
+    curve: str | Curve | Mapping[str, str | Curve] = "linear",
+    any_exercise: bool = False,
+    reference: str = "usual_care",
+    comparators: Comparators = None,
+    shared: Shared = None,
+    method: Literal["REML", "ML", "CE"] = "REML",
+    lower_is_better: bool | None = None,
+    lump: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    prior: None = None,
+) -> DoseNetworkResult: ...
 @overload
-def dose_network(*data: Any, prior: AnyPrior | str, **options: Any) -> DoseNetworkPosterior: ...
+def dose_network(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    agent: str = "agent",
+    dose: str = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    measure: Literal["MD", "SMD", "d"] | None = None,
+    curve: str | Curve | Mapping[str, str | Curve] = "linear",
+    any_exercise: bool = False,
+    reference: str = "usual_care",
+    comparators: Comparators = None,
+    shared: Shared = None,
+    method: Literal["REML", "ML", "CE"] = "REML",
+    lower_is_better: bool | None = None,
+    lump: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    prior: AnyPrior | str,
+) -> DoseNetworkPosterior: ...
 def dose_network(
     data: Effects | pd.DataFrame,
     *,
@@ -602,7 +621,7 @@ def dose_network(
     by_agent = curve if isinstance(curve, Mapping) else {"*": curve}
     shapes = {a: named(own, any_exercise=any_exercise) for a, own in by_agent.items()}
     level = checked_level(level)
-    _check_options(shapes, isinstance(curve, Mapping), shared, method)
+    check_options(shapes, isinstance(curve, Mapping), shared, method)
     reference = name_of(reference)
     columns = {"trial": trial, "agent": agent, "dose": dose, "mean": mean, "sd": sd, "n": n}
     contrasts = dose_network_data(
@@ -671,25 +690,3 @@ def _result(
         q=float(found.q),
         between=found.between,
     )
-
-
-def _check_options(
-    shapes: Mapping[str, Curve], by_agent: bool, shared: Shared, method: str
-) -> None:
-    faults = []
-    if shared not in TIED:
-        faults.append(f"shared {shared!r} must be None, 'common', 'exchangeable' or 'step'")
-    if method not in METHODS:
-        faults.append(f"unknown method {method!r}: use one of {', '.join(METHODS)}")
-    if shared in ("exchangeable", "step") and method == "CE":
-        faults.append(f"shared={shared!r} estimates variances: use method='REML' or 'ML'")
-    if by_agent and shared is not None:
-        faults.append("curves by agent have nothing to share: use shared=None")
-    for curve in shapes.values():
-        alone = not by_agent and isinstance(curve, (Emax, Hill))
-        if curve.shape_terms and not alone and not curve.shape:
-            faults.append(f"a {curve.name} curve is not for such networks: use 'emax' or 'hill'")
-        if shared == "step" and not (has_step(curve) and not curve.shape_terms):
-            faults.append("shared='step' takes curves with a step: use any_exercise=True")
-    if faults:
-        raise ValueError("; ".join(faults) + ".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from backpain_analysis.display import html_table
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.people.visits import PERSON, as_visits, dose_name_of
 from backpain_analysis.models.results import Coefficients, quantile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -417,12 +420,12 @@ class ImputedResult(Coefficients):
         first = frames[0]
         rows = []
         for row in range(len(first)):
-            estimate = [[frame["estimate"].iloc[row]] for frame in frames]
+            told = [[frame["estimate"].iloc[row]] for frame in frames]
             variance = [[[frame["se"].iloc[row] ** 2]] for frame in frames]
             if np.sum(variance) == 0:
-                rows.append((estimate[0][0], 0.0, np.inf))
+                rows.append((told[0][0], 0.0, np.inf))
                 continue
-            found = pool_imputations(estimate, variance, float(np.min(self.results[0].df)))
+            found = pool_imputations(told, variance, float(np.min(self.results[0].df)))
             rows.append((found.params[0], np.sqrt(found.cov[0, 0]), found.df[0]))
         estimate, se, df = (np.array(column) for column in zip(*rows, strict=True))
         half = quantile(self.level, pd.Series(df)).to_numpy() * se
@@ -435,7 +438,7 @@ class ImputedResult(Coefficients):
         """As of any result, with `df` and the fraction of missing information `fmi`."""
         return super().summary().assign(df=self.df, fmi=self.fmi)
 
-    def plot(self, **options: Any):
+    def plot(self, **options: Any) -> Axes:
         """The curve with its intervals: see `figures.dose_effects`."""
         from backpain_analysis.figures.people_plots import dose_effects
 

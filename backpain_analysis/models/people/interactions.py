@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from backpain_analysis.models.people.ancova import (
 from backpain_analysis.models.people.visits import CurveEffects, difference, dose_name_of, prepared
 from backpain_analysis.models.results import quantile, two_sided_p
 from backpain_analysis.words import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WITHIN, ACROSS = "within trials", "across trials"
 
@@ -59,6 +62,7 @@ class ModeratorResult(CurveEffects):
     trials: pd.DataFrame = field(repr=False)
     left_out: pd.DataFrame = field(repr=False)
     across_note: str
+    df: pd.Series
 
     def predict(
         self, doses: ArrayLike | None = None, reference: float = 0.0, at: float = 0.0
@@ -150,7 +154,7 @@ class ModeratorResult(CurveEffects):
             "and says nothing about single people."
         )
 
-    def plot(self, **options: Any):
+    def plot(self, **options: Any) -> Axes:
         """The trials' interactions and the pooled ones: see `figures.interactions`."""
         from backpain_analysis.figures.people_plots import interactions
 
@@ -267,8 +271,8 @@ def dose_by_moderator(
     beta, cov, df = _joined(effects, inside, size)
     kinds = {ACROSS: main, WITHIN: slopes}
     stage_one = [stage_one_table(found, curve.terms).assign(kind=k) for k, found in kinds.items()]
-    reasons = [(trial, WITHIN, reason) for trial, reason in without]
-    reasons += [(trial, ACROSS, reason) for trial, reason in unfitted]
+    lost = [(trial, WITHIN, reason) for trial, reason in without]
+    lost += [(trial, ACROSS, reason) for trial, reason in unfitted]
     return ModeratorResult(
         params=pd.Series(beta, names),
         cov=pd.DataFrame(cov, names, names),
@@ -291,7 +295,7 @@ def dose_by_moderator(
         trials=pd.concat(stage_one, ignore_index=True).assign(
             moderator_mean=lambda t: t["trial_id"].map(means)
         ),
-        left_out=pd.DataFrame(reasons, columns=["trial_id", "kind", "reason"]),
+        left_out=pd.DataFrame(lost, columns=["trial_id", "kind", "reason"]),
         across_note=note,
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.display import html_table
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.people.longitudinal_likelihood import TrialEffect, fit_sums
 from backpain_analysis.models.people.longitudinal_sums import (
@@ -289,7 +289,7 @@ def longitudinal(
     names |= {"participant": participant, "trial": trial}
     mean: Mean
     if formula is None:
-        mean = CurveMean(curve, time, tuple(covariates), main_effect)
+        mean = CurveMean(named(curve), named(time), tuple(covariates), main_effect)
         needed = ["value", "dose", *covariates]
     else:
         if covariates or main_effect or (curve, time) != ("linear", "linear"):
@@ -297,10 +297,11 @@ def longitudinal(
                 "the formula gives the whole fixed part: put covariates and curves into it, and "
                 "leave out covariates=, curve=, time= and main_effect=."
             )
-        mean, names = _by_formula(formula, names)
-        own = {mean.columns_of["dose"]: "dose", mean.columns_of["week"]: "week"}
-        needed = ["value", *(own.get(name, name) for name in mean.variables)]
-        covariates = [name for name in mean.variables if name not in own]
+        written, names = _by_formula(formula, names)
+        own = {written.columns_of["dose"]: "dose", written.columns_of["week"]: "week"}
+        needed = ["value", *(own.get(name, name) for name in written.variables)]
+        covariates = [name for name in written.variables if name not in own]
+        mean = written
     whole = isinstance(data, pd.DataFrame) or callable(getattr(data, "visits", None))
     intake = _Intake(needed, clip=formula is None)
     tally = None

@@ -12,7 +12,7 @@ import scipy.linalg
 from formulaic import Formula, model_matrix
 
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import Curve, named
+from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.pairwise.formulas import new_rows
 from backpain_analysis.models.people.longitudinal_likelihood import CELLS, Sums, TrialEffect
 from backpain_analysis.models.people.visits import PERSON, difference, prepared
@@ -30,9 +30,12 @@ class Mean(Protocol):
     title : str
     """
 
-    names: list[str]
-    of_dose: list[str]
-    title: str
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def of_dose(self) -> list[str]: ...
+    @property
+    def title(self) -> str: ...
 
     def fitted_to(self, rows: pd.DataFrame, *, whole: bool, intercept: bool) -> Self:
         """With all it takes from the data, of which `rows` are the first or the `whole`."""
@@ -53,8 +56,8 @@ class CurveMean:
     f and g are zero at dose 0 and week 0.
     """
 
-    curve: str | Curve
-    time: str | Curve
+    curve: Curve
+    time: Curve
     covariates: tuple[str, ...] = ()
     main_effect: bool = False
     intercept: bool = True
@@ -134,9 +137,8 @@ class CurveMean:
         return [basis] * self.main_effect, products
 
 
-def _without_data(curve: str | Curve, doses: np.ndarray) -> Curve:
+def _without_data(curve: Curve, doses: np.ndarray) -> Curve:
     """A curve that takes nothing from the data, for data that come in chunks."""
-    curve = named(curve)
     takes = curve.name.startswith("fp") or getattr(curve, "knots", ()) is None
     if takes or curve.shape_terms:
         raise ValueError(
@@ -162,7 +164,7 @@ class FormulaMean:
     formula: str
     columns_of: dict[str, str]
     spec: Any = field(default=None, repr=False)
-    example: pd.DataFrame | None = field(default=None, repr=False)
+    example: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     kept: tuple[int, ...] = ()
 
     @property
@@ -327,13 +329,20 @@ class Tally:
     trial_effect : {"fixed", "random", None}
     names : list of str
         Of the columns of X, for messages.
+
+    Attributes
+    ----------
+    scale : Scale
+        Of the first visits.
+    cross : ndarray, shape (p + 1, p + 1)
+        Products of the columns of `[X y]`, standardised.
     """
 
     random: RandomEffects
     trial_effect: TrialEffect
     names: list[str]
-    scale: Scale | None = None
-    cross: np.ndarray | float = 0.0
+    scale: Scale = field(init=False, repr=False)
+    cross: np.ndarray = field(init=False, repr=False)
     n_visits: int = 0
     n_participants: int = 0
     most_visits: int = 0
@@ -357,10 +366,11 @@ class Tally:
         order = np.argsort(people, kind="stable")
         people, y = people[order], rows["value"].to_numpy()[order]
         week = rows["week"].to_numpy()[order]
-        if self.scale is None:
+        if not self.n_visits:
             has_intercept = self.names[:1] == ["Intercept"]
             trials = self.trial_effect == "fixed"
             self.scale = Scale.of(X, y, week, has_intercept=has_intercept, trials=trials)
+            self.cross = np.zeros((X.shape[1] + 1, X.shape[1] + 1))
         columns, time = self.scale.apply(X[order], y, week)
         starts = np.flatnonzero(np.diff(people, prepend=-1))
         self.cross = self.cross + columns.T @ columns
@@ -527,7 +537,7 @@ def condensed(people: _People) -> _People:
     members = members[np.argsort(group[members], kind="stable")]
     parts = [people.subset(np.flatnonzero(~large))]
     for own in np.split(members, np.flatnonzero(np.diff(group[members])) + 1):
-        triangle = np.linalg.qr(rows[:, own].T, mode="r").T
+        triangle = np.asarray(np.linalg.qr(rows[:, own].T, mode="r")).T
         parts.append(
             _People(
                 np.repeat(people.design[..., own[:1]], len(rows), axis=-1),

@@ -404,14 +404,19 @@ def _base(
     if truth is None and effect is None:
         raise ValueError("say how large the effect is (effect=) or all that is true (truth=).")
     truth = PLAIN if truth is None else truth
-    if (sd is None) != (correlation is None):
-        raise ValueError("sd and correlation go together: give both or neither.")
-    if sd is not None:
+    if sd is not None and correlation is not None:
         if not sd > 0 or not 0 <= correlation < 1:
             raise ValueError(f"sd {sd:g} must be above 0 and correlation {correlation:g} 0 to 1.")
         within, between = sd * np.sqrt([1 - correlation, correlation])
-        own = {"intercept_sd": float(between), "residual_sd": float(within), "slope_sd": 0.0}
-        truth = replace(truth, **own, prognosis={})
+        truth = replace(
+            truth,
+            intercept_sd=float(between),
+            residual_sd=float(within),
+            slope_sd=0.0,
+            prognosis={},
+        )
+    elif sd is not None or correlation is not None:
+        raise ValueError("sd and correlation go together: give both or neither.")
     if dropout is not None:
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout {dropout:g} must be from 0 to below 1.")

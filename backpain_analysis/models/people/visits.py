@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -412,7 +412,7 @@ def visit_design(rows: pd.DataFrame, curve: Curve) -> VisitDesign:
     )
 
 
-def coefficient_names(curve: Curve, weeks: ArrayLike) -> list[str]:
+def coefficient_names(curve: Curve, weeks: Iterable[float]) -> list[str]:
     return [f"{term}, week {week:g}" for week in weeks for term in curve.terms]
 
 

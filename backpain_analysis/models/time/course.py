@@ -20,6 +20,7 @@ from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.dose.fit import Options, fit_effects
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate
+from backpain_analysis.models.dose.shaped import Shaped
 from backpain_analysis.models.time.curves import (
     APPROACHES,
     HalfTime,
@@ -324,7 +325,7 @@ class TimeCourseResult:
             raise CannotEstimate("one trial cannot be left out: there is no other")
         asked = list(self.effect(weeks)["weeks"])
         shape = self.asked if self.half_time is not None else self.curve
-        rows = []
+        rows: list[dict[str, Any]] = []
         for trial, rest in self._without_each():
             try:
                 course = time_course(
@@ -455,7 +456,7 @@ def time_course(
     asked = time_curve(curve, weeks)
     method = "CE" if effects.n_trials == 1 else method
     settled, found = asked, None
-    if asked.name in APPROACHES and not asked.shape:
+    if isinstance(asked, Shaped) and asked.name in APPROACHES and not asked.shape:
         heights = Heights(effects, between=method != "CE")
         found = half_time(asked, heights.of, weeks, level)
         settled = found.limit or replace(asked, values=(found.estimate,))
@@ -534,7 +535,11 @@ def compare_courses(
         maximum likelihood, comparable between curves only; the effect at week `at`; the weeks to
         half of the largest effect. A choice that cannot be fitted has missing values and says why.
     """
-    as_asked = {"r": correlation_over_time, "pattern": pattern, "flags": tuple(flags)}
+    as_asked: dict[str, Any] = {
+        "r": correlation_over_time,
+        "pattern": pattern,
+        "flags": tuple(flags),
+    }
     choices = [("as above", curve, as_asked)]
     choices += [(f"curve: {name}", name, as_asked) for name in curves if name != curve]
     choices += [
@@ -543,7 +548,7 @@ def compare_courses(
     if "caution" not in flags:
         stricter = {**as_asked, "flags": (*flags, "caution")}
         choices.append(("without trials flagged for caution", curve, stricter))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for label, name, chosen in choices:
         effects = effects_over_time(
             evidence,

@@ -74,7 +74,7 @@ class Constant(LinearInParameters):
         return (np.asarray(doses, dtype=float) > 0).astype(float)[:, None]
 
 
-APPROACHES = {"exponential": Exponential(), "emax": EmaxInTime()}
+APPROACHES: dict[str, Shaped] = {"exponential": Exponential(), "emax": EmaxInTime()}
 """Curves with a maximum that is approached, and a half-time."""
 
 
@@ -104,7 +104,8 @@ def time_curve(curve: str | Curve, weeks: np.ndarray) -> Curve:
         if len(knots) < 3:
             raise CannotEstimate("the follow-ups are too few for a spline", "use another curve")
         return RestrictedCubicSpline(knots=tuple(float(knot) for knot in knots))
-    return {**APPROACHES, "constant": Constant()}.get(curve) or named(curve)
+    own: dict[str, Curve] = {**APPROACHES, "constant": Constant()}
+    return own.get(curve) or named(curve)
 
 
 STARTS = (0.1, 0.3, 1.0, 3.0, 10.0)

@@ -213,7 +213,9 @@ def test_other_column_names(visits):
 
 
 class Cohort:
-    """Anything with `visits`, as `Participants` has it."""
+    """Anything with `scores` and `visits`, as `Participants` has them."""
+
+    scores = pd.DataFrame({"instrument": ["nrs"]})
 
     def visits(self, instrument: str | None = None, *, dose: str = "minutes_per_week"):
         assert instrument is None

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOM = "backpain_analysis/answers"
 SHARED = ("data", "notebooks", "reports", "tests", "pyproject.toml")
 SECONDS = 540
-SLOW = ("test_claims", "test_claim_tests", "test_responders", "test_dose_answer", "test_bayes")
+SLOW = ("test_claims", "test_responders", "test_bayes")
 
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "!=", "!=": "=="}
 MOVED = {"<": "<=", ">": ">=", "<=": "<", ">=": ">"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -281,3 +283,19 @@ def test_beside_liang_in_words():
         "(95% CI −0.92 to −0.10) at its dose that reaches the MCID, 520 and no estimate at its "
         "best dose, 920, as none was studied beyond 600."
     )
+
+
+SPREADS = [
+    (0.0, "MD", False),
+    (0.049, "MD", False),
+    (0.05, "MD", True),
+    (0.0049, "SMD", False),
+    (0.005, "SMD", True),
+    (np.inf, "MD", True),
+]
+
+
+@pytest.mark.parametrize(("spread", "measure", "differ"), SPREADS)
+def test_types_differ_where_the_shown_digits_do(spread, measure, differ, monkeypatch):
+    monkeypatch.setattr(dose_answers, "_spread", lambda result, at: spread)
+    assert dose_answers.types_differ(SimpleNamespace(measure=measure), 90.0) is differ

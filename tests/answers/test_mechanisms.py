@@ -178,6 +178,20 @@ def test_sensitivity_both_ways(numbers, words):
     )
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (50.0, "raised it by 0.50 standard deviations (95% CI 0.30 to 0.70; 1 trial)"),
+        (-50.0, "lowered it by −0.50 standard deviations (95% CI −0.70 to −0.30; 1 trial)"),
+        (5.0, "changed it, not clearly, by 0.05 standard deviations (95% CI −0.15 to 0.25; 1 "),
+        (-5.0, "changed it, not clearly, by −0.05 standard deviations (95% CI −0.25 to 0.15; 1 "),
+    ],
+)
+def test_sensitivity_in_standard_deviations_both_ways(change, words):
+    table = changes(("a", "programme", "against no exercise", change, 100))
+    assert f"a programme {words}" in mechanisms.sensitivity_answer(table, "temporal_summation")
+
+
 def test_no_trial_of_sensitivity_names_outcome_and_unit():
     assert mechanisms.sensitivity_answer(changes()) == (
         "No trial of these data compares exercise with no exercise on pressure pain threshold in "

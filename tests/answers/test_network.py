@@ -129,6 +129,7 @@ def test_agreement(contrasts, words):
     text = questions.agreement(made(*contrasts))
     assert words in text
     assert ("little power" in text) == ("P = 1.00" in text)
+    assert ("(I² " in text) == (words != "not testable")
 
 
 def test_some_pairs_differ_though_designs_agree():

@@ -137,6 +137,7 @@ def test_the_bundled_network_is_judged():
     assert lone["reasons"].str.contains("one trial has the treatment").all() and len(lone)
     assert certainty.certainty_words(found).startswith("Certainty of the 11 comparisons with")
     table = certainty.transitivity(part, evidence, lump=lump)
+    assert all(len(set(pair.split(" : "))) == 2 for pair in table["comparison"])
     ages = evidence.trials.set_index("trial_id")["mean_age"]
     own = table.dropna(subset=["mean_age"])
     assert len(own) and (own["mean_age"].to_numpy() == ages[own["trial_id"]].to_numpy()).all()

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 import pytest
 
+from backpain_analysis.answers import published
 from backpain_analysis.answers.certainty import Body, Certainty
 from backpain_analysis.answers.claim_parts import Part
 from backpain_analysis.answers.claims import claims_table
@@ -147,3 +148,11 @@ TEXTS = [
 def test_estimates_as_printed(row, text):
     names = ("measure", "estimate", "ci_low", "ci_high")
     assert estimate_text(dict(zip(names, row, strict=True))) == text
+
+
+def test_an_answer_of_unknown_size_stands_last_among_its_like(monkeypatch):
+    table = pd.DataFrame({"review_id": ["unknown", "one", "many"], "n_studies": [math.nan, 1, 9]})
+    table = table.assign(claim_id="C01", certainty_as_reported=None, ci_low=-1.0)
+    table = table.assign(direction_for_claim="supports", design="systematic review")
+    monkeypatch.setattr(published, "load_reference", lambda name: table)
+    assert list(published_answers("C01")["review_id"]) == ["many", "one", "unknown"]

@@ -133,11 +133,21 @@ def test_p_values_in_a_column(p, words):
     assert effects.p_value(p) == words
 
 
-def test_published_effects_stand_beside_the_first_result_with_trials():
+def test_published_effects_stand_beside_the_first_result_with_trials(monkeypatch):
+    theirs = [
+        ("A 2020", "yoga", np.nan, -20.0, -25.0, -15.0, False),
+        ("B 2021", "all", 7.0, -8.0, -10.0, -6.0, True),
+    ]
+    names = ["review", "comparison", "trials", "estimate", "ci_low", "ci_high", "overlap"]
+    published = pd.DataFrame(theirs, columns=names)
+    monkeypatch.setattr(verdicts, "published_pooled", lambda outcome, *numbers: published)
     columns = ["outcome", "what", "trials", "estimate", "ci_low", "ci_high"]
     nothing = ("pain_intensity", "exercise against no exercise, pain", 0, *[np.nan] * 3)
     ours = ("pain_intensity", "yoga against no exercise, pain", 3, -9.0, -12.0, -6.0)
     found = SimpleNamespace(table=pd.DataFrame([nothing, ours, ours], columns=columns))
-    _, first, *others = rows_of(verdicts.published_effects(found, title="Published"))
-    assert first == ["pain", "This report", "3", "−9.0 [−12.0, −6.0]", "–"]
-    assert others and all(row[1] != "This report" and row[4] in ("yes", "no") for row in others)
+    _, *rows = rows_of(verdicts.published_effects(found, title="Published"))
+    assert rows == [
+        ["pain", "This report", "3", "−9.0 [−12.0, −6.0]", "–"],
+        ["pain", "A 2020: yoga", "–", "−20.0 [−25.0, −15.0]", "no"],
+        ["pain", "B 2021: all", "7", "−8.0 [−10.0, −6.0]", "yes"],
+    ]

@@ -19,7 +19,8 @@ from backpain_analysis.words import (
 
 
 def test_every_measure_has_its_words():
-    assert set(FORMULAS) == set(MEASURE_WORDS)
+    by_table_only = {"d"}  # Cohen's d, of tables of arms
+    assert set(FORMULAS) | by_table_only == set(MEASURE_WORDS)
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,8 @@ def by_risk(evidence: Evidence, outcome: str) -> dict[str, PoolResult]:
     effects = effects_if_measured(evidence, outcome).against_inactive()
     if not len(effects):
         return {}
-    risk = effects.table["trial_id"].astype(str).map(trial_risk(evidence.appraisals))
-    risk = risk.fillna(UNKNOWN)
+    judged = trial_risk(evidence.appraisals)
+    risk = effects.table["trial_id"].map(lambda trial: judged.get(trial, UNKNOWN))
     parts = {"All trials": effects}
     for name in RISKS:
         own = effects.select(risk == name, "another risk of bias")

@@ -117,7 +117,10 @@ def test_texts_of_the_bundled_trials_do_not_overlap():
     with pytest.raises(ValueError, match="contrasts of one trial are correlated"):
         figures.cumulative(effects)
     one_arm = effects.select(~effects.table.duplicated("trial_id"), "second arm")
-    axes = figures.cumulative(one_arm, mcid=10)
+    with pytest.raises(ValueError, match="order is missing for Quinn"):
+        figures.cumulative(one_arm)
+    dated = one_arm.select(one_arm.table["year"].notna(), "no year")
+    axes = figures.cumulative(dated, mcid=10)
     assert overlaps(axes) == []
     assert outside(axes) == []
 

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 import backpain_analysis
 from backpain_analysis.datasets.bundled import data_dir
-from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence import load_evidence
 
 PACKAGES = [
     *("backpain-analysis", "numpy", "pandas", "scipy", "statsmodels", "matplotlib"),

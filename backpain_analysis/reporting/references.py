@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence import load_evidence
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.words import author_year
 

@@ -274,7 +274,7 @@ def _fill_caches() -> None:
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-    from backpain_analysis.evidence.evidence import load_evidence
+    from backpain_analysis.evidence import load_evidence
     from backpain_analysis.reporting import build  # noqa: F401
     from backpain_analysis.reporting.page import template_of
     from backpain_analysis.reporting.render import render_body

@@ -26,6 +26,16 @@ def test_public_names_are_listed_once_and_all_of_them():
     assert sorted(names) == sorted(listed) == sorted(bp.__all__) == sorted(set(names))
 
 
+def test_a_first_estimate_loads_only_what_it_needs():
+    code = (
+        "import sys, backpain_analysis as bp; bp.pool([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]);"
+        "print({'formulaic', 'matplotlib', 'pandera', 'scipy.optimize', 'scipy.stats'}"
+        " & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
 def test_import_alone_loads_no_heavy_library():
     code = "import sys, backpain_analysis; print({'pandas', 'matplotlib'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

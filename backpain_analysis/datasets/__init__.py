@@ -2,42 +2,31 @@
 
 from typing import Any
 
-from backpain_analysis.datasets.bundled import (
-    data_dir,
-    load_reference,
-    notebooks_dir,
-    reference_names,
-    reports_dir,
-)
-from backpain_analysis.datasets.trials import (
-    AS_REPORTED,
-    TRIAL_TRUTHS,
-    TrialTruth,
-    write_synthetic_trials,
-)
-from backpain_analysis.datasets.truth import Truth, load_truth
+import lazy_loader as _lazy
 
-__all__ = [
-    "AS_REPORTED",
-    "TRIAL_TRUTHS",
-    "TrialTruth",
-    "Truth",
-    "data_dir",
-    "load_reference",
-    "load_truth",
-    "notebooks_dir",
-    "reference_names",
-    "reports_dir",
-    "simulate_participants",
-    "simulate_trials",
-    "write_synthetic_trials",
-]
+SIMULATORS = ["simulate_participants", "simulate_trials"]
+
+_attached, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "bundled": [
+            "data_dir",
+            "load_reference",
+            "notebooks_dir",
+            "reference_names",
+            "reports_dir",
+        ],
+        "trials": ["AS_REPORTED", "TRIAL_TRUTHS", "TrialTruth", "write_synthetic_trials"],
+        "truth": ["Truth", "load_truth"],
+    },
+)
+__all__ = [*__all__, *SIMULATORS]
 
 
 def __getattr__(name: str) -> Any:
-    """Hand out the simulators, which give checked data and so live above."""
-    if name not in ("simulate_participants", "simulate_trials"):
-        raise AttributeError(f"module 'backpain_analysis.datasets' has no attribute {name!r}")
+    """Hand out the simulators, which give checked data and so live above, and the rest by need."""
+    if name not in SIMULATORS:
+        return _attached(name)
     import backpain_analysis
 
     return getattr(backpain_analysis, name)

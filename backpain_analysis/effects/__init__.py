@@ -1,7 +1,12 @@
 """From what trials reported to effect sizes and their covariance."""
 
-from backpain_analysis.effects.assemble import from_evidence
-from backpain_analysis.effects.measures import effect_size
-from backpain_analysis.effects.table import Effects
+import lazy_loader as _lazy
 
-__all__ = ["Effects", "effect_size", "from_evidence"]
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "assemble": ["from_evidence"],
+        "measures": ["effect_size"],
+        "table": ["Effects"],
+    },
+)

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import interpolate, optimize, special
+import scipy
+from scipy import special
 
 from backpain_analysis.engine.likelihood import Blocks
 from backpain_analysis.errors import CannotEstimate
@@ -559,7 +560,7 @@ class Distribution:
         below = shares[best]
         a, b = shares[best - 1], shares[min(best + 1, len(shares) - 1)]
         if slope(a) * slope(b) < 0:
-            below = float(optimize.brentq(slope, a, b, xtol=1e-13))
+            below = float(scipy.optimize.brentq(slope, a, b, xtol=1e-13))
         left, right = ends(np.array([below]))
         return float(left[0]), float(right[0])
 
@@ -635,7 +636,7 @@ class Marginal(Distribution):
 
     def __init__(self, axis: Axis, t: np.ndarray, density: np.ndarray) -> None:
         self.axis = axis
-        self.spline = interpolate.make_interp_spline(t, density, k=5 if len(t) > 5 else 1)
+        self.spline = scipy.interpolate.make_interp_spline(t, density, k=5 if len(t) > 5 else 1)
         self.below = self.spline.antiderivative()
         self.start, self.end = float(t[0]), float(t[-1])
         self.total = float(self.below(self.end))

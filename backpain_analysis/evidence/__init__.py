@@ -1,24 +1,16 @@
 """What studies reported and participants recorded: read, checked, filtered, summarised."""
 
-from backpain_analysis.evidence.checking import check_evidence
-from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
-from backpain_analysis.evidence.faults import EvidenceError, Fault
-from backpain_analysis.evidence.participants import Participants, load_participants
-from backpain_analysis.evidence.participants_checking import check_participants, holds_participants
-from backpain_analysis.evidence.streaming import visits_in_chunks
-from backpain_analysis.evidence.wide import reshape_wide
+import lazy_loader as _lazy
 
-__all__ = [
-    "BACK_PAIN",
-    "Evidence",
-    "EvidenceError",
-    "Fault",
-    "Participants",
-    "check_evidence",
-    "check_participants",
-    "holds_participants",
-    "load_evidence",
-    "load_participants",
-    "reshape_wide",
-    "visits_in_chunks",
-]
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "checking": ["check_evidence"],
+        "evidence": ["BACK_PAIN", "Evidence", "load_evidence"],
+        "faults": ["EvidenceError", "Fault"],
+        "participants": ["Participants", "load_participants"],
+        "participants_checking": ["check_participants", "holds_participants"],
+        "streaming": ["visits_in_chunks"],
+        "wide": ["reshape_wide"],
+    },
+)

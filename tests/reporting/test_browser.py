@@ -12,11 +12,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
+from backpain_analysis import figures
+from backpain_analysis.figures.style import new_axes
 from backpain_analysis.reporting import page as page_module
+from backpain_analysis.reporting import render
 from backpain_analysis.reporting.clean import clean
 from backpain_analysis.reporting.pdf import find_browser
+from backpain_analysis.reporting.render import render_body
 from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -122,6 +127,26 @@ def test_no_page_scrolls_sideways_on_a_phone(tab):
     own = tab(PHONE)
     widths = {n: own.open(f"{n}.html").evaluate(WIDTH) for n in PAGES}
     assert widths == dict.fromkeys(PAGES, PHONE[0])
+
+
+def test_a_wide_figure_scrolls_by_itself_and_its_caption_stays(chromium, tmp_path):
+    figure = figures.show(new_axes(), alt="A figure", caption="Words " * 60)
+    outputs = [new_output("display_data", data={"text/html": figure._repr_html_()})]
+    body = render_body(new_notebook(cells=[new_code_cell("x", outputs=outputs)]))
+    style = (Path(render.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    page = tmp_path / "page.html"
+    page.write_text(
+        f'<!DOCTYPE html><meta name="viewport" content="width=device-width"><style>{style}</style>'
+        f"<main>{body}</main>"
+    )
+    context = chromium.new_context(viewport={"width": PHONE[0], "height": PHONE[1]})
+    shown = context.new_page()
+    shown.goto(page.as_uri())
+    assert shown.evaluate(WIDTH) == PHONE[0]
+    assert shown.locator("figcaption").bounding_box()["width"] <= PHONE[0]
+    reach = "each => [each.scrollWidth > each.clientWidth, getComputedStyle(each).overflowX]"
+    assert shown.locator(".bp-scroll").evaluate(reach) == [True, "auto"]
+    context.close()
 
 
 def test_pictures_of_the_pages_are_kept(tab):

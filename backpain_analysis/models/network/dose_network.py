@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects, count_reasons
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior
@@ -465,10 +464,6 @@ class DoseNetworkResult(Coefficients):
             f"{size}, {self.n_participants} participants in arms of known size; against "
             f"{self.reference}; {self.measure}, tau {self.tau:.3g}. {super()._note()}"
         )
-
-    def _repr_html_(self) -> str:
-        table = self.summary().rename_axis("coefficient").reset_index()
-        return html_table(table, title=self._title(), note=self._note())
 
 
 @overload

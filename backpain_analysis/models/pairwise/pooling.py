@@ -151,13 +151,6 @@ class PoolResult(CoefficientTable):
     measure: str = ""
     of_effects: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
-        return (
-            f"<PoolResult: {self.estimate:.4g} ({100 * self.level:g}% CI {self.ci_low:.4g} to "
-            f"{self.ci_high:.4g}), {trials}>"
-        )
-
     @cached_property
     def _q_profile(self) -> tuple[float, float]:
         y, v = self.columns["yi"], self.columns["vi"]

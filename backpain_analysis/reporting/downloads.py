@@ -37,7 +37,6 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LONGEST_SLUG = 60
 PLAIN_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 LONGEST_CELL = 32_000
-MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*")
 BEGINNING = (1980, 1, 1)
 """The first day that a ZIP file knows."""
 

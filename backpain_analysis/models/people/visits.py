@@ -416,10 +416,6 @@ def coefficient_names(curve: Curve, weeks: Iterable[float]) -> list[str]:
     return [f"{term}, week {week:g}" for week in weeks for term in curve.terms]
 
 
-def nobody_left_out() -> pd.DataFrame:
-    return pd.DataFrame(columns=[*PERSON, "reason"])
-
-
 def left_out(everyone: pd.DataFrame, kept: pd.DataFrame, reason: str) -> pd.DataFrame:
     """`trial_id, participant_id, reason` of participants without a row in `kept`."""
     people, present = everyone[PERSON].drop_duplicates(), kept[PERSON].drop_duplicates()

@@ -171,8 +171,7 @@ def contrast_results(
         own = table["trial_id"].isin(clusters)
         table["obtained"] = marked(table, own, "clusters taken as allowed for by the report")
     problem = pd.Series(pd.NA, table.index, dtype="string")
-    own_rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
-    against = contradicted(own_rows, rows).reindex(table.index)
+    against = _contradicted(evidence).reindex(table.index)
     problem = problem.mask(against.notna(), against)
     problem = problem.mask(table["se"].isna(), "difference reported without an interval")
     problem = problem.mask(
@@ -184,6 +183,12 @@ def contrast_results(
     columns = ["trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
     columns += ["effect_measure", "estimate", "se", "n_arm", "n_ref", "obtained", "problem"]
     return _plain(table[columns])
+
+
+@once_per_evidence
+def _contradicted(evidence: Evidence) -> pd.Series:
+    """Why reported differences must not be used, on the index of the contrasts."""
+    return contradicted(evidence.outcomes, evidence.contrasts)
 
 
 def _with_pooled_errors(
@@ -375,16 +380,16 @@ class TrialResults:
         return None
 
 
-def by_trial(results: pd.DataFrame, differences: pd.DataFrame) -> dict[str, TrialResults]:
-    """The results of every trial; see `candidates` for the two tables."""
+def by_trial(results: Iterable[Row], differences: Iterable[Row]) -> dict[str, TrialResults]:
+    """The results of every trial, from rows of `arm_results` and `contrast_results`."""
     trials: dict[str, TrialResults] = defaultdict(TrialResults)
-    for row in results.itertuples(index=False):
+    for row in results:
         own = trials[row.trial_id]
         own.arm_rows.append(row)
         if row.problem is None:
             kind = {"final": own.levels, "change": own.changes, "events": own.events}[row.kind]
             kind[occasion_of(row)].setdefault(row.arm_id, row)
-    for row in differences.itertuples(index=False):
+    for row in differences:
         own = trials[row.trial_id]
         own.difference_rows.append(row)
         if row.problem is None:
@@ -420,10 +425,16 @@ class Gathered:
 
 @once_per_evidence
 def gather(evidence: Evidence, outcome: str, measure: str, scope: Scope) -> Gathered:
-    """Gather what trials say of an outcome."""
+    """Gather what trials say of an outcome.
+
+    What a trial says does not depend on other trials, so that it is gathered once for all that
+    an evidence is filtered to; only SDs of an instrument in the other trials are of those left.
+    """
+    if evidence.whole is not evidence and "pooled_sd" not in scope.derive:
+        return _of_part(gather(evidence.whole, outcome, measure, scope), evidence)
     results = by_trial(
-        arm_results(evidence, outcome, measure, scope),
-        contrast_results(evidence, outcome, measure, scope),
+        arm_results(evidence, outcome, measure, scope).itertuples(index=False),
+        contrast_results(evidence, outcome, measure, scope).itertuples(index=False),
     )
     for trial in evidence.trials.loc[evidence.trials["design"] == "crossover", "trial_id"]:
         if trial in results:
@@ -431,6 +442,24 @@ def gather(evidence: Evidence, outcome: str, measure: str, scope: Scope) -> Gath
     measured = evidence.trials[evidence.trials["trial_id"].isin(results.keys())]
     arms = _arms(evidence, met=scope.met, include_home=scope.include_home)
     return Gathered(measured.to_dict("records"), arms, results)
+
+
+def _of_part(found: Gathered, evidence: Evidence) -> Gathered:
+    """What was gathered, as far as its trials and arms are in `evidence`."""
+    kept = evidence.arms.groupby("trial_id", sort=False)["arm_id"].agg(set)
+    arms, results = {}, {}
+    for trial, ids in kept.items():
+        arms[trial] = [arm for arm in found.arms[trial] if arm["arm_id"] in ids]
+        if (own := found.results.get(trial)) and len(arms[trial]) < len(found.arms[trial]):
+            of_arms = [row for row in own.arm_rows if row.arm_id in ids]
+            of_pairs = [row for row in own.difference_rows if {row.arm_id, row.ref_arm_id} <= ids]
+            own = by_trial(of_arms, of_pairs).get(trial)
+            if own:
+                own.paired = found.results[trial].paired
+        if own:
+            results[trial] = own
+    trials = [trial for trial in found.trials if trial["trial_id"] in results]
+    return Gathered(trials, arms, results)
 
 
 @once_per_evidence

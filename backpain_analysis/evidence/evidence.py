@@ -193,6 +193,7 @@ class Evidence:
     version: str | None = None
     synthetic: bool = False
     history: tuple[Filtered, ...] = ()
+    _whole: Evidence | None = None
 
     @classmethod
     def from_frames(
@@ -342,7 +343,7 @@ class Evidence:
                 "outcome",
                 **{name: rows[rows["outcome"].isin(chosen)] for name, rows in results.items()},
             )
-        return replace(self, _tables=tables, history=tuple(history))
+        return self._part(tables, history)
 
     def without_flags(self, *flags: str) -> Evidence:
         """The evidence without the trials that carry one of these flags.
@@ -359,7 +360,15 @@ class Evidence:
         trials = self._tables["trials"]
         kept = _consistent({**self._tables, "trials": trials[~trials["flag"].isin(words)]})
         told = Filtered("flag", len(trials) - len(kept["trials"]), len(trials))
-        return replace(self, _tables=kept, history=(*self.history, told))
+        return self._part(kept, [*self.history, told])
+
+    def _part(self, tables: Mapping[str, pd.DataFrame], history: list[Filtered]) -> Evidence:
+        return replace(self, _tables=tables, history=tuple(history), _whole=self.whole)
+
+    @property
+    def whole(self) -> Evidence:
+        """The evidence that this was filtered from: what one trial says can be read there once."""
+        return self if self._whole is None else self._whole
 
     def coverage(self) -> pd.DataFrame:
         """What each trial reports: see :func:`backpain_analysis.evidence.overview.coverage`."""

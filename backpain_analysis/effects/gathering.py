@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -418,20 +418,49 @@ class Gathered:
         Results of the outcome by trial.
     """
 
-    trials: list[dict[str, Any]]
+    trials: list[dict[Hashable, Any]]
     arms: Mapping[str, list[Arm]]
     results: Mapping[str, TrialResults]
 
 
-@once_per_evidence
 def gather(evidence: Evidence, outcome: str, measure: str, scope: Scope) -> Gathered:
-    """Gather what trials say of an outcome.
+    """Gather what trials say of an outcome."""
+    results = _results(evidence, outcome, measure, _of_results(scope, measure))
+    trials = [trial for trial in _trials(evidence) if trial["trial_id"] in results]
+    arms = _arms(evidence, met=scope.met, include_home=scope.include_home)
+    return Gathered(trials, arms, results)
 
-    What a trial says does not depend on other trials, so that it is gathered once for all that
+
+@once_per_evidence
+def _trials(evidence: Evidence) -> list[dict[Hashable, Any]]:
+    return evidence.trials.to_dict("records")
+
+
+def _of_results(scope: Scope, measure: str) -> Scope:
+    """The scope as far as results depend on it, so that they are gathered once for many."""
+    unused = {"followup"} if measure in EVENT_MEASURES else {"followup", "percentage"}
+    if measure != "MD" or scope.unit is not None:
+        unused |= {"scale", "pooled_sd"}
+    return Scope(
+        flags=(),
+        designs=tuple(name for name in scope.designs if name == "cluster"),
+        derive=tuple(name for name in scope.derive if name not in unused),
+        icc=scope.icc,
+        unit=scope.unit,
+    )
+
+
+@once_per_evidence
+def _results(
+    evidence: Evidence, outcome: str, measure: str, scope: Scope
+) -> dict[str, TrialResults]:
+    """Results of an outcome by trial.
+
+    What a trial says does not depend on other trials, so that it is looked up once for all that
     an evidence is filtered to; only SDs of an instrument in the other trials are of those left.
     """
     if evidence.whole is not evidence and "pooled_sd" not in scope.derive:
-        return _of_part(gather(evidence.whole, outcome, measure, scope), evidence)
+        return _of_part(_results(evidence.whole, outcome, measure, scope), evidence)
     results = by_trial(
         arm_results(evidence, outcome, measure, scope).itertuples(index=False),
         contrast_results(evidence, outcome, measure, scope).itertuples(index=False),
@@ -439,27 +468,24 @@ def gather(evidence: Evidence, outcome: str, measure: str, scope: Scope) -> Gath
     for trial in evidence.trials.loc[evidence.trials["design"] == "crossover", "trial_id"]:
         if trial in results:
             results[trial].paired = True
-    measured = evidence.trials[evidence.trials["trial_id"].isin(results.keys())]
-    arms = _arms(evidence, met=scope.met, include_home=scope.include_home)
-    return Gathered(measured.to_dict("records"), arms, results)
+    return results
 
 
-def _of_part(found: Gathered, evidence: Evidence) -> Gathered:
-    """What was gathered, as far as its trials and arms are in `evidence`."""
-    kept = evidence.arms.groupby("trial_id", sort=False)["arm_id"].agg(set)
-    arms, results = {}, {}
-    for trial, ids in kept.items():
-        arms[trial] = [arm for arm in found.arms[trial] if arm["arm_id"] in ids]
-        if (own := found.results.get(trial)) and len(arms[trial]) < len(found.arms[trial]):
-            of_arms = [row for row in own.arm_rows if row.arm_id in ids]
-            of_pairs = [row for row in own.difference_rows if {row.arm_id, row.ref_arm_id} <= ids]
-            own = by_trial(of_arms, of_pairs).get(trial)
-            if own:
-                own.paired = found.results[trial].paired
-        if own:
-            results[trial] = own
-    trials = [trial for trial in found.trials if trial["trial_id"] in results]
-    return Gathered(trials, arms, results)
+def _of_part(results: Mapping[str, TrialResults], evidence: Evidence) -> dict[str, TrialResults]:
+    """The results of the arms that are in `evidence`."""
+    kept, found = defaultdict(set), {}
+    for trial, arm in evidence.arms[["trial_id", "arm_id"]].astype(object).to_numpy():
+        kept[trial].add(arm)
+    for trial, arms in kept.items():
+        if (own := results.get(trial)) is None:
+            continue
+        of_arms = [row for row in own.arm_rows if row.arm_id in arms]
+        of_pairs = [row for row in own.difference_rows if {row.arm_id, row.ref_arm_id} <= arms]
+        if len(of_arms) == len(own.arm_rows) and len(of_pairs) == len(own.difference_rows):
+            found[trial] = own
+        elif of_arms or of_pairs:
+            found[trial] = replace(by_trial(of_arms, of_pairs)[trial], paired=own.paired)
+    return found
 
 
 @once_per_evidence

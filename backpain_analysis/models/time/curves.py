@@ -107,9 +107,9 @@ def time_curve(curve: str | Curve, weeks: np.ndarray) -> Curve:
     return own.get(curve) or named(curve)
 
 
-NARROWINGS = 5
+NARROWINGS = 4
 
-SPREADS = np.geomspace(1e-4, 1e5, 73)[:, None]
+SPREADS = np.geomspace(1e-4, 1e5, 37)[:, None]
 """Standard deviations between trials, over the typical error of a trial's own height."""
 
 FINER = np.linspace(0.0, 1.0, 33)[:, None]
@@ -325,7 +325,7 @@ def _limits(
         if not 0 <= outer < len(points):
             return points[inner]
         below, over = points[outer], points[inner]
-        for _ in range(NARROWINGS + 1):
+        for _ in range(NARROWINGS):
             between = below + (over - below) * FINER[:, 0]
             reached = int(np.argmax(at(between) >= floor)) or len(between) - 1
             below, over = between[reached - 1], between[reached]

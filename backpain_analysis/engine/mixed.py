@@ -120,10 +120,45 @@ class MixedFit:
         return effects @ self.psi[term]
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """The sampling covariance of some rows, checked and stacked once for all their fits.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    stacks : tuple of ndarray
+        Of each batch of blocks, divided by the square of `spread`.
+    spread : float
+        The typical standard deviation, the engine's unit of y.
+    """
+
+    blocks: Blocks
+    stacks: tuple[np.ndarray, ...]
+    spread: float
+
+
+def sampling(covariance: np.ndarray | Sequence[np.ndarray], blocks: Blocks) -> Sampling:
+    """Check and stack a sampling covariance, given as to `fit`.
+
+    Raises
+    ------
+    ValueError
+        For unusable shapes, and missing, infinite or negative variances.
+    CannotEstimate
+        If the covariance of a trial has no inverse.
+    """
+    stacks = stack_covariance(covariance, blocks)
+    spread = typical_sd(stacks)
+    scaled = tuple(stack / spread**2 for stack in stacks)
+    _check_definite(scaled, blocks)
+    return Sampling(blocks, scaled, spread)
+
+
 def fit(
     y: np.ndarray,
     X: np.ndarray,
-    covariance: np.ndarray | Sequence[np.ndarray],
+    covariance: np.ndarray | Sequence[np.ndarray] | Sampling,
     *,
     blocks: Sequence | np.ndarray | None = None,
     terms: Sequence[RandomTerm] = (),
@@ -140,9 +175,9 @@ def fit(
     ----------
     y : ndarray, shape (n_rows,)
     X : ndarray, shape (n_rows, p)
-    covariance : ndarray (n_rows,) or sequence of square ndarrays
+    covariance : ndarray (n_rows,), sequence of square ndarrays, or Sampling
         Sampling variances, or a sampling covariance matrix a block in the order of first
-        appearance of the block.
+        appearance of the block; or these with their blocks, for many fits of the same rows.
     blocks : sequence, shape (n_rows,), optional
         Block (trial) labels; None: each row is its own block.
     terms : sequence of RandomTerm
@@ -168,14 +203,14 @@ def fit(
     names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
     terms = () if method == "CE" else tuple(terms)
     _check(y, X, names, terms, method)
-    grouped = singletons(len(y)) if blocks is None else group(blocks)
-    stacks = stack_covariance(covariance, grouped)
-    spread = typical_sd(stacks)
+    if not isinstance(covariance, Sampling):
+        grouped = singletons(len(y)) if blocks is None else group(blocks)
+        covariance = sampling(covariance, grouped)
+    grouped, spread = covariance.blocks, covariance.spread
     orthonormal, triangle = np.linalg.qr(X)
     scaled = [ScaledTerm(term, len(y)) for term in terms]
-    batches = batches_of(y / spread, orthonormal, stacks, spread, grouped, scaled)
+    batches = batches_of(y / spread, orthonormal, covariance.stacks, grouped, scaled)
     reml = method == "REML"
-    _check_definite(batches, grouped)
     theta, point, n_iterations = _search(batches, scaled, reml)
     back = np.linalg.inv(triangle)
     psi = components_of(scaled, theta)[0]
@@ -246,7 +281,7 @@ def check_design(X: np.ndarray, names: Sequence[str]) -> None:
         )
 
 
-def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
+def _check_definite(stacks: Sequence[np.ndarray], blocks: Blocks) -> None:
     """Every trial's sampling covariance must have an inverse.
 
     Raises
@@ -254,8 +289,8 @@ def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
     CannotEstimate
         Names the first trial whose covariance has none.
     """
-    for batch, members in zip(batches, blocks.members, strict=True):
-        values = np.linalg.eigvalsh(batch.S)
+    for stack, members in zip(stacks, blocks.members, strict=True):
+        values = np.linalg.eigvalsh(stack)
         definite = values[:, 0] > TINY * values[:, -1]
         if definite.all():
             continue
@@ -266,7 +301,7 @@ def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
         )
 
 
-def typical_sd(stacks: list[np.ndarray]) -> float:
+def typical_sd(stacks: Sequence[np.ndarray]) -> float:
     """Median sampling standard deviation, the engine's unit of y.
 
     Raises
@@ -286,16 +321,15 @@ def typical_sd(stacks: list[np.ndarray]) -> float:
 def batches_of(
     y: np.ndarray,
     X: np.ndarray,
-    stacks: list[np.ndarray],
-    spread: float,
+    stacks: Sequence[np.ndarray],
     blocks: Blocks,
     terms: list[ScaledTerm],
 ) -> list[Batch]:
-    """What the likelihood takes, with y and the covariance scaled by `spread`."""
+    """What the likelihood takes, y and the covariance in the engine's unit."""
     bases = [term.bases(blocks) for term in terms]
     batches = []
     for number, rows in enumerate(blocks.batches):
-        S = stacks[number] / spread**2
+        S = stacks[number]
         K = np.concatenate([np.zeros((0, *S.shape)), *(basis[number] for basis in bases)])
         batches.append(Batch(y[rows], X[rows], S, K))
     return batches

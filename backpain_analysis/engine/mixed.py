@@ -11,14 +11,14 @@ meta-analysis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 
-from backpain_analysis.engine import one_variance, several_variances
+from backpain_analysis.engine import several_variances
 from backpain_analysis.engine.likelihood import (
     Batch,
     Blocks,
@@ -28,12 +28,16 @@ from backpain_analysis.engine.likelihood import (
     singletons,
     stack_covariance,
 )
+from backpain_analysis.engine.one_variance import Turning, turning
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
 
 Method = Literal["REML", "ML", "CE"]
 
 METHODS = ("REML", "ML", "CE")
+
+COLLINEAR = 1e-10
+"""Share of a column of X, by length, that the columns before it must leave."""
 
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
@@ -57,13 +61,13 @@ class MixedFit:
     n_variance_parameters : int
     rss : float
         `(y - Xb)' V^-1 (y - Xb)`.
-    precision : tuple of ndarray
-        Inverse marginal covariance of each batch of blocks, in the units of y.
     y, X, blocks, terms
         What went in.
     n_iterations : int
     theta : ndarray
         Variance parameters as the engine searches them.
+    inverted : callable
+        Gives `precision`, which few results need.
     """
 
     beta: np.ndarray
@@ -73,13 +77,18 @@ class MixedFit:
     method: str
     n_variance_parameters: int
     rss: float
-    precision: tuple[np.ndarray, ...]
     y: np.ndarray
     X: np.ndarray
     blocks: Blocks
     terms: tuple[RandomTerm, ...]
     n_iterations: int
     theta: np.ndarray
+    inverted: Callable[[], tuple[np.ndarray, ...]] = field(repr=False)
+
+    @cached_property
+    def precision(self) -> tuple[np.ndarray, ...]:
+        """Inverse marginal covariance of each batch of blocks, in the units of y."""
+        return self.inverted()
 
     @property
     def n_rows(self) -> int:
@@ -136,6 +145,14 @@ class Sampling:
     blocks: Blocks
     stacks: tuple[np.ndarray, ...]
     spread: float
+    _last: list[tuple[RandomTerm, Turning]] = field(default_factory=list, repr=False)
+
+    def turning(self, scaled: ScaledTerm) -> Turning:
+        """How the rows become independent under a term of one variance; the last is kept."""
+        if not (self._last and self._last[0][0] is scaled.term):
+            changes = [basis[0] for basis in scaled.bases(self.blocks)]
+            self._last[:] = [(scaled.term, turning(self.stacks, changes))]
+        return self._last[0][1]
 
 
 def sampling(covariance: np.ndarray | Sequence[np.ndarray], blocks: Blocks) -> Sampling:
@@ -202,18 +219,15 @@ def fit(
     y, X = np.asarray(y, dtype=float), np.asarray(X, dtype=float)
     names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
     terms = () if method == "CE" else tuple(terms)
-    _check(y, X, names, terms, method)
+    orthonormal, triangle = _check(y, X, names, terms, method)
     if not isinstance(covariance, Sampling):
         grouped = singletons(len(y)) if blocks is None else group(blocks)
         covariance = sampling(covariance, grouped)
-    grouped, spread = covariance.blocks, covariance.spread
-    orthonormal, triangle = np.linalg.qr(X)
+    spread = covariance.spread
     scaled = [ScaledTerm(term, len(y)) for term in terms]
-    batches = batches_of(y / spread, orthonormal, covariance.stacks, grouped, scaled)
     reml = method == "REML"
-    theta, point, n_iterations = _search(batches, scaled, reml)
+    theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml)
     back = np.linalg.inv(triangle)
-    psi = components_of(scaled, theta)[0]
     n_effective = len(y) - X.shape[1] * reml
     return MixedFit(
         beta=spread * back @ point.beta,
@@ -226,14 +240,22 @@ def fit(
         method=method,
         n_variance_parameters=len(theta),
         rss=point.rss,
-        precision=tuple(batch.precision(psi)[0] / spread**2 for batch in batches),
         y=y,
         X=X,
-        blocks=grouped,
+        blocks=covariance.blocks,
         terms=terms,
         n_iterations=n_iterations,
         theta=theta,
+        inverted=partial(_inverted, y, X, covariance, scaled, theta),
     )
+
+
+def _inverted(
+    y: np.ndarray, X: np.ndarray, covariance: Sampling, terms: list[ScaledTerm], theta: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    psi = components_of(terms, theta)[0]
+    batches = batches_of(y, X, covariance.stacks, covariance.blocks, terms)
+    return tuple(batch.precision(psi)[0] / covariance.spread**2 for batch in batches)
 
 
 def _check(
@@ -242,7 +264,7 @@ def _check(
     names: list[str],
     terms: tuple[RandomTerm, ...],
     method: str,
-) -> None:
+) -> tuple[np.ndarray, np.ndarray]:
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
     if X.ndim != 2 or len(X) != len(y):
@@ -255,30 +277,34 @@ def _check(
             "heterogeneity",
             "use a simpler model or method='CE'",
         )
-    check_design(X, names)
+    return check_design(X, names)
 
 
-def check_design(X: np.ndarray, names: Sequence[str]) -> None:
-    """Every column of the model matrix must say something that the others do not.
+def check_design(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Every column of the model matrix must say something that those before it do not.
+
+    Returns
+    -------
+    tuple of ndarray
+        The model matrix as orthonormal columns times a triangle.
 
     Raises
     ------
     CannotEstimate
         Names the column that does not.
     """
-    norms = np.linalg.norm(X, axis=0)
+    orthonormal, triangle = np.linalg.qr(X)
+    norms = np.linalg.norm(triangle, axis=0)
     if np.any(norms == 0):
         raise CannotEstimate(f"column {names[int(np.argmin(norms))]!r} of X is all zero", "drop it")
-    if X.shape[1] == 1:
-        return
-    _, triangle, order = scipy.linalg.qr(X / norms, mode="economic", pivoting=True)
-    diagonal = np.abs(np.diag(triangle))
-    if diagonal.min() <= 1e-10 * diagonal.max():
-        column = names[order[int(np.argmin(diagonal))]]
+    own = np.abs(np.diag(triangle)) / norms
+    if own.min() <= COLLINEAR * own.max():
         raise CannotEstimate(
-            f"column {column!r} of X is a combination of the others (or too close to one)",
+            f"column {names[int(np.argmin(own))]!r} of X is a combination of the others (or too "
+            "close to one)",
             "drop it, or collect data in which they differ",
         )
+    return orthonormal, triangle
 
 
 def _check_definite(stacks: Sequence[np.ndarray], blocks: Blocks) -> None:
@@ -336,12 +362,18 @@ def batches_of(
 
 
 def _search(
-    batches: list[Batch], terms: list[ScaledTerm], reml: bool
+    y: np.ndarray, X: np.ndarray, covariance: Sampling, terms: list[ScaledTerm], reml: bool
 ) -> tuple[np.ndarray, Point, int]:
-    theta, n_iterations = np.zeros(0), 0
+    blocks = covariance.blocks
     if sum(term.n_parameters for term in terms) == 1:
-        theta = np.sqrt([one_variance.whitened(batches, reml=reml).highest().psi])
-    elif terms:
+        turned = covariance.turning(terms[0])
+        rows, centre = turned.rows(blocks.split(y), blocks.split(X), reml=reml)
+        psi, llf = rows.highest()
+        beta, cov, rss = rows.at(psi)
+        return np.sqrt([psi]), Point(llf, centre + beta, cov, rss), 0
+    batches = batches_of(y, X, covariance.stacks, blocks, terms)
+    theta, n_iterations = np.zeros(0), 0
+    if terms:
         theta, n_iterations = several_variances.highest(batches, terms, reml=reml)
     return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations
 

@@ -149,7 +149,8 @@ class DoseResponseResult(Coefficients):
     def typical_dose(self) -> float:
         """The median dose of the arms with a dose above zero, each arm once."""
         ends = (("arm_id", "dose"), ("ref_arm_id", "ref_dose"))
-        trials, arms = self.points["trial_id"].to_list(), set()
+        trials = self.points["trial_id"].to_list()
+        arms: set[tuple[Any, Any, Any]] = set()
         for arm, dose in ends:
             arms.update(zip(trials, self.points[arm], self.points[dose], strict=True))
         return float(np.median([dose for _, _, dose in arms if dose > 0]))

@@ -211,6 +211,7 @@ def dose_answer(
     *,
     mcid: float | None = None,
     level: float = 0.95,
+    shapes: bool = True,
 ) -> DoseAnswer:
     """Say what the typical dose does, whether more does more, and where enough is reached.
 
@@ -228,6 +229,9 @@ def dose_answer(
         Size of the minimal clinically important difference, in the units of the effects.
     level : float
         Of intervals; the test of dose is at one minus this.
+    shapes : bool
+        Whether to compare shapes of curves also where the verdict does not hang on them, as the
+        slope is not clear. It takes most of the time.
 
     Returns
     -------
@@ -266,10 +270,11 @@ def dose_answer(
     sign = benefit_sign(effects.outcome)
     if not reason:
         slope = _slope(result, step)
-        curves = compare_curves(known, **options)
-        weight = curves.weight_of_dose
+        if shapes or _clear_p(slope, level):
+            curves = compare_curves(known, **options)
+            weight = curves.weight_of_dose
         verdict = judged(slope, weight, sign, level)
-        if verdict in (MORE, LESS):
+        if curves is not None and verdict in (MORE, LESS):
             without = _carried_by(result, step, level)
             optimum = curves.optimum(best="lowest" if sign < 0 else "highest")
             mcid_dose = curves.dose_for(sign * abs(mcid)) if mcid else None

@@ -6,6 +6,7 @@ from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_explorer import DoseExplorer, dose_explorer
 from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
@@ -80,6 +81,7 @@ __all__ = [
     "Claims",
     "ConvergenceError",
     "DoseAnswer",
+    "DoseExplorer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
@@ -122,6 +124,7 @@ __all__ = [
     "derivations",
     "dose_answer",
     "dose_by_moderator",
+    "dose_explorer",
     "dose_in_network",
     "dose_network",
     "dose_response",

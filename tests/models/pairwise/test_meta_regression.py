@@ -341,4 +341,3 @@ def test_influence_where_the_others_cannot_carry_the_model():
     found = meta_regression("yi ~ x", data).influence()
     assert found["rstudent"].isna().tolist() == [False, True, False, False, False]
     assert found["rstandard"].isna().tolist() == [False, True, False, False, False]
-    assert found.loc[1, "influential"]

@@ -42,7 +42,7 @@ def agrees(result, expected, variance=1e-6):
         near = variance if flat else 1e-5 if name in ("p", "QMp") else 2e-6
         ours = np.asarray(found[name], dtype=float)
         theirs = np.asarray(wanted, dtype=float).reshape(ours.shape)
-        assert_allclose(ours, theirs, rtol=near, atol=1e-8 * flat, err_msg=name)
+        assert_allclose(ours, theirs, rtol=near, atol=1e-8 if flat else 1e-20, err_msg=name)
         compared += 1
     assert compared >= 14
 

@@ -148,7 +148,7 @@ def test_a_word_that_a_model_does_not_know_is_answered_with_those_it_does(call, 
             r"<DoseResponseResult: -\S+ \(95% CI -\S+ to -\S+\), \d+ trials>",
         ),
         ("bp.network(effects)", r"<NetworkResult: \d+ coefficients, \d+ trials>"),
-        ("bp.egger_test(effects.one_per_trial())", r"<EggerTest: Egger's test \(mixed\)>"),
+        ("bp.egger_test(effects.one_per_trial())", r"<EggerTest: Egger's test \(mixed, sei\)>"),
         (
             'bp.compare_curves(effects, ["linear", "log"], dose="sessions_per_week")',
             r"<CurveComparison: linear, log>",

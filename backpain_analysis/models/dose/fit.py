@@ -67,11 +67,10 @@ class Options:
             self.level,
             test=(self.test, TESTS),
             stages=(self.stages, (1, 2)),
-            heterogeneity=(
-                self.heterogeneity,
-                ("curve", "contrasts") if self.stages == 1 else ("curve",),
-            ),
+            heterogeneity=(self.heterogeneity, ("curve", "contrasts")),
         )
+        if self.stages == 2 and self.heterogeneity != "curve":
+            raise ValueError("heterogeneity must in two stages be 'curve'.")
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,10 @@ def of_parameter(name: str, value: Any, base: Path) -> tuple[Any, dict[str, Path
         values = value.values() if isinstance(value, dict) else value
         several = [of_parameter(f"{name}-{n}", v, base) for n, v in enumerate(values, start=1)]
         places = {place: path for _, found in several for place, path in found.items()}
-        told = [each for each, _ in several]
-        return dict(zip(value, told, strict=True)) if isinstance(value, dict) else told, places
+        each_told = [each for each, _ in several]
+        if isinstance(value, dict):
+            return dict(zip(value, each_told, strict=True)), places
+        return each_told, places
     path = _existing(value, base)
     if path is None:
         return value, {}

@@ -30,9 +30,10 @@ def watch(folder: Path | str) -> None:
     from backpain_analysis.datasets.bundled import data_dir  # loads pandas, which asks for a shell
 
     folder = Path(folder)
-    own = [folder.parent, sys.prefix, sys.base_prefix, data_dir()]
-    own += [Path(backpain_analysis.__file__).parent, *SYSTEM, os.environ.get("SystemRoot", "/proc")]
-    known = tuple({f"{form(each)}{os.sep}" for each in own for form in (str, os.path.realpath)})
+    package = Path(backpain_analysis.__file__).parent
+    own = [*map(str, (folder.parent, package, data_dir())), sys.prefix, sys.base_prefix, *SYSTEM]
+    own.append(os.environ.get("SystemRoot", "/proc"))
+    known = tuple({f"{each}{os.sep}" for each in [*own, *map(os.path.realpath, own)]})
     hidden = f"{Path.home()}{os.sep}."
     notes = os.open(folder.with_name(NOTED), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     seen: set[str] = set()

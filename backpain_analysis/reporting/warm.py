@@ -287,14 +287,13 @@ def _fill_caches() -> None:
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     from backpain_analysis.evidence import load_evidence
-    from backpain_analysis.models.pairwise.pooling import pool
     from backpain_analysis.reporting import build  # noqa: F401
     from backpain_analysis.reporting.page import template_of
     from backpain_analysis.reporting.render import render_body
     from backpain_analysis.reporting.schemas import nbformat
 
     for outcome in ("pain_intensity", "disability"):
-        pool(load_evidence().effects(outcome))
+        load_evidence().effects(outcome)
     template_of("page.html.j2")
     figure = Figure()
     figure.subplots().set_title("$x^2$")

@@ -46,12 +46,14 @@ from .models.network.dose_data import connected_agents
 from .models.network.dose_network import DoseNetworkResult, dose_network
 from .models.network.network import NetworkResult, network
 from .models.network.regression import network_classes, network_course, network_regression
+from .models.pairwise.aggregate import aggregate
 from .models.pairwise.asymmetry import egger_test, pet_peese, rank_test, trim_and_fill
 from .models.pairwise.bivariate import bivariate
 from .models.pairwise.diagnostics import cumulative, influence, leave_one_out
 from .models.pairwise.events import EventsResult, mantel_haenszel, peto
 from .models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from .models.pairwise.multilevel import MultilevelResult, multilevel
+from .models.pairwise.permutation import permutation_test
 from .models.pairwise.pooling import PoolResult, pool, pool_by, pooled_table
 from .models.pairwise.responders import responders_from_means
 from .models.pairwise.selection import selection_model
@@ -101,6 +103,7 @@ __all__ = [
     "Truth",
     "activity_and_risk",
     "adjusted_estimates",
+    "aggregate",
     "ancova",
     "back_transform",
     "bivariate",
@@ -153,6 +156,7 @@ __all__ = [
     "network_components",
     "network_course",
     "network_regression",
+    "permutation_test",
     "pet_peese",
     "peto",
     "piecewise",

@@ -259,7 +259,8 @@ def dose_answer(
     }
     result, reason = _fitted(known, options)
     typical = result.typical_dose
-    row = result.predict([typical]).iloc[0]
+    estimate, se, half = result.effect_at(typical)
+    p_value = float(two_sided_p(np.array([estimate / se]), float(np.min(result.df)))[0])
     studied = result.studied
     slope: Estimate | None = None
     curves: CurveComparison | None = None
@@ -283,7 +284,7 @@ def dose_answer(
         dose_name=dose,
         level=level,
         typical=typical,
-        effect=Estimate(row["estimate"], row["ci_low"], row["ci_high"], _p_value(result, typical)),
+        effect=Estimate(estimate, estimate - half, estimate + half, p_value),
         slope=slope,
         step=step,
         weight=weight,
@@ -351,11 +352,6 @@ def _slope(result: DoseResponseResult, step: float) -> Estimate:
         step * float(limits["ci_high"]),
         float(result.pvalues["dose"]),
     )
-
-
-def _p_value(result: DoseResponseResult, dose: float) -> float:
-    row = result.predict([dose]).iloc[0]
-    return float(two_sided_p(np.array([row["estimate"] / row["se"]]), float(np.min(result.df)))[0])
 
 
 def _carried_by(result: DoseResponseResult, step: float, level: float) -> tuple[str, ...]:

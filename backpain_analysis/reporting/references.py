@@ -102,6 +102,11 @@ def of_reviews() -> list[Reference]:
     return sorted(found.values(), key=lambda each: (each["label"], each["key"]))
 
 
+def _names(text: str, name: str) -> bool:
+    """Whether a text has a name in it, as words of their own."""
+    return name in text and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
+
+
 def noted(nb: nbformat.NotebookNode) -> list[Reference]:
     """Return what an executed notebook has noted of its references; nothing that is not text."""
     kept = nb.metadata.get(NOTE, [])

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
 from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.reporting.run import run_suite
 from backpain_analysis.reporting.suite import read_suite
 from tests.reporting.audit import audit

@@ -159,7 +159,8 @@ def pages_of(source: Path) -> list[Path]:
     """
     if source.is_file():
         return [source]
-    pages = [path for path in sorted(source.glob("*.html")) if path.name not in NO_REPORT]
+    found = sorted(path for path in source.glob("*.html") if path.is_file())
+    pages = [path for path in found if path.name not in NO_REPORT]
     if not pages:
         raise ReportingError(f"{source} holds no report to print")
     return pages

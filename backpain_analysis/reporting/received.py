@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from backpain_analysis.reporting.errors import ReportingError
+from backpain_analysis.reporting.reading import read_plain_text
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,99}"
-MOST_BYTES = 200 * 2**20
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -183,6 +183,4 @@ def read_manifest(site: Path) -> Manifest:
 
 
 def _json(path: Path) -> Any:
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError("too large")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_plain_text(path))

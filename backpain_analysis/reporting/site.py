@@ -17,6 +17,7 @@ from backpain_analysis.reporting.page import (
     neighbours,
     turned,
 )
+from backpain_analysis.reporting.reading import read_plain
 from backpain_analysis.reporting.store import write_aside
 
 
@@ -50,7 +51,7 @@ def write_site(
     beside = neighbours([job.report for job in jobs])
     for name, others in beside.items():
         page = out / f"{name}.html"
-        content = page.read_bytes() if page.is_file() else b""
+        content = read_plain(page) if page.is_file() else b""
         if (whole := turned(content, *others)) != content:
             write_aside(page, whole)
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}

@@ -33,6 +33,7 @@ from backpain_analysis.reporting.notebooks import (
 from backpain_analysis.reporting.page import neighbours, turned
 from backpain_analysis.reporting.pictures import taken_out
 from backpain_analysis.reporting.progress import Listen
+from backpain_analysis.reporting.reading import read_plain, read_plain_text
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
 from backpain_analysis.reporting.run import run_suite
 from backpain_analysis.reporting.schemas import nbformat
@@ -182,7 +183,7 @@ def _executed(path: Path, name: str) -> nbformat.NotebookNode:
     if not path.is_file():
         raise ReportingError(f"{path} is missing; {name} cannot be made again without it")
     try:
-        return parse_notebook(path.read_text(encoding="utf-8"), outputs=True)
+        return parse_notebook(read_plain_text(path), outputs=True)
     except (OSError, ValueError) as error:
         raise ReportingError(f"{path} is not a notebook: {error}") from error
 
@@ -213,7 +214,7 @@ def _record_verdict(site: Path, name: str, built: Built) -> dict[str, bool]:
 def _undated(path: Path) -> Any:
     """Read a crate but for its day."""
     try:
-        crate = json.loads(path.read_text(encoding="utf-8"))
+        crate = json.loads(read_plain_text(path))
         for entity in crate["@graph"]:
             entity.pop("datePublished", None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -307,4 +308,7 @@ def _matching(site: Path, patterns: Iterable[str]) -> Iterator[str]:
 
 
 def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    try:
+        return read_plain(path)
+    except OSError:
+        return None

@@ -92,6 +92,7 @@ PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAGE, NOTEBOOK, TABLE = "text/html", "application/x-ipynb+json", "text/csv"
 KINDS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".svg": "image/svg+xml",
     ".bib": "application/x-bibtex",
     ".ris": "application/x-research-info-systems",
 }

@@ -24,7 +24,7 @@ from backpain_analysis.reporting.reading import read_plain
 from backpain_analysis.reporting.received import Record, is_of, read_record, seal
 
 RECORDS = ".finished"
-FOLDERS = ("notebooks", "tables", "thumbnails", "workbooks", "references", RECORDS)
+FOLDERS = ("notebooks", "tables", "figures", "thumbnails", "workbooks", "references", RECORDS)
 OURS = b'<meta name="generator" content="backpain-analysis">'
 HEAD = 4096
 PART = ".backpain-part"
@@ -183,7 +183,7 @@ def stale_pages(out: Path, names: Iterable[str]) -> list[str]:
 
 def _remove_parts(out: Path) -> None:
     """Remove what we had begun to write when we were ended."""
-    for pattern in ("", *(f"{folder}/" for folder in FOLDERS), "tables/*/"):
+    for pattern in ("", *(f"{folder}/" for folder in FOLDERS), "tables/*/", "figures/*/"):
         for part in out.glob(f"{pattern}.*{PART}"):
             with suppress(OSError):
                 part.unlink()

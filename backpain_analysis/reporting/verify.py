@@ -42,9 +42,10 @@ from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite
 
 OF_REPORTS = (
-    *("*.html", "tables/*/*", "thumbnails/*", "notebooks/*", "workbooks/*", "references/*"),
+    *("*.html", "tables/*/*", "figures/*/*", "thumbnails/*", "notebooks/*", "workbooks/*"),
+    "references/*",
 )
-COMPARED_AFTER_RUN = (*("*.html", "tables/*/*.csv", "thumbnails/*", "workbooks/*", "references/*"),)
+COMPARED_AFTER_RUN = tuple(name for name in OF_REPORTS if not name.startswith("notebooks"))
 CRATE = "ro-crate-metadata.json"
 
 

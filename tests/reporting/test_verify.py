@@ -115,7 +115,7 @@ def test_every_file_but_times_is_verified_and_nothing_of_the_site_is_run(made, m
             for file in (
                 *("shows-{}.html", "notebooks/shows-{}.ipynb", "thumbnails/shows-{}.svg"),
                 *("tables/shows-{}/01-a-shows.csv", ".finished/shows-{}.json"),
-                "workbooks/shows-{}.xlsx",
+                *("workbooks/shows-{}.xlsx", "figures/shows-{}/01-figure-1.svg"),
             )
         ),
     }

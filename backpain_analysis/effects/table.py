@@ -173,21 +173,27 @@ class Effects:
         `1'V^-1 y / 1'V^-1 1`, with variance `1 / 1'V^-1 1` (Gleser & Olkin 2009). What tells the
         arms apart (type, dose) is kept where it is the same in all of them, else missing.
         """
-        rows, covariance = [], []
-        groups = self.table.groupby("trial_id", sort=False)
-        for (_, part), V in zip(groups, self.covariance, strict=True):
+        if all(len(V) == 1 for V in self.covariance):
+            return self
+        starts = np.cumsum([0, *(len(V) for V in self.covariance)])
+        combined, covariance = {}, list(self.covariance)
+        for place, V in enumerate(self.covariance):
+            if len(V) == 1:
+                continue
+            part = self.table.iloc[starts[place] : starts[place + 1]]
             weight = np.linalg.solve(V, np.ones(len(part)))
             variance = 1 / weight.sum()
             row = part.iloc[0].where(part.nunique(dropna=False) == 1, np.nan)
             row["yi"], row["vi"] = variance * (weight @ part["yi"]), variance
             row["n_arm"], row["n_ref"] = part["n_arm"].sum(skipna=False), part["n_ref"].iloc[0]
-            if len(part) > 1:
-                row["label"] = author_year(row["first_author"], row["year"])
+            row["label"] = author_year(row["first_author"], row["year"])
             row["ref_arm_id"] = part["ref_arm_id"].iloc[0]
             row["arm_id"] = "+".join(part["arm_id"])
-            rows.append(row)
-            covariance.append(np.array([[variance]]))
-        table = pd.DataFrame(rows, columns=self.table.columns).reset_index(drop=True)
+            combined[place], covariance[place] = row, np.array([[variance]])
+        table = self.table.iloc[starts[:-1]].reset_index(drop=True)
+        own = pd.DataFrame(combined.values(), combined.keys(), self.table.columns)
+        own = own.astype(self.table.dtypes, errors="ignore")
+        table = pd.concat([table.drop(index=own.index), own]).sort_index()
         return replace(
             self,
             table=table.astype(self.table.dtypes, errors="ignore"),

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.answers import published
+from backpain_analysis.answers.bayes import share_text
 from backpain_analysis.answers.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
 from backpain_analysis.answers.claims import Claims
 from backpain_analysis.answers.findings import Findings, published_pooled
@@ -35,6 +36,13 @@ SIGNS = dict(zip(VERDICTS, "●◆■▼✕–", strict=True))
 SPELLED_OUT = (
     "MCID: smallest difference that matters to patients (minimal clinically important difference). "
     "CI: confidence interval. SD: standard deviation."
+)
+
+PROBABILITY = (
+    "Larger than the MCID: the probability that the effect is, on the side named, with what "
+    "thousands of earlier meta-analyses say of how far trials differ (Rhodes et al. 2015); of "
+    "standard deviations, larger than half of one. The interval of a single trial does not allow "
+    "for that difference."
 )
 
 
@@ -79,11 +87,16 @@ def findings(found: Findings, *, title: str) -> Table:
                 "Participants": f"{row.participants:,}" if row.participants else MISSING,
                 "Effect [95% CI]": marked,
                 "Share of the MCID": MISSING if pd.isna(share) else number(share, 2),
+                "Larger than the MCID": _probability(row.noticed),
                 "NNT [95% CI]": MISSING if pd.isna(needed) else _brief(needed),
                 "Certainty": row.certainty,
             }
         )
     return table(pd.DataFrame(rows), title=title, note=_assumptions(found))
+
+
+def _probability(value: float) -> str:
+    return MISSING if pd.isna(value) else share_text(value)
 
 
 def _short(what: str) -> str:
@@ -99,7 +112,9 @@ def _assumptions(found: Findings) -> str:
         f"{number(known.sd, 0)} points"
         for outcome, known in found.assumed.items()
     ]
-    text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
+    text = (
+        f"Effects in points of 100, or standard deviations (SD). Dashes: not known. {PROBABILITY}"
+    )
     if not given:
         return text
     return (
@@ -173,15 +188,26 @@ def claims(found: Claims, *, title: str) -> Table:
             "Verdict": _signed(row.verdict),
             "Certainty": row.certainty,
             "Estimate [95% CI] that decides": ";\n".join(
-                filter(None, [unbroken(row.estimate.removesuffix(" points of 100")), row.reason])
+                filter(
+                    None,
+                    [
+                        unbroken(row.estimate.removesuffix(" points of 100")),
+                        _noticed(row.noticed),
+                        row.reason,
+                    ],
+                )
             ),
             "Published answers": row.agreement,
             "Notebook": row.notebook,
         }
         for row in found.table.itertuples()
     ]
-    note = f"Points of 100 unless another unit is given. {SPELLED_OUT}"
+    note = f"Points of 100 unless another unit is given. {SPELLED_OUT} {PROBABILITY}"
     return table(pd.DataFrame(rows), title=title, note=note)
+
+
+def _noticed(probability: float) -> str:
+    return "" if pd.isna(probability) else f"larger than the MCID: {share_text(probability)}"
 
 
 def _signed(verdict: str) -> str:
@@ -196,6 +222,7 @@ def claim_parts(found: Claims, *, title: str) -> Table:
             "Part": row.what[:1].upper() + row.what[1:],
             "Trials": row.trials,
             "Estimate [95% CI]": row.text or MISSING,
+            "Larger than the MCID": _probability(row.noticed),
             "Verdict, and why": f"{_signed(row.verdict)}: {row.reason}",
             "Certainty, and of what": f"{row.certainty}: {row.target}"
             if row.target
@@ -204,7 +231,7 @@ def claim_parts(found: Claims, *, title: str) -> Table:
         }
         for row in found.parts.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=SPELLED_OUT)
+    return table(pd.DataFrame(rows), title=title, note=f"{SPELLED_OUT} {PROBABILITY}")
 
 
 def published_answers(found: Claims, *, title: str) -> Table:

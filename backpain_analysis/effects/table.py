@@ -97,17 +97,20 @@ class Effects:
     @property
     def n_participants(self) -> int:
         """Participants in the arms that enter, each arm once; see `unsized_arms`."""
-        return int(self._arm_sizes().sum())
+        return int(np.nansum(self._arm_sizes()))
 
     @property
     def unsized_arms(self) -> int:
         """How many of these arms are of unknown size, and so not in `n_participants`."""
-        return int(self._arm_sizes().isna().sum())
+        return int(np.isnan(self._arm_sizes()).sum())
 
-    def _arm_sizes(self) -> pd.Series:
-        arms = self.table.drop_duplicates(["trial_id", "arm_id"])
-        references = self.table.drop_duplicates(["trial_id", "ref_arm_id"])
-        return pd.concat([arms["n_arm"], references["n_ref"]]).astype(float)
+    def _arm_sizes(self) -> np.ndarray:
+        trials, sizes = self.table["trial_id"].tolist(), []
+        for arm, n in (("arm_id", "n_arm"), ("ref_arm_id", "n_ref")):
+            own = self.table[n].to_numpy(dtype=float, na_value=np.nan)
+            arms = zip(trials, self.table[arm].tolist(), strict=True)
+            sizes += list(dict(zip(reversed(list(arms)), own[::-1], strict=True)).values())
+        return np.array(sizes)
 
     def select(self, keep: pd.Series | Callable[[pd.DataFrame], pd.Series], reason: str) -> Effects:
         """The contrasts for which `keep` is true; the others are listed as excluded.

@@ -11,6 +11,7 @@ from pathlib import Path
 import backpain_analysis
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
+from backpain_analysis.reporting.explorer import explored_in
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page, texts_of
@@ -88,7 +89,8 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     extras = extras_of(nb, job.report.name)
     body = render_body(nb)
     summary = {**extras.summary, "sections": texts_of(body)}
-    return _built(job, Outcome(job.report, error, answer_of(nb), seconds, summary), body, extras)
+    outcome = Outcome(job.report, error, answer_of(nb), seconds, summary)
+    return _built(job, outcome, body, extras, explored_in(nb))
 
 
 def give_up(job: Job, error: str) -> Built:
@@ -96,7 +98,7 @@ def give_up(job: Job, error: str) -> Built:
     return _built(job, Outcome(job.report, error, "", 0.0), "", Extras({}, NOTHING))
 
 
-def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
+def _built(job: Job, outcome: Outcome, body: str, extras: Extras, explored: str = "") -> Built:
     page = report_page(
         job.report,
         body,
@@ -108,6 +110,7 @@ def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
         summary=extras.summary,
         references=[{**each, "link": link_of(each)} for each in extras.references],
         inputs={each.place: each.sha256 for each in job.inputs},
+        explored=explored,
     )
     return Built(outcome, {**extras.files, f"{job.report.name}.html": page.encode()})
 

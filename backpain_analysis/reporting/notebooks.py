@@ -403,13 +403,17 @@ NO_PARAGRAPH = re.compile(r"[#|>]|[-+*] |\d+[.)] |\$\$|```|<|!\[")
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook that can be run: its file, title, first paragraph and parameters."""
+    """A notebook that can be run: its file, title, first paragraph and parameters.
+
+    `explores` says whether its page is one on which readers choose a dose (see `explorer`).
+    """
 
     path: Path
     title: str
     description: str
     parameters: dict[str, Parameter]
     language: str = "python"
+    explores: bool = False
 
     @property
     def name(self) -> str:
@@ -491,7 +495,8 @@ def described(nb: nbformat.NotebookNode, path: Path) -> Notebook:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ReportingError(f"{path}: the parameters cell is not Python: {error}") from error
     title = heading.group(1) if heading else path.stem.replace("_", " ")
-    return Notebook(path, title, _first_paragraph(prose), parameters, language_of(nb))
+    explores = tagged(nb, "explorer") is not None
+    return Notebook(path, title, _first_paragraph(prose), parameters, language_of(nb), explores)
 
 
 def check_kernel(notebook: Notebook, nb: nbformat.NotebookNode) -> None:

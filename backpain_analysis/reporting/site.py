@@ -48,10 +48,10 @@ def write_site(
     _write_json(out / "manifest.json", {"title": title, "packages": packages, "reports": reports})
     _write_json(out / "ro-crate-metadata.json", crate(title, reports))
     beside = neighbours([job.report for job in jobs])
-    for name, (before, after) in beside.items():
+    for name, others in beside.items():
         page = out / f"{name}.html"
         content = page.read_bytes() if page.is_file() else b""
-        if (whole := turned(content, before, after)) != content:
+        if (whole := turned(content, *others)) != content:
             write_aside(page, whole)
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}
     _write_json(out / "timings.json", {"seconds": timings})

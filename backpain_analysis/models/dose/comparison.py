@@ -232,9 +232,9 @@ def _row(
     linear: DoseResponseResult | None,
     mcid: float | None,
 ) -> dict[str, Any]:
-    at_typical = result.predict([result.typical_dose], extrapolate=True).iloc[0]
-    row = {"aic": by_ml.aic, "effect": at_typical["estimate"]}
-    row |= {"ci_low": at_typical["ci_low"], "ci_high": at_typical["ci_high"]}
+    estimate, _, half = result.effect_at(result.typical_dose)
+    row: dict[str, Any] = {"aic": by_ml.aic, "effect": estimate}
+    row |= {"ci_low": estimate - half, "ci_high": estimate + half}
     if mcid is not None:
         sign = benefit_sign(result.outcome)
         row["mcid_dose"] = (

@@ -121,6 +121,16 @@ class Contrasts:
         """Of trials that differ by contrast."""
         return multi_arm_term(self.trials)
 
+    @cached_property
+    def without_moderators(self) -> Moderators:
+        return moderators(None, self.effects.table)
+
+    def design(self, formula: str | None) -> Moderators:
+        """What the coefficients may depend on."""
+        if formula is None:
+            return self.without_moderators
+        return moderators(formula, self.effects.table)
+
     def basis(self, curve: Curve) -> np.ndarray:
         """The curve's columns at each dose less those at its reference, shape (n, terms)."""
         return curve.basis(self.dose) - curve.basis(self.reference)
@@ -490,7 +500,7 @@ Run = tuple[MixedFit, Effects, Moderators]
 
 def _one_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
     basis = contrasts.basis(curve)
-    design = moderators(options.moderators, contrasts.effects.table)
+    design = contrasts.design(options.moderators)
     by_contrast = options.heterogeneity == "contrasts"
     model = fit(
         contrasts.yi,

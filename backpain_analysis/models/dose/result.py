@@ -292,6 +292,14 @@ class DoseResponseResult(Coefficients):
         table[numbers] = back_transform(table[numbers].to_numpy(), self.measure)
         return table.drop(columns="se")
 
+    def effect_at(self, dose: float) -> tuple[float, float, float]:
+        """Mean effect of one dose against `reference_dose`, its error, and half its interval."""
+        doses = np.array([dose])
+        rows = self.gradient(doses, self.reference_dose)
+        se = float(np.sqrt(rows[0] @ self.cov.to_numpy() @ rows[0]))
+        mean = float(self.mean(doses, self.reference_dose)[0])
+        return mean, se, float(self.critical(rows)[0]) * se
+
     def between(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
         """Variance of the trials' own effects of each dose, shape (n,); NaN for a common effect."""
         basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))

@@ -19,6 +19,7 @@ from backpain_analysis.answers.dose_reports import (
     dose_by_reports,
     timed,
 )
+from backpain_analysis.answers.tables.effects import unbroken
 from backpain_analysis.effects.assemble import LATE_TEXT
 from backpain_analysis.effects.derive import DERIVATIONS
 from backpain_analysis.effects.minutes import imputed_minutes
@@ -162,5 +163,5 @@ def test_tables(found, answer):
     assert "Saper 2013" in html and "saper2013" not in html
     row = {"open category": "twice", "risk ratio": 0.957, "ci_low": 0.927, "ci_high": 0.988}
     ratios = Answer("", pd.DataFrame([row]))
-    assert "0.96 [0.93, 0.99]" in tables.risk_ratios(ratios, title="Cohorts")._repr_html_()
+    assert unbroken("0.96 [0.93, 0.99]") in tables.risk_ratios(ratios, title="Cohorts").html
     assert tables.risk_ratios(Answer("none", pd.DataFrame()), title="Cohorts") is None

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import backpain_analysis
@@ -20,6 +21,7 @@ from backpain_analysis.reporting.references import NOTE, cited, link_of
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.terminal import without_kernel, written
+from backpain_analysis.reporting.watch import read_elsewhere
 
 MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
 LIST_IT = (
@@ -70,7 +72,8 @@ def build(
     home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
     if missing and any((home / f"{missing[1]}{end}").exists() for end in ("", ".py")):
         error = f"{error}\n{LIST_IT}"
-    return assemble(job, places.out_of(execution.nb), error, time.monotonic() - start)
+    built = assemble(job, places.out_of(execution.nb), error, time.monotonic() - start)
+    return replace(built, outcome=replace(built.outcome, elsewhere=read_elsewhere(folder)))
 
 
 def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) -> Built:

@@ -59,7 +59,7 @@ class Summary(_Strict):
 
 
 class Record(_Strict):
-    """What is known of a finished report; its `seal` is of all the rest."""
+    """What is known of a report: `again` if it must be run anew; its `seal` is of all the rest."""
 
     key: Sha256
     files: dict[SiteFile, Sha256]
@@ -67,6 +67,7 @@ class Record(_Strict):
     answer: str
     seconds: float = Field(ge=0)
     summary: Summary
+    again: bool
     seal: Sha256
 
 

@@ -42,11 +42,15 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
         given = {name: _text(getattr(row, name, None)) for name in FIELDS}
         label = author_year(row.first_author, row.year)
         known = [str(row.trial_id), *([label] if pd.notna(row.first_author) else [])]
-        names = "|".join(map(re.escape, known))
-        if re.search(rf"(?<!\w)(?:{names})(?!\w)", shown):
+        if any(_names(shown, name) for name in known):
             about = {"label": label, "key": str(row.trial_id), "author": _text(row.first_author)}
             found.append({**given, **about, "url": _text(getattr(row, "source_url", None))})
     return sorted(found, key=lambda each: (each["label"], each["key"]))
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether a text has a name in it, as words of their own."""
+    return name in text and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
 
 
 def noted(nb: nbformat.NotebookNode) -> list[Reference]:

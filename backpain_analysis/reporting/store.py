@@ -193,6 +193,7 @@ def keep(job: Job, built: Built, out: Path) -> None:
         "answer": outcome.answer,
         "seconds": outcome.seconds,
         "summary": dict(outcome.summary),
+        "again": bool(outcome.error or outcome.elsewhere),
     }
     record["seal"] = seal(record)
     write_aside(out / RECORDS / f"{name}.json", json.dumps(record))
@@ -208,12 +209,12 @@ def finished(jobs: Sequence[Job], out: Path) -> dict[str, Outcome]:
     Returns
     -------
     dict of str to Outcome
-        By name. A report that failed is not finished.
+        By name. A report that failed, or has read what nobody named, is not finished.
     """
     found = {}
     for job in jobs:
         record = _record(out, job.report.name)
-        if record and not record.error and record.key == key(job) and _whole(record, out):
+        if record and not record.again and record.key == key(job) and _whole(record, out):
             found[job.report.name] = Outcome(
                 job.report, "", record.answer, record.seconds, record.summary.model_dump()
             )

@@ -23,6 +23,7 @@ from backpain_analysis.reporting.facts import (
 )
 from backpain_analysis.reporting.inputs import Input, files_by_content, home
 from backpain_analysis.reporting.job import Built, Job, notebook_hash
+from backpain_analysis.reporting.modules import versions_here
 from backpain_analysis.reporting.notebooks import (
     Notebook,
     described,
@@ -278,7 +279,7 @@ def _changed(manifest: Manifest) -> Iterator[str]:
     """Say what computes now otherwise than then."""
     first, now = manifest.reports[0], gather_facts()
     then = {**manifest.packages, "python": first.versions.get("python")}
-    here = {**now.packages, "python": now.versions["python"]}
+    here = {**now.packages, **versions_here(then), "python": now.versions["python"]}
     for name in sorted({*then, *here}):
         if then.get(name) != here.get(name):
             yield f"{name} was {then.get(name)}, is {here.get(name)}"

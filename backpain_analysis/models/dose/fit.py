@@ -31,7 +31,7 @@ from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
-from backpain_analysis.models.results import Df
+from backpain_analysis.models.results import Df, check_choices
 
 Method = Literal["REML", "ML", "CE"]
 Heterogeneity = Literal["curve", "contrasts"]
@@ -63,18 +63,14 @@ class Options:
     heterogeneity: Heterogeneity = "curve"
 
     def __post_init__(self) -> None:
-        if self.test not in TESTS or self.stages not in (1, 2):
-            raise ValueError(
-                f"test {self.test!r} must be one of {', '.join(TESTS)}, stages "
-                f"{self.stages!r} 1 or 2."
-            )
-        if self.heterogeneity not in ("curve", "contrasts") or (
-            self.stages == 2 and self.heterogeneity != "curve"
-        ):
-            raise ValueError(
-                f"heterogeneity {self.heterogeneity!r} must be 'curve' or 'contrasts'; in two "
-                "stages 'curve'."
-            )
+        check_choices(
+            self.level,
+            test=(self.test, TESTS),
+            stages=(self.stages, (1, 2)),
+            heterogeneity=(self.heterogeneity, ("curve", "contrasts")),
+        )
+        if self.stages == 2 and self.heterogeneity != "curve":
+            raise ValueError("heterogeneity must in two stages be 'curve'.")
 
 
 @dataclass(frozen=True)

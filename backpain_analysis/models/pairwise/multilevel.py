@@ -27,7 +27,14 @@ from backpain_analysis.models.bayes.posterior import RegressionPosterior, regres
 from backpain_analysis.models.pairwise import levels
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design, need_columns
 from backpain_analysis.models.pairwise.inputs import value_faults
-from backpain_analysis.models.results import Coefficients, Df, checked_level, quantile, wald_test
+from backpain_analysis.models.results import (
+    Coefficients,
+    Df,
+    check_choices,
+    checked_level,
+    quantile,
+    wald_test,
+)
 
 INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")
 
@@ -443,9 +450,7 @@ def multilevel(
     Intercept   -9.0
     dtype: float64
     """
-    if test not in TESTS:
-        raise ValueError(f"unknown test {test!r}: use one of {', '.join(TESTS)}.")
-    level = checked_level(level)
+    check_choices(level, test=(test, TESTS))
     method = {"FE": "CE", "EE": "CE"}.get(str(method).upper(), str(method).upper())
     random = [random] if isinstance(random, str) else list(random)
     data = _table(data, random)

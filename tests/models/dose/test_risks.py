@@ -90,8 +90,6 @@ def test_curves_as_dosresmeta(tables, reference2, name, short, curve, method):
     if method == "reml":
         X = result.engine.X
         llf -= 0.5 * np.linalg.slogdet(X.T @ X)[1]
-    if (name, curve, method) == ("alcohol_cvd", "quadratic", "reml"):
-        pytest.xfail("the engine ends at a local maximum, 0.12 below R's")
     assert llf > expected["ll"] - 1e-6
     if llf < expected["ll"] + 1e-6:
         table = result.predict(numbers["grid"], reference=0, extrapolate=True)
@@ -116,8 +114,6 @@ def test_two_stages_as_mixmeta(tables, reference2, name, short, curve, method):
         test="z",
         stages=2,
     )
-    if (name, curve, method) == ("alcohol_cvd", "quadratic", "reml"):
-        pytest.xfail("the engine ends at a local maximum, 0.12 below R's")
     assert result.llf > expected["ll"] - 1e-6
     table = result.predict(numbers["grid"], reference=0, extrapolate=True)
     assert_allclose(table["estimate"], expected["pred"], rtol=1e-5, atol=1e-6)

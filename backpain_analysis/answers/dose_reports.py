@@ -101,7 +101,7 @@ def _steps(measure: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         for name in DERIVATIONS
         if name != "percentage" and (measure == "MD" or name not in IN_MD_ONLY)
     )
-    steps = {PRINTED: (measure, ())}
+    steps: dict[str, tuple[str, tuple[str, ...]]] = {PRINTED: (measure, ())}
     steps |= {DERIVATIONS[name]: (measure, (name,)) for name in every}
     steps[USUALLY] = (measure, USUAL)
     if measure == "MD":

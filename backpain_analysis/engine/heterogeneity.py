@@ -189,7 +189,7 @@ def _trace_of_square(w: np.ndarray, X: np.ndarray, v: np.ndarray) -> float:
     q = np.linalg.qr(X * np.sqrt(w)[:, None])[0]
     inner = q.T @ (q * (w * v)[:, None])
     leverage = np.einsum("ij,ij->i", q, q)
-    return float(np.sum((w * v) ** 2 * (1 - 2 * leverage)) + np.sum(inner**2))
+    return max(0.0, float(np.sum((w * v) ** 2 * (1 - 2 * leverage)) + np.sum(inner**2)))
 
 
 def q_profile(

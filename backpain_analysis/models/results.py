@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from backpain_analysis.display import html_table
+from backpain_analysis.display import html_table, with_numbers
 from backpain_analysis.engine.tails import t_quantile, t_tail
 from backpain_analysis.words import benefit_sign
 
@@ -192,6 +192,9 @@ class CoefficientTable:
         table = self.summary().rename_axis("coefficient").reset_index()
         return html_table(table, title=self._title(), note=self._note())
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return with_numbers(self._repr_html_(), self.summary())
+
 
 @dataclass(frozen=True, repr=False)
 class Coefficients(CoefficientTable):
@@ -246,3 +249,6 @@ class TableResult:
 
     def _repr_html_(self) -> str:
         return html_table(self.summary(), title=self._title(), note=self._note())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return with_numbers(self._repr_html_(), self.summary())

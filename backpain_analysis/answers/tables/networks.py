@@ -16,7 +16,7 @@ from backpain_analysis.answers.network_certainty import (
     transitivity_summary,
 )
 from backpain_analysis.answers.tables.effects import MISSING, effect_interval, p_value
-from backpain_analysis.display import Table, table
+from backpain_analysis.display import Table, Told, table
 from backpain_analysis.words import exercise_label, measure_heading, spread_text
 
 Names = Mapping[str, str] | None
@@ -36,7 +36,7 @@ def certainty(found: NetworkCertainty, *, measure: str = "MD", title: str) -> Ta
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
@@ -54,7 +54,7 @@ def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
                 f"Pooling them alone: {heading} [95% CI]": effect_interval(alone, measure),
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
@@ -68,7 +68,9 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Grouping": row["lumping"],
                 "Treatments": row["treatments"],
                 "Trials": row["trials"],
-                "τ": spread_text(row["tau"], measure) if math.isfinite(row["tau"]) else MISSING,
+                "τ": Told(spread_text(row["tau"], measure), value=row["tau"])
+                if math.isfinite(row["tau"])
+                else MISSING,
                 "Inconsistency, P": p_value(row["inconsistency_p"]),
                 "Best estimate": exercise_label(row["best"]) if known else MISSING,
                 f"{measure_heading(measure)} against the reference [95% CI]": effect_interval(
@@ -78,7 +80,7 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "May be called best": ("yes" if row["is_named"] else "no") if known else MISSING,
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
@@ -92,11 +94,27 @@ def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
             {"Comparison": names, "Trials": row["trials"]}
             | {CHARACTERISTICS[name]: _range(row, name) for name in known}
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def _range(row: dict, name: str) -> str:
     if not math.isfinite(row[name]):
         return MISSING
     low, middle, high = (f"{row[key]:.0f}" for key in (f"{name}_low", name, f"{name}_high"))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    text = middle if low == high else f"{middle} ({low}–{high})"
+    return Told(text, value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
+
+
+def moderators(found: Answer, *, measure: str = "MD", title: str) -> Table:
+    """What `network_variants.by_moderator` found: the change of the effect with each moderator."""
+    rows = [
+        {
+            "Moderator": row["moderator"],
+            "Trials": row["trials"],
+            f"Change, {measure_heading(measure)} [95% CI]": effect_interval(row, measure),
+            "P": p_value(row["p_value"]),
+            "Note": row["note"] or MISSING,
+        }
+        for row in found.table.to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), title=title)

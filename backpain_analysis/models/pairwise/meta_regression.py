@@ -206,7 +206,7 @@ class MetaRegressionResult(Coefficients):
         """
         X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        variance = np.maximum(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X), 0.0)
         critical = quantile(self.level, self.df)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + self.tau2)
         columns = {"estimate": estimate, "se": np.sqrt(variance)}
@@ -429,24 +429,30 @@ def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
     """See `MetaRegressionResult.influence`."""
     y, X, v, test = fitted.design.y, fitted.design.X, fitted.vi, fitted.test
     (k, p), names = X.shape, list(fitted.params.index)
-    beta, C = fitted.params.to_numpy(), fitted.cov.to_numpy()
+    beta = fitted.params.to_numpy()
     full = WeightedFit(y, v, X, fitted.tau2)
-    inner = np.linalg.inv(C)
+    scale = _scale(full.rss, k - p, test)
+    inner = X.T @ (X * full.weights[:, None]) / scale
+    size = _log_size(X, full.weights) - p * np.log(scale)
     rows = []
     for i in range(k):
         keep, x = np.arange(k) != i, X[i]
-        if k - 1 - p < 1 or np.linalg.matrix_rank(X[keep]) < p:
+        try:
+            if k - 1 - p < 1:
+                raise CannotEstimate("no trial is left over")
+            check_design(X[keep], names)
+        except CannotEstimate:
             rows.append(np.full(6 + p, np.nan))
             continue
         tau2, _ = residual_tau2(y[keep], v[keep], X[keep], fitted.method)
         rest = WeightedFit(y[keep], v[keep], X[keep], tau2)
-        own = scaled_covariance(rest.cov, rest.rss, k - 1 - p, test, k - 1.0 - p)[0]
-        scale, shift = own[0, 0] / rest.cov[0, 0], beta - rest.beta
+        scale, shift = _scale(rest.rss, k - 1 - p, test), beta - rest.beta
         around = scale * (v[i] + tau2)
         spread = np.sqrt(scale * np.diag(WeightedFit(y, v, X, tau2).cov))
-        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + x @ own @ x)
-        dffits = x @ shift / np.sqrt(around * full.leverage[i])
-        cov_r = np.linalg.det(own @ inner)
+        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + scale * (x @ rest.cov @ x))
+        own = np.sqrt(around * full.leverage[i])
+        dffits = x @ shift / own if own > 0 else np.nan
+        cov_r = np.exp(size - _log_size(X[keep], rest.weights) + p * np.log(scale))
         q = WeightedFit(y[keep], v[keep], X[keep]).rss
         told = [rstudent, dffits, shift @ inner @ shift, cov_r, tau2, q]
         rows.append(np.concatenate([told, shift / spread]))
@@ -465,3 +471,14 @@ def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
         | (table[changes].abs() > 1).any(axis=1)
     )
     return table
+
+
+def _scale(rss: float, spare: int, test: str) -> float:
+    """What the test multiplies the covariance of the coefficients by."""
+    return float(scaled_covariance(np.eye(1), rss, spare, test, float(spare))[0][0, 0])
+
+
+def _log_size(X: np.ndarray, weights: np.ndarray) -> float:
+    """Logarithm of the determinant of `X'WX`."""
+    triangle = np.linalg.qr(X * np.sqrt(weights)[:, None])[1]
+    return 2 * float(np.log(np.abs(np.diag(triangle))).sum())

@@ -22,6 +22,7 @@ from backpain_analysis.engine import several_variances
 from backpain_analysis.engine.likelihood import (
     Batch,
     Blocks,
+    NotDefinite,
     Point,
     evaluate,
     group,
@@ -36,11 +37,14 @@ Method = Literal["REML", "ML", "CE"]
 
 METHODS = ("REML", "ML", "CE")
 
-COLLINEAR = 1e-10
+COLLINEAR = 1e-8
 """Share of a column of X, by length, that the columns before it must leave."""
 
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
+
+WIDEST = 1e12
+"""Largest sampling variance of a model, over its smallest."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,12 @@ def sampling(covariance: np.ndarray | Sequence[np.ndarray], blocks: Blocks) -> S
     spread = typical_sd(stacks)
     scaled = tuple(stack / spread**2 for stack in stacks)
     _check_definite(scaled, blocks)
+    variances = np.concatenate([np.diagonal(stack, axis1=1, axis2=2).ravel() for stack in scaled])
+    if variances.max() > WIDEST * variances.min():
+        raise CannotEstimate(
+            f"the sampling variances differ by a factor of {variances.max() / variances.min():.0e}",
+            "check their units: no computer's numbers hold both in one model",
+        )
     return Sampling(blocks, scaled, spread)
 
 
@@ -255,7 +265,13 @@ def _inverted(
 ) -> tuple[np.ndarray, ...]:
     psi = components_of(terms, theta)[0]
     batches = batches_of(y, X, covariance.stacks, covariance.blocks, terms)
-    return tuple(batch.precision(psi)[0] / covariance.spread**2 for batch in batches)
+    try:
+        return tuple(batch.precision(psi)[0] / covariance.spread**2 for batch in batches)
+    except NotDefinite:
+        raise CannotEstimate(
+            "the variances of this model differ too much to be held in a computer's numbers",
+            "check the units of effects and variances",
+        ) from None
 
 
 def _check(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from backpain_analysis.engine.mixed import MixedFit, fit
+from backpain_analysis.engine.mixed import MixedFit, fit, times_precision
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.results import quantile
@@ -152,7 +152,7 @@ def influence_by(
     model = result.engine
     names = list(result.params.index)
     blocks, known = _rows(model), covariances(result)
-    precision = np.linalg.inv(model.cov_beta)
+    precision = model.X.T @ times_precision(model, model.X)
     leverage = residuals(result)["hat"].to_numpy()
     table = []
     for out, rest in _without_each(result, cluster, reestimate=reestimate):
@@ -275,8 +275,10 @@ def _covariance_of_all(
     model: MixedFit, rest: MixedFit, known: list[np.ndarray], blocks: list[np.ndarray]
 ) -> np.ndarray:
     """Covariance of the coefficients from all rows, by the variances of another fit."""
+    orthonormal, triangle = np.linalg.qr(model.X)
     information = np.zeros_like(model.cov_beta)
     for rows, S in zip(blocks, known, strict=True):
-        X = model.X[rows]
+        X = orthonormal[rows]
         information += X.T @ np.linalg.solve(_block(model, rest, S, rows), X)
-    return np.linalg.inv(information)
+    back = np.linalg.inv(triangle)
+    return back @ np.linalg.inv(information) @ back.T

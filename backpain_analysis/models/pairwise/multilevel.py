@@ -233,7 +233,7 @@ class MultilevelResult(Coefficients):
         level = self.level if level is None else checked_level(level)
         X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        variance = np.maximum(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X), 0.0)
         if self.sandwich is not None:
             df = self.sandwich.df(X)
         elif isinstance(self.df, pd.Series):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from backpain_analysis.answers.flow import ENTERED, Flow
 from backpain_analysis.answers.harms import Harms
+from backpain_analysis.answers.telling import address
 from backpain_analysis.display import Link, Table, table
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import (
@@ -18,9 +19,6 @@ from backpain_analysis.words import (
     population_label,
     readable,
 )
-
-DOI, PUBMED = "https://doi.org/", "https://pubmed.ncbi.nlm.nih.gov/"
-
 
 def flow(found: Flow, *, title: str) -> Table:
     """From all trials to those that enter, reason by reason."""
@@ -49,9 +47,8 @@ def trials(found: Flow, *, title: str) -> Table:
 
 def named(name: str, doi: object, pmid: object) -> Link | str:
     """A trial's name that leads to its report, where an address is known."""
-    if pd.notna(doi):
-        return Link(name, f"{DOI}{doi}")
-    return Link(name, f"{PUBMED}{pmid}/") if pd.notna(pmid) else name
+    url = address(doi, pmid)
+    return Link(name, url) if url else name
 
 
 def harms(found: Harms, *, title: str) -> Table:

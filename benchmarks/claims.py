@@ -94,17 +94,18 @@ def shares(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sets", type=int, default=400)
+    parser.add_argument("--first", type=int, default=1, help="seed of the first set")
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--save", type=Path, required=True)
     options = parser.parse_args()
     done = pd.read_csv(options.save) if options.save.exists() else pd.DataFrame({"seed": []})
     start = time.perf_counter()
-    for seed in range(1, options.sets + 1):
+    for seed in range(options.first, options.first + options.sets):
         if seed in set(done["seed"]):
             continue
         done = pd.concat([done, verdicts(seed, options.trials)])
         done.to_csv(options.save, index=False)
-        print(f"{seed} of {options.sets}, {time.perf_counter() - start:.0f} s", flush=True)
+        print(f"seed {seed}, {time.perf_counter() - start:.0f} s", flush=True)
     print(f"{done['seed'].nunique()} sets of {options.trials} trials\n\n{shares(done)}")
 
 

@@ -29,6 +29,7 @@ from backpain_analysis.answers.claim_parts import (
 )
 from backpain_analysis.answers.dose import more_of
 from backpain_analysis.answers.dose_questions import spread_model
+from backpain_analysis.answers.telling import named
 from backpain_analysis.answers.verdicts import (
     AGAINST,
     INCONCLUSIVE,
@@ -521,7 +522,8 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
         return [untestable(wait, why), untestable(after, why)]
     size = context.size(course.effects.table["trial_id"], course.n_participants)
     size |= {"indirect": ("most follow-ups are compared between trials",)}
-    return [_wait(course, wait, size), _change(course, after, outcome, size)]
+    parts = [_wait(course, wait, size), _change(course, after, outcome, size)]
+    return [replace(part, reason=named(part.reason, context.evidence)[0]) for part in parts]
 
 
 def _wait(course: TimeCourseResult, what: str, size: dict[str, Any]) -> Part:

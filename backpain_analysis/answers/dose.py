@@ -165,6 +165,11 @@ class DoseAnswer:
         return self.verdict in (MORE, LESS)
 
     @property
+    def typical_dose(self) -> str:
+        """The typical dose with its unit."""
+        return dose_with_unit(self.typical, self.dose_name)
+
+    @property
     def text(self) -> str:
         """The three statements."""
         return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self)])

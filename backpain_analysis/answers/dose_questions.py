@@ -119,7 +119,9 @@ def spread_model(effects: Effects) -> MultilevelResult:
     """
     known = effects.with_dose("minutes_per_week")
     sessions = ["sessions_per_week", "ref_sessions_per_week"]
-    known = known.select(known.table[sessions].notna().all(axis=1), "sessions per week not reported")
+    known = known.select(
+        known.table[sessions].notna().all(axis=1), "sessions per week not reported"
+    )
     if known.n_trials < FEWEST_FOR_SPREAD or known.table[sessions[0]].nunique() < 2:
         raise CannotEstimate(
             "too few trials report minutes and sessions, or all have as many sessions",

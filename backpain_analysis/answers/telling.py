@@ -1,4 +1,4 @@
-"""An answer as a page shows it: trials by their names, abbreviations spelled out, what looks odd."""
+"""An answer as a page shows it: trials by their names, abbreviations spelled out, warnings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def told(text: str, evidence: Evidence | None = None) -> Told:
     Not estimable without Saper 2013.
     """
     text = spelled_out(text)
-    plain, linked = (text, text) if evidence is None else _named(text, evidence)
+    plain, linked = (text, text) if evidence is None else named(text, evidence)
     return Told(plain, f"> {linked}")
 
 
@@ -84,7 +84,7 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Told:
     listed = "; ".join(f"{trial} ({', '.join(own)})" for trial, own in kinds.items())
     if listed:
         text += f": {listed}. What was compared, and what to look at, stands on the page of trials"
-    return Told(*_named(f"{text}.", evidence))
+    return Told(*named(f"{text}.", evidence))
 
 
 def address(doi: object, pmid: object) -> str:
@@ -94,7 +94,7 @@ def address(doi: object, pmid: object) -> str:
     return f"{PUBMED}{pmid}/" if pd.notna(pmid) else ""
 
 
-def _named(text: str, evidence: Evidence) -> tuple[str, str]:
+def named(text: str, evidence: Evidence) -> tuple[str, str]:
     """The text with trials by name, plain and with links in Markdown."""
     about = {
         str(row.trial_id): (author_year(row.first_author, row.year), address(row.doi, row.pmid))

@@ -577,12 +577,15 @@ def unit_of_analysis(tables: Tables) -> Iterator[Doubt]:
     trials = tables["trials"]
     bare = (trials["design"] == "cluster") & trials[["cluster_size", "icc"]].isna().any(axis=1)
     for row in _rows(trials, bare):
-        missing = [name for name in ("cluster_size", "icc") if pd.isna(getattr(row, name))]
+        missing = [
+            words
+            for name, words in (("cluster_size", "the size of clusters"), ("icc", "their ICC"))
+            if pd.isna(getattr(row, name))
+        ]
         yield Doubt(
             *(row.trial_id, "trials", (row.Index,), "clusters taken as if people were randomised"),
-            f"design is cluster, and {' and '.join(missing)} is missing",
-            "The number of clusters and the ICC in the report; else choose one "
-            "(cluster_icc of effects).",
+            f"a cluster trial without {' and '.join(missing)}",
+            "The size of clusters and their ICC in the report; else choose one for the analysis.",
         )
     other = (~trials["design"].isin(["cluster", "crossover"])) & trials["icc"].notna()
     for row in _rows(trials, other):

@@ -49,7 +49,9 @@ def test_a_question_the_trials_cannot_carry_is_said_to_be_one():
 
 def test_spread_over_the_week():
     """With effects -3 - 0.1 d - 2 n: at 100 minutes -15 with one session, -19 with three."""
-    rows = [row(-3 - 0.1 * d - 2 * n, d, sessions=n) for d in (60, 90, 120) for n in (1.0, 2.0, 3.0)]
+    rows = [
+        row(-3 - 0.1 * d - 2 * n, d, sessions=n) for d in (60, 90, 120) for n in (1.0, 2.0, 3.0)
+    ]
     found = spread_over_week(make_effects(rows), minutes=100)
     table = found.table.set_index("sessions_per_week")
     assert_allclose(table.loc[[1.0, 3.0], "estimate"], [-15, -19], atol=1e-6)

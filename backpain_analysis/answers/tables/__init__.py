@@ -4,9 +4,11 @@ from backpain_analysis.answers.tables.effects import (
     MISSING,
     answer,
     by_type,
+    cohorts,
     corrections,
     curves,
     derivations,
+    dose_numbers,
     few_trials,
     hypoalgesia,
     inconsistency,
@@ -18,6 +20,7 @@ from backpain_analysis.answers.tables.effects import (
     reported,
     sensitivity,
     together,
+    without_each,
 )
 from backpain_analysis.answers.tables.trials import (
     adverse_events,
@@ -26,6 +29,7 @@ from backpain_analysis.answers.tables.trials import (
     flow,
     harms,
     trials,
+    warnings,
 )
 from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
@@ -45,11 +49,13 @@ __all__ = [
     "by_type",
     "claim_parts",
     "claims",
+    "cohorts",
     "corrections",
     "counts",
     "coverage",
     "curves",
     "derivations",
+    "dose_numbers",
     "downgrades",
     "few_trials",
     "findings",
@@ -70,4 +76,6 @@ __all__ = [
     "sensitivity",
     "together",
     "trials",
+    "warnings",
+    "without_each",
 ]

@@ -20,6 +20,7 @@ from backpain_analysis.words import (
     readable,
 )
 
+
 def flow(found: Flow, *, title: str) -> Table:
     """From all trials to those that enter, reason by reason."""
     rows = [
@@ -57,6 +58,25 @@ def harms(found: Harms, *, title: str) -> Table:
     return table(found.table.rename(columns=words), title=title)
 
 
+def warnings(evidence: Evidence, *, title: str) -> Table:
+    """What looks odd in the numbers of each trial, and what to look at."""
+    about = evidence.trials.set_index("trial_id")
+    rows = []
+    for row in evidence.plausibility().to_dict("records"):
+        own = about.loc[row["trial_id"]]
+        name = author_year(own["first_author"], own["year"])
+        rows.append(
+            {
+                "Trial": named(name, own["doi"], own["pmid"]),
+                "Warning": row["kind"],
+                "The numbers": row["arithmetic"],
+                "What to look at": row["look"],
+            }
+        )
+    columns = ["Trial", "Warning", "The numbers", "What to look at"]
+    return table(pd.DataFrame(rows, columns=columns), title=title)
+
+
 def adverse_events(evidence: Evidence, *, title: str) -> Table:
     """What reports printed on adverse events, word for word."""
     about = evidence.trials.set_index("trial_id")
@@ -90,7 +110,7 @@ def counts(evidence: Evidence, *, title: str) -> Table:
             "": readable(row.topic) if new else "",
             "What": LABELS.get(row.topic, _item)(row.item),
             "How many": row.count_,
-            "Of what": row.unit,
+            "Of what": row.unit.removesuffix("s") if row.count_ == 1 else row.unit,
         }
         for new, row in zip(
             ~found["topic"].duplicated(),

@@ -6,6 +6,7 @@ from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_explorer import DoseExplorer, dose_explorer
 from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
@@ -46,12 +47,14 @@ from .models.network.dose_data import connected_agents
 from .models.network.dose_network import DoseNetworkResult, dose_network
 from .models.network.network import NetworkResult, network
 from .models.network.regression import network_classes, network_course, network_regression
+from .models.pairwise.aggregate import aggregate
 from .models.pairwise.asymmetry import egger_test, pet_peese, rank_test, trim_and_fill
 from .models.pairwise.bivariate import bivariate
 from .models.pairwise.diagnostics import cumulative, influence, leave_one_out
 from .models.pairwise.events import EventsResult, mantel_haenszel, peto
 from .models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from .models.pairwise.multilevel import MultilevelResult, multilevel
+from .models.pairwise.permutation import permutation_test
 from .models.pairwise.pooling import PoolResult, pool, pool_by, pooled_table
 from .models.pairwise.responders import responders_from_means
 from .models.pairwise.selection import selection_model
@@ -79,6 +82,7 @@ __all__ = [
     "Claims",
     "ConvergenceError",
     "DoseAnswer",
+    "DoseExplorer",
     "DoseNetworkResult",
     "DoseResponseResult",
     "Effects",
@@ -100,6 +104,7 @@ __all__ = [
     "Truth",
     "activity_and_risk",
     "adjusted_estimates",
+    "aggregate",
     "ancova",
     "back_transform",
     "bivariate",
@@ -120,6 +125,7 @@ __all__ = [
     "derivations",
     "dose_answer",
     "dose_by_moderator",
+    "dose_explorer",
     "dose_in_network",
     "dose_network",
     "dose_response",
@@ -151,6 +157,7 @@ __all__ = [
     "network_components",
     "network_course",
     "network_regression",
+    "permutation_test",
     "pet_peese",
     "peto",
     "piecewise",

@@ -15,7 +15,7 @@ from typing import Any
 
 MOVED: dict[str, tuple[str, ...]] = {
     "figures.dose_network": ("figures.dose_network_plot",),
-    "figures.tables": ("answers.tables",),
+    "figures.tables": ("answers.tables", "answers.tables.networks"),
     "figures.tables.dose_network": ("answers.tables.dose_network",),
     "figures.tables.people": ("answers.tables.people",),
     "figures.tables.time": ("answers.tables.people",),

@@ -191,6 +191,12 @@ def run(
         print(f"{tally.summary()}: {out / 'index.html'}")
         if stale := stale_pages(out, [outcome.report.name for outcome in outcomes]):
             print(f"left from other suites, not in the index: {_some(stale)}")
+        for outcome in outcomes:
+            if outcome.elsewhere:
+                print(
+                    f"{outcome.report.name} is run again each time, since it reads what nobody "
+                    f"names: {_some(list(outcome.elsewhere), 2)}; name it in a parameter"
+                )
     if failed:
         raise typer.Exit(1)
 

@@ -164,19 +164,19 @@ MODELS: dict[str, Callable[[np.random.Generator], Found]] = {
 }
 
 
-def calibration(sets: int) -> Iterator[dict]:
-    """A row a model and parameter."""
-    for name, model in MODELS.items():
-        rng = np.random.default_rng(20261126)
-        found = pd.DataFrame([model(rng) for _ in range(sets)])
-        for parameter, ranks in found.items():
-            yield {
-                "model": name,
-                "parameter": parameter,
-                "in 50%": 100 * np.mean(np.abs(ranks - 0.5) < 0.25),
-                "in 95%": 100 * np.mean(np.abs(ranks - 0.5) < 0.475),
-                "P (uniform)": stats.kstest(ranks, "uniform").pvalue,
-            }
+def calibration(name: str, sets: int, seed: int) -> pd.DataFrame:
+    """A row a parameter of a model."""
+    rng = np.random.default_rng(seed)
+    found = pd.DataFrame([MODELS[name](rng) for _ in range(sets)])
+    rows = {
+        parameter: {
+            "in 50%": 100 * np.mean(np.abs(ranks - 0.5) < 0.25),
+            "in 95%": 100 * np.mean(np.abs(ranks - 0.5) < 0.475),
+            "P (uniform)": stats.kstest(ranks, "uniform").pvalue,
+        }
+        for parameter, ranks in found.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def best_of(call: Callable[[], object], repeats: int = 7) -> float:
@@ -224,15 +224,15 @@ def speed() -> Iterator[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=2000, help="draws from each prior")
-    sets = parser.parse_args().sets
-    print(pd.DataFrame(speed()).round(1).to_string(index=False))
-    print(f"\n{sets} sets; model, parameter, per cent in 50% and 95% intervals, P (uniform)")
-    for row in calibration(sets):
-        print(
-            f"{row['model']} | {row['parameter']} | {row['in 50%']:.1f} | {row['in 95%']:.1f} | "
-            f"{row['P (uniform)']:.3f}",
-            flush=True,
-        )
+    parser.add_argument("--seed", type=int, default=20261126)
+    parser.add_argument("--model", choices=MODELS, action="append", help="only this one")
+    options = parser.parse_args()
+    if options.model is None:
+        print(pd.DataFrame(speed()).round(1).to_string(index=False))
+    for name in options.model or MODELS:
+        print(f"\n{name}: {options.sets} sets, seed {options.seed}")
+        table = calibration(name, options.sets, options.seed)
+        print(table.round({"in 50%": 1, "in 95%": 1, "P (uniform)": 4}).to_string(), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/checking.py --profile  # where the time goes at 5,000 trials
 
 The tables are those of the bundled trials, repeated under other names; with faults, one row in ten
-has a word for a number. The time is processor time of `backpain data check` without the start of Python.
+has a word for a number. Processor time of `backpain data check`, without the start of Python.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def main() -> None:
         checked(options.path)
         return
     print(
-        "| trials | rows of results | faults | processor seconds | peak MB |\n|---:|---:|---|---:|---:|"
+        "| trials | rows of results | faults | processor seconds | peak MB |\n"
+        "|---:|---:|---|---:|---:|"
     )
     with tempfile.TemporaryDirectory() as home:
         for trials in (5000,) if options.profile else (1250, 2500, 5000, 10000, 20000):

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,6 +86,7 @@ def survive(folder: Path, kills: int, seed: int) -> None:
         present = {n: data for n, data in content(site).items() if ".backpain-part" not in n}
         wrong = [name for name, data in present.items() if wanted.get(name) != data]
         assert not wrong, f"half there after kill {kill}: {wrong}"
+        print(f"kill {kill + 1}: {len(present)} files, all whole", file=sys.stderr)
     kept = len(list((site / ".finished").glob("*.json")))
     run_suite(read_suite(path), site)
     assert content(site) == wanted, "the site differs"
@@ -236,12 +237,21 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--deletions", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", help="overlap, delete, clock, disks, kills, many")
     chosen = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
     with tempfile.TemporaryDirectory() as temporary:
-        overlap(Path(temporary))
-        delete(Path(temporary), chosen.deletions, random.Random(chosen.seed))
-        step_clock(Path(temporary))
-        fill_disks(Path(temporary))
-        survive(Path(temporary), chosen.kills, chosen.seed)
-        many(Path(temporary))
+        tempfile.tempdir = os.environ["TMPDIR"] = f"{temporary}/tmp"
+        folder, chance = Path(temporary), random.Random(chosen.seed)
+        (folder / "tmp").mkdir()
+        tries: dict[str, Callable[[], None]] = {
+            "overlap": lambda: overlap(folder),
+            "delete": lambda: delete(folder, chosen.deletions, chance),
+            "clock": lambda: step_clock(folder),
+            "disks": lambda: fill_disks(folder),
+            "kills": lambda: survive(folder, chosen.kills, chosen.seed),
+            "many": lambda: many(folder),
+        }
+        for name, trial in tries.items():
+            if name in (chosen.only or tries):
+                trial()

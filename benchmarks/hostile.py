@@ -2,6 +2,7 @@
 
     python benchmarks/hostile.py
     python benchmarks/hostile.py --tables 2000 --others 500 --seed 1
+    python benchmarks/hostile.py --only tables pages
 
 Fuzzed tables, special files, suites, notebooks, received sites, parameters, small data for models,
 and pages in a real browser. Each trial may be taken, or refused with a message of ours; anything
@@ -22,7 +23,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,12 @@ from backpain_analysis.reporting.verify import verify_site
 LONGEST = 20
 WRONG = ("traceback", "hang", "lost", "outside", "request")
 """How no trial may end."""
+KINDS = (
+    *("tables", "special files", "suites", "notebooks", "parameters", "received sites"),
+    *("small data", "pages"),
+)
+EVERY = 100
+"""After so many trials the count so far is printed."""
 
 VALUES = [
     *("", " ", "nan", "NaN", "inf", "-inf", "1e999", "-1e-999", "None", "null", "1,5", "١٢", "½"),
@@ -88,8 +95,11 @@ class Count:
         """Count a trial."""
         self.ends[end] += 1
         self.slowest = max(self.slowest, seconds)
-        if end not in ("taken", "refused") and not self.first:
-            self.first = f"{self.kind}: {end}: {why}"
+        if end not in ("taken", "refused"):
+            self.first = self.first or f"{self.kind}: {end}: {why}"
+            print(f"{self.kind}: {end}: {why}", file=sys.stderr, flush=True)
+        if sum(self.ends.values()) % EVERY == 0:
+            print(self.row(), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -424,11 +434,13 @@ def mine(route: Any) -> bool:
     return route.request.url.startswith(("file:", "data:", "about:"))
 
 
-def main(tables_: int, others: int, seed: int, special: bool = True) -> list[Count]:
+def main(tables_: int, others: int, seed: int, only: Collection[str] = KINDS) -> list[Count]:
     """Try everything, print the table, return the counts."""
     counts = []
 
     def kind(name: str, run: Callable[..., None], *arguments: Any) -> None:
+        if name not in only:
+            return
         count = Count(name)
         with tempfile.TemporaryDirectory() as folder:
             place = [] if run is models else [Path(folder)]
@@ -439,8 +451,7 @@ def main(tables_: int, others: int, seed: int, special: bool = True) -> list[Cou
     print(f"| kind | tried | taken | refused | {' | '.join(WRONG)} | slowest, s |")
     print(f"|---|{'---:|' * (4 + len(WRONG))}")
     kind("tables", tables, tables_, random.Random(seed))
-    if special:
-        kind("special files", special_files, random.Random(seed))
+    kind("special files", special_files, random.Random(seed))
     kind("suites", suites, others, random.Random(seed))
     kind("notebooks", notebooks, others, random.Random(seed))
     kind("parameters", parameters, random.Random(seed))
@@ -456,9 +467,7 @@ if __name__ == "__main__":
     parser.add_argument("--tables", type=int, default=2000)
     parser.add_argument("--others", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND")
     chosen = parser.parse_args()
-    found = main(chosen.tables, chosen.others, chosen.seed)
-    for each in found:
-        if each.first:
-            print(f"\n{each.first}", file=sys.stderr)
+    found = main(chosen.tables, chosen.others, chosen.seed, chosen.only)
     sys.exit(bool(sum(each.wrong for each in found)))

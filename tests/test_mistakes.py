@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
@@ -15,7 +16,15 @@ CHOOSE = "this is the evidence of every outcome: choose one first"
 def names():
     evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
     effects = evidence.effects("pain_intensity")
-    return {"bp": bp, "evidence": evidence, "effects": effects, "table": effects.table}
+    return {
+        "bp": bp,
+        "evidence": evidence,
+        "effects": effects,
+        "table": effects.table,
+        "every_arm": evidence.effects("pain_intensity", head_to_head=True),
+        "course": bp.effects_over_time(evidence, "pain_intensity"),
+        "people": bp.load_participants(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,69 @@ def test_a_mistake_is_answered(names, typed, answer):
         eval(typed, dict(names))
 
 
+STUDIES = "yi=[1.0, 2.0, 4.0], vi=[1.0, 1.0, 2.0]"
+EVENTS = "events1=[3, 4], n1=[10, 12], events2=[5, 6], n2=[11, 12]"
+WITH_LEVEL = {
+    **dict.fromkeys(
+        "pool cumulative influence leave_one_out egger_test pet_peese trim_and_fill "
+        "selection_model".split(),
+        STUDIES,
+    ),
+    **dict.fromkeys("mantel_haenszel peto".split(), EVENTS),
+    **dict.fromkeys("clda gee longitudinal".split(), "people"),
+    **dict.fromkeys("ancova tipping_point".split(), "people, week=12"),
+    **dict.fromkeys("dose_response dose_answer".split(), "effects, dose='sessions_per_week'"),
+    **dict.fromkeys("time_course network_course".split(), "course"),
+    "dose_network": "every_arm, dose='sessions_per_week'",
+    "network": "every_arm",
+    "network_classes": "every_arm, {}",
+    "network_regression": "every_arm, 'year'",
+    "bivariate": "effects, effects",
+    "conv_wald": "[1.0], ci_low=[0.0], ci_high=[2.0]",
+    "dose_by_moderator": "people, 'age', week=12",
+    "meta_regression": "'yi ~ 1', effects.table",
+    "multilevel": "'yi ~ 1', effects.table, V='vi', random=['1 | trial_id']",
+    "power_of_design": "[20]",
+    "responders": "people, week=12, mcid=15",
+    "responders_from_means": "evidence, 'pain_intensity', mcid=15",
+}
+"""What each public function with a `level` takes beside it."""
+
+
+def test_every_function_with_a_level_is_known_here():
+    functions = {name: getattr(bp, name) for name in dir(bp)}
+    having = {
+        name
+        for name, function in functions.items()
+        if inspect.isfunction(function) and "level" in inspect.signature(function).parameters
+    }
+    assert having == set(WITH_LEVEL)
+
+
+@pytest.mark.parametrize("name", WITH_LEVEL)
+def test_a_level_in_per_cent_is_answered_with_the_share(name, names):
+    with pytest.raises(ValueError, match=r"level.*0\.95"):
+        eval(f"bp.{name}({WITH_LEVEL[name]}, level=95)", dict(names))
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (f"{name}({WITH_LEVEL[name]}, test='F')", "unknown test 'F'")
+        for name in "ancova clda dose_by_moderator dose_response longitudinal multilevel pool "
+        "time_course".split()
+    ]
+    + [
+        (f"{name}({WITH_LEVEL[name]}, method='XX')", "unknown method 'XX'")
+        for name in "dose_network longitudinal network network_classes network_regression "
+        "pool".split()
+    ],
+)
+def test_a_word_that_a_model_does_not_know_is_answered_with_those_it_does(call, word, names):
+    with pytest.raises(ValueError, match=f"{word}: use one of "):
+        eval(f"bp.{call}", dict(names))
+
+
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
@@ -76,7 +148,7 @@ def test_a_mistake_is_answered(names, typed, answer):
             r"<DoseResponseResult: -\S+ \(95% CI -\S+ to -\S+\), \d+ trials>",
         ),
         ("bp.network(effects)", r"<NetworkResult: \d+ coefficients, \d+ trials>"),
-        ("bp.egger_test(effects.one_per_trial())", r"<EggerTest: Egger's test \(mixed\)>"),
+        ("bp.egger_test(effects.one_per_trial())", r"<EggerTest: Egger's test \(mixed, sei\)>"),
         (
             'bp.compare_curves(effects, ["linear", "log"], dose="sessions_per_week")',
             r"<CurveComparison: linear, log>",

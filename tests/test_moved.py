@@ -43,11 +43,12 @@ def test_an_old_path_hands_on_and_says_where_to(old):
 
 def test_the_way_a_notebook_of_0_1_imported_them():
     with pytest.warns(DeprecationWarning):
-        from backpain_analysis.figures.tables import pooled
+        from backpain_analysis.figures.tables import lumpings, pooled
         from backpain_analysis.models.participants import report
 
         from backpain_analysis.models.network import questions
     assert pooled is import_module("backpain_analysis.answers.tables").pooled
+    assert lumpings is import_module("backpain_analysis.answers.tables.networks").lumpings
     assert questions.__name__.endswith("questions") and report.__name__.endswith("report")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,13 +11,15 @@ import pandas as pd
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.priors import TauPrior
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.bayes.model import chosen_prior, implied_sd
 from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
 from backpain_analysis.models.dose.result import DoseResponseResult
+from backpain_analysis.models.network.network import NetworkResult
+from backpain_analysis.models.network.posterior import NetworkPosterior, network_posterior
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.words import (
     DOSE_LABELS,
-    as_benefit,
     benefit_sign,
     dose_text,
     effect_digits,
@@ -42,10 +45,14 @@ def share_text(probability: float) -> str:
     return "above 99%" if probability > 0.99 else f"{probability:.0%}"
 
 
+def beyond(size: float, sign: int) -> str:
+    """The comparison that asks for more than `size` in the direction of `sign`: "< -10"."""
+    return f"{'<' if sign < 0 else '>'} {sign * size!r}"
+
+
 def past(outcome: str, size: float) -> str:
     """The comparison that asks for a benefit of more than `size`: "< -10", or "> 10"."""
-    limit = as_benefit(size, benefit_sign(outcome) < 0)
-    return f"{'<' if benefit_sign(outcome) < 0 else '>'} {limit!r}"
+    return beyond(size, benefit_sign(outcome))
 
 
 def probable(benefit: float, noticed: float | None, mcid: float | None) -> str:
@@ -82,6 +89,39 @@ def _size(estimate: float, low: float, high: float, measure: str) -> str:
         f"{number(estimate, digits)} {unit_words(measure)} (95% credible interval "
         f"{number(low, digits)} to {number(high, digits)})"
     )
+
+
+def pooled_beyond(effects: Effects, size: float | None, sign: int) -> float:
+    """Probability that a mean effect is larger than `size` in the direction of `sign`.
+
+    With the empirical prior for outcome and measure; missing where none, or no size, is known.
+    """
+    if not size:
+        return math.nan
+    try:
+        return pool(effects, prior="auto").probability(beyond(size, sign))
+    except CannotEstimate:
+        return math.nan
+
+
+def network_with_prior(effects: Effects, result: NetworkResult) -> NetworkPosterior | None:
+    """The posterior of a network with the empirical prior; None where none is known.
+
+    Parameters
+    ----------
+    effects : Effects
+        Of which the network was made; they know the standard deviation of the outcome.
+    result : NetworkResult
+    """
+    sd = implied_sd(effects.table)
+    try:
+        prior = chosen_prior("auto", result.data.outcome, result.measure, sd)
+        return network_posterior(
+            *(result.data, result.loadings, result.reference, result.lower_is_better),
+            *(prior, result.level),
+        )
+    except CannotEstimate:
+        return None
 
 
 def pooled_sentence(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from backpain_analysis.answers.appraisals import risk_counts, risk_of
+from backpain_analysis.answers.bayes import beyond, network_with_prior, pooled_beyond
 from backpain_analysis.answers.certainty import NO_EVIDENCE, Body, Certainty, certainty
 from backpain_analysis.answers.dose import DoseAnswer, dose_answer
 from backpain_analysis.answers.moderation import Moderation, moderation
@@ -29,6 +30,7 @@ from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.inconsistency import pairwise
 from backpain_analysis.models.network.network import NetworkResult, network
+from backpain_analysis.models.network.posterior import NetworkPosterior
 from backpain_analysis.models.pairwise.asymmetry import egger_test
 from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool
 from backpain_analysis.words import author_year, benefit_sign, number, outcome_words
@@ -70,6 +72,9 @@ class Part:
         See `verdicts`.
     trials : tuple of str
         That it rests on.
+    noticed : float
+        Probability that the effect is larger than the smallest that matters, on the side that
+        speaks for the claim, with an empirical prior; missing where none is known.
     """
 
     what: str
@@ -79,6 +84,7 @@ class Part:
     verdict: str
     reason: str
     trials: tuple[str, ...] = ()
+    noticed: float = math.nan
 
     @property
     def estimate_text(self) -> str:
@@ -212,11 +218,21 @@ class Context:
             )
         return self._made[key]
 
-    def _split(self, found: NetworkResult) -> pd.DataFrame:
-        key = ("split", id(found))
+    def _of(self, found: NetworkResult, name: str, make: Callable[[], Any]) -> Any:
+        """What follows from a network, made once; the network is kept, so that its id stays its."""
+        key = (name, id(found))
         if key not in self._made:
-            self._made[key] = found.node_split().table
-        return self._made[key]
+            self._made[key] = (found, make())
+        return self._made[key][1]
+
+    def _split(self, found: NetworkResult) -> pd.DataFrame:
+        return self._of(found, "split", lambda: found.node_split().table)
+
+    def _with_prior(self, found: NetworkResult, outcome: str) -> NetworkPosterior | None:
+        effects = self.effects(outcome, found.data.measure, every=True)
+        if effects is None:
+            return None
+        return self._of(found, "posterior", lambda: network_with_prior(effects, found))
 
     def compared(
         self,
@@ -265,7 +281,14 @@ class Context:
             indirect=() if row["trials"] else ("no trial compares the two directly",),
         )
         sign = benefit_sign(outcome)
-        return judged(what, body, UNITS[found.data.measure], sign, rule=rule, trials=trials)
+        part = judged(what, body, UNITS[found.data.measure], sign, rule=rule, trials=trials)
+        if rule == "equivalence" or not body.mcid:
+            return part
+        known = self._with_prior(found, outcome)
+        if known is None:
+            return part
+        noticed = known.probability_of(beyond(body.mcid, sign), first, second)
+        return replace(part, noticed=noticed)
 
     def key(self, outcome: str, measure: str) -> Part:
         """All exercise against no exercise: the number that pages and claims share."""
@@ -296,7 +319,8 @@ class Context:
             mcid=smallest_that_matters(outcome, kept.measure),
         )
         sign = benefit_sign(outcome) if benefit is None else benefit
-        return judged(what, body, UNITS[kept.measure], sign, trials=single.table["trial_id"])
+        part = judged(what, body, UNITS[kept.measure], sign, trials=single.table["trial_id"])
+        return replace(part, noticed=pooled_beyond(single, body.mcid, sign))
 
     def body(self, result: PoolResult, trials: Iterable[object], participants: int) -> Body:
         """A pooled result as a body of evidence."""

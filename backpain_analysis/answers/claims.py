@@ -67,12 +67,13 @@ class Claims:
     ----------
     table : DataFrame
         A row a claim: `claim_id, theme, claim, question, primary, notebook, data, estimate,
-        certainty, verdict, reason, agreement`. Verdict, certainty and reason are those
-        of the part that is named in advance (`primary`).
+        noticed, certainty, verdict, reason, agreement`. Verdict, certainty and reason are those
+        of the part that is named in advance (`primary`); `noticed` is the probability that its
+        effect is larger than the smallest that matters (see `Part`).
     parts : DataFrame
         A row a testable part: `claim_id, what, primary, trials, participants, estimate, ci_low,
-        ci_high, text, unit, target, certainty, judgements, downgrades, verdict, reason, names`
-        (the trials it rests on).
+        ci_high, text, unit, noticed, target, certainty, judgements, downgrades, verdict, reason,
+        names` (the trials it rests on).
 
     Examples
     --------
@@ -176,11 +177,12 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     return Claims(pd.DataFrame(rows), pd.DataFrame(parts))
 
 
-def _row(name: str, primary: Part) -> dict[str, str]:
+def _row(name: str, primary: Part) -> dict[str, Any]:
     trials = primary.body.n_trials if primary.body else 0
     return {
         "data": plural(trials, "trial") if trials else "none",
         "estimate": primary.estimate_text,
+        "noticed": primary.noticed,
         "certainty": primary.certainty.level,
         "verdict": primary.verdict,
         "reason": primary.reason,
@@ -198,6 +200,7 @@ def _part(part: Part) -> dict[str, Any]:
         **numbers,
         "text": part.estimate_text,
         "unit": part.unit,
+        "noticed": part.noticed,
         "target": part.certainty.target,
         "certainty": part.certainty.level,
         "judgements": part.certainty.judgements,

@@ -216,6 +216,7 @@ def dose_answer(
     *,
     mcid: float | None = None,
     level: float = 0.95,
+    shapes: bool = True,
 ) -> DoseAnswer:
     """Say what the typical dose does, whether more does more, and where enough is reached.
 
@@ -233,6 +234,9 @@ def dose_answer(
         Size of the minimal clinically important difference, in the units of the effects.
     level : float
         Of intervals; the test of dose is at one minus this.
+    shapes : bool
+        Whether to compare shapes of curves also where the verdict does not hang on them, as the
+        slope is not clear. It takes most of the time.
 
     Returns
     -------
@@ -260,7 +264,8 @@ def dose_answer(
     }
     result, reason = _fitted(known, options)
     typical = result.typical_dose
-    row = result.predict([typical]).iloc[0]
+    estimate, se, half = result.effect_at(typical)
+    p_value = float(two_sided_p(np.array([estimate / se]), float(np.min(result.df)))[0])
     studied = result.studied
     slope: Estimate | None = None
     curves: CurveComparison | None = None
@@ -270,10 +275,11 @@ def dose_answer(
     sign = benefit_sign(effects.outcome)
     if not reason:
         slope = _slope(result, step)
-        curves = compare_curves(known, **options)
-        weight = curves.weight_of_dose
+        if shapes or _clear_p(slope, level):
+            curves = compare_curves(known, **options)
+            weight = curves.weight_of_dose
         verdict = judged(slope, weight, sign, level)
-        if verdict in (MORE, LESS):
+        if curves is not None and verdict in (MORE, LESS):
             without = _carried_by(result, step, level)
             optimum = curves.optimum(best="lowest" if sign < 0 else "highest")
             mcid_dose = curves.dose_for(sign * abs(mcid)) if mcid else None
@@ -283,7 +289,7 @@ def dose_answer(
         dose_name=dose,
         level=level,
         typical=typical,
-        effect=Estimate(row["estimate"], row["ci_low"], row["ci_high"], _p_value(result, typical)),
+        effect=Estimate(estimate, estimate - half, estimate + half, p_value),
         slope=slope,
         step=step,
         weight=weight,
@@ -351,11 +357,6 @@ def _slope(result: DoseResponseResult, step: float) -> Estimate:
         step * float(limits["ci_high"]),
         float(result.pvalues["dose"]),
     )
-
-
-def _p_value(result: DoseResponseResult, dose: float) -> float:
-    row = result.predict([dose]).iloc[0]
-    return float(two_sided_p(np.array([row["estimate"] / row["se"]]), float(np.min(result.df)))[0])
 
 
 def _carried_by(result: DoseResponseResult, step: float, level: float) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ SAME_SCALE = ("MD on 0-100", "WMD on 0-100")
 
 COLUMNS = (
     *("what", "outcome", "trials", "participants", "estimate", "ci_low", "ci_high", "unit"),
-    *("share_of_mcid", "nnt", "nnt_low", "nnt_high", "nnt_text", "certainty"),
+    *("share_of_mcid", "noticed", "nnt", "nnt_low", "nnt_high", "nnt_text", "certainty"),
 )
 
 
@@ -42,9 +42,10 @@ class Findings(TableResult):
     Attributes
     ----------
     table : DataFrame
-        `what, outcome, trials, participants, estimate, ci_low, ci_high, unit, share_of_mcid, nnt,
-        nnt_low, nnt_high, nnt_text, certainty`: a row a result; missing numbers where there is no
-        evidence. NNTs: see `models.responders.nnt`.
+        `what, outcome, trials, participants, estimate, ci_low, ci_high, unit, share_of_mcid,
+        noticed, nnt, nnt_low, nnt_high, nnt_text, certainty`: a row a result; missing numbers where
+        there is no evidence. `noticed`: the probability of a benefit larger than the MCID (of
+        standard deviations, than half of one), see `Part`. NNTs: see `models.responders.nnt`.
     downgrades : DataFrame
         `what, domain, steps, reason`: how each domain was judged, with its numbers.
     assumed : dict
@@ -128,6 +129,7 @@ def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict[str, object]
         return row
     row |= {"trials": body.n_trials, "participants": body.n_participants}
     row |= {"estimate": body.estimate, "ci_low": body.ci_low, "ci_high": body.ci_high}
+    row["noticed"] = part.noticed
     return row | needed(outcome, part, assumed)
 
 

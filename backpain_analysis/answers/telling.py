@@ -14,12 +14,12 @@ from backpain_analysis.words import author_year, spelled_out
 DOI, PUBMED = "https://doi.org/", "https://pubmed.ncbi.nlm.nih.gov/"
 
 
-class Told(str):
+class Answered(str):
     """A text that a page shows as its answer, with links to the trials it names."""
 
     shown: str
 
-    def __new__(cls, text: str, shown: str) -> Told:
+    def __new__(cls, text: str, shown: str) -> Answered:
         made = super().__new__(cls, text)
         made.shown = shown
         return made
@@ -28,7 +28,7 @@ class Told(str):
         return self.shown
 
 
-def told(text: str, evidence: Evidence | None = None) -> Told:
+def told(text: str, evidence: Evidence | None = None) -> Answered:
     """The answer of a page.
 
     Trials are named as readers cite them, "saper2013" as "Saper 2013", with a link where their
@@ -48,10 +48,10 @@ def told(text: str, evidence: Evidence | None = None) -> Told:
     """
     text = spelled_out(text)
     plain, linked = (text, text) if evidence is None else named(text, evidence)
-    return Told(plain, f"> {linked}")
+    return Answered(plain, f"> {linked}")
 
 
-def warned(evidence: Evidence, trials: Iterable[str]) -> Told:
+def warned(evidence: Evidence, trials: Iterable[str]) -> Answered:
     """Which of the trials that enter an analysis carry a warning that is not resolved.
 
     Parameters
@@ -70,7 +70,7 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Told:
     """
     names = sorted(set(map(str, trials)))
     if not names:
-        return Told("No trial enters.", "No trial enters.")
+        return Answered("No trial enters.", "No trial enters.")
     found = evidence.filter(trial_id=names).plausibility()
     kinds = found.groupby("trial_id", sort=False)["kind"].unique()
     if len(names) == 1:
@@ -84,7 +84,7 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Told:
     listed = "; ".join(f"{trial} ({', '.join(own)})" for trial, own in kinds.items())
     if listed:
         text += f": {listed}. What was compared, and what to look at, stands on the page of trials"
-    return Told(*named(f"{text}.", evidence))
+    return Answered(*named(f"{text}.", evidence))
 
 
 def address(doi: object, pmid: object) -> str:

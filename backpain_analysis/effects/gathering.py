@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -171,8 +171,7 @@ def contrast_results(
         own = table["trial_id"].isin(clusters)
         table["obtained"] = marked(table, own, "clusters taken as allowed for by the report")
     problem = pd.Series(pd.NA, table.index, dtype="string")
-    own_rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
-    against = contradicted(own_rows, rows).reindex(table.index)
+    against = _contradicted(evidence).reindex(table.index)
     problem = problem.mask(against.notna(), against)
     problem = problem.mask(table["se"].isna(), "difference reported without an interval")
     problem = problem.mask(
@@ -184,6 +183,12 @@ def contrast_results(
     columns = ["trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
     columns += ["effect_measure", "estimate", "se", "n_arm", "n_ref", "obtained", "problem"]
     return _plain(table[columns])
+
+
+@once_per_evidence
+def _contradicted(evidence: Evidence) -> pd.Series:
+    """Why reported differences must not be used, on the index of the contrasts."""
+    return contradicted(evidence.outcomes, evidence.contrasts)
 
 
 def _with_pooled_errors(
@@ -375,16 +380,16 @@ class TrialResults:
         return None
 
 
-def by_trial(results: pd.DataFrame, differences: pd.DataFrame) -> dict[str, TrialResults]:
-    """The results of every trial; see `candidates` for the two tables."""
+def by_trial(results: Iterable[Row], differences: Iterable[Row]) -> dict[str, TrialResults]:
+    """The results of every trial, from rows of `arm_results` and `contrast_results`."""
     trials: dict[str, TrialResults] = defaultdict(TrialResults)
-    for row in results.itertuples(index=False):
+    for row in results:
         own = trials[row.trial_id]
         own.arm_rows.append(row)
         if row.problem is None:
             kind = {"final": own.levels, "change": own.changes, "events": own.events}[row.kind]
             kind[occasion_of(row)].setdefault(row.arm_id, row)
-    for row in differences.itertuples(index=False):
+    for row in differences:
         own = trials[row.trial_id]
         own.difference_rows.append(row)
         if row.problem is None:
@@ -413,24 +418,74 @@ class Gathered:
         Results of the outcome by trial.
     """
 
-    trials: list[dict[str, Any]]
+    trials: list[dict[Hashable, Any]]
     arms: Mapping[str, list[Arm]]
     results: Mapping[str, TrialResults]
 
 
-@once_per_evidence
 def gather(evidence: Evidence, outcome: str, measure: str, scope: Scope) -> Gathered:
     """Gather what trials say of an outcome."""
+    results = _results(evidence, outcome, measure, _of_results(scope, measure))
+    trials = [trial for trial in _trials(evidence) if trial["trial_id"] in results]
+    arms = _arms(evidence, met=scope.met, include_home=scope.include_home)
+    return Gathered(trials, arms, results)
+
+
+@once_per_evidence
+def _trials(evidence: Evidence) -> list[dict[Hashable, Any]]:
+    return evidence.trials.to_dict("records")
+
+
+def _of_results(scope: Scope, measure: str) -> Scope:
+    """The scope as far as results depend on it, so that they are gathered once for many."""
+    unused = {"followup"} if measure in EVENT_MEASURES else {"followup", "percentage"}
+    if measure != "MD" or scope.unit is not None:
+        unused |= {"scale", "pooled_sd"}
+    return Scope(
+        flags=(),
+        designs=tuple(name for name in scope.designs if name == "cluster"),
+        derive=tuple(name for name in scope.derive if name not in unused),
+        icc=scope.icc,
+        unit=scope.unit,
+    )
+
+
+@once_per_evidence
+def _results(
+    evidence: Evidence, outcome: str, measure: str, scope: Scope
+) -> dict[str, TrialResults]:
+    """Results of an outcome by trial.
+
+    What a trial says does not depend on other trials, so that it is looked up once for all that
+    an evidence is filtered to; only SDs of an instrument in the other trials are of those left.
+    """
+    if evidence.whole is not evidence and "pooled_sd" not in scope.derive:
+        return _of_part(_results(evidence.whole, outcome, measure, scope), evidence)
     results = by_trial(
-        arm_results(evidence, outcome, measure, scope),
-        contrast_results(evidence, outcome, measure, scope),
+        arm_results(evidence, outcome, measure, scope).itertuples(index=False),
+        contrast_results(evidence, outcome, measure, scope).itertuples(index=False),
     )
     for trial in evidence.trials.loc[evidence.trials["design"] == "crossover", "trial_id"]:
         if trial in results:
             results[trial].paired = True
-    measured = evidence.trials[evidence.trials["trial_id"].isin(results.keys())]
-    arms = _arms(evidence, met=scope.met, include_home=scope.include_home)
-    return Gathered(measured.to_dict("records"), arms, results)
+    return results
+
+
+def _of_part(results: Mapping[str, TrialResults], evidence: Evidence) -> dict[str, TrialResults]:
+    """The results of the arms that are in `evidence`."""
+    kept, found = defaultdict(set), {}
+    for trial, arm in evidence.arms[["trial_id", "arm_id"]].astype(object).to_numpy():
+        kept[trial].add(arm)
+    for trial, arms in kept.items():
+        if (own := results.get(trial)) is None:
+            continue
+        of_arms = [row for row in own.arm_rows if row.arm_id in arms]
+        of_pairs = [row for row in own.difference_rows if {row.arm_id, row.ref_arm_id} <= arms]
+        if len(of_arms) == len(own.arm_rows) and len(of_pairs) == len(own.difference_rows):
+            found[trial] = own
+        elif of_arms or of_pairs:
+            found[trial] = replace(by_trial(of_arms, of_pairs)[trial], paired=own.paired)
+    return found
 
 
 @once_per_evidence

@@ -97,17 +97,37 @@ class Effects:
     @property
     def n_participants(self) -> int:
         """Participants in the arms that enter, each arm once; see `unsized_arms`."""
-        return int(self._arm_sizes().sum())
+        return int(np.nansum(self._arm_sizes()))
 
     @property
     def unsized_arms(self) -> int:
         """How many of these arms are of unknown size, and so not in `n_participants`."""
-        return int(self._arm_sizes().isna().sum())
+        return int(np.isnan(self._arm_sizes()).sum())
 
-    def _arm_sizes(self) -> pd.Series:
-        arms = self.table.drop_duplicates(["trial_id", "arm_id"])
-        references = self.table.drop_duplicates(["trial_id", "ref_arm_id"])
-        return pd.concat([arms["n_arm"], references["n_ref"]]).astype(float)
+    def _arm_sizes(self) -> np.ndarray:
+        trials, sizes = self.table["trial_id"].tolist(), []
+        for arm, n in (("arm_id", "n_arm"), ("ref_arm_id", "n_ref")):
+            own = self.table[n].to_numpy(dtype=float, na_value=np.nan)
+            arms = zip(trials, self.table[arm].tolist(), strict=True)
+            sizes += list(dict(zip(reversed(list(arms)), own[::-1], strict=True)).values())
+        return np.array(sizes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The contrasts as a plain table for other programs: who, what, effect, variance, people.
+
+        Returns
+        -------
+        DataFrame
+            A row a contrast: `trial, trial_id, arm_id, ref_arm_id, treatment, ref_treatment, dose,
+            ref_dose` (where one measure was chosen; else all measures), `timepoint_weeks, n_arm,
+            n_ref, yi, vi, obtained`, as far as known.
+        """
+        doses = [name for measure in DOSE_MEASURES for name in (measure, f"ref_{measure}")]
+        doses = ["dose", "ref_dose"] if "dose" in self.table else doses
+        wanted = ["label", "trial_id", "arm_id", "ref_arm_id", "treatment", "ref_treatment"]
+        wanted += [*doses, "timepoint_weeks", "n_arm", "n_ref", "yi", "vi", "obtained"]
+        found = self.table[[name for name in wanted if name in self.table]]
+        return found.rename(columns={"label": "trial"}).reset_index(drop=True)
 
     def select(self, keep: pd.Series | Callable[[pd.DataFrame], pd.Series], reason: str) -> Effects:
         """The contrasts for which `keep` is true; the others are listed as excluded.
@@ -173,21 +193,27 @@ class Effects:
         `1'V^-1 y / 1'V^-1 1`, with variance `1 / 1'V^-1 1` (Gleser & Olkin 2009). What tells the
         arms apart (type, dose) is kept where it is the same in all of them, else missing.
         """
-        rows, covariance = [], []
-        groups = self.table.groupby("trial_id", sort=False)
-        for (_, part), V in zip(groups, self.covariance, strict=True):
+        if all(len(V) == 1 for V in self.covariance):
+            return self
+        starts = np.cumsum([0, *(len(V) for V in self.covariance)])
+        combined, covariance = {}, list(self.covariance)
+        for place, V in enumerate(self.covariance):
+            if len(V) == 1:
+                continue
+            part = self.table.iloc[starts[place] : starts[place + 1]]
             weight = np.linalg.solve(V, np.ones(len(part)))
             variance = 1 / weight.sum()
             row = part.iloc[0].where(part.nunique(dropna=False) == 1, np.nan)
             row["yi"], row["vi"] = variance * (weight @ part["yi"]), variance
             row["n_arm"], row["n_ref"] = part["n_arm"].sum(skipna=False), part["n_ref"].iloc[0]
-            if len(part) > 1:
-                row["label"] = author_year(row["first_author"], row["year"])
+            row["label"] = author_year(row["first_author"], row["year"])
             row["ref_arm_id"] = part["ref_arm_id"].iloc[0]
             row["arm_id"] = "+".join(part["arm_id"])
-            rows.append(row)
-            covariance.append(np.array([[variance]]))
-        table = pd.DataFrame(rows, columns=self.table.columns).reset_index(drop=True)
+            combined[place], covariance[place] = row, np.array([[variance]])
+        table = self.table.iloc[starts[:-1]].reset_index(drop=True)
+        own = pd.DataFrame(combined.values(), combined.keys(), self.table.columns)
+        own = own.astype(self.table.dtypes, errors="ignore")
+        table = pd.concat([table.drop(index=own.index), own]).sort_index()
         return replace(
             self,
             table=table.astype(self.table.dtypes, errors="ignore"),

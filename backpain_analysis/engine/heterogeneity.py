@@ -118,6 +118,8 @@ ESTIMATORS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     "PM": _paule_mandel,
     "PMM": _paule_mandel_median,
     "EB": _paule_mandel,
+    "SJIT": _paule_mandel,
+    "DLIT": _paule_mandel,
 }
 
 
@@ -127,9 +129,10 @@ def estimate_tau2(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> f
     "DL" DerSimonian & Laird 1986 (doi 10.1016/0197-2456(86)90046-2), "HE" Hedges & Olkin 1985,
     "HS" Hunter & Schmidt 1990, "SJ" Sidik & Jonkman 2005 (doi 10.1111/j.1467-9876.2005.00489.x),
     "PM" Paule & Mandel 1982 (doi 10.6028/jres.087.022), "EB" Morris 1983
-    (doi 10.1080/01621459.1983.10477920), whose solution is PM's, "PMM" the median-unbiased form of
-    PM (Viechtbauer 2021, doi 10.1002/jrsm.1483), "HSk" HS with Brannick et al.'s 2019 correction
-    (doi 10.1002/jrsm.1348). Forms for a model matrix X:
+    (doi 10.1080/01621459.1983.10477920), whose solution is PM's, as is that of SJ and of DL taken
+    again and again ("SJIT", "DLIT"): each stops where the generalised Q is k - p; "PMM" the
+    median-unbiased form of PM (Viechtbauer 2021, doi 10.1002/jrsm.1483), "HSk" HS with Brannick et
+    al.'s 2019 correction (doi 10.1002/jrsm.1348). Forms for a model matrix X:
     Viechtbauer et al. 2015 (doi 10.1037/met0000016), appendix; DerSimonian & Kacker 2007
     (doi 10.1016/j.cct.2006.04.004).
 
@@ -138,9 +141,50 @@ def estimate_tau2(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> f
     y, v : ndarray, shape (k,)
         Effect sizes and sampling variances.
     X : ndarray, shape (k, p)
-    method : {"DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB"}
+    method : {"DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB", "SJIT", "DLIT"}
     """
     return max(0.0, ESTIMATORS[method](y, v, X))
+
+
+def tau2_se(y: np.ndarray, v: np.ndarray, X: np.ndarray, tau2: float, method: str) -> float:
+    """Standard error of an estimated tau2; for its size only, intervals are better told by Q.
+
+    From the information matrix for "ML" and "REML" (Harville 1977), and for the others from the
+    variance `2 tr(A V A V)` of the quadratic form `y'Ay` that the estimator is, `V = v + tau2`
+    (Viechtbauer 2005, doi 10.3102/10769986030003261; Viechtbauer et al. 2015, appendix); for "PM"
+    and its kin `sqrt(2 k^2 / (k - p)) / sum(w)` (Morris 1983). Missing for "CE".
+    """
+    k, p = X.shape
+    if method == "CE" or k <= p:
+        return np.nan
+    weighted = WeightedFit(y, v, X, tau2)
+    w, whole = weighted.weights, v + tau2
+    if method == "ML":
+        return float(np.sqrt(2 / np.sum(w**2)))
+    if method == "REML":
+        return float(np.sqrt(2 / _trace_of_square(w, X, np.ones(k))))
+    if ESTIMATORS[method] in (_paule_mandel, _paule_mandel_median):
+        return float(np.sqrt(2 * k**2 / (k - p)) / w.sum())
+    if method == "HE":
+        return float(np.sqrt(2 * _trace_of_square(np.ones(k), X, whole)) / (k - p))
+    if method == "SJ":
+        start = float(np.mean((y - y.mean()) ** 2))
+        if start == 0:
+            return 0.0
+        return float(np.sqrt(2 * _trace_of_square(1 / (v / start + 1), X, whole)) / (k - p))
+    common = WeightedFit(y, v, X)
+    spread = np.sqrt(2 * _trace_of_square(common.weights, X, whole))
+    if method == "DL":
+        return float(spread / common.trace_p)
+    return float(spread * (k / (k - p) if method == "HSk" else 1) / common.weights.sum())
+
+
+def _trace_of_square(w: np.ndarray, X: np.ndarray, v: np.ndarray) -> float:
+    """`tr(P V P V)` with `P = W - W X (X'WX)^-1 X'W` and a diagonal V."""
+    q = np.linalg.qr(X * np.sqrt(w)[:, None])[0]
+    inner = q.T @ (q * (w * v)[:, None])
+    leverage = np.einsum("ij,ij->i", q, q)
+    return max(0.0, float(np.sum((w * v) ** 2 * (1 - 2 * leverage)) + np.sum(inner**2)))
 
 
 def q_profile(

@@ -1,8 +1,8 @@
 """Posterior of the mixed model: exact normals in the effects, integrated over the variances.
 
-Given the standard deviations sigma the model is linear and normal, so the posterior of the
-coefficients is normal and the marginal likelihood is known exactly (Lindley & Smith 1972). What
-is left is an integral over one to three sigmas (or shapes of a curve), done by the trapezoidal
+Given the standard deviations sigma the posterior of the coefficients is normal and the marginal
+likelihood is known exactly (see `marginal`). What is left is an integral over the sigmas (or
+shapes of a curve): over more than three by `importance`, over one to three by the trapezoidal
 rule on a lattice in coordinates `u = centre + stretch * sinh(t)` of log sigma: it converges faster
 than any power of the step, and reaches heavy tails and spikes at zero (Takahasi & Mori 1974;
 Trefethen & Weideman 2014, doi 10.1137/130932132). Every integral is done on two interleaved
@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 from scipy import special
 
-from backpain_analysis.engine.likelihood import Blocks
+from backpain_analysis.engine.marginal import Conditional
 from backpain_analysis.errors import CannotEstimate
 
 REACH = 300.0
@@ -32,201 +32,10 @@ DEPTHS = {1: 45.0, 2: 30.0, 3: 16.0}
 """How far below the highest point, in log density, the lattice ends."""
 COARSE = {1: 81, 2: 21, 3: 13}
 """Points an axis when looking for where the mass is."""
-BY_HAND = 6
-"""Rows of a block up to which its covariance is factored entry by entry."""
 NODES = 60_000
 """Most points of a lattice."""
 TOLERANCES = {1: 1e-5, 2: 1e-5, 3: 2e-3}
 """Largest error of a probability that is let through, by dimension."""
-
-
-@dataclass(frozen=True)
-class Conditional:
-    """At G values of the variance parameters: marginal likelihood and the normal of the effects.
-
-    Attributes
-    ----------
-    log_likelihood : ndarray, shape (G,)
-        Effects integrated out.
-    mean : ndarray, shape (G, p)
-    cov : ndarray, shape (G, p, p)
-    """
-
-    log_likelihood: np.ndarray
-    mean: np.ndarray
-    cov: np.ndarray
-
-
-class OneVariance:
-    """Marginal likelihood of `V = S + psi K` at many psi at once.
-
-    One generalised eigendecomposition a block makes V diagonal for every psi.
-
-    Parameters
-    ----------
-    y, X : ndarray, shape (n,) and (n, p)
-    S, K : sequence of ndarray, shape (B, m, m)
-        Sampling covariance and its change with psi, a stack a batch of `blocks`.
-    blocks : Blocks
-    mean, precision : ndarray, shape (p,)
-        Of the normal prior of the coefficients; precision 0 is flat.
-    power : ndarray of shape (n,), optional
-        Weight of each row's log-likelihood; equal within a block.
-
-    Attributes
-    ----------
-    tail : float
-        The likelihood falls as `psi**(-tail / 2)` for large psi.
-    """
-
-    def __init__(
-        self,
-        y: np.ndarray,
-        X: np.ndarray,
-        S: Sequence[np.ndarray],
-        K: Sequence[np.ndarray],
-        blocks: Blocks,
-        mean: np.ndarray,
-        precision: np.ndarray,
-        power: np.ndarray | None = None,
-    ) -> None:
-        self.shift = np.linalg.lstsq(X, y, rcond=None)[0] if X.shape[1] else np.zeros(0)
-        y = y - X @ self.shift
-        self.prior = mean - self.shift, precision
-        rows, responses, roots, powers, logdet = [], [], [], [], 0.0
-        for own, sampling, change in zip(blocks.batches, S, K, strict=True):
-            weight = np.ones(own.shape) if power is None else power[own]
-            if sampling.shape[-1] == 1:
-                scale = 1 / np.sqrt(sampling[:, :, 0])
-                root = change[:, :, 0] * scale**2
-                turned, response = X[own] * scale[..., None], y[own] * scale
-                logdet -= float(2 * (weight * np.log(scale)).sum())
-            else:
-                lower = np.linalg.cholesky(sampling)
-                inverse = np.linalg.inv(lower)
-                root, vectors = np.linalg.eigh(inverse @ change @ inverse.transpose(0, 2, 1))
-                turn = vectors.transpose(0, 2, 1) @ inverse
-                turned, response = turn @ X[own], (turn @ y[own][..., None])[..., 0]
-                diagonal = np.diagonal(lower, axis1=1, axis2=2)
-                logdet += float(2 * (weight * np.log(diagonal)).sum())
-            rows.append(turned.reshape(own.size, X.shape[1]))
-            responses.append(response.ravel())
-            roots.append(np.maximum(root.ravel(), 0.0))
-            powers.append(weight.ravel())
-        turned, response = np.concatenate(rows), np.concatenate(responses)
-        self.roots, self.power = np.concatenate(roots), np.concatenate(powers)
-        self.logdet = logdet
-        p = turned.shape[1]
-        free = self.roots > 0
-        known = np.linalg.matrix_rank(np.vstack([turned[~free], np.diag(precision)])) if p else 0
-        self.tail = float(self.power[free].sum() - (p - known))
-        squares = (turned[:, :, None] * turned[:, None, :]).reshape(len(turned), p * p)
-        products = np.column_stack([squares, turned * response[:, None], response**2])
-        self.products = products * self.power[:, None]
-
-    def __call__(self, psi: np.ndarray) -> Conditional:
-        """At the components `psi`, shape (G,)."""
-        growth = 1 + psi[:, None] * self.roots
-        sums = (1 / growth) @ self.products
-        logdet = self.logdet + np.log(growth) @ self.power
-        return _conditional(sums, logdet, float(self.power.sum()), self.prior, self.shift)
-
-
-class ManyVariances:
-    """Marginal likelihood of `V = S + sum_j psi_j K_j` at many psi at once.
-
-    Parameters are those of `OneVariance`, with K of shape (m, B, n, n) a batch.
-    """
-
-    def __init__(
-        self,
-        y: np.ndarray,
-        X: np.ndarray,
-        S: Sequence[np.ndarray],
-        K: Sequence[np.ndarray],
-        blocks: Blocks,
-        mean: np.ndarray,
-        precision: np.ndarray,
-    ) -> None:
-        self.shift = np.linalg.lstsq(X, y, rcond=None)[0]
-        self.prior = mean - self.shift, precision
-        y = y - X @ self.shift
-        self.size = float(len(y))
-        self.parts = [
-            (np.concatenate([X[own], y[own][..., None]], axis=2), sampling, change)
-            for own, sampling, change in zip(blocks.batches, S, K, strict=True)
-        ]
-
-    def __call__(self, psi: np.ndarray) -> Conditional:
-        """At the components `psi`, shape (G, m)."""
-        p = self.parts[0][0].shape[-1] - 1
-        sums, logdet = np.zeros((len(psi), p + 1, p + 1)), np.zeros(len(psi))
-        for both, sampling, change in self.parts:
-            turned, own = _whitened(psi, change, sampling, both)
-            logdet += own
-            flat = turned.reshape(len(psi), -1, p + 1)
-            sums += flat.transpose(0, 2, 1) @ flat
-        packed = np.column_stack(
-            [sums[:, :p, :p].reshape(len(psi), -1), sums[:, :p, p], sums[:, p, p]]
-        )
-        return _conditional(packed, logdet, self.size, self.prior, self.shift)
-
-
-def _whitened(
-    psi: np.ndarray, change: np.ndarray, sampling: np.ndarray, both: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`L^-1 both` with `V = S + sum_j psi_j K_j = L L'`, and the sums of log|V|.
-
-    Small blocks are factored entry by entry for all nodes and blocks at once.
-    """
-    n = sampling.shape[-1]
-    if n > BY_HAND:
-        whole = (psi @ change.reshape(len(change), -1)).reshape(len(psi), -1, n, n) + sampling
-        lower = np.linalg.cholesky(whole)
-        logdet = 2 * np.log(np.diagonal(lower, axis1=2, axis2=3)).sum(axis=(1, 2))
-        return np.linalg.solve(lower, both), logdet
-    factor: list[list[np.ndarray]] = []
-    rows: list[np.ndarray] = []
-    logdet = np.zeros(len(psi))
-    for i in range(n):
-        own: list[np.ndarray] = []
-        for j in range(i + 1):
-            entry = psi @ np.ascontiguousarray(change[:, :, i, j]) + sampling[:, i, j]
-            for k in range(j):
-                entry -= own[k] * (own[k] if i == j else factor[j][k])
-            own.append(np.sqrt(entry) if i == j else entry / factor[j][j])
-        row = np.broadcast_to(both[:, i], (len(psi), *both[:, i].shape)).copy()
-        for k in range(i):
-            row -= own[k][..., None] * rows[k]
-        rows.append(row / own[i][..., None])
-        logdet += 2 * np.log(own[i]).sum(axis=1)
-        factor.append(own)
-    return np.stack(rows, axis=2), logdet
-
-
-def _conditional(
-    sums: np.ndarray,
-    logdet: np.ndarray,
-    size: float,
-    prior: tuple[np.ndarray, np.ndarray],
-    shift: np.ndarray,
-) -> Conditional:
-    mean, precision = prior
-    p = len(mean)
-    count = len(sums)
-    XWX = sums[:, : p * p].reshape(count, p, p)
-    XWy, yWy = sums[:, p * p : -1], sums[:, -1]
-    lower = np.linalg.cholesky(XWX + np.diag(precision))
-    inverse = np.linalg.inv(lower)
-    cov = inverse.transpose(0, 2, 1) @ inverse
-    beta = np.einsum("gij,gj->gi", cov, XWy + precision * mean)
-    rss = yWy - 2 * np.einsum("gi,gi->g", beta, XWy)
-    rss += np.einsum("gi,gij,gj->g", beta, XWX, beta) + (beta - mean) ** 2 @ precision
-    known = precision[precision > 0]
-    log_likelihood = -0.5 * (logdet + rss + size * np.log(2 * np.pi))
-    log_likelihood -= np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    log_likelihood += 0.5 * (np.log(known).sum() + (p - len(known)) * np.log(2 * np.pi))
-    return Conditional(log_likelihood, beta + shift, cov)
 
 
 @dataclass(frozen=True)
@@ -245,10 +54,15 @@ class Axis:
     span: tuple[float, float] = (-REACH, REACH)
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The t of the ends of the span."""
+        low, high = ((end - self.centre) / self.stretch for end in self.span)
+        return float(np.arcsinh(low)), float(np.arcsinh(high))
+
+    @property
     def end(self) -> float:
         """Largest |t|."""
-        reach = max(self.span[1] - self.centre, self.centre - self.span[0])
-        return float(np.arcsinh(reach / self.stretch))
+        return max(self.ends[1], -self.ends[0])
 
     def within(self, t: np.ndarray) -> np.ndarray:
         """Whether a coordinate lies in the span."""
@@ -343,10 +157,6 @@ def integrate(log_joint: LogJoint, axes: Sequence[Axis]) -> Integral:
     CannotEstimate
         If two interleaved lattices of `NODES` points differ by more than `TOLERANCES`.
     """
-    if len(axes) > max(STEPS):
-        raise CannotEstimate(
-            f"{len(axes)} variance parameters cannot be integrated over", "use a simpler model"
-        )
     axes = _located(log_joint, list(axes))
     step, tolerance = STEPS[len(axes)], TOLERANCES[len(axes)]
     target = min(tolerance, 1e-7) if len(axes) == 1 else tolerance
@@ -369,7 +179,7 @@ def integrate(log_joint: LogJoint, axes: Sequence[Axis]) -> Integral:
     )
 
 
-def _joint(
+def joint(
     log_joint: LogJoint, axes: Sequence[Axis], t: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Conditional]:
     """Values and log density by t at the coordinates `t`, shape (G, d)."""
@@ -380,7 +190,8 @@ def _joint(
     return values, height, conditional
 
 
-def _within(axes: Sequence[Axis], t: np.ndarray) -> np.ndarray:
+def within(axes: Sequence[Axis], t: np.ndarray) -> np.ndarray:
+    """Which coordinates lie in the span of every axis."""
     return np.all([axis.within(t[:, j]) for j, axis in enumerate(axes)], axis=0)
 
 
@@ -391,8 +202,8 @@ def _located(log_joint: LogJoint, axes: list[Axis]) -> list[Axis]:
     for _ in range(12):
         lines = [np.linspace(-end, end, count) for end in ends]
         t = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(axes))
-        height, inside = np.full(len(t), -np.inf), _within(axes, t)
-        height[inside] = _joint(log_joint, axes, t[inside])[1]
+        height, inside = np.full(len(t), -np.inf), within(axes, t)
+        height[inside] = joint(log_joint, axes, t[inside])[1]
         mass = np.exp(height - height.max()).reshape([count] * len(axes))
         moved, settled = [], True
         for j, (axis, line) in enumerate(zip(axes, lines, strict=True)):
@@ -422,8 +233,8 @@ def _on_lattices(log_joint: LogJoint, axes: Sequence[Axis], step: float) -> Inte
         count = int(axes[0].end / step)
         numbers = np.arange(-2 * count, 2 * count + 1)[:, None]
         t = numbers * (step / 2)
-        t = t[_within(axes, t)]
-        values, height, conditional = _joint(log_joint, axes, t)
+        t = t[within(axes, t)]
+        values, height, conditional = joint(log_joint, axes, t)
     else:
         t, values, height, conditional = _flooded(log_joint, axes, step, depth)
     top = height.max()
@@ -461,11 +272,11 @@ def _flooded(
     while len(fresh):
         numbers = (fresh[:, None] // base) % side - side // 2
         t = numbers * (step / 2)
-        inside = _within(axes, t)
+        inside = within(axes, t)
         fresh, t = fresh[inside], t[inside]
         if not len(fresh):
             break
-        values, height, conditional = _joint(log_joint, axes, t)
+        values, height, conditional = joint(log_joint, axes, t)
         parts.append((t, values, height, conditional.mean, conditional.cov))
         top = max(top, float(height.max()))
         alive = fresh[height > top - depth]

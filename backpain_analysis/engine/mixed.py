@@ -11,23 +11,25 @@ meta-analysis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 
-from backpain_analysis.engine import one_variance, several_variances
+from backpain_analysis.engine import several_variances
 from backpain_analysis.engine.likelihood import (
     Batch,
     Blocks,
+    NotDefinite,
     Point,
     evaluate,
     group,
     singletons,
     stack_covariance,
 )
+from backpain_analysis.engine.one_variance import Turning, turning
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
 
@@ -35,8 +37,14 @@ Method = Literal["REML", "ML", "CE"]
 
 METHODS = ("REML", "ML", "CE")
 
+COLLINEAR = 1e-8
+"""Share of a column of X, by length, that the columns before it must leave."""
+
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
+
+WIDEST = 1e12
+"""Largest sampling variance of a model, over its smallest."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,13 @@ class MixedFit:
     n_variance_parameters : int
     rss : float
         `(y - Xb)' V^-1 (y - Xb)`.
-    precision : tuple of ndarray
-        Inverse marginal covariance of each batch of blocks, in the units of y.
     y, X, blocks, terms
         What went in.
     n_iterations : int
     theta : ndarray
         Variance parameters as the engine searches them.
+    inverted : callable
+        Gives `precision`, which few results need.
     """
 
     beta: np.ndarray
@@ -73,13 +81,18 @@ class MixedFit:
     method: str
     n_variance_parameters: int
     rss: float
-    precision: tuple[np.ndarray, ...]
     y: np.ndarray
     X: np.ndarray
     blocks: Blocks
     terms: tuple[RandomTerm, ...]
     n_iterations: int
     theta: np.ndarray
+    inverted: Callable[[], tuple[np.ndarray, ...]] = field(repr=False)
+
+    @cached_property
+    def precision(self) -> tuple[np.ndarray, ...]:
+        """Inverse marginal covariance of each batch of blocks, in the units of y."""
+        return self.inverted()
 
     @property
     def n_rows(self) -> int:
@@ -120,10 +133,59 @@ class MixedFit:
         return effects @ self.psi[term]
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """The sampling covariance of some rows, checked and stacked once for all their fits.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    stacks : tuple of ndarray
+        Of each batch of blocks, divided by the square of `spread`.
+    spread : float
+        The typical standard deviation, the engine's unit of y.
+    """
+
+    blocks: Blocks
+    stacks: tuple[np.ndarray, ...]
+    spread: float
+    _last: list[tuple[RandomTerm, Turning]] = field(default_factory=list, repr=False)
+
+    def turning(self, scaled: ScaledTerm) -> Turning:
+        """How the rows become independent under a term of one variance; the last is kept."""
+        if not (self._last and self._last[0][0] is scaled.term):
+            changes = [basis[0] for basis in scaled.bases(self.blocks)]
+            self._last[:] = [(scaled.term, turning(self.stacks, changes))]
+        return self._last[0][1]
+
+
+def sampling(covariance: np.ndarray | Sequence[np.ndarray], blocks: Blocks) -> Sampling:
+    """Check and stack a sampling covariance, given as to `fit`.
+
+    Raises
+    ------
+    ValueError
+        For unusable shapes, and missing, infinite or negative variances.
+    CannotEstimate
+        If the covariance of a trial has no inverse.
+    """
+    stacks = stack_covariance(covariance, blocks)
+    spread = typical_sd(stacks)
+    scaled = tuple(stack / spread**2 for stack in stacks)
+    _check_definite(scaled, blocks)
+    variances = np.concatenate([np.diagonal(stack, axis1=1, axis2=2).ravel() for stack in scaled])
+    if variances.max() > WIDEST * variances.min():
+        raise CannotEstimate(
+            f"the sampling variances differ by a factor of {variances.max() / variances.min():.0e}",
+            "check their units: no computer's numbers hold both in one model",
+        )
+    return Sampling(blocks, scaled, spread)
+
+
 def fit(
     y: np.ndarray,
     X: np.ndarray,
-    covariance: np.ndarray | Sequence[np.ndarray],
+    covariance: np.ndarray | Sequence[np.ndarray] | Sampling,
     *,
     blocks: Sequence | np.ndarray | None = None,
     terms: Sequence[RandomTerm] = (),
@@ -140,9 +202,9 @@ def fit(
     ----------
     y : ndarray, shape (n_rows,)
     X : ndarray, shape (n_rows, p)
-    covariance : ndarray (n_rows,) or sequence of square ndarrays
+    covariance : ndarray (n_rows,), sequence of square ndarrays, or Sampling
         Sampling variances, or a sampling covariance matrix a block in the order of first
-        appearance of the block.
+        appearance of the block; or these with their blocks, for many fits of the same rows.
     blocks : sequence, shape (n_rows,), optional
         Block (trial) labels; None: each row is its own block.
     terms : sequence of RandomTerm
@@ -167,18 +229,15 @@ def fit(
     y, X = np.asarray(y, dtype=float), np.asarray(X, dtype=float)
     names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
     terms = () if method == "CE" else tuple(terms)
-    _check(y, X, names, terms, method)
-    grouped = singletons(len(y)) if blocks is None else group(blocks)
-    stacks = stack_covariance(covariance, grouped)
-    spread = typical_sd(stacks)
-    orthonormal, triangle = np.linalg.qr(X)
+    orthonormal, triangle = _check(y, X, names, terms, method)
+    if not isinstance(covariance, Sampling):
+        grouped = singletons(len(y)) if blocks is None else group(blocks)
+        covariance = sampling(covariance, grouped)
+    spread = covariance.spread
     scaled = [ScaledTerm(term, len(y)) for term in terms]
-    batches = batches_of(y / spread, orthonormal, stacks, spread, grouped, scaled)
     reml = method == "REML"
-    _check_definite(batches, grouped)
-    theta, point, n_iterations = _search(batches, scaled, reml)
+    theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml)
     back = np.linalg.inv(triangle)
-    psi = components_of(scaled, theta)[0]
     n_effective = len(y) - X.shape[1] * reml
     return MixedFit(
         beta=spread * back @ point.beta,
@@ -191,14 +250,28 @@ def fit(
         method=method,
         n_variance_parameters=len(theta),
         rss=point.rss,
-        precision=tuple(batch.precision(psi)[0] / spread**2 for batch in batches),
         y=y,
         X=X,
-        blocks=grouped,
+        blocks=covariance.blocks,
         terms=terms,
         n_iterations=n_iterations,
         theta=theta,
+        inverted=partial(_inverted, y, X, covariance, scaled, theta),
     )
+
+
+def _inverted(
+    y: np.ndarray, X: np.ndarray, covariance: Sampling, terms: list[ScaledTerm], theta: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    psi = components_of(terms, theta)[0]
+    batches = batches_of(y, X, covariance.stacks, covariance.blocks, terms)
+    try:
+        return tuple(batch.precision(psi)[0] / covariance.spread**2 for batch in batches)
+    except NotDefinite:
+        raise CannotEstimate(
+            "the variances of this model differ too much to be held in a computer's numbers",
+            "check the units of effects and variances",
+        ) from None
 
 
 def _check(
@@ -207,7 +280,7 @@ def _check(
     names: list[str],
     terms: tuple[RandomTerm, ...],
     method: str,
-) -> None:
+) -> tuple[np.ndarray, np.ndarray]:
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
     if X.ndim != 2 or len(X) != len(y):
@@ -220,33 +293,37 @@ def _check(
             "heterogeneity",
             "use a simpler model or method='CE'",
         )
-    check_design(X, names)
+    return check_design(X, names)
 
 
-def check_design(X: np.ndarray, names: Sequence[str]) -> None:
-    """Every column of the model matrix must say something that the others do not.
+def check_design(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Every column of the model matrix must say something that those before it do not.
+
+    Returns
+    -------
+    tuple of ndarray
+        The model matrix as orthonormal columns times a triangle.
 
     Raises
     ------
     CannotEstimate
         Names the column that does not.
     """
-    norms = np.linalg.norm(X, axis=0)
+    orthonormal, triangle = np.linalg.qr(X)
+    norms = np.linalg.norm(triangle, axis=0)
     if np.any(norms == 0):
         raise CannotEstimate(f"column {names[int(np.argmin(norms))]!r} of X is all zero", "drop it")
-    if X.shape[1] == 1:
-        return
-    _, triangle, order = scipy.linalg.qr(X / norms, mode="economic", pivoting=True)
-    diagonal = np.abs(np.diag(triangle))
-    if diagonal.min() <= 1e-10 * diagonal.max():
-        column = names[order[int(np.argmin(diagonal))]]
+    own = np.abs(np.diag(triangle)) / norms
+    if own.min() <= COLLINEAR * own.max():
         raise CannotEstimate(
-            f"column {column!r} of X is a combination of the others (or too close to one)",
+            f"column {names[int(np.argmin(own))]!r} of X is a combination of the others (or too "
+            "close to one)",
             "drop it, or collect data in which they differ",
         )
+    return orthonormal, triangle
 
 
-def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
+def _check_definite(stacks: Sequence[np.ndarray], blocks: Blocks) -> None:
     """Every trial's sampling covariance must have an inverse.
 
     Raises
@@ -254,8 +331,8 @@ def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
     CannotEstimate
         Names the first trial whose covariance has none.
     """
-    for batch, members in zip(batches, blocks.members, strict=True):
-        values = np.linalg.eigvalsh(batch.S)
+    for stack, members in zip(stacks, blocks.members, strict=True):
+        values = np.linalg.eigvalsh(stack)
         definite = values[:, 0] > TINY * values[:, -1]
         if definite.all():
             continue
@@ -266,7 +343,7 @@ def _check_definite(batches: list[Batch], blocks: Blocks) -> None:
         )
 
 
-def typical_sd(stacks: list[np.ndarray]) -> float:
+def typical_sd(stacks: Sequence[np.ndarray]) -> float:
     """Median sampling standard deviation, the engine's unit of y.
 
     Raises
@@ -286,28 +363,33 @@ def typical_sd(stacks: list[np.ndarray]) -> float:
 def batches_of(
     y: np.ndarray,
     X: np.ndarray,
-    stacks: list[np.ndarray],
-    spread: float,
+    stacks: Sequence[np.ndarray],
     blocks: Blocks,
     terms: list[ScaledTerm],
 ) -> list[Batch]:
-    """What the likelihood takes, with y and the covariance scaled by `spread`."""
+    """What the likelihood takes, y and the covariance in the engine's unit."""
     bases = [term.bases(blocks) for term in terms]
     batches = []
     for number, rows in enumerate(blocks.batches):
-        S = stacks[number] / spread**2
+        S = stacks[number]
         K = np.concatenate([np.zeros((0, *S.shape)), *(basis[number] for basis in bases)])
         batches.append(Batch(y[rows], X[rows], S, K))
     return batches
 
 
 def _search(
-    batches: list[Batch], terms: list[ScaledTerm], reml: bool
+    y: np.ndarray, X: np.ndarray, covariance: Sampling, terms: list[ScaledTerm], reml: bool
 ) -> tuple[np.ndarray, Point, int]:
-    theta, n_iterations = np.zeros(0), 0
+    blocks = covariance.blocks
     if sum(term.n_parameters for term in terms) == 1:
-        theta = np.sqrt([one_variance.whitened(batches, reml=reml).highest().psi])
-    elif terms:
+        turned = covariance.turning(terms[0])
+        rows, centre = turned.rows(blocks.split(y), blocks.split(X), reml=reml)
+        psi, llf = rows.highest()
+        beta, cov, rss = rows.at(psi)
+        return np.sqrt([psi]), Point(llf, centre + beta, cov, rss), 0
+    batches = batches_of(y, X, covariance.stacks, blocks, terms)
+    theta, n_iterations = np.zeros(0), 0
+    if terms:
         theta, n_iterations = several_variances.highest(batches, terms, reml=reml)
     return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations
 

@@ -20,13 +20,13 @@ Why the maximum found is the highest one:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from backpain_analysis.engine.likelihood import Batch
+from backpain_analysis.engine.likelihood import Batch, cholesky
 
 COARSE, FINE = 0.5, 8
 """Step of the grid in log psi, and into how many pieces an interval is cut."""
@@ -87,6 +87,15 @@ class Rows:
         n = len(self.y) - self.X.shape[1] * self.reml
         return Peak(best.psi, best.llf - 0.5 * float(self.logdet + n * np.log(2 * np.pi)))
 
+    def at(self, psi: float) -> tuple[np.ndarray, np.ndarray, float]:
+        """Coefficients, their covariance, and the weighted residual sum of squares."""
+        w = 1 / (1 + psi * self.d)
+        weighted = self.X * w[:, None]
+        half = np.linalg.inv(cholesky(weighted.T @ self.X))
+        cov = half.T @ half
+        beta = cov @ (weighted.T @ self.y)
+        return beta, cov, float(w @ (self.y - self.X @ beta) ** 2)
+
     def interval(self, drop: float) -> tuple[float, float]:
         """The outermost psi where twice the log-likelihood is `drop` below its maximum."""
         line = _Line(self.d, None, self._crossed(), self.X.shape[1], self.reml)
@@ -133,15 +142,11 @@ class Rows:
         """Log psi below and beyond which nothing is to be found."""
         d = self.d[self.d > 1e-12 * self.d.max()]
         rows = self.d > 1e-12 * self.d.max()
-        root = np.sqrt(d)
-        X, y = self.X[rows] / root[:, None], self.y[rows] / root
-        if X.shape[1] == 1:
-            x = X[:, 0]
-            rss = float(np.sum((y - x * ((x @ y) / (x @ x))) ** 2))
-        else:
-            rss = float(np.sum((y - X @ np.linalg.lstsq(X, y, rcond=None)[0]) ** 2))
+        y = self.y[rows] / np.sqrt(d)
         low = LOWEST / float(d.max())
-        return float(np.log(low)), float(np.log(max(BEYOND / float(d.min()), 2 * rss, 10 * low)))
+        return float(np.log(low)), float(
+            np.log(max(BEYOND / float(d.min()), 2 * float(y @ y), 10 * low))
+        )
 
 
 class _Values(NamedTuple):
@@ -195,17 +200,22 @@ class _Line:
 
     def slope(self, t: float) -> float:
         """The slope by log psi at one point."""
-        if self.p > 1:
-            return float(self.at(np.exp(np.array([t]))).slope[0])
         ratio = np.exp(t) * self.d
         w = 1 / (1 + ratio)
         share = ratio * w
-        total, first, _, _ = w @ self.products
-        bent, turned, _, squared = (w * share) @ self.products
-        beta = first / total
-        explained = squared - beta * (2 * turned - beta * bent)
+        sums, bent = w @ self.products, (w * share) @ self.products
         shares = float(share.sum() if self.counts is None else share @ self.counts)
-        return float(0.5 * (explained - shares + self.reml * bent / total))
+        if self.p == 1:
+            beta = sums[1] / sums[0]
+            explained = bent[3] - beta * (2 * bent[1] - beta * bent[0])
+            return float(0.5 * (explained - shares + self.reml * bent[0] / sums[0]))
+        size = (self.p + 1, self.p + 1)
+        sums, bent = sums.reshape(size), bent.reshape(size)
+        sides = bent[:-1].copy()
+        sides[:, -1] = sums[:-1, -1]
+        solved = np.linalg.solve(sums[:-1, :-1], sides)
+        line = np.append(-solved[:, -1], 1.0)
+        return float(0.5 * (line @ bent @ line - shares + self.reml * solved.trace()))
 
     def top(self, low: float, high: float) -> Peak:
         """The top of the hill between two values of log psi, by Illinois' false position."""
@@ -299,21 +309,73 @@ def independent(y: np.ndarray, v: np.ndarray, X: np.ndarray, *, reml: bool) -> P
     return rows_of(y, v, X, reml=reml).highest()
 
 
-def whitened(batches: list[Batch], *, reml: bool) -> Rows:
-    """A model of blocks with one component, as independent rows.
+@dataclass(frozen=True)
+class Turning:
+    """How the rows of blocks become independent, whatever their effects and model matrix.
 
-    With `S = L L'` and `L^-1 K L'^-1 = U D U'` a block's rows turned by `U' L^-1` are independent.
+    With `S = L L'` and `L^-1 K L'^-1 = U D U'` a block's rows turned by `U' L^-1` are independent,
+    of variance `1 + psi D`.
+
+    Attributes
+    ----------
+    d : ndarray, shape (n,)
+        Of all rows, batch by batch.
+    turns : tuple of ndarray
+        `U' L^-1` of each batch of blocks.
+    logdet : float
+        Log-determinant of the sampling covariance.
     """
-    parts = []
-    logdet = 0.0
-    for batch in batches:
-        lower = np.linalg.cholesky(batch.S)
+
+    d: np.ndarray
+    turns: tuple[np.ndarray, ...]
+    logdet: float
+
+    def rows(
+        self, y: Sequence[np.ndarray], X: Sequence[np.ndarray], *, reml: bool
+    ) -> tuple[Rows, np.ndarray]:
+        """The independent rows, y less its fit without heterogeneity; and the coefficients of that.
+
+        Parameters
+        ----------
+        y, X : sequence of ndarray
+            Stacked, of each batch of blocks.
+        """
+        turned_y = [
+            (turn @ own[..., None]).ravel() for turn, own in zip(self.turns, y, strict=True)
+        ]
+        turned_X = [
+            (turn @ own).reshape(-1, own.shape[-1]) for turn, own in zip(self.turns, X, strict=True)
+        ]
+        flat, matrix = np.concatenate(turned_y), np.concatenate(turned_X)
+        centre = np.linalg.lstsq(matrix, flat, rcond=None)[0]
+        return Rows(self.d, flat - matrix @ centre, matrix, self.logdet, reml), centre
+
+
+def turning(stacks: Sequence[np.ndarray], changes: Sequence[np.ndarray]) -> Turning:
+    """Turn blocks of sampling covariance S, whose variance adds K.
+
+    Parameters
+    ----------
+    stacks, changes : sequence of ndarray
+        S and K of each batch of blocks, shape (B, n, n).
+    """
+    values, turns, logdet = [], [], 0.0
+    for S, K in zip(stacks, changes, strict=True):
+        if S.shape[-1] == 1:
+            values.append((K / S).ravel())
+            turns.append(1 / np.sqrt(S))
+            logdet += float(np.log(S).sum())
+            continue
+        lower = cholesky(S)
         half = np.linalg.inv(lower)
         logdet += 2 * float(np.log(np.diagonal(lower, axis1=1, axis2=2)).sum())
-        d, U = np.linalg.eigh(half @ batch.K[0] @ half.transpose(0, 2, 1))
-        turn = U.transpose(0, 2, 1) @ half
-        parts.append((d, turn @ batch.y[..., None], turn @ batch.X))
-    d = np.concatenate([part[0].ravel() for part in parts])
-    y = np.concatenate([part[1].ravel() for part in parts])
-    X = np.concatenate([part[2].reshape(-1, part[2].shape[-1]) for part in parts])
-    return Rows(np.maximum(d, 0.0), y - X @ np.linalg.lstsq(X, y, rcond=None)[0], X, logdet, reml)
+        d, U = np.linalg.eigh(half @ K @ half.transpose(0, 2, 1))
+        values.append(d.ravel())
+        turns.append(U.transpose(0, 2, 1) @ half)
+    return Turning(np.maximum(np.concatenate(values), 0.0), tuple(turns), logdet)
+
+
+def whitened(batches: list[Batch], *, reml: bool) -> Rows:
+    """A model of blocks with one component, as independent rows."""
+    turned = turning([batch.S for batch in batches], [batch.K[0] for batch in batches])
+    return turned.rows([batch.y for batch in batches], [batch.X for batch in batches], reml=reml)[0]

@@ -344,8 +344,8 @@ class Prior:
     effects : Normal or mapping of str to Normal, optional
         Of all coefficients, or of those named; flat for the others.
     earlier : Earlier, optional
-    shape : TauPrior, optional
-        Of the parameter that a curve is not linear in, such as the ED50, in units of dose.
+    shape : TauPrior or mapping of str to TauPrior, optional
+        Of what a curve is not linear in, by name if it is more than the ED50, in units of dose.
 
     Examples
     --------
@@ -356,7 +356,7 @@ class Prior:
     tau: TauPrior | Mapping[str, TauPrior]
     effects: Normal | Mapping[str, Normal] | None = None
     earlier: Earlier | None = None
-    shape: TauPrior | None = None
+    shape: TauPrior | Mapping[str, TauPrior] | None = None
 
     def tau_of(self, name: str) -> TauPrior:
         """The prior of one standard deviation."""
@@ -397,7 +397,10 @@ class Prior:
             text += f", effects {self.effects}"
         elif self.effects:
             text += "".join(f", {name} {belief}" for name, belief in self.effects.items())
-        text += "" if self.shape is None else f", shape {self.shape}"
+        if isinstance(self.shape, TauPrior):
+            text += f", shape {self.shape}"
+        elif self.shape:
+            text += "".join(f", {name} {own}" for name, own in self.shape.items())
         return text if self.earlier is None else f"{text}, {self.earlier}"
 
 

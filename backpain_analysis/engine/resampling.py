@@ -9,11 +9,7 @@ from functools import partial
 import numpy as np
 
 from backpain_analysis.engine.likelihood import evaluate
-from backpain_analysis.engine.mixed import (
-    MixedFit,
-    batches_of,
-    typical_sd,
-)
+from backpain_analysis.engine.mixed import MixedFit, batches_of, typical_sd
 from backpain_analysis.engine.search import maximise
 from backpain_analysis.engine.several_variances import derivatives_at
 from backpain_analysis.engine.terms import ScaledTerm, components_of
@@ -41,13 +37,12 @@ def resample(
     ndarray, shape (replicates, p)
     """
     rng = np.random.default_rng(seed)
-    spread = typical_sd(list(covariance))
+    spread = typical_sd(covariance)
     orthonormal, triangle = np.linalg.qr(model.X)
     scaled = [ScaledTerm(term, model.n_rows) for term in model.terms]
     mean = model.X @ model.beta
-    prepared = batches_of(
-        mean / spread, orthonormal, list(covariance), spread, model.blocks, scaled
-    )
+    stacks = [stack / spread**2 for stack in covariance]
+    prepared = batches_of(mean / spread, orthonormal, stacks, model.blocks, scaled)
     roots = [np.linalg.cholesky(np.linalg.inv(W)) / spread for W in model.precision]
     reml, back = model.method == "REML", spread * np.linalg.inv(triangle)
     start = np.where(np.abs(model.theta) < SMALLEST_START, SMALLEST_START, model.theta)

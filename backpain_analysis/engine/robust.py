@@ -59,8 +59,7 @@ class RobustCovariance:
         hCh = np.einsum("gkp,pq,gkq->gk", h, self._bread, h)
         CH = self._bread @ np.einsum("gkp,gkq->kpq", h, h)
         total = np.sum((a - hCh) ** 2 - hCh**2, axis=0) + np.einsum("kpq,kqp->k", CH, CH)
-        with np.errstate(invalid="ignore"):
-            return np.sum(a - hCh, axis=0) ** 2 / total
+        return np.sum(a - hCh, axis=0) ** 2 / np.where(total > 0, total, np.nan)
 
     def hotelling(self, L: np.ndarray, estimate: np.ndarray) -> pd.Series:
         """Joint test that `L beta` is zero: Hotelling's T2 with the degrees of freedom of Zhang.

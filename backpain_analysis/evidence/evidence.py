@@ -193,6 +193,7 @@ class Evidence:
     version: str | None = None
     synthetic: bool = False
     history: tuple[Filtered, ...] = ()
+    _whole: Evidence | None = None
 
     @classmethod
     def from_frames(
@@ -303,7 +304,7 @@ class Evidence:
 
         def now(condition: str, **changed: pd.DataFrame) -> None:
             before = len(tables["trials"])
-            tables.update(_consistent({**tables, **changed}, needs_result=condition == "outcome"))
+            tables.update(_consistent({**tables, **changed}, condition))
             history.append(Filtered(condition, before - len(tables["trials"]), before))
 
         for column, words in {
@@ -342,7 +343,7 @@ class Evidence:
                 "outcome",
                 **{name: rows[rows["outcome"].isin(chosen)] for name, rows in results.items()},
             )
-        return replace(self, _tables=tables, history=tuple(history))
+        return self._part(tables, history)
 
     def without_flags(self, *flags: str) -> Evidence:
         """The evidence without the trials that carry one of these flags.
@@ -359,7 +360,15 @@ class Evidence:
         trials = self._tables["trials"]
         kept = _consistent({**self._tables, "trials": trials[~trials["flag"].isin(words)]})
         told = Filtered("flag", len(trials) - len(kept["trials"]), len(trials))
-        return replace(self, _tables=kept, history=(*self.history, told))
+        return self._part(kept, [*self.history, told])
+
+    def _part(self, tables: Mapping[str, pd.DataFrame], history: list[Filtered]) -> Evidence:
+        return replace(self, _tables=tables, history=tuple(history), _whole=self.whole)
+
+    @property
+    def whole(self) -> Evidence:
+        """The evidence that this was filtered from: what one trial says can be read there once."""
+        return self if self._whole is None else self._whole
 
     def coverage(self) -> pd.DataFrame:
         """What each trial reports: see :func:`backpain_analysis.evidence.overview.coverage`."""
@@ -506,25 +515,31 @@ def _known_words(what: str, words: Words, known: Iterable[str]) -> list[str]:
     return chosen
 
 
-def _consistent(
-    tables: Mapping[str, pd.DataFrame], *, needs_result: bool = False
-) -> dict[str, pd.DataFrame]:
-    """Tables in which every arm has its trial, and every result its arms; no trial without arms."""
+def _consistent(tables: Mapping[str, pd.DataFrame], condition: str = "") -> dict[str, pd.DataFrame]:
+    """Tables in which every arm has its trial, and every result its arms; no trial without arms.
+
+    After a condition on outcomes, no trial without results either.
+    """
     trials, arms = tables["trials"], tables["arms"]
-    arms = arms[arms["trial_id"].isin(trials["trial_id"])]
+    arms = arms[arms["trial_id"].isin(trials["trial_id"].to_numpy())]
+    there = arms["trial_id"].unique()
     known = pd.MultiIndex.from_frame(arms[["trial_id", "arm_id"]])
 
-    def of_known_arms(frame: pd.DataFrame, arm: str) -> pd.DataFrame:
-        return frame[pd.MultiIndex.from_frame(frame[["trial_id", arm]]).isin(known)]
+    def of_known_arms(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+        frame = frame[frame["trial_id"].isin(there)]
+        if condition != "exercise_type":  # whole trials were left out, not some of their arms
+            return frame
+        for name in names:
+            frame = frame[pd.MultiIndex.from_frame(frame[["trial_id", name]]).isin(known)]
+        return frame
 
     outcomes = of_known_arms(tables["outcomes"], "arm_id")
-    contrasts = of_known_arms(of_known_arms(tables["contrasts"], "arm_id"), "ref_arm_id")
-    kept = arms["trial_id"]
-    if needs_result:
-        kept = pd.concat([outcomes["trial_id"], contrasts["trial_id"]])
-    trials = trials[trials["trial_id"].isin(kept)]
-    arms = arms[arms["trial_id"].isin(kept)]
+    contrasts = of_known_arms(tables["contrasts"], "arm_id", "ref_arm_id")
+    if condition == "outcome":
+        there = pd.concat([outcomes["trial_id"], contrasts["trial_id"]]).unique()
+        arms = arms[arms["trial_id"].isin(there)]
+    trials = trials[trials["trial_id"].isin(there)]
     appraisals = tables["appraisals"]
-    appraisals = appraisals[appraisals["trial_id"].isin(trials["trial_id"])]
+    appraisals = appraisals[appraisals["trial_id"].isin(there)]
     parts = dict(zip(TABLES, (trials, arms, outcomes, contrasts, appraisals), strict=True))
     return {name: frame.reset_index(drop=True) for name, frame in parts.items()}

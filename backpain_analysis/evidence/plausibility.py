@@ -473,6 +473,8 @@ def contradicted(outcomes: pd.DataFrame, contrasts: pd.DataFrame) -> pd.Series:
 
     Those further than `CONTRADICT` standard errors from what their arms say.
     """
+    if not (contrasts["effect_measure"] == "md").any():
+        return pd.Series([], contrasts.index[:0], dtype="str")
     compared = against_arms(outcomes, contrasts)
     bad = compared[compared["distance"] > CONTRADICT]
     told = [

@@ -65,11 +65,11 @@ def with_limits(
     known = table["scale_min"].notna() & table["scale_max"].notna()
     table["scale_source"] = pd.Series(pd.NA, table.index, dtype="string")
     table.loc[known, "scale_source"] = "reported"
-    for instrument, (low, high) in of_instruments.items():
-        rows = ~known & (table["instrument"] == instrument)
-        table.loc[rows, "scale_min"] = low
-        table.loc[rows, "scale_max"] = high
-        table.loc[rows, "scale_source"] = "instrument"
+    rows = ~known & table["instrument"].isin(list(of_instruments))
+    for place, column in enumerate(("scale_min", "scale_max")):
+        limits = {name: ends[place] for name, ends in of_instruments.items()}
+        table.loc[rows, column] = table.loc[rows, "instrument"].map(limits).astype(float)
+    table.loc[rows, "scale_source"] = "instrument"
     return table
 
 

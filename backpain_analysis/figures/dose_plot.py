@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -164,6 +165,7 @@ LARGEST_AREA = 260.0
 """Square points."""
 
 
+@remembers
 def dose_response(
     result: DoseResponseResult,
     *,

@@ -14,6 +14,7 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.textpath import TextToPath
 
 from backpain_analysis.figures.style import ACCENT, BAND, INK, MUTED, TARGET
+from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.words import plain_number, tick_text
 
@@ -134,8 +135,13 @@ def _write(
     )
 
 
-def heterogeneity_line(pooled: PoolResult) -> str:
-    """Between-trial variance, I2 and Cochran's test, as printed under a diamond."""
+def heterogeneity_line(pooled: PoolResult | PooledPosterior) -> str:
+    """Between-trial variance, I2 and Cochran's test, as printed under a diamond.
+
+    Of a posterior, the median of tau and its shortest credible interval.
+    """
+    if isinstance(pooled, PooledPosterior):
+        return f"τ {interval_text(pooled.tau, *pooled.tau_int())}"
     if pooled.q_df < 1:
         return "Heterogeneity: one effect, not estimable"
     p = "p < 0.001" if pooled.q_p < 0.001 else f"p = {pooled.q_p:.3f}"

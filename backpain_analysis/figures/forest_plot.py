@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
@@ -25,6 +26,7 @@ from backpain_analysis.figures.forest_marks import (
     prediction_text,
 )
 from backpain_analysis.figures.style import ACCENT, INK, WIDTH, effect_axis, figure_style, new_axes
+from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.words import (
     EXERCISE_LABELS,
@@ -46,6 +48,9 @@ TESTS = {
 
 METHODS = {"CE": "Common effect"}
 
+AnyPooled = PoolResult | PooledPosterior
+"""A pooled effect, without or with a prior."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -55,7 +60,7 @@ class Row:
     ----------
     interval : tuple of float, optional
         Estimate, lower and upper limit of a trial or a summary.
-    pooled : PoolResult, optional
+    pooled : PoolResult or PooledPosterior, optional
         Of a summary and of its heterogeneity.
     participants : tuple of float
         In the exercise and in the reference arms; NaN where unknown.
@@ -66,15 +71,15 @@ class Row:
     kind: str
     label: str = ""
     interval: tuple[float, float, float] | None = None
-    pooled: PoolResult | None = None
+    pooled: AnyPooled | None = None
     participants: tuple[float, float] = (np.nan, np.nan)
     weight: float = np.nan
 
 
 def forest_rows(
     table: pd.DataFrame,
-    results: Mapping[str, PoolResult] | None,
-    overall: PoolResult | None,
+    results: Mapping[str, AnyPooled] | None,
+    overall: AnyPooled | None,
     group_by: str,
 ) -> list[Row]:
     """Lines of the plot of `table`; see `forest.forest` for the arguments.
@@ -115,7 +120,7 @@ def in_group(table: pd.DataFrame, group_by: str, name: str) -> pd.Series:
 
 
 def _parts(
-    table: pd.DataFrame, results: Mapping[str, PoolResult], group_by: str
+    table: pd.DataFrame, results: Mapping[str, AnyPooled], group_by: str
 ) -> dict[str, pd.DataFrame]:
     parts = {name: table[in_group(table, group_by, name)] for name in results}
     rest = table.drop(index=[index for part in parts.values() for index in part.index])
@@ -137,7 +142,7 @@ def _trials(part: pd.DataFrame, weights: pd.Series, level: float) -> list[Row]:
     return rows
 
 
-def _summary(label: str, part: pd.DataFrame, result: PoolResult, weight: float) -> list[Row]:
+def _summary(label: str, part: pd.DataFrame, result: AnyPooled, weight: float) -> list[Row]:
     trials = "1 trial" if result.n_trials == 1 else f"{result.n_trials} trials"
     interval = (result.estimate, result.ci_low, result.ci_high)
     return [
@@ -146,7 +151,9 @@ def _summary(label: str, part: pd.DataFrame, result: PoolResult, weight: float) 
     ]
 
 
-def _method(result: PoolResult) -> str:
+def _method(result: AnyPooled) -> str:
+    if isinstance(result, PooledPosterior):
+        return f"Posterior, credible intervals (CrI); prior of τ {result.prior}"
     model = METHODS.get(result.method, f"Random effects ({result.method})")
     return f"{model}, {TESTS[result.test]}"
 
@@ -166,11 +173,12 @@ ROW_HEIGHT = 0.2
 LONGEST_LABEL = 38
 
 
+@remembers
 def forest(
     effects: Effects | pd.DataFrame,
-    results: PoolResult | Mapping[str, PoolResult] | None = None,
+    results: AnyPooled | Mapping[str, AnyPooled] | None = None,
     *,
-    overall: PoolResult | None = None,
+    overall: AnyPooled | None = None,
     group_by: str = "exercise_type",
     xlabel: str | None = None,
     mcid: float | None = None,
@@ -180,18 +188,19 @@ def forest(
 
     Squares are effect sizes, their area proportional to the weight in the overall result (in the
     group's, where there is none); lines are their confidence intervals, `yi +- z sqrt(vi)`, with
-    an arrow where one leaves the plot. Diamonds are pooled effects with their confidence
-    interval, the bar through a diamond its prediction interval. Trials are ordered by effect.
+    an arrow where one leaves the plot. Diamonds are pooled effects with their confidence (of
+    posteriors, credible) interval, the bar through a diamond its prediction interval. Trials are
+    ordered by effect.
 
     Parameters
     ----------
     effects : Effects or DataFrame
         A table needs `label, yi, vi`, and may have `n_arm, n_ref` and the column `group_by`.
-    results : PoolResult, or mapping of group to PoolResult, optional
+    results : PoolResult or PooledPosterior, or mapping of group to these, optional
         One result pools all the effects. A mapping pools those of each group: its keys are
         values of the column `group_by`, or their labels ("yoga" or "Yoga"), and give the order.
         Groups without a result are drawn last, without a diamond.
-    overall : PoolResult, optional
+    overall : PoolResult or PooledPosterior, optional
         With a mapping: the result of all the effects together.
     group_by : str
     xlabel : str, optional
@@ -211,7 +220,7 @@ def forest(
         If there are no effects, a result does not pool the effects given, or a group has none.
     """
     table = effects.table if isinstance(effects, Effects) else effects
-    if isinstance(results, PoolResult):
+    if isinstance(results, AnyPooled):
         if overall is not None:
             raise ValueError("two results of all the effects: give one of results and overall.")
         results, overall = None, results
@@ -244,9 +253,7 @@ def forest(
     return ax
 
 
-def _described(
-    effects: Effects | pd.DataFrame, results: list[PoolResult | None]
-) -> tuple[str, str]:
+def _described(effects: Effects | pd.DataFrame, results: list[AnyPooled | None]) -> tuple[str, str]:
     """Outcome and measure of what is drawn; empty where neither effects nor results know."""
     sources = [effects if isinstance(effects, Effects) else None, *results]
     known = [(source.outcome, source.measure) for source in sources if source and source.outcome]
@@ -255,8 +262,8 @@ def _described(
 
 def _check(
     table: pd.DataFrame,
-    results: Mapping[str, PoolResult] | None,
-    overall: PoolResult | None,
+    results: Mapping[str, AnyPooled] | None,
+    overall: AnyPooled | None,
     group_by: str,
 ) -> None:
     if table.empty:
@@ -311,18 +318,20 @@ def _draw_trial(
     ax.scatter(estimate, y, marker="s", s=area, color=INK, lw=0, zorder=3, gid="square")
 
 
-def _draw_summary(ax: Axes, y: int, pooled: PoolResult, limits: tuple[float, float]) -> None:
+def _draw_summary(ax: Axes, y: int, pooled: AnyPooled, limits: tuple[float, float]) -> None:
     prediction_bar(ax, y, pooled, limits)
     diamond(ax, y, pooled)
     cut_arrows(ax, y, pooled.ci_low, pooled.ci_high, limits, ACCENT)
 
 
 def _columns(rows: list[Row], measure: str) -> tuple[list[Column], list[Column]]:
-    level = next((row.pooled.level for row in rows if row.pooled), 0.95)
+    pooled = next((row.pooled for row in rows if row.pooled), None)
+    level = 0.95 if pooled is None else pooled.level
+    kind = "CrI" if isinstance(pooled, PooledPosterior) else "CI"
     left = [Column("Trial", [_label_cell(row) for row in rows], "left")]
     if any(np.isfinite(row.participants).any() for row in rows):
         left.append(Column("n exercise\n/ control", [_size_cell(row) for row in rows]))
-    heading = f"{measure_heading(measure) if measure else 'Effect'} [{level:.0%} CI]"
+    heading = f"{measure_heading(measure) if measure else 'Effect'} [{level:.0%} {kind}]"
     right = [Column(heading, [_interval_cell(row, measure) for row in rows])]
     if any(np.isfinite(row.weight) for row in rows):
         right.append(Column("Weight", [_weight_cell(row) for row in rows]))
@@ -371,6 +380,7 @@ SUMMARY_ROW_HEIGHT = 0.24
 LONGEST_GROUP = 30
 
 
+@remembers
 def summary_forest(
     results: Mapping[str, Pooled],
     *,
@@ -387,9 +397,9 @@ def summary_forest(
 
     Parameters
     ----------
-    results : mapping of str to PoolResult
+    results : mapping of str to PoolResult or PooledPosterior
         By exercise type or any other name.
-    overall : PoolResult, optional
+    overall : PoolResult or PooledPosterior, optional
         Drawn last.
     xlabel : str
     mcid : float, optional
@@ -461,7 +471,8 @@ def _summary_columns(
         intervals.append(Cell(interval_text(estimate, low, high), bold))
         predictions.append(Cell(prediction_text(estimate, new_low, new_high), bold))
     level = f"{rows[0][1].level:.0%}"
+    kind = "CrI" if isinstance(rows[0][1], PooledPosterior) else "CI"
     left = [Column("", names, "left"), Column("Trials", trials)]
     left.append(Column("n", participants))
-    right = [Column(f"Effect [{level} CI]", intervals), Column(f"{level} PI", predictions)]
+    right = [Column(f"Effect [{level} {kind}]", intervals), Column(f"{level} PI", predictions)]
     return left, right

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.display import html_table
+from backpain_analysis.display import html_table, with_numbers
 from backpain_analysis.words import benefit_sign
 
 
@@ -45,6 +46,34 @@ def level_fault(level: float) -> str:
     cure = f"; for {level:g}% give {level / 100:g}" if 1 < level < 100 else ""
     return f"level {level:g} must lie between 0 and 1{cure}"
 
+
+def check_choices(level: float, **chosen: tuple[object, Sequence[object]]) -> None:
+    """Refuse a confidence level or a word that cannot be.
+
+    Parameters
+    ----------
+    level : float
+    **chosen
+        By the argument's name: its value, and those it may have.
+
+    Raises
+    ------
+    ValueError
+        Every fault is named.
+    """
+    faults = [
+        f"unknown {name} {value!r}: use one of {', '.join(map(str, allowed))}"
+        for name, (value, allowed) in chosen.items()
+        if value not in allowed
+    ]
+    if fault := level_fault(level):
+        faults.append(fault)
+    if faults:
+        raise ValueError(f"{'; '.join(faults)}.")
+
+
+WALD = ("t", "z")
+"""The words of `test` where intervals are of Wald's kind."""
 
 Df: TypeAlias = "float | pd.Series"
 """Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
@@ -159,6 +188,9 @@ class CoefficientTable:
         table = self.summary().rename_axis("coefficient").reset_index()
         return html_table(table, title=self._title(), note=self._note())
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return with_numbers(self._repr_html_(), self.summary())
+
 
 @dataclass(frozen=True, repr=False)
 class Coefficients(CoefficientTable):
@@ -213,3 +245,6 @@ class TableResult:
 
     def _repr_html_(self) -> str:
         return html_table(self.summary(), title=self._title(), note=self._note())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return with_numbers(self._repr_html_(), self.summary())

@@ -6,11 +6,13 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import backpain_analysis
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
+from backpain_analysis.reporting.explorer import explored_in
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page, texts_of
@@ -19,6 +21,7 @@ from backpain_analysis.reporting.references import NOTE, cited, link_of
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.terminal import without_kernel, written
+from backpain_analysis.reporting.watch import read_elsewhere
 
 MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
 LIST_IT = (
@@ -69,7 +72,8 @@ def build(
     home, missing = job.report.notebook.path.parent, MISSING.match(execution.error)
     if missing and any((home / f"{missing[1]}{end}").exists() for end in ("", ".py")):
         error = f"{error}\n{LIST_IT}"
-    return assemble(job, places.out_of(execution.nb), error, time.monotonic() - start)
+    built = assemble(job, places.out_of(execution.nb), error, time.monotonic() - start)
+    return replace(built, outcome=replace(built.outcome, elsewhere=read_elsewhere(folder)))
 
 
 def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) -> Built:
@@ -85,10 +89,11 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     seconds : float
         How long it took.
     """
-    extras = extras_of(nb, job.report.name)
     body = render_body(nb)
+    extras = extras_of(nb, job.report.name, body)
     summary = {**extras.summary, "sections": texts_of(body)}
-    return _built(job, Outcome(job.report, error, answer_of(nb), seconds, summary), body, extras)
+    outcome = Outcome(job.report, error, answer_of(nb), seconds, summary)
+    return _built(job, outcome, body, extras, explored_in(nb))
 
 
 def give_up(job: Job, error: str) -> Built:
@@ -96,7 +101,7 @@ def give_up(job: Job, error: str) -> Built:
     return _built(job, Outcome(job.report, error, "", 0.0), "", Extras({}, NOTHING))
 
 
-def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
+def _built(job: Job, outcome: Outcome, body: str, extras: Extras, explored: str = "") -> Built:
     page = report_page(
         job.report,
         body,
@@ -108,6 +113,7 @@ def _built(job: Job, outcome: Outcome, body: str, extras: Extras) -> Built:
         summary=extras.summary,
         references=[{**each, "link": link_of(each)} for each in extras.references],
         inputs={each.place: each.sha256 for each in job.inputs},
+        explored=explored,
     )
     return Built(outcome, {**extras.files, f"{job.report.name}.html": page.encode()})
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.facts import library_hash, packages, versions
+from backpain_analysis.reporting.facts import library_hash, versions
 from backpain_analysis.reporting.inputs import Input, home
 from backpain_analysis.reporting.job import Built, Job
+from backpain_analysis.reporting.modules import packages, versions_here
 
 if TYPE_CHECKING:
     from dask.distributed import Client, Future
@@ -200,7 +201,7 @@ def check_same(job: Job) -> None:
         If this process has other versions than the one that asks.
     """
     wanted = {**job.facts.packages, "python": job.facts.versions["python"]}
-    here = {**packages(), "python": versions()["python"]}
+    here = {**packages(), **versions_here(wanted), "python": versions()["python"]}
     other = [
         f"{name} {here.get(name, 'not at all')}, not {wanted.get(name, 'at all')}"
         for name in sorted({*wanted, *here})

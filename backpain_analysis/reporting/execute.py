@@ -37,7 +37,7 @@ from papermill.engines import Engine, NotebookExecutionManager, papermill_engine
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import ERROR_MARKER_TAG
 
-from backpain_analysis.reporting.inputs import home
+from backpain_analysis.reporting.inputs import home, own_place
 from backpain_analysis.reporting.job import DIED
 from backpain_analysis.reporting.kernel import FIGURES, RC, serve
 from backpain_analysis.reporting.notebooks import expects_error, kernel_of, language_of
@@ -49,6 +49,9 @@ ENDED_ITSELF = "The notebook ended itself before its last cell had ended."
 LONGEST_ERROR = 2000
 GRACE = 2.0
 """Seconds that an interrupted cell has to end in."""
+
+WATCH = "from backpain_analysis.reporting.watch import watch; watch({!r})"
+"""What a fresh kernel begins with."""
 
 SHOWN = {"stream", "display_data", "execute_result", "update_display_data", "error"}
 """Kinds of messages that show something."""
@@ -385,6 +388,7 @@ class FreshEngine(Engine):
             figures = [
                 f"--InlineBackend.figure_formats={FIGURES['figure_formats']}",
                 *(f"--InlineBackend.rc={key}={value}" for key, value in RC.items()),
+                f"--IPKernelApp.exec_lines=exec({WATCH.format(str(options['folder']))!r}, {{}})",
             ]
             client = _FreshClient(
                 nb_man,
@@ -408,7 +412,8 @@ class _Quiet(AsyncKernelManager):
         """Start it; what a kernel says beside its cells' outputs is not for the user."""
         if _ending.is_set():
             raise RunEnded("The run was stopped.")
-        await super().start_kernel(stdout=DEVNULL, stderr=DEVNULL, env=run_environment(), **options)
+        env = run_environment() | own_place(Path(options["cwd"]))
+        await super().start_kernel(stdout=DEVNULL, stderr=DEVNULL, env=env, **options)
         _started.add(self.provisioner.pid)
 
 

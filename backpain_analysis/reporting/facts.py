@@ -6,18 +6,17 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 import backpain_analysis
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.evidence import load_evidence
+from backpain_analysis.reporting.modules import packages, packages_of
 
 PACKAGES = [
     *("backpain-analysis", "numpy", "pandas", "scipy", "statsmodels", "matplotlib"),
@@ -52,7 +51,7 @@ class Facts:
     versions : dict
         Of Python and of the packages that compute, which a page shows.
     packages : dict
-        Of every package that the library stands on, of which any may shape a page.
+        Of every package that the library or a notebook stands on, of which any may shape a page.
     library_hash : str
     commit : Commit or None
     """
@@ -68,39 +67,23 @@ class Facts:
         return asdict(self) | {"packages": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def gather_facts() -> Facts:
-    """Gather what identifies the code that runs: versions, the library's hash, the commit."""
-    return Facts(
-        versions(), packages(), library_hash(), _commit(Path(backpain_analysis.__file__).parent)
-    )
+def gather_facts(modules: Iterable[str] = ()) -> Facts:
+    """Gather what identifies the code that runs: versions, the library's hash, the commit.
+
+    Parameters
+    ----------
+    modules : iterable of str
+        What notebooks import.
+    """
+    known = dict(sorted({**packages(), **packages_of(modules)}.items()))
+    here = Path(backpain_analysis.__file__).parent
+    return Facts(versions(), known, library_hash(), _commit(here))
 
 
 @cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute and render."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-
-
-@cache
-def packages(name: str = "backpain-analysis") -> dict[str, str]:
-    """Return the versions of a package and of all that it asks for, and they in turn."""
-    found: dict[str, str] = {}
-    waiting = [name]
-    while waiting:
-        package = canonicalize_name(waiting.pop())
-        try:
-            if package not in found:
-                about = distribution(package)
-                found[package] = about.version
-                asked = map(Requirement, about.requires or [])
-                waiting += [each.name for each in asked if _applies(each)]
-        except PackageNotFoundError:
-            continue
-    return dict(sorted(found.items()))
-
-
-def _applies(requirement: Requirement) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
 @cache

@@ -2,7 +2,8 @@
 
 A run sees the files that its notebook, its parameters or its suite name, in a folder of its own:
 
-- modules that the code imports and that lie beside the notebook, and what those name in turn;
+- modules that the code imports and that lie beside the notebook, or on Python's path though nobody
+  installed them, and what those name in turn;
 - files and folders that a text in the code names, relative to the notebook; ``*`` and gaps within
   an f-string match anything; who asks for the working folder gets the files beside the notebook;
 - files and folders that a parameter names, relative to the suite or to where the command is given;
@@ -30,14 +31,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from backpain_analysis.reporting.errors import ReportingError
+from backpain_analysis.reporting.modules import imported, of_no_version
 
 TEXT = re.compile(r"""(?<![\w\\])[rRbBfF]{0,2}(?:"([^"\n]{1,250})"|'([^'\n]{1,250})')""")
 GAP = re.compile(r"\{[^{}]*\}")
-IMPORT = re.compile(r"^[ \t]*(?:from|import|%run|%load_ext)[ \t]+([\w., \t/-]+)", re.MULTILINE)
+MODULE = re.compile(r"\w+(?:\.\w+)*")
+SHELL = re.compile(r"^%%.*\Z|(?:^|=)[ \t]*!.*?$", re.MULTILINE | re.DOTALL)
+WORD = re.compile(r"[^\s'\"`<>|;&()=]+")
 HERE = re.compile(r"\bcwd\(|\bgetcwd\(|\b(?:listdir|scandir|walk|iterdir)\(\s*\)")
 UPWARD = re.compile(r"(?:\.\./)*\.\.")
 PREFIX = "backpain-"
 LONGEST = 1000
+LONGEST_TMPDIR = 70
 MOST_FILES = 10_000
 MOST_BYTES = 4 * 2**30
 
@@ -78,13 +83,15 @@ def beside(notebook: Path, sources: Iterable[str]) -> dict[str, Path]:
     dict of str to Path
         Files by their place relative to the notebook's folder.
     """
-    folder = notebook.parent
+    folder, sources = notebook.parent, list(sources)
     found: dict[str, Path] = {}
-    waiting = ["\n".join(sources)]
+    shell = [
+        word for each in sources for line in SHELL.findall(each) for word in WORD.findall(line)
+    ]
+    waiting = ["\n".join([*sources, *map(repr, shell)])]
     while waiting:
         code = waiting.pop()
-        for path in _named_in(code, folder):
-            place = Path(os.path.relpath(path, folder)).as_posix()
+        for place, path in _named_in(code, folder):
             if place not in found and path != notebook:
                 found[place] = path
                 if path.suffix == ".py":
@@ -92,21 +99,33 @@ def beside(notebook: Path, sources: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def _named_in(code: str, folder: Path) -> Iterator[Path]:
+def _named_in(code: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Find the files that code names, each with its place relative to the folder."""
+    for path in _beside_in(code, folder):
+        yield Path(os.path.relpath(path, folder)).as_posix(), path
+    for module in imported(code):
+        if (there := of_no_version(module)) and not any(_modules(folder, module)):
+            for path in _files(there):
+                yield path.relative_to(there.parent).as_posix(), path
+
+
+def _beside_in(code: str, folder: Path) -> Iterator[Path]:
     texts = {one or other for one, other in TEXT.findall(code)}
     texts = {GAP.sub("*", text) for text in texts if not text.startswith("{")}
     roots = [folder, *(folder / text for text in texts if UPWARD.fullmatch(text))]
-    for names in IMPORT.findall(code):
-        for name in re.split(r"[,\s]+", names.split(" import ")[0]):
-            stem = name.removesuffix(".py").replace(".", "/").split("/")[0]
-            for root in roots if stem else ():
-                yield from _files(root / f"{stem}.py")
-                yield from _files(root / stem)
+    for module in imported(code) | {text.split(".")[0] for text in texts if MODULE.fullmatch(text)}:
+        for root in roots:
+            yield from _modules(root, module)
     for text in texts:
         for root in roots:
             yield from _matching(root, text)
     if HERE.search(code) or "." in texts:
         yield from (path for path in sorted(folder.iterdir()) if _is_plain(path))
+
+
+def _modules(root: Path, name: str) -> Iterator[Path]:
+    yield from _files(root / f"{name}.py")
+    yield from _files(root / name)
 
 
 def _matching(root: Path, text: str) -> Iterator[Path]:
@@ -142,7 +161,7 @@ def of_parameter(name: str, value: Any, base: Path) -> tuple[Any, dict[str, Path
     ----------
     name : str
     value : Any
-        A text, or a list of texts; anything else names nothing.
+        A text, or a list or mapping of such values; anything else names nothing.
     base : Path
         Where relative paths start.
 
@@ -153,10 +172,14 @@ def of_parameter(name: str, value: Any, base: Path) -> tuple[Any, dict[str, Path
     found : dict of str to Path
         Files by their place in the run's folder.
     """
-    if isinstance(value, list):
-        several = [of_parameter(f"{name}-{n}", v, base) for n, v in enumerate(value, start=1)]
+    if isinstance(value, list | dict):
+        values = value.values() if isinstance(value, dict) else value
+        several = [of_parameter(f"{name}-{n}", v, base) for n, v in enumerate(values, start=1)]
         places = {place: path for _, found in several for place, path in found.items()}
-        return [told for told, _ in several], places
+        each_told = [each for each, _ in several]
+        if isinstance(value, dict):
+            return dict(zip(value, each_told, strict=True)), places
+        return each_told, places
     path = _existing(value, base)
     if path is None:
         return value, {}
@@ -293,6 +316,16 @@ def laid_out(
         yield folder
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def own_place(folder: Path) -> dict[str, str]:
+    """Return the variables that give a run temporary files of its own.
+
+    Where its path would be too long for the sockets that programs put there, there are none.
+    """
+    place = folder.with_name("tmp")
+    place.mkdir(exist_ok=True)
+    return {"TMPDIR": str(place)} if len(str(place)) < LONGEST_TMPDIR else {}
 
 
 def _copy(source: Path, target: Path, root: Path, expected: Input) -> None:

@@ -63,6 +63,8 @@ class Outcome:
         How long it took.
     summary : mapping
         What stands beside its page (see `downloads.Extras`).
+    elsewhere : tuple of str
+        Files that it read though nobody named them (see `watch`).
     """
 
     report: Report
@@ -70,6 +72,7 @@ class Outcome:
     answer: str
     seconds: float
     summary: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

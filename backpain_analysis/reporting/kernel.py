@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from ipykernel.iostream import OutStream
 from traitlets import Any as Anything
 from traitlets import Type
 from traitlets.config import Config
+
+from backpain_analysis.reporting.inputs import own_place
+from backpain_analysis.reporting.watch import watch
 
 RC = {"svg.hashsalt": "backpain"}
 FIGURES = {"figure_formats": {"svg"}, "rc": RC}
@@ -93,7 +97,10 @@ def serve(connection: Connection, folder: Path) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
+    os.environ.update(own_place(folder))
+    tempfile.tempdir = None
     sys.path.insert(0, "")
+    watch(folder)
     manager = InProcessKernelManager()
     kernel = InProcessKernel(
         parent=manager, shell_class=ZMQInteractiveShell, session=manager.session

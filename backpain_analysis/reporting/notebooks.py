@@ -19,6 +19,7 @@ import yaml
 
 from backpain_analysis.datasets.bundled import notebooks_dir
 from backpain_analysis.reporting.errors import ReportingError, short
+from backpain_analysis.reporting.reading import read_plain_text
 from backpain_analysis.reporting.schemas import nbformat
 
 SIMPLE_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
@@ -31,7 +32,8 @@ ASSIGNED = re.compile(r"^\s*(?:(?:const|let|var)\s+)?(\w+)\s*(?:<-|=)\s*([^#\n]+
 """``name <- value`` and ``name = value``, as most languages set a value."""
 
 LONGEST_TEXT = 10_000
-LONGEST_YAML = 5_000_000
+LONGEST_YAML = 2_000_000
+MOST_NAMES = 20
 MOST_VALUES = 500_000
 LARGEST_NOTEBOOK = 100 * 2**20
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -403,13 +405,17 @@ NO_PARAGRAPH = re.compile(r"[#|>]|[-+*] |\d+[.)] |\$\$|```|<|!\[")
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook that can be run: its file, title, first paragraph and parameters."""
+    """A notebook that can be run: its file, title, first paragraph and parameters.
+
+    `explores` says whether its page is one on which readers choose a dose (see `explorer`).
+    """
 
     path: Path
     title: str
     description: str
     parameters: dict[str, Parameter]
     language: str = "python"
+    explores: bool = False
 
     @property
     def name(self) -> str:
@@ -428,9 +434,7 @@ def load_notebook(path: Path) -> nbformat.NotebookNode:
         If the file is not a notebook.
     """
     try:
-        if path.stat().st_size > LARGEST_NOTEBOOK:
-            raise ReportingError(f"{path} is larger than {LARGEST_NOTEBOOK // 2**20} MiB")
-        return parse_notebook(path.read_text(encoding="utf-8"))
+        return parse_notebook(read_plain_text(path, LARGEST_NOTEBOOK))
     except OSError as error:
         raise ReportingError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -491,7 +495,8 @@ def described(nb: nbformat.NotebookNode, path: Path) -> Notebook:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ReportingError(f"{path}: the parameters cell is not Python: {error}") from error
     title = heading.group(1) if heading else path.stem.replace("_", " ")
-    return Notebook(path, title, _first_paragraph(prose), parameters, language_of(nb))
+    explores = tagged(nb, "explorer") is not None
+    return Notebook(path, title, _first_paragraph(prose), parameters, language_of(nb), explores)
 
 
 def check_kernel(notebook: Notebook, nb: nbformat.NotebookNode) -> None:
@@ -564,7 +569,9 @@ def _nearest(name: str, known: list[str]) -> str:
     near = get_close_matches(Path(name).stem, known, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; known notebooks: {', '.join(dict.fromkeys(known)) or 'none'}"
+    names = list(dict.fromkeys(known))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"; known notebooks: {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
 
 
 def _first_paragraph(prose: str) -> str:

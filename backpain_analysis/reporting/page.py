@@ -39,6 +39,7 @@ def report_page(
     summary: Mapping[str, Any] | None = None,
     references: Sequence[Mapping[str, str]] = (),
     inputs: Mapping[str, str] | None = None,
+    explored: str = "",
 ) -> str:
     """Put a notebook's cells into a page: its answer, contents, cells, choices and a footer.
 
@@ -62,12 +63,16 @@ def report_page(
         What it cites, from `references.cited`, each with its `link`.
     inputs : mapping of str to str, optional
         SHA-256 of the files that were read, by place.
+    explored : str
+        What readers can choose from, as JSON from `explorer.explored_in`; empty for nothing.
     """
     body, sections = with_anchors(body)
     usual = {n: v for n, v in report.choices().items() if n not in report.parameters}
     contents = [s for s in sections if s["level"] <= 3]
     return fill(
         "page.html.j2",
+        script="explorer.js" if explored else "",
+        explored=Markup(escape(explored, quote=False)),
         report=report,
         suite_title=suite_title,
         asked=in_words(report, report.parameters),
@@ -151,22 +156,52 @@ TURN = re.compile(rb'<nav class="turn"[^>]*>.*?</nav>', re.DOTALL)
 Neighbour = tuple[str, str] | None
 """A report's name and title."""
 
+Beside = tuple[Neighbour, Neighbour, str]
+"""The reports before and after one, and clean HTML of links to others."""
 
-def turned(page: bytes, before: Neighbour, after: Neighbour) -> bytes:
-    """Write into a page which reports stand before and after it; that is not part of its making."""
+
+def turned(page: bytes, before: Neighbour, after: Neighbour, others: str = "") -> bytes:
+    """Write into a page which reports stand beside it; that is not part of its making."""
     links = [
         f'<a rel="{rel}" href="{escape(other[0])}.html"><span>{word}</span> {escape(other[1])}</a>'
         for rel, word, other in (("prev", "Before", before), ("next", "Next", after))
         if other
     ]
-    nav = f'<nav class="turn" aria-label="Other reports">{"".join(links)}</nav>'.encode()
+    inside = f"{''.join(links)}{others}"
+    nav = f'<nav class="turn" aria-label="Other reports">{inside}</nav>'.encode()
     return TURN.sub(lambda found: nav, page, count=1)
 
 
-def neighbours(reports: Sequence[Report]) -> dict[str, tuple[Neighbour, Neighbour]]:
-    """Return, by name, what stands before and after each report."""
+def neighbours(reports: Sequence[Report]) -> dict[str, Beside]:
+    """Return, by name, what stands beside each report: others, the explorer, and what it explores.
+
+    A page on which readers choose leads to the reports of notebooks that have such choices, with
+    their choices for its script; every other page leads to it.
+    """
     named = [None, *((report.name, report.title) for report in reports), None]
-    return {report.name: (named[n], named[n + 2]) for n, report in enumerate(reports)}
+    explorer = next((report for report in reports if report.notebook.explores), None)
+    return {
+        report.name: (named[n], named[n + 2], _others(report, explorer, reports))
+        for n, report in enumerate(reports)
+    }
+
+
+EXPLORED = ("outcome", "dose")
+
+
+def _others(report: Report, explorer: Report | None, reports: Sequence[Report]) -> str:
+    if explorer is None:
+        return ""
+    if report is not explorer:
+        return f'<a href="{escape(explorer.name)}.html">{escape(explorer.title)}</a>'
+    links = []
+    for each in reports:
+        choices = each.choices()
+        if set(EXPLORED) <= choices.keys():
+            data = "".join(f' data-{name}="{escape(str(choices[name]))}"' for name in EXPLORED)
+            address = f'hidden href="{escape(each.name)}.html"'
+            links.append(f"<a {address}{data}>{escape(each.title)}</a>")
+    return "".join(links)
 
 
 NOT_READ = re.compile(
@@ -393,6 +428,7 @@ def _run(number: int, entry: Entry) -> dict[str, Any]:
         "choices": choices,
         "values": json.dumps({c["name"]: c["value"] for c in choices}, ensure_ascii=False),
         "error": entry.error,
+        "explores": report.notebook.explores,
         **entry.summary,
     }
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -18,6 +18,7 @@ from backpain_analysis.reporting.errors import ReportingError, SuiteError
 from backpain_analysis.reporting.facts import evidence_facts, gather_facts
 from backpain_analysis.reporting.inputs import Input, beside, laid_out, of_parameter, taken
 from backpain_analysis.reporting.job import DIED, Built, Job, Outcome
+from backpain_analysis.reporting.modules import imported
 from backpain_analysis.reporting.notebooks import (
     check_kernel,
     code_of,
@@ -146,12 +147,12 @@ def plan(suite: Suite, *, full_paths: bool = False) -> list[Job]:
     SuiteError
         If evidence or a file cannot be read.
     """
-    facts = gather_facts()
     identify = cache(evidence_facts)
     source = cache(lambda path: nbformat.writes(load_notebook(path)))
     named = cache(lambda path: _named(path, source(path)))
     faults: dict[str, None] = {}
-    jobs = []
+    read: dict[Path, dict[str, Path]] = {}
+    made = []
     for report in suite.reports:
         try:
             check_kernel(report.notebook, parse_notebook(source(report.notebook.path)))
@@ -166,15 +167,26 @@ def plan(suite: Suite, *, full_paths: bool = False) -> list[Job]:
             continue
         try:
             report, given = _with_places(report, suite.folder)
-            inputs = taken({**named(report.notebook.path), **report.files, **given})
+            read[report.notebook.path] = named(report.notebook.path)
+            inputs = taken({**read[report.notebook.path], **report.files, **given})
         except (OSError, ReportingError) as error:
             faults[f"{report.name}: {error}"] = None
             continue
         text = source(report.notebook.path)
-        jobs.append(Job(report, suite.title, text, evidence, inputs, facts, full_paths))
+        made.append(partial(Job, report, suite.title, text, evidence, inputs))
     if faults:
         raise SuiteError(suite.source, list(faults))
-    return jobs
+    facts = gather_facts(imported("\n".join(_code(source, read))))
+    return [make(facts=facts, full_paths=full_paths) for make in made]
+
+
+def _code(source: Callable[[Path], str], read: Mapping[Path, Mapping[str, Path]]) -> Iterator[str]:
+    """Give the code of notebooks, and of the modules that they read."""
+    for notebook, files in read.items():
+        yield from code_of(source(notebook))
+        for path in files.values():
+            if path.suffix == ".py":
+                yield path.read_text(encoding="utf-8", errors="replace")
 
 
 def _named(path: Path, source: str) -> dict[str, Path]:

@@ -28,6 +28,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +46,10 @@ STEADY = {
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
 }
-"""What makes a run the same on every occasion: no hash order, no date, no race of threads."""
+"""What makes a run the same on every occasion: no hash order, date, race of threads, or place."""
 
 CAN_FORK = hasattr(os, "fork") and sys.platform != "darwin"
 """Apple's own libraries forbid a forked process to go on."""
@@ -96,6 +99,7 @@ class Warm:
                 [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(self._home)],
                 pass_fds=[theirs.fileno()],
                 env=run_environment(),
+                cwd=self._home,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -164,9 +168,17 @@ class Warm:
 
 
 def run_environment() -> dict[str, str]:
-    """Return the variables a run shall find; under pytest, Jupyter's kernel would hold back."""
-    inherited = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
-    return inherited | STEADY
+    """Return the variables a run shall find, whoever starts it and from where.
+
+    The user's settings of matplotlib are left aside, as those of IPython are. Under pytest,
+    Jupyter's kernel would hold back.
+    """
+    found = {name: value for name, value in os.environ.items() if "PYTEST" not in name} | STEADY
+    if paths := found.get("PYTHONPATH"):
+        found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths.split(os.pathsep)))
+    if (matplotlib := find_spec("matplotlib")) and matplotlib.origin:
+        found["MATPLOTLIBRC"] = str(Path(matplotlib.origin).parent / "mpl-data" / "matplotlibrc")
+    return found
 
 
 def warm_process() -> Warm:
@@ -269,7 +281,7 @@ def warm_up(profile: str) -> None:
 
 
 def _fill_caches() -> None:
-    """Do once what every run would do first: read templates, fonts and schemas."""
+    """Do once what every run would do first: read the trials, templates, fonts and schemas."""
     import ipykernel.debugger  # noqa: F401
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -280,7 +292,8 @@ def _fill_caches() -> None:
     from backpain_analysis.reporting.render import render_body
     from backpain_analysis.reporting.schemas import nbformat
 
-    load_evidence()
+    for outcome in ("pain_intensity", "disability"):
+        load_evidence().effects(outcome)
     template_of("page.html.j2")
     figure = Figure()
     figure.subplots().set_title("$x^2$")

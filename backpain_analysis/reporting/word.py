@@ -11,9 +11,9 @@ from typing import Any
 
 from lxml import html
 
-from backpain_analysis.reporting.downloads import drawing_of
+from backpain_analysis.reporting.downloads import FIGURE, drawing_of
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.pdf import FIGURE, browser_of, pages_of, put_figure
+from backpain_analysis.reporting.pdf import browser_of, pages_of, put_figure
 
 WIDEST = 620
 """Of a figure, in pixels of 96 to an inch: the text of a page of A4."""

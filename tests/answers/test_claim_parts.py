@@ -46,6 +46,8 @@ def network(direct=2, p_value=0.5, limits=(-25.0, -5.0), pairs=2):
 @pytest.fixture
 def context(monkeypatch):
     monkeypatch.setattr(claim_parts, "pairwise", lambda data: data.pairs)
+    monkeypatch.setattr(claim_parts, "network_with_prior", lambda effects, found: effects)
+    monkeypatch.setattr(Context, "effects", lambda self, outcome, measure, every: None)
     appraisals = pd.DataFrame(
         [("a", "total", "7"), ("b", "total", "3"), ("z", "total", "9")],
         columns=["trial_id", "domain", "judgement"],
@@ -55,6 +57,31 @@ def context(monkeypatch):
 
 def asked(context, found, first="yoga", second="inactive", rule="benefit"):
     return context.of_network(found, "pain_intensity", first, second, rule, "yoga")
+
+
+class Known:
+    """A posterior that repeats the question."""
+
+    def probability_of(self, than, first, second):
+        return f"{first} {than} against {second}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "noticed"),
+    [
+        ("benefit", "yoga < -15.0 against inactive"),
+        ("difference", "yoga < -15.0 against inactive"),
+        ("equivalence", NAN),
+    ],
+)
+def test_the_probability_of_a_difference_that_matters(context, monkeypatch, rule, noticed):
+    monkeypatch.setattr(Context, "effects", lambda self, outcome, measure, every: Known())
+    found = asked(context, network(), rule=rule).noticed
+    assert found == noticed or (noticed is NAN and np.isnan(found))
+
+
+def test_without_a_prior_no_probability(context):
+    assert np.isnan(asked(context, network()).noticed)
 
 
 def test_a_comparison_of_a_network(context):

@@ -40,6 +40,8 @@ def test_all_exercise_is_the_pooled_effect(trials, found):
     assert (pain["ci_low"], pain["ci_high"]) == pytest.approx((expected.ci_low, expected.ci_high))
     assert (pain["trials"], pain["participants"]) == (expected.n_trials, effects.n_participants)
     assert pain["share_of_mcid"] == pytest.approx(-expected.estimate / 15)
+    believed = bp.pool(effects.one_per_trial(), prior="auto")
+    assert pain["noticed"] == pytest.approx(believed.probability("< -15"))
 
 
 def test_types_come_from_the_network(trials, found):
@@ -51,6 +53,8 @@ def test_types_come_from_the_network(trials, found):
     yoga = row(found, "yoga against no exercise, disability")
     assert yoga["estimate"] == pytest.approx(expected["estimate"])
     assert yoga["ci_high"] == pytest.approx(expected["ci_high"])
+    believed = bp.network(part, reference="inactive", lump=lump, prior="auto")
+    assert yoga["noticed"] == pytest.approx(believed.probability_of("< -10", "yoga"), abs=1e-4)
 
 
 def test_numbers_needed_by_hand(trials, found):
@@ -77,10 +81,13 @@ def test_spread_within_arms_by_hand():
     assert np.isnan(spread_within_arms(Effects(table[2:], (), table, "p", "MD")))
 
 
-def test_standardised_results_have_no_share_of_an_mcid(found):
+def test_standardised_results_have_no_share_of_an_mcid(trials, found):
     strength = row(found, "exercise against no exercise, trunk strength")
     assert strength["unit"] == "SD"
     assert pd.isna(strength["share_of_mcid"]) and pd.isna(strength["nnt"])
+    single = trials.effects("trunk_strength", measure="SMD").against_inactive().one_per_trial()
+    half = bp.pool(single, prior="auto").probability("> 0.5")
+    assert strength["noticed"] == pytest.approx(half)
 
 
 def test_every_step_down_adds_up_to_the_level(found):

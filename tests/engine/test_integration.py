@@ -7,16 +7,16 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from backpain_analysis.engine import integration
-from backpain_analysis.engine.integration import (
-    Axis,
+from backpain_analysis.engine import importance, integration
+from backpain_analysis.engine.importance import sample
+from backpain_analysis.engine.integration import Axis, NormalMixture, integrate
+from backpain_analysis.engine.likelihood import Batch, evaluate, group
+from backpain_analysis.engine.marginal import (
     Conditional,
     ManyVariances,
-    NormalMixture,
     OneVariance,
-    integrate,
+    with_designs,
 )
-from backpain_analysis.engine.likelihood import Batch, evaluate, group
 from backpain_analysis.errors import CannotEstimate
 
 
@@ -177,9 +177,51 @@ def test_an_integral_that_cannot_be_trusted_is_refused():
         integrate(height, [Axis("tau")])
 
 
-def test_four_parameters_are_refused():
-    with pytest.raises(CannotEstimate, match="4 variance parameters"):
-        integrate(lambda x: normal_of(x, -x.sum(axis=1)), [Axis(name) for name in "abcd"])
+FIVE = [stats.gamma(3.0, scale=size) for size in (1.0, 4.0, 0.2, 30.0, 2.0)]
+
+
+def test_many_parameters_are_sampled():
+    """Four gammas and a fifth whose scale is the first: mass, means, quantiles."""
+
+    def joint(x):
+        height = np.sum([law.logpdf(x[:, j]) for j, law in enumerate(FIVE[:4])], axis=0)
+        height = height + stats.gamma(3.0, scale=x[:, 0]).logpdf(x[:, 4])
+        return normal_of(x, height)
+
+    found = sample(joint, [Axis(name, centre=1.0) for name in "abcde"])
+    assert found.error < 1e-2 and abs(found.log_evidence) < found.error
+    for j, law in enumerate(FIVE[:4]):
+        own = found.marginal(j)
+        assert_allclose([own.mean, own.sd], [law.mean(), law.std()], rtol=0.02)
+        shares = np.array([0.025, 0.5, 0.975])
+        assert_allclose(own.cdf(law.ppf(shares)), shares, atol=0.01)
+        assert_allclose(law.cdf(own.ppf(shares)), shares, atol=0.01)
+        assert_allclose(own.pdf(law.median()), law.pdf(law.median()), rtol=0.05)
+    fifth = found.marginal(4)
+    assert_allclose([fifth.mean, fifth.sd], [9.0, np.sqrt(3 * 12 + 9 * 3)], rtol=0.03)
+    again = sample(joint, [Axis(name, centre=1.0) for name in "abcde"])
+    assert again.log_evidence == found.log_evidence
+
+
+def test_what_cannot_be_sampled_is_refused(monkeypatch):
+    monkeypatch.setattr(importance, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(importance, "DOUBLINGS", 0)
+    with pytest.raises(CannotEstimate, match=r"posterior of 4 parameters .* may be off by"):
+        sample(lambda x: normal_of(x, -x.sum(axis=1)), [Axis(name) for name in "abcd"])
+
+
+def test_a_design_for_each_node(blocks):
+    """Two designs and two K at once are each of them alone."""
+    y, X, S, K, grouped = blocks
+    psi = np.array([[0.3, 1.2, 0.1], [2.0, 0.4, 0.7]])
+    designs, prior = np.stack([X, X**2]), (np.array([1.0, 0.0]), np.array([4.0, 0.5]))
+    changes = [np.stack([change, 2 * change]) for change in K]
+    found = with_designs(psi, designs, changes, y, S, grouped, prior)
+    for number, scale in enumerate((1.0, 2.0)):
+        own = [scale * change for change in K]
+        alone = ManyVariances(y, designs[number], S, own, grouped, *prior)(psi[[number]])
+        for field in ("log_likelihood", "mean", "cov"):
+            assert_allclose(getattr(found, field)[number], getattr(alone, field)[0], rtol=1e-9)
 
 
 def test_a_mixture_of_normals():

@@ -138,7 +138,7 @@ def test_several_variances_beside_many_starts(kind, seed):
 def test_derivatives_of_structures(structure):
     design = np.kron(np.ones((4, 1)), np.eye(3))
     term = ScaledTerm(RandomTerm(design, structure=structure, positions=(1.0, 2.0, 4.5)), 12)
-    theta = term.at_sizes(np.linspace(0.7, 1.4, term.n_sizes), 0.3)
+    theta = np.append(np.linspace(0.7, 1.4, term.n_sizes), np.arcsin(0.3))
     values, jacobian, curvature = term.components(theta)
     for i in range(len(theta)):
         step = 1e-5 * np.eye(len(theta))[i]

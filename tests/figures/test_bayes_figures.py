@@ -6,8 +6,9 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
 from backpain_analysis.engine import priors
+from backpain_analysis.figures.forest_marks import interval_text
 from backpain_analysis.models.pairwise.pooling import pool
-from tests.figures.drawn import artists, make_effects, outside, overlaps
+from tests.figures.drawn import artists, make_effects, outside, overlaps, texts
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,24 @@ def test_prior_sensitivity(result):
     assert axes.get_yticklabels()[0].get_text() == "As chosen\nhalf-normal(5)"
     axes.figure.draw_without_rendering()
     assert not overlaps(axes)
+
+
+def test_forest_of_a_posterior(result):
+    table = result.table.assign(exercise_type=["yoga", "yoga", "pilates"])
+    axes = figures.forest(table, result)
+    (diamond,) = artists(axes, "diamond")
+    corners = diamond.get_xy()[:, 0]
+    low, high = result.conf_int().iloc[0]
+    assert_allclose([corners.min(), corners.max()], [low, high])
+    said = texts(axes)
+    low, high = result.tau_int()
+    assert f"τ {interval_text(result.tau, low, high)}" in said
+    assert "Posterior, credible intervals (CrI); prior of τ half-normal(5)" in said
+    assert "MD [95% CrI]" in said
+    axes.figure.draw_without_rendering()
+    assert not overlaps(axes) and not outside(axes)
+    few = pool(make_effects([{"yi": -8.0, "vi": 9.0}]), prior=priors.half_normal(5))
+    beside = figures.summary_forest({"yoga": few}, overall=result)
+    assert "Effect [95% CrI]" in texts(beside)
+    with pytest.raises(ValueError, match="which are not the 2 to be drawn"):
+        figures.forest(table[:2], result)

@@ -34,6 +34,7 @@ def judged():
     """Every claim of the project with made-up verdicts; the first has two parts."""
     text = "−12.0 [−20.0 to −4.0] points of 100"
     table = claims_table().assign(data="2 trials", estimate=text, reason="why", agreement="Yes.")
+    table["noticed"] = [0.834, *[np.nan] * (len(table) - 1)]
     table["verdict"] = [VERDICTS[number % 6] for number in range(len(table))]
     places = ("no evidence", "not graded", *LEVELS)
     table["certainty"] = [places[number % 6] for number in range(len(table))]
@@ -42,6 +43,7 @@ def judged():
     parts = parts.assign(
         trials=2, participants=0, text="−12.0 [−20.0 to −4.0] points of 100", certainty="low"
     )
+    parts["noticed"] = [0.004, *[np.nan] * (len(parts) - 1)]
     parts["verdict"] = [VERDICTS[0], *table["verdict"]]
     parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y", target="zero")
     parts["primary"] = [True, False] * (len(parts) // 2)
@@ -63,19 +65,21 @@ def test_claims_read_line_by_line(judged):
     assert len(head) == 7
     assert head[2:5] == ["Verdict", "Certainty", "Estimate [95% CI] that decides"]
     assert first[2] == "● supported"
-    assert first[4:] == ["−12.0 [−20.0 to −4.0]; why", "Yes.", "04_exercise_types"]
+    told = "−12.0 [−20.0 to −4.0]; larger than the MCID: 83%; why"
+    assert first[4:] == [told, "Yes.", "04_exercise_types"]
+    assert second[4] == "−12.0 [−20.0 to −4.0]; why"
     assert second[2] == "◆ supported, size uncertain or small"
 
 
 def test_parts_of_claims(judged):
     head, first, second = rows_of(tables.claim_parts(judged, title="Parts"))[:3]
-    assert len(head) == 7
+    assert len(head) == 8
     assert first == [
         *("C01 decides", "Yoga against no exercise, pain", "2"),
-        *("−12.0 [−20.0 to −4.0] points of 100", "● supported: an effect", "low: zero"),
+        *("−12.0 [−20.0 to −4.0] points of 100", "below 1%", "● supported: an effect", "low: zero"),
         "a −1: x; b −1: y",
     ]
-    assert second[0] == "C01"
+    assert (second[0], second[4]) == ("C01", "–")
 
 
 def test_published_answers_lead_to_their_source(judged):
@@ -134,7 +138,7 @@ def findings():
     yoga = {"what": "yoga against no exercise, pain", "outcome": "pain_intensity", "trials": 3}
     yoga |= {"participants": 1200, "estimate": -12.0, "ci_low": -20.0, "ci_high": -4.0}
     yoga |= {"unit": "points of 100", "share_of_mcid": 0.8, "certainty": "low"}
-    yoga |= {"nnt": 5.0, "nnt_text": "NNTB 5.0 (95% CI 3.0 to 20)"}
+    yoga |= {"noticed": 0.26, "nnt": 5.0, "nnt_text": "NNTB 5.0 (95% CI 3.0 to 20)"}
     strength = {
         "what": "exercise against no exercise, trunk strength",
         "outcome": "trunk_strength",
@@ -143,7 +147,9 @@ def findings():
     strength |= {"participants": 0, "estimate": 0.7, "ci_low": 0.5, "ci_high": 0.9}
     strength |= {"unit": "SD", "certainty": "moderate"}
     pilates = yoga | {"what": "pilates against no exercise, pain", "certainty": "no evidence"}
-    pilates |= dict.fromkeys(("estimate", "ci_low", "ci_high", "share_of_mcid", "nnt_text"))
+    pilates |= dict.fromkeys(
+        ("estimate", "ci_low", "ci_high", "share_of_mcid", "noticed", "nnt_text")
+    )
     pilates |= {"trials": 0, "participants": 0}
     table = pd.DataFrame([yoga, strength, pilates], columns=COLUMNS)
     taken = {"inconsistency": 1, "imprecision": 2}
@@ -163,10 +169,11 @@ def test_summary_of_findings_reads_as_in_a_review():
     shown = tables.findings(findings(), title="Findings")
     _, yoga, strength, pilates, note = rows_of(shown)
     assert yoga == [
-        *("Yoga, pain", "3", "1,200", "−12.0 [−20.0, −4.0]", "0.80", "NNTB 5.0 (3.0 to 20)", "low")
+        *("Yoga, pain", "3", "1,200", "−12.0 [−20.0, −4.0]", "0.80", "26%"),
+        *("NNTB 5.0 (3.0 to 20)", "low"),
     ]
-    assert strength[2:6] == ["–", "0.70 [0.50, 0.90] SD", "–", "–"]
-    assert pilates[1:] == ["0", "–", "–", "–", "–", "no evidence"]
+    assert strength[2:7] == ["–", "0.70 [0.50, 0.90] SD", "–", "–", "–"]
+    assert pilates[1:] == ["0", "–", "–", "–", "–", "–", "no evidence"]
     assert (
         "43% of people with acute low back pain improve as much without exercise (from 4 trials)"
         in note[0]

@@ -13,7 +13,7 @@ from backpain_analysis.evidence.evidence import load_evidence
 
 NOTEBOOKS = (
     *("04_exercise_types", "07_pain_sensitivity", "08_mechanisms", "10_moderators"),
-    *("11_certainty", "12_claims"),
+    *("11_certainty", "12_claims", "13_dose_explorer"),
 )
 FEW = {
     "three trials": ["sherman2011", "tankha2024", "miyamoto2013"],

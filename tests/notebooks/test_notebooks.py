@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from numpy.testing import assert_allclose
 
 from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
 from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.reporting.run import run_suite
 from backpain_analysis.reporting.suite import read_suite
 from tests.reporting.audit import audit
@@ -105,6 +108,29 @@ def test_each_answers_with_an_interval(suite):
     assert "Of 12 moderators" in answers["moderators"]
     assert "certainty" in answers["certainty"]
     assert answers["claims"].startswith("Of 27 claims")
+
+
+def test_files_beside_a_page_reproduce_its_pooled_number(suite):
+    """As docs/howto/export.md says; the numbers are those of the page, digit by digit."""
+    folder = suite[0] / "tables" / "pooled"
+    (effects,) = folder.glob("*-behind-the-figure-funnel-plot.csv")
+    (table,) = folder.glob("*-by-type-of-exercise.csv")
+    trials, told = pd.read_csv(effects), pd.read_csv(table, index_col=0).loc["All types"]
+    again = pool(trials["yi"], trials["vi"], test="knha")
+    numbers = [
+        told["MD"],
+        told["MD, 95% CI low"],
+        told["MD, 95% CI high"],
+        told["I², %"],
+        told["P"],
+    ]
+    assert_allclose(
+        numbers, [again.estimate, again.ci_low, again.ci_high, again.i2, again.p_value], rtol=1e-6
+    )
+    (arms,) = folder.glob("*-behind-the-figure-forest-plot-*.csv")
+    assert {"trial", "arm_id", "yi", "vi", "n_arm", "n_ref", "minutes_per_week"} <= set(
+        pd.read_csv(arms)
+    )
 
 
 def test_own_trials_are_what_is_analysed(own):

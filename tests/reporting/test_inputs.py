@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from backpain_analysis.evidence.evidence import load_evidence
-from backpain_analysis.reporting import ReportingError, SuiteError, inputs, run_suite
+from backpain_analysis.reporting import (
+    ReportingError,
+    SuiteError,
+    inputs,
+    modules,
+    run_suite,
+    watch,
+)
+from backpain_analysis.reporting.facts import gather_facts
 from backpain_analysis.reporting.run import plan
+from backpain_analysis.reporting.store import finished
 from backpain_analysis.reporting.suite import with_parameters
 from tests.reporting.little import files_of, make_suite, write_notebook
 
@@ -142,6 +151,69 @@ def test_a_word_that_happens_to_name_a_file_stays_as_it_is(folder):
     assert job.report.parameters["label"] == "mine"
 
 
+def test_a_mapping_names_files_as_a_list_does(folder):
+    value = {"one": "data/numbers.csv", "two": [str(folder / "mine/scores.csv"), 3]}
+    told, found = inputs.of_parameter("files", value, folder)
+    assert told == {"one": "data/numbers.csv", "two": ["inputs/files-2-1/scores.csv", 3]}
+    assert list(found) == ["data/numbers.csv", "inputs/files-2-1/scores.csv"]
+
+
+def test_a_module_on_the_path_that_nobody_installed_counts_by_content(folder, monkeypatch):
+    place = folder / "lib"
+    (place / "unversioned").mkdir(parents=True)
+    (place / "unversioned" / "__init__.py").write_text("import unversioned_too")
+    (place / "unversioned_too.py").write_text("")
+    (place / "further.py").write_text("")
+    monkeypatch.syspath_prepend(place)
+    code = ["import unversioned.part, further, json, yaml, backpain_analysis"]
+    found = inputs.beside(folder / "reads.ipynb", code)
+    assert sorted(found) == ["further.py", "unversioned/__init__.py", "unversioned_too.py"]
+    assert found["further.py"] == folder / "further.py"
+    modules.of_no_version.cache_clear()
+    monkeypatch.chdir(place)
+    assert modules.of_no_version("unversioned_too") is None, "what a run would not find there"
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    modules.of_no_version.cache_clear()
+    assert modules.of_no_version("unversioned_too") == place / "unversioned_too.py"
+    modules.of_no_version.cache_clear()
+
+
+def test_the_versions_of_what_a_notebook_imports_count_too():
+    known = gather_facts().packages
+    more = gather_facts(["yaml", "pytest", "json", "nothing_like_it", "numpy"]).packages
+    assert {"pytest", "iniconfig"} <= more.keys() - known.keys() and known.items() <= more.items()
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_a_report_that_reads_what_nobody_named_is_not_finished(tmp_path, forked):
+    inner, data = tmp_path / "inner", tmp_path / "data"
+    for place in (inner, data):
+        place.mkdir()
+    (data / "x.csv").write_text("1")
+    own = (
+        "import tempfile, os; own = tempfile.mkstemp()[1]; open(own).read(); print(os.getenv('TZ'))"
+    )
+    mine = str(data / "y.csv")
+    again = f"open({mine!r}, 'w').write('x'); open({mine!r}).read()"
+    write_notebook(inner, "named", "open('../data/x.csv').read()", own, again)
+    write_notebook(inner, "built", f"import os; open(os.path.join({str(data)!r}, 'x.csv')).read()")
+    suite = make_suite(inner, {"notebook": "named"}, {"notebook": "built"})
+    outcomes = run_suite(suite, tmp_path / "site", forked=forked)
+    assert [(each.error, each.elsewhere) for each in outcomes] == [
+        ("", ()),
+        ("", (str(data / "x.csv"),)),
+    ]
+    assert list(finished(plan(suite), tmp_path / "site")) == ["named"]
+    record = (tmp_path / "site" / ".finished" / "built.json").read_text()
+    assert str(data) not in record, "records go with the site"
+
+
+def test_notes_of_what_was_read_that_end_early_are_taken_as_far_as_they_go(tmp_path):
+    (tmp_path / "read-elsewhere").write_bytes(b"/a\0/b\0/a\0half")
+    assert watch.read_elsewhere(tmp_path / "run") == ("/a", "/b")
+    assert watch.read_elsewhere(tmp_path / "none" / "run") == ()
+
+
 def test_two_evidence_folders_of_equal_content_both_serve(tmp_path):
     small = load_evidence().filter(trial_id=["sherman2011", "tankha2024"])
     for name in ("one", "two"):
@@ -182,6 +254,13 @@ def test_a_file_that_nothing_names_is_missing_with_a_word_on_how_to_name_it(fold
         ("from data import more", ["data/more/deep.csv", "data/numbers.csv"]),
         ("open('/etc/hostname'); open('a' * 9000); open('..'); open('\\0')", []),
         ("'data' + ' ' + '[' + 'nothing/here.csv'", ["data/more/deep.csv", "data/numbers.csv"]),
+        ("import os; import further", ["further.py"]),
+        ("if True: import os, further as f", ["further.py"]),
+        ("importlib.import_module('further')", ["further.py"]),
+        ("!cat data/numbers.csv | wc", ["data/numbers.csv"]),
+        ("n = !wc part_2020.txt", ["part_2020.txt"]),
+        ("%%bash\nsort <part_2020.txt\nwc -l further.py", ["further.py", "part_2020.txt"]),
+        ("x != part_2020.txt", []),
     ],
 )
 def test_how_code_names_files(folder, code, expected):

@@ -117,6 +117,30 @@ def test_tracebacks_show_places_only_if_asked(tmp_path, forked, full):
     assert (str(inputs.home()) in text) is full
 
 
+def test_no_setting_of_who_starts_it_reaches_a_run(tmp_path, monkeypatch):
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9")
+    for name, value in {
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+        "MATPLOTLIBRC": str(tmp_path),
+        "MPLCONFIGDIR": str(tmp_path),
+        "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}lib",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    code = (
+        "import matplotlib, sys, time, locale; "
+        "print(time.tzname[0], matplotlib.rcParams['lines.linewidth'], sys.path.count({!r}), "
+        "locale.getpreferredencoding().lower())"
+    ).format(str(tmp_path / "lib"))
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        **{"env": warm.run_environment(), "cwd": inputs.home(), "capture_output": True},
+        **{"text": True, "check": True},
+    )
+    assert found.stdout.split() == ["UTC", "1.5", "1", "utf-8"]
+
+
 def test_a_run_that_dies_says_at_which_cell_and_the_others_go_on(tmp_path):
     write_notebook(tmp_path, "dies", "print('alive')", "import os; os._exit(3)", "print('never')")
     write_notebook(tmp_path, "lives", "print('on')")

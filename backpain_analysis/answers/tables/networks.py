@@ -17,7 +17,7 @@ from backpain_analysis.answers.network_certainty import (
     transitivity_summary,
 )
 from backpain_analysis.answers.tables.effects import MISSING, effect_interval, p_value
-from backpain_analysis.display import Table, table
+from backpain_analysis.display import Table, Told, table
 from backpain_analysis.words import exercise_label, measure_heading, plural, spread_text
 
 Names = Mapping[str, str] | None
@@ -34,7 +34,7 @@ def certainty(found: NetworkCertainty, *, measure: str = "MD", title: str) -> Ta
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def _concerns(row: dict) -> str:
@@ -59,7 +59,7 @@ def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
                 f"Pooling them alone: {heading} [95% CI]": effect_interval(alone, measure),
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
@@ -74,7 +74,9 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Treatments": f"{row['treatments']:.0f} in {plural(row['trials'], 'trial')}"
                 if known
                 else MISSING,
-                "τ": spread_text(row["tau"], measure) if math.isfinite(row["tau"]) else MISSING,
+                "τ": Told(spread_text(row["tau"], measure), value=row["tau"])
+                if math.isfinite(row["tau"])
+                else MISSING,
                 "Inconsistency, P": p_value(row["inconsistency_p"]),
                 "Best estimate": exercise_label(row["best"]) if known else MISSING,
                 f"{measure_heading(measure)} against the reference [95% CI]": effect_interval(
@@ -83,7 +85,7 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Not told from it": f"{int(row['alike'])} of {int(others)}" if known else MISSING,
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
@@ -97,11 +99,12 @@ def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
             {"Comparison": f"{names}, {plural(int(row['trials']), 'trial')}"}
             | {CHARACTERISTICS[name]: _range(row, name) for name in known}
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def _range(row: dict, name: str) -> str:
     if not math.isfinite(row[name]):
         return MISSING
     low, middle, high = (f"{row[key]:.0f}" for key in (f"{name}_low", name, f"{name}_high"))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    text = middle if low == high else f"{middle} ({low}–{high})"
+    return Told(text, value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])

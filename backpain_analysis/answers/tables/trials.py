@@ -27,7 +27,7 @@ def flow(found: Flow, *, title: str) -> Table:
         {"": row.step.capitalize(), "Trials removed": row.removed, "Trials left": row.left}
         for row in found.summary().itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=found.sentence())
+    return table(rows, title=title, note=found.sentence())
 
 
 def trials(found: Flow, *, title: str) -> Table:
@@ -43,7 +43,7 @@ def trials(found: Flow, *, title: str) -> Table:
         }
         for row in ordered.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=found.sentence())
+    return table(rows, title=title, note=found.sentence())
 
 
 def named(name: str, doi: object, pmid: object) -> Link | str:
@@ -119,7 +119,7 @@ def counts(evidence: Evidence, *, title: str) -> Table:
         )
     ]
     note = f"{evidence.name} {evidence.version or ''}".strip()
-    return table(pd.DataFrame(rows), title=title, note=f"{note}, {evidence.content_hash[:12]}.")
+    return table(rows, title=title, note=f"{note}, {evidence.content_hash[:12]}.")
 
 
 def _item(word: str) -> str:
@@ -149,7 +149,7 @@ def coverage(evidence: Evidence, *, title: str) -> Table:
                 "Results": RESULTS.get(row["results"], ""),
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 RESULTS = {"arms": "of each arm", "contrasts": "between arms", "both": "of both kinds"}

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.answers import published
+from backpain_analysis.answers.bayes import share_text
 from backpain_analysis.answers.certainty import DOMAINS, FEWEST_FOR_ASYMMETRY
 from backpain_analysis.answers.claims import Claims
 from backpain_analysis.answers.findings import Findings, published_pooled
@@ -17,10 +18,12 @@ from backpain_analysis.answers.tables.effects import (
     interval_text,
     p_value,
     pooled,
+    probability,
+    rounded,
     unbroken,
 )
 from backpain_analysis.answers.verdicts import VERDICTS
-from backpain_analysis.display import Link, Table, table
+from backpain_analysis.display import Link, Table, Told, table
 from backpain_analysis.words import (
     effect_digits,
     number,
@@ -35,6 +38,13 @@ SIGNS = dict(zip(VERDICTS, "●◆■▼✕–", strict=True))
 SPELLED_OUT = (
     "MCID: smallest difference that matters to patients (minimal clinically important difference). "
     "CI: confidence interval. SD: standard deviation."
+)
+
+PROBABILITY = (
+    "Larger than the MCID: the probability that the effect is, on the side named, with what "
+    "thousands of earlier meta-analyses say of how far trials differ (Rhodes et al. 2015); of "
+    "standard deviations, larger than half of one. The interval of a single trial does not allow "
+    "for that difference."
 )
 
 
@@ -55,7 +65,7 @@ def moderators(found: Moderation, *, title: str) -> Table:
         }
         for row in found.table.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def populations(found: Moderation, *, title: str) -> Table:
@@ -71,19 +81,26 @@ def findings(found: Findings, *, title: str) -> Table:
         points = str(row.unit).startswith("points")
         effect = interval_text(row.estimate, row.ci_low, row.ci_high, 1 if points else 2)
         share, needed = row.share_of_mcid, row.nnt_text
-        marked = effect if points or effect == MISSING else f"{effect} {row.unit}"
+        marked = effect
+        if isinstance(effect, Told) and not points:
+            marked = effect.again(f"{effect} {row.unit}")
         rows.append(
             {
                 "Result": _short(row.what),
                 "Trials": row.trials,
-                "Participants": f"{row.participants:,}" if row.participants else MISSING,
+                "Participants": Told(f"{row.participants:,}", value=row.participants)
+                if row.participants
+                else MISSING,
                 "Effect [95% CI]": marked,
-                "Share of the MCID": MISSING if pd.isna(share) else number(share, 2),
-                "NNT [95% CI]": MISSING if pd.isna(needed) else _brief(needed),
+                "Share of the MCID": rounded(share, 2),
+                "Larger than the MCID": probability(row.noticed),
+                "NNT [95% CI]": MISSING
+                if pd.isna(needed)
+                else Told(_brief(needed), estimate=row.nnt, low=row.nnt_low, high=row.nnt_high),
                 "Certainty": row.certainty,
             }
         )
-    return table(pd.DataFrame(rows), title=title, note=_assumptions(found))
+    return table(rows, title=title, note=_assumptions(found))
 
 
 def _short(what: str) -> str:
@@ -99,7 +116,9 @@ def _assumptions(found: Findings) -> str:
         f"{number(known.sd, 0)} points"
         for outcome, known in found.assumed.items()
     ]
-    text = "Effects in points of 100, or standard deviations (SD). Dashes: not known."
+    text = (
+        f"Effects in points of 100, or standard deviations (SD). Dashes: not known. {PROBABILITY}"
+    )
     if not given:
         return text
     return (
@@ -133,7 +152,7 @@ def downgrades(found: Findings, *, title: str) -> Table:
         f"{FEWEST_FOR_ASYMMETRY} trials on, incoherence where a network has direct and indirect "
         f"evidence. {SPELLED_OUT}"
     )
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def _taken(judged: Any) -> str:
@@ -161,7 +180,7 @@ def published_effects(found: Findings, *, title: str) -> Table:
                     "Intervals overlap": "yes" if row.overlap else "no",
                 }
             )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def claims(found: Claims, *, title: str) -> Table:
@@ -173,15 +192,26 @@ def claims(found: Claims, *, title: str) -> Table:
             "Verdict": _signed(row.verdict),
             "Certainty": row.certainty,
             "Estimate [95% CI] that decides": ";\n".join(
-                filter(None, [unbroken(row.estimate.removesuffix(" points of 100")), row.reason])
+                filter(
+                    None,
+                    [
+                        unbroken(row.estimate.removesuffix(" points of 100")),
+                        _noticed(row.noticed),
+                        row.reason,
+                    ],
+                )
             ),
             "Published answers": row.agreement,
             "Notebook": row.notebook,
         }
         for row in found.table.itertuples()
     ]
-    note = f"Points of 100 unless another unit is given. {SPELLED_OUT}"
-    return table(pd.DataFrame(rows), title=title, note=note)
+    note = f"Points of 100 unless another unit is given. {SPELLED_OUT} {PROBABILITY}"
+    return table(rows, title=title, note=note)
+
+
+def _noticed(probability: float) -> str:
+    return "" if pd.isna(probability) else f"larger than the MCID: {share_text(probability)}"
 
 
 def _signed(verdict: str) -> str:
@@ -195,7 +225,12 @@ def claim_parts(found: Claims, *, title: str) -> Table:
             "Id": row.claim_id + " decides" * row.primary,
             "Part": row.what[:1].upper() + row.what[1:],
             "Trials": row.trials,
-            "Estimate [95% CI]": row.text or MISSING,
+            "Estimate [95% CI]": Told(
+                row.text, estimate=row.estimate, low=row.ci_low, high=row.ci_high
+            )
+            if row.text
+            else MISSING,
+            "Larger than the MCID": probability(row.noticed),
             "Verdict, and why": f"{_signed(row.verdict)}: {row.reason}",
             "Certainty, and of what": f"{row.certainty}: {row.target}"
             if row.target
@@ -204,7 +239,7 @@ def claim_parts(found: Claims, *, title: str) -> Table:
         }
         for row in found.parts.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=SPELLED_OUT)
+    return table(rows, title=title, note=f"{SPELLED_OUT} {PROBABILITY}")
 
 
 def published_answers(found: Claims, *, title: str) -> Table:
@@ -225,7 +260,7 @@ def published_answers(found: Claims, *, title: str) -> Table:
         for row in published.published_answers(claim_id).head(published.SHOWN).itertuples()
     ]
     note = "Signs as printed: conventions differ between reports. The bearing is our judgement."
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def printed(row: Any) -> str:

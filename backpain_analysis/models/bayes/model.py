@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
-from backpain_analysis.engine.integration import (
-    Axis,
+from backpain_analysis.engine.importance import sample
+from backpain_analysis.engine.integration import STEPS, Axis, Integral, integrate
+from backpain_analysis.engine.likelihood import Blocks, group, singletons, stack_covariance
+from backpain_analysis.engine.marginal import (
     Conditional,
-    Integral,
     ManyVariances,
     OneVariance,
-    integrate,
+    with_designs,
 )
-from backpain_analysis.engine.likelihood import Blocks, group, singletons, stack_covariance
 from backpain_analysis.engine.mixed import typical_sd
 from backpain_analysis.engine.priors import (
     SETTINGS,
@@ -34,29 +35,87 @@ from backpain_analysis.engine.priors import (
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 
+PIECE = 2048
+"""Nodes whose model matrices are held at once."""
+
 SPAN = (-30.0, 14.0)
 """How far log sigma may lie from that of the sampling errors, where V may turn singular."""
+
+HIGHEST = 7.0
+"""The same above the start of the search, for more variances than a lattice holds."""
 
 AnyPrior = Prior | TauPrior | Mixture
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A positive parameter that the model is not linear in.
+    """Positive parameters that the model is not linear in.
 
     Attributes
     ----------
-    name : str
-    prior : TauPrior
+    names : tuple of str
+    priors : tuple of TauPrior
         Where the user gives none.
     at : callable
-        From its value to X and K of `BayesModel`.
+        From values (G, s) to X, shape (G, n, p), and K, shape (G or 1, m, B, n, n) a batch.
+    standard : tuple of str
+        Coefficients that are standard normal a priori: deviations in units of one of the
+        parameters, which is then a standard deviation, with the user's prior of `tau`.
+    told : callable, optional
+        From values (G, s) to the matrices (G, p, p) that turn the coefficients of X into those
+        that results tell.
     """
 
-    name: str
-    prior: TauPrior
-    at: Callable[[float], tuple[np.ndarray, tuple[np.ndarray, ...]]]
+    names: tuple[str, ...]
+    priors: tuple[TauPrior, ...]
+    at: Callable[[np.ndarray], tuple[np.ndarray, tuple[np.ndarray, ...]]]
+    standard: tuple[str, ...] = ()
+    told: Callable[[np.ndarray], np.ndarray] | None = None
 
+    def priors_of(self, part: Prior) -> list[TauPrior]:
+        """The user's priors of the parameters, else their own.
+
+        A single `shape` is that of every ED50; of a mapping the keys are names ("yoga: ED50") or
+        what these end with.
+
+        Raises
+        ------
+        ValueError
+            For a name that no parameter has.
+        """
+        given = {"ED50": part.shape} if isinstance(part.shape, TauPrior) else dict(part.shape or {})
+        ends = {name: name.rsplit(": ")[-1] for name in self.names}
+        unknown = [name for name in given if name not in {*ends, *ends.values()}]
+        if unknown:
+            known = ", ".join(name for name in self.names if not name.startswith(AGENTS))
+            raise ValueError(f"no shape {unknown[0]!r}: the curves have {known or 'none'}.")
+        return [
+            part.tau_of(name)
+            if name.startswith(AGENTS)
+            else given.get(name, given.get(ends[name], own))
+            for name, own in zip(self.names, self.priors, strict=True)
+        ]
+
+
+def each(
+    at: Callable[[np.ndarray], tuple[np.ndarray, tuple[np.ndarray, ...]]],
+) -> Callable[[np.ndarray], tuple[np.ndarray, tuple[np.ndarray, ...]]]:
+    """`Shape.at` from a function of one set of values, shape (s,), to X (n, p) and K."""
+
+    def stacked(values: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        different, place = np.unique(values, axis=0, return_inverse=True)
+        made = [at(one) for one in different]
+        X = np.stack([own for own, _ in made])[place]
+        if all(K is made[0][1] for _, K in made):
+            return X, tuple(stack[None] for stack in made[0][1])
+        batches = zip(*(K for _, K in made), strict=True)
+        return X, tuple(np.stack(stacks)[place] for stacks in batches)
+
+    return stacked
+
+
+AGENTS = "agents: "
+"""Names of standard deviations between the agents of a network begin so."""
 
 Evaluate = Callable[[np.ndarray], Conditional]
 """From parameters (G, d) to the likelihood and the normal of the effects."""
@@ -79,7 +138,9 @@ class BayesModel:
     sds : tuple of str
         Names of the standard deviations between trials.
     correlated : tuple of (int, int)
-        Pairs of `sds` that have a correlation, which is uniform on (-1, 1) a priori.
+        Pairs of `sds` that have a correlation: every correlation matrix is as likely a priori
+        (Lewandowski, Kurowicka & Joe 2009, doi 10.1016/j.jmva.2009.04.008), so that a single
+        correlation is uniform on (-1, 1). Parameters are correlations given the sds before.
     labels : tuple of str
         Of the rows.
     outcome, measure : str
@@ -147,7 +208,7 @@ class BayesModel:
         return alone._integral(bare, power).log_evidence
 
     def without(self, name: str, value: float) -> BayesModel:
-        """The model in which one coefficient is known."""
+        """The model, without a shape, in which one coefficient is known."""
         column = self.names.index(name)
         kept = [j for j in range(len(self.names)) if j != column]
         return replace(
@@ -178,70 +239,92 @@ class BayesModel:
             return model._one(part, power)
         return self._one(part, power)
 
+    def _beliefs(self, part: Prior) -> tuple[np.ndarray, np.ndarray]:
+        """Means and precisions of the coefficients a priori."""
+        standard = () if self.shape is None else self.shape.standard
+        free = [name for name in self.names if name not in standard]
+        mean, precision = np.zeros(len(self.names)), np.ones(len(self.names))
+        own = [name not in standard for name in self.names]
+        mean[own], precision[own] = part.effects_of(free)
+        return mean, precision
+
     def _evaluate(self, part: Prior, power: np.ndarray | None) -> Evaluate:
         if self.shape is not None:
             return self._evaluate_shape(part, self.shape)
         if len(self.sds) == 1:
             one = self._likelihood(part, power)
             return lambda values: one(values[:, 0] ** 2)
-        mean, precision = part.effects_of(list(self.names))
+        mean, precision = self._beliefs(part)
         many = ManyVariances(self.y, self.X, self.S, self.K, self.blocks, mean, precision)
         return lambda values: many(self.components(values))
 
     def _evaluate_shape(self, part: Prior, shape: Shape) -> Evaluate:
-        known: dict[float, Evaluate] = {}
+        prior = self._beliefs(part)
 
-        def at(value: float) -> Evaluate:
-            if value not in known:
-                X, K = shape.at(value)
-                known[value] = replace(self, X=X, K=K, shape=None)._evaluate(part, None)
-            return known[value]
+        def piece(values: np.ndarray) -> Conditional:
+            X, K = shape.at(values[:, -len(shape.names) :])
+            psi = self.components(values)
+            return with_designs(psi, X, K, self.y, self.S, self.blocks, prior)
 
         def evaluate(values: np.ndarray) -> Conditional:
-            shapes, place = np.unique(values[:, -1], return_inverse=True)
-            p = len(self.names)
-            height = np.empty(len(values))
-            mean, cov = np.empty((len(values), p)), np.empty((len(values), p, p))
-            for number, value in enumerate(shapes):
-                rows = place == number
-                own = at(float(value))(values[rows, :-1])
-                height[rows], mean[rows], cov[rows] = own.log_likelihood, own.mean, own.cov
-            return Conditional(height, mean, cov)
+            pieces = [piece(values[i : i + PIECE]) for i in range(0, len(values), PIECE)]
+            columns = zip(*((c.log_likelihood, c.mean, c.cov) for c in pieces), strict=True)
+            return Conditional(*(np.concatenate(column) for column in columns))
 
         return evaluate
 
+    def designs(self, values: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """X and K at parameters (G, d): shapes (G or 1, n, p) and (G or 1, m, B, n, n)."""
+        if self.shape is None:
+            return self.X[None], tuple(stack[None] for stack in self.K)
+        return self.shape.at(values[:, -len(self.shape.names) :])
+
     def _integral(self, part: Prior, power: np.ndarray | None = None) -> Integral:
-        precision = part.effects_of(list(self.names))[1]
+        precision = self._beliefs(part)[1]
         _check_rank(self.X, precision, self.names)
         priors = [part.tau_of(name) for name in self.sds]
         axes = [self._axis(name, prior) for name, prior in zip(self.sds, priors, strict=True)]
-        axes += [
-            Axis(f"correlation of {self.sds[i]} and {self.sds[j]}", 1.0, -1.0)
-            for i, j in self.correlated
-        ]
+        axes += self._correlation_axes()
         if self.shape is not None:
-            if not (precision > 0).all():
+            loose = [name for name in self.shape.names if not name.startswith(AGENTS)]
+            if loose and not (precision > 0).all():
                 raise CannotEstimate(
-                    f"effects with a flat prior leave {self.shape.name} open",
+                    f"effects with a flat prior leave {' and '.join(loose)} open",
                     "give them a normal prior",
                 )
-            own = part.shape or self.shape.prior
-            priors.append(own)
-            middle = _start(own, own.median)
-            span = (middle + SPAN[0], middle + SPAN[1])
-            axes.append(Axis(self.shape.name, own.upper, centre=middle, span=span))
+            own = self.shape.priors_of(part)
+            priors += own
+            axes += [self._shape_axis(n, p) for n, p in zip(self.shape.names, own, strict=True)]
         self._check_proper(priors, part, power)
-        columns = [*range(len(self.sds)), *([len(axes) - 1] if self.shape is not None else [])]
+        shapes = 0 if self.shape is None else len(self.shape.names)
+        columns = [*range(len(self.sds)), *range(len(axes) - shapes, len(axes))]
         evaluate = self._evaluate(part, power)
 
         def log_joint(values: np.ndarray) -> tuple[np.ndarray, Conditional]:
             conditional = evaluate(values)
-            height = conditional.log_likelihood
+            height = conditional.log_likelihood + self._correlation_prior(values)
             for column, prior in zip(columns, priors, strict=True):
                 height = height + prior.log_density(values[:, column])
             return height, conditional
 
-        return integrate(log_joint, axes)
+        if len(axes) <= max(STEPS):
+            found = integrate(log_joint, axes)
+        else:
+            found = sample(log_joint, [_held(axis) for axis in axes])
+        if self.shape is None or self.shape.told is None:
+            return found
+        turn = self.shape.told(found.values[:, -shapes:])
+        return replace(
+            found,
+            mean=np.einsum("gij,gj->gi", turn, found.mean),
+            cov=turn @ found.cov @ turn.transpose(0, 2, 1),
+        )
+
+    def _shape_axis(self, name: str, prior: TauPrior) -> Axis:
+        typical = typical_sd(list(self.S)) if name.startswith(AGENTS) else prior.median
+        middle = _start(prior, typical)
+        span = (middle + SPAN[0], middle + SPAN[1])
+        return Axis(name, prior.upper, centre=middle, span=span)
 
     def _axis(self, name: str, prior: TauPrior) -> Axis:
         """Of a standard deviation; not far beyond the data where its covariance turns singular."""
@@ -284,11 +367,46 @@ class BayesModel:
         """Weights of `K` at parameters (G, d): squared sds, then covariances."""
         count = len(self.sds)
         squares = values[:, :count] ** 2
-        crossed = [
-            values[:, count + k] * values[:, i] * values[:, j]
-            for k, (i, j) in enumerate(self.correlated)
-        ]
-        return np.column_stack([squares, *crossed]) if crossed else squares
+        if not self.correlated:
+            return squares
+        correlations = self._correlations(values)
+        crossed = [correlations[:, i, j] * values[:, i] * values[:, j] for i, j in self.correlated]
+        return np.column_stack([squares, *crossed])
+
+    def _correlations(self, values: np.ndarray) -> np.ndarray:
+        """Correlation matrices of the sds from correlations given those before, (G, s, s)."""
+        count = len(self.sds)
+        lower = np.tile(np.eye(count), (len(values), 1, 1))
+        for k, (i, j) in enumerate(self.correlated):
+            partial = values[:, count + k]
+            lower[:, j, i] = partial * lower[:, j, j]
+            lower[:, j, j] *= np.sqrt((1 - partial) * (1 + partial))
+        return lower @ lower.transpose(0, 2, 1)
+
+    def _given(self, i: int, j: int) -> tuple[list[int], int]:
+        """The sds of a correlated term before the i-th, and how many the term has."""
+        own = {k for pair in self.correlated if i in pair or j in pair for k in pair}
+        return sorted(k for k in own if k < i), len(own)
+
+    def _correlation_axes(self) -> list[Axis]:
+        axes = []
+        for i, j in self.correlated:
+            given = [self.sds[k] for k in self._given(i, j)[0]]
+            name = f"correlation of {self.sds[i]} and {self.sds[j]}"
+            axes.append(Axis(name + f" given {' and '.join(given)}" * bool(given), 1.0, -1.0))
+        return axes
+
+    def _correlation_prior(self, values: np.ndarray) -> np.ndarray:
+        """All correlation matrices alike (Lewandowski, Kurowicka & Joe 2009, eta = 1)."""
+        height = np.zeros(len(values))
+        for k, (i, j) in enumerate(self.correlated):
+            given, size = self._given(i, j)
+            power = (size - 2 - len(given)) / 2
+            if power:
+                share = values[:, len(self.sds) + k]
+                height += power * np.log((1 - share) * (1 + share))
+            height -= special.betaln(power + 1, power + 1) + (2 * power + 1) * np.log(2)
+        return height
 
     def moment_exists(self, prior: AnyPrior, order: int) -> bool:
         """Whether the posterior mean of tau to the power `order` is finite."""
@@ -300,6 +418,13 @@ class BayesModel:
                 if not (enough > 1 or (enough == 1 and part.tau_of(name).is_log)):
                     return False
         return True
+
+
+def _held(axis: Axis) -> Axis:
+    """An axis that ends where several variances would be too far apart for floating point."""
+    if np.isfinite(axis.upper):
+        return replace(axis, span=(SPAN[0], -SPAN[0]))
+    return replace(axis, span=(axis.span[0], min(axis.span[1], axis.centre + HIGHEST)))
 
 
 def _start(prior: TauPrior, typical: float) -> float:

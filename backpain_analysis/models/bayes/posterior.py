@@ -308,17 +308,25 @@ class Posterior:
         -------
         DataFrame
             `label, yi, estimate` (mean), `sd, ci_low, ci_high` a row.
+
+        Raises
+        ------
+        CannotEstimate
+            Of agents that are exchangeable.
         """
-        weights, values, mean, cov = self._nodes
-        psi = self.model.components(values)
         model, count = self.model, len(self.model.y)
+        if model.shape is not None and model.shape.told is not None:
+            raise CannotEstimate("effects in single trials are not told of exchangeable agents")
+        weights, values, mean, cov = self._nodes
+        psi = model.components(values)
+        X, changes = model.designs(values)
         effects, variances = np.empty((len(weights), count)), np.empty((len(weights), count))
-        for own, S, K in zip(model.blocks.batches, model.S, model.K, strict=True):
-            V = np.einsum("gm,mbij->gbij", psi, K) + S
+        for own, S, K in zip(model.blocks.batches, model.S, changes, strict=True):
+            V = (psi[:, :, None, None, None] * K).sum(axis=1) + S
             SW = S @ np.linalg.inv(V)
-            residual = model.y[own] - np.einsum("bip,gp->gbi", model.X[own], mean)
+            residual = model.y[own] - (X[:, own] @ mean[:, None, :, None])[..., 0]
             effects[:, own] = model.y[own] - np.einsum("gbij,gbj->gbi", SW, residual)
-            carried = SW @ model.X[own]
+            carried = SW @ X[:, own]
             own_variance = np.diagonal(S - SW @ S, axis1=2, axis2=3)
             effect_variance = np.einsum("gbip,gpq,gbiq->gbi", carried, cov, carried)
             variances[:, own] = own_variance + effect_variance
@@ -349,7 +357,8 @@ class Posterior:
         Raises
         ------
         CannotEstimate
-            For an improper prior of what the hypothesis fixes: then the factor is arbitrary.
+            For an improper prior of what the hypothesis fixes: then the factor is arbitrary; for
+            curves with a shape of their own.
         ValueError
             For a hypothesis of another form.
         """
@@ -358,6 +367,8 @@ class Posterior:
             raise ValueError(f"hypothesis {hypothesis!r} is none: write 'tau = 0'.")
         name, value = match[1], _number(match[2], hypothesis)
         whole = self.model.log_evidence(self.prior)
+        if self.model.shape is not None:
+            raise CannotEstimate("no Bayes factor of curves whose shape is not known")
         if name in self._axes:
             if value != 0 or len(self.model.sds) > 1:
                 raise ValueError(f"hypothesis {hypothesis!r}: only 'tau = 0' of a single tau.")

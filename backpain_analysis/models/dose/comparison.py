@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from inspect import signature
 from itertools import product
 from typing import Any, Literal
 
@@ -21,7 +22,13 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose import averaged
 from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
-from backpain_analysis.models.dose.fit import Method, dose_response
+from backpain_analysis.models.dose.fit import (
+    Method,
+    Options,
+    contrasts_of,
+    dose_response,
+    fit_contrasts,
+)
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate, round_doses
 from backpain_analysis.models.results import Summary, quantile
@@ -33,6 +40,10 @@ DEFAULT_CURVES = (
     *("linear", "log", "quadratic", "rcs", "emax", "fp1"),
 )
 """A constant effect, dose besides exercising at all, and curves through zero at no dose."""
+
+
+READING = tuple(signature(contrasts_of).parameters)[1:]
+"""Options of `dose_response` that say how the data are read."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -183,13 +194,17 @@ def compare_curves(
     by_ml: dict[str, DoseResponseResult] = {}
     notes: dict[str, str] = {}
     search: Method = "CE" if method == "CE" else "ML"
-    chosen = {curve.name: curve for curve in map(named, curves)}
+    step = options.pop("any_exercise", False)
+    chosen = {own.name: own for own in (named(curve, any_exercise=step) for curve in curves)}
+    reading = {name: options.pop(name) for name in READING if name in options}
+    contrasts = contrasts_of(data, **reading)
     for name, curve in chosen.items():
+        asked = Options(curve, contrasts.dose_name, method=search, **options)
         try:
-            fitted = dose_response(data, curve=curve, method=search, **options)
+            fitted = fit_contrasts(contrasts, asked)
             if method != search:
-                found = fitted.curve
-                results[name] = dose_response(data, curve=found, method=method, **options)
+                settled = replace(asked, curve=fitted.curve, method=method)
+                results[name] = fit_contrasts(contrasts, settled)
             by_ml[name] = fitted
         except CannotEstimate as fault:
             notes[name] = str(fault)
@@ -217,9 +232,9 @@ def _row(
     linear: DoseResponseResult | None,
     mcid: float | None,
 ) -> dict[str, Any]:
-    at_typical = result.predict([result.typical_dose], extrapolate=True).iloc[0]
-    row = {"aic": by_ml.aic, "effect": at_typical["estimate"]}
-    row |= {"ci_low": at_typical["ci_low"], "ci_high": at_typical["ci_high"]}
+    estimate, _, half = result.effect_at(result.typical_dose)
+    row: dict[str, Any] = {"aic": by_ml.aic, "effect": estimate}
+    row |= {"ci_low": estimate - half, "ci_high": estimate + half}
     if mcid is not None:
         sign = benefit_sign(result.outcome)
         row["mcid_dose"] = (

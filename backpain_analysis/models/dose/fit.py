@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, cast, overload
 
 import numpy as np
@@ -13,7 +13,15 @@ import pandas as pd
 from backpain_analysis.effects.arms import from_arms_table
 from backpain_analysis.effects.risks import RISK_MEASURES, Approach, relative_risks
 from backpain_analysis.effects.table import Effects, refuse_evidence
-from backpain_analysis.engine.mixed import MixedFit, fit, inverse_information, times_precision
+from backpain_analysis.engine.likelihood import group
+from backpain_analysis.engine.mixed import (
+    MixedFit,
+    Sampling,
+    fit,
+    inverse_information,
+    sampling,
+    times_precision,
+)
 from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
 from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
 from backpain_analysis.errors import CannotEstimate
@@ -23,7 +31,7 @@ from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
-from backpain_analysis.models.results import Df
+from backpain_analysis.models.results import Df, check_choices
 
 Method = Literal["REML", "ML", "CE"]
 Heterogeneity = Literal["curve", "contrasts"]
@@ -37,16 +45,91 @@ as above zero (both by correlation)."""
 
 @dataclass(frozen=True)
 class Options:
-    """How a curve is fitted, whatever the data."""
+    """How a curve is fitted, whatever the data: see `dose_response`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown choice.
+    """
 
     curve: Curve
     dose_name: str
-    stages: int
-    method: Method
-    moderators: str | None
-    test: str
-    level: float
+    stages: int = 1
+    method: Method = "REML"
+    moderators: str | None = None
+    test: str = "t"
+    level: float = 0.95
     heterogeneity: Heterogeneity = "curve"
+
+    def __post_init__(self) -> None:
+        check_choices(
+            self.level,
+            test=(self.test, TESTS),
+            stages=(self.stages, (1, 2)),
+            heterogeneity=(self.heterogeneity, ("curve", "contrasts")),
+        )
+        if self.stages == 2 and self.heterogeneity != "curve":
+            raise ValueError("heterogeneity must in two stages be 'curve'.")
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Effects with doses, and what fits of all curves to them share.
+
+    Attributes
+    ----------
+    effects : Effects
+        With `dose` and `ref_dose`.
+    dose_name : str
+    """
+
+    effects: Effects
+    dose_name: str
+
+    @cached_property
+    def yi(self) -> np.ndarray:
+        return self.effects.table["yi"].to_numpy(dtype=float)
+
+    @cached_property
+    def trials(self) -> np.ndarray:
+        """The trial of each row."""
+        return self.effects.table["trial_id"].to_numpy()
+
+    @cached_property
+    def dose(self) -> np.ndarray:
+        return _doses(self.effects.table, "dose")
+
+    @cached_property
+    def reference(self) -> np.ndarray:
+        return _doses(self.effects.table, "ref_dose")
+
+    @cached_property
+    def arms(self) -> np.ndarray:
+        return doses_of_arms(self.effects.table)
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        return sampling(self.effects.covariance, group(self.trials))
+
+    @cached_property
+    def term(self) -> RandomTerm:
+        """Of trials that differ by contrast."""
+        return multi_arm_term(self.trials)
+
+    @cached_property
+    def without_moderators(self) -> Moderators:
+        return moderators(None, self.effects.table)
+
+    def design(self, formula: str | None) -> Moderators:
+        """What the coefficients may depend on."""
+        if formula is None:
+            return self.without_moderators
+        return moderators(formula, self.effects.table)
+
+    def basis(self, curve: Curve) -> np.ndarray:
+        """The curve's columns at each dose less those at its reference, shape (n, terms)."""
+        return curve.basis(self.dose) - curve.basis(self.reference)
 
 
 @overload
@@ -203,19 +286,50 @@ def dose_response(
     dose   -8.21
     dtype: float64
     """
-    if test not in TESTS or stages not in (1, 2):
-        raise ValueError(
-            f"test {test!r} must be one of {', '.join(TESTS)}, stages {stages!r} 1 or 2."
-        )
-    if heterogeneity not in ("curve", "contrasts") or (stages == 2 and heterogeneity != "curve"):
-        raise ValueError(
-            f"heterogeneity {heterogeneity!r} must be 'curve' or 'contrasts'; in two stages "
-            "'curve'."
-        )
+    contrasts = contrasts_of(
+        data,
+        trial=trial,
+        dose=dose,
+        mean=mean,
+        sd=sd,
+        n=n,
+        cases=cases,
+        person_time=person_time,
+        type=type,
+        approach=approach,
+        measure=measure,
+        covariance=covariance,
+    )
+    name, chosen = contrasts.dose_name, named(curve, any_exercise=any_exercise)
+    options = Options(chosen, name, stages, method, moderators, test, level, heterogeneity)
+    if prior is None:
+        return fit_contrasts(contrasts, options)
+    if stages != 1:
+        raise ValueError("with a prior, curves are fitted in one stage.")
+    ready = chosen.prepare(contrasts.arms)
+    return curve_posterior(contrasts.effects, ready, moderators, heterogeneity, name, prior, level)
+
+
+def contrasts_of(
+    data: Effects | pd.DataFrame,
+    *,
+    trial: str = "trial_id",
+    dose: str | Sequence[str] = "dose",
+    mean: str = "mean",
+    sd: str = "sd",
+    n: str = "n",
+    cases: str = "cases",
+    person_time: str | None = None,
+    type: str | None = None,
+    approach: Approach = "greenland-longnecker",
+    measure: Literal["MD", "SMD", "d", "RR", "OR", "HR", "IRR"] | None = None,
+    covariance: Sequence[np.ndarray] | None = None,
+) -> Contrasts:
+    """Effects with their doses, from what `dose_response` takes."""
     refuse_evidence(data)
     if isinstance(data, Effects):
-        effects, dose_name = _effects_with_dose(data, dose, measure, covariance)
-    elif measure in RISK_MEASURES:
+        return Contrasts(*_effects_with_dose(data, dose, measure, covariance))
+    if measure in RISK_MEASURES:
         if covariance is not None or not isinstance(dose, str):
             raise ValueError("relative risks take one dose, and carry their own covariance.")
         effects = relative_risks(
@@ -229,27 +343,18 @@ def dose_response(
             type=type,
             approach=approach,
         )
-        dose_name = dose
-    else:
-        effects = from_arms_table(
-            data,
-            trial=trial,
-            dose=dose,
-            mean=mean,
-            sd=sd,
-            n=n,
-            measure=measure or "MD",
-            covariance=covariance,
-        )
-        dose_name = dose if isinstance(dose, str) else " and ".join(dose)
-    chosen = named(curve, any_exercise=any_exercise)
-    if prior is not None:
-        if stages != 1:
-            raise ValueError("with a prior, curves are fitted in one stage.")
-        ready = chosen.prepare(doses_of_arms(effects.table))
-        return curve_posterior(effects, ready, moderators, heterogeneity, dose_name, prior, level)
-    options = Options(chosen, dose_name, stages, method, moderators, test, level, heterogeneity)
-    return fit_effects(effects, options)
+        return Contrasts(effects, dose)
+    effects = from_arms_table(
+        data,
+        trial=trial,
+        dose=dose,
+        mean=mean,
+        sd=sd,
+        n=n,
+        measure=measure or "MD",
+        covariance=covariance,
+    )
+    return Contrasts(effects, dose if isinstance(dose, str) else " and ".join(dose))
 
 
 def _effects_with_dose(
@@ -278,20 +383,19 @@ def _effects_with_dose(
 
 def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
     """Fit the curve to effects that have `dose` and `ref_dose`."""
-    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
-    curve = options.curve
-    _check_size(effects, dose, reference, options)
-    arms = doses_of_arms(effects.table)
-    curve = curve.prepare(arms)
+    return fit_contrasts(Contrasts(effects, options.dose_name), options)
+
+
+def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
+    """Fit the curve."""
+    _check_size(contrasts, options)
     run = _one_stage if options.stages == 1 else _two_stage
     by_ml = replace(options, method="CE" if options.method == "CE" else "ML")
-    curve = curve.settle(
-        lambda c: run(effects, c, dose, reference, by_ml)[0].llf,
-        arms,
-    )
-    model, entered, design = run(effects, curve, dose, reference, options)
+    curve = options.curve.prepare(contrasts.arms)
+    curve = curve.settle(lambda c: run(contrasts, c, by_ml)[0].llf, contrasts.arms)
+    model, entered, design = run(contrasts, curve, options)
     names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
-    psi, tau2 = _between(model, entered, curve, options)
+    psi, tau2 = _between(model, contrasts, curve, options)
     cov = _covariance(model, entered, curve, options.stages, design)
     found = curve.n_estimated
     spare = entered.n_trials - len(names)
@@ -328,7 +432,7 @@ def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
 
 
 def _between(
-    model: MixedFit, effects: Effects, curve: Curve, options: Options
+    model: MixedFit, contrasts: Contrasts, curve: Curve, options: Options
 ) -> tuple[np.ndarray, float]:
     """Psi, and tau2 where the spread of new trials is that of contrasts.
 
@@ -348,9 +452,7 @@ def _between(
         values = np.linalg.eigvalsh(psi / np.outer(spread, spread))
         if values[0] > SINGULAR * values[-1]:
             return psi, np.nan
-    dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
-    by_contrast = replace(options, heterogeneity="contrasts")
-    other = _one_stage(effects, curve, dose, reference, by_contrast)[0]
+    other = _one_stage(contrasts, curve, replace(options, stages=1, heterogeneity="contrasts"))[0]
     return psi, float(2 * other.psi[0][0, 0])
 
 
@@ -375,13 +477,11 @@ def _doses(table: pd.DataFrame, name: str) -> np.ndarray:
     return table[name].to_numpy(dtype=float)
 
 
-def _check_size(
-    effects: Effects, dose: np.ndarray, reference: np.ndarray, options: Options
-) -> None:
+def _check_size(contrasts: Contrasts, options: Options) -> None:
     """Enough distinct doses, and trials; common-effect models make do with contrasts."""
-    curve = options.curve
+    curve, effects = options.curve, contrasts.effects
     wanted = len(curve.terms) + len(curve.shape_terms)
-    distinct = len(np.unique(np.concatenate([dose, reference]), axis=0))
+    distinct = len(np.unique(np.concatenate([contrasts.dose, contrasts.reference]), axis=0))
     units = len(effects) if options.method == "CE" else effects.n_trials
     if units <= wanted or distinct <= wanted:
         raise CannotEstimate(
@@ -394,41 +494,30 @@ def _check_size(
 Run = tuple[MixedFit, Effects, Moderators]
 
 
-def _one_stage(
-    effects: Effects, curve: Curve, dose: np.ndarray, reference: np.ndarray, options: Options
-) -> Run:
-    basis = curve.basis(dose) - curve.basis(reference)
-    design = moderators(options.moderators, effects.table)
+def _one_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
+    basis = contrasts.basis(curve)
+    design = contrasts.design(options.moderators)
+    by_contrast = options.heterogeneity == "contrasts"
     model = fit(
-        effects.table["yi"].to_numpy(dtype=float),
+        contrasts.yi,
         design.products(basis),
-        effects.covariance,
-        blocks=effects.table["trial_id"].to_numpy(),
-        terms=[_term(effects, basis, options)],
+        contrasts.sampling,
+        terms=[contrasts.term if by_contrast else RandomTerm(basis, name="trial")],
         method=options.method,
         names=design.coefficient_names(curve.terms),
     )
-    return model, effects, design
+    return model, contrasts.effects, design
 
 
-def _term(effects: Effects, basis: np.ndarray, options: Options) -> RandomTerm:
-    if options.heterogeneity == "contrasts":
-        return multi_arm_term(effects.table["trial_id"].to_numpy())
-    return RandomTerm(basis, name="trial")
-
-
-def _two_stage(
-    effects: Effects, curve: Curve, dose: np.ndarray, reference: np.ndarray, options: Options
-) -> Run:
+def _two_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
     """Trials with fewer contrasts than the curve has terms cannot give a curve of their own."""
-    size = len(curve.terms)
+    effects, size = contrasts.effects, len(curve.terms)
     counts = effects.table.groupby("trial_id")["trial_id"].transform("size").to_numpy()
     entered = effects.select(
         counts >= size, f"fewer than {size + 1} arms, too few for a curve of its own (two stages)"
     )
     kept = counts >= size
-    basis = (curve.basis(dose) - curve.basis(reference))[kept]
-    yi = entered.table["yi"].to_numpy(dtype=float)
+    basis, yi = contrasts.basis(curve)[kept], contrasts.yi[kept]
     rows = entered.table.groupby("trial_id", sort=False).indices
     estimates, covariances = [], []
     for trial, V in zip(entered.trials, entered.covariance, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,22 @@ from numpy.typing import ArrayLike
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.likelihood import Blocks, group, stack_covariance
-from backpain_analysis.engine.priors import half_normal
+from backpain_analysis.engine.priors import TauPrior, half_normal, log_normal
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.models.bayes.model import (
     AnyPrior,
     BayesModel,
     Shape,
     chosen_prior,
+    each,
     half_correlated,
     implied_sd,
     spread_of,
 )
 from backpain_analysis.models.bayes.posterior import Posterior, parsed
-from backpain_analysis.models.dose.curves import Curve, Emax, FractionalPolynomial
+from backpain_analysis.models.dose.curves import Curve, FractionalPolynomial
 from backpain_analysis.models.dose.search import round_doses
+from backpain_analysis.models.dose.shaped import Emax, Hill
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import checked_level
 
@@ -39,7 +41,7 @@ class CurvePosterior(Posterior):
     effects : Effects
         The contrasts that entered, with `dose` and `ref_dose`.
     curve : Curve
-        An Emax curve has no ED50 of its own: that is a parameter of the posterior.
+        An Emax or Hill curve has no shape of its own: that is a parameter of the posterior.
     dose_name : str
     moderators : Moderators
     heterogeneity : {"curve", "contrasts"}
@@ -66,10 +68,11 @@ class CurvePosterior(Posterior):
             own = self.curve.basis(ends)
             row = own[0] - own[1]
             return row, row @ _apart(self.curve, *_contrasts(self.effects))
-        shapes, place = np.unique(self._nodes[1][:, -1], return_inverse=True)
+        values = self._nodes[1][:, -len(self.curve.shape_terms) :]
+        shapes, place = np.unique(values, axis=0, return_inverse=True)
         rows, apart = [], []
         for value in shapes:
-            curve = Emax((float(value),))
+            curve = shaped_as(self.curve, value)
             own = curve.basis(ends)
             rows.append(own[0] - own[1])
             apart.append(rows[-1] @ _apart(curve, *_contrasts(self.effects)))
@@ -132,6 +135,18 @@ class CurvePosterior(Posterior):
         return below if side == "<" else 1 - below
 
 
+def shaped_as(curve: Curve, values: ArrayLike) -> Emax | Hill:
+    """An Emax or Hill curve with its shape; of values more than it has, the first."""
+    assert isinstance(curve, Emax | Hill)
+    own = tuple(float(value) for value in np.asarray(values)[: len(curve.shape_terms)])
+    return replace(curve, values=own)
+
+
+def shape_priors(curve: Curve, largest: float) -> tuple[TauPrior, ...]:
+    """Priors of an ED50 (half-normal, the largest dose) and of Hill's exponent (median one)."""
+    return (half_normal(largest), log_normal(0.0, 1.0))[: len(curve.shape_terms)]
+
+
 def _contrasts(effects: Effects) -> tuple[np.ndarray, np.ndarray]:
     columns = effects.table[["dose", "ref_dose"]].to_numpy(dtype=float)
     return columns[:, 0], columns[:, 1]
@@ -142,12 +157,13 @@ def _apart(curve: Curve, dose: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     In their order (Gram & Schmidt): the first column keeps its direction, the second is what it
     has beyond the first. Heterogeneity of a typical contrast is then the sd itself, and sds do not
-    cancel by their correlation. Shape (q, q), upper triangular.
+    cancel by their correlation. Shape (q, q), upper triangular; zero for a column of zeros, to
+    which an extreme shape may flatten a curve.
     """
     columns = curve.basis(dose) - curve.basis(reference)
     triangle = np.linalg.qr(columns, mode="r")
     triangle = triangle * np.sign(np.diag(triangle))[:, None] / np.sqrt(len(columns))
-    return np.linalg.inv(triangle)
+    return np.linalg.pinv(triangle)
 
 
 def curve_posterior(
@@ -169,10 +185,13 @@ def curve_posterior(
     Raises
     ------
     ValueError
-        For curves with a shape other than one ED50 to be found, and for two doses.
+        For curves with a shape to be found that is not Emax or Hill, and for two doses.
     """
-    if curve.shape_terms and not curve.shape and not isinstance(curve, Emax):
-        raise ValueError(f"with a prior, a {curve.name} curve is not to be had: use 'emax'.")
+    shaped = bool(curve.shape_terms) and not curve.shape
+    if shaped and not isinstance(curve, Emax | Hill):
+        raise ValueError(
+            f"with a prior, a {curve.name} curve is not to be had: use 'emax' or 'hill'."
+        )
     if isinstance(curve, FractionalPolynomial) and curve.powers is None:
         raise ValueError("with a prior, a fractional polynomial needs its powers.")
     if "dose_2" in effects.table:
@@ -183,16 +202,17 @@ def curve_posterior(
 
     def at(own: Curve) -> tuple[np.ndarray, np.ndarray]:
         basis = own.basis(dose) - own.basis(reference)
-        return design.products(basis), basis @ _apart(own, dose, reference)
+        apart = _apart(own, dose, reference) if heterogeneity == "curve" else np.eye(basis.shape[1])
+        return design.products(basis), basis @ apart
 
-    shaped = isinstance(curve, Emax) and not curve.values
     largest = float(dose.max())
-    X, columns = at(Emax((largest / 2,)) if shaped else curve)
+    X, columns = at(shaped_as(curve, (largest / 2, 1.0)) if shaped else curve)
     sds, K, correlated = _spread(columns, curve, blocks, heterogeneity)
+    varies = heterogeneity == "curve"
 
-    def at_shape(value: float) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        rows, own = at(Emax((value,)))
-        return rows, _spread(own, curve, blocks, heterogeneity)[1]
+    def at_shape(value: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        rows, own = at(shaped_as(curve, value))
+        return rows, _spread(own, curve, blocks, heterogeneity)[1] if varies else K
 
     model = BayesModel(
         y=effects.table["yi"].to_numpy(dtype=float),
@@ -206,7 +226,9 @@ def curve_posterior(
         labels=tuple(map(str, effects.table["label"])),
         outcome=effects.outcome,
         measure=effects.measure,
-        shape=Shape("ED50", half_normal(largest), at_shape) if shaped else None,
+        shape=Shape(curve.shape_terms, shape_priors(curve, largest), each(at_shape))
+        if shaped
+        else None,
     )
     sd = implied_sd(effects.table) if effects.measure == "MD" else None
     chosen = chosen_prior(prior, effects.outcome, effects.measure, sd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,7 +120,7 @@ class DoseResponseResult(Coefficients):
         """Arms of unknown size."""
         return self.effects.unsized_arms
 
-    @property
+    @cached_property
     def studied(self) -> np.ndarray:
         """The distinct doses of the arms, rising (the first dose of a surface)."""
         return np.unique(self.points[["dose", "ref_dose"]].to_numpy(dtype=float))
@@ -144,12 +145,15 @@ class DoseResponseResult(Coefficients):
         """Zero, if an arm had no dose, else the smallest dose studied."""
         return float(self.studied[0])
 
-    @property
+    @cached_property
     def typical_dose(self) -> float:
         """The median dose of the arms with a dose above zero, each arm once."""
         ends = (("arm_id", "dose"), ("ref_arm_id", "ref_dose"))
-        arms = np.vstack([self.points[["trial_id", *own]].to_numpy() for own in ends])
-        return float(np.median([d for _, _, d in {tuple(arm) for arm in arms} if d > 0]))
+        trials = self.points["trial_id"].to_list()
+        arms: set[tuple[Any, Any, Any]] = set()
+        for arm, dose in ends:
+            arms.update(zip(trials, self.points[arm], self.points[dose], strict=True))
+        return float(np.median([dose for _, _, dose in arms if dose > 0]))
 
     def outside(self, doses: ArrayLike) -> np.ndarray:
         """Whether each dose lies outside those studied, shape (n,).
@@ -287,6 +291,14 @@ class DoseResponseResult(Coefficients):
         numbers = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
         table[numbers] = back_transform(table[numbers].to_numpy(), self.measure)
         return table.drop(columns="se")
+
+    def effect_at(self, dose: float) -> tuple[float, float, float]:
+        """Mean effect of one dose against `reference_dose`, its error, and half its interval."""
+        doses = np.array([dose])
+        rows = self.gradient(doses, self.reference_dose)
+        se = float(np.sqrt(rows[0] @ self.cov.to_numpy() @ rows[0]))
+        mean = float(self.mean(doses, self.reference_dose)[0])
+        return mean, se, float(self.critical(rows)[0]) * se
 
     def between(self, doses: np.ndarray, reference: float = 0.0) -> np.ndarray:
         """Variance of the trials' own effects of each dose, shape (n,); NaN for a common effect."""
@@ -511,9 +523,7 @@ class DoseResponseResult(Coefficients):
 
 def direct_trials(table: pd.DataFrame) -> list[str]:
     """Trials of a table of contrasts in which arms had different doses above zero."""
-    found = []
-    for trial, rows in table.groupby("trial_id", sort=False):
-        doses = np.unique(rows[["dose", "ref_dose"]].to_numpy(dtype=float))
-        if (doses > 0).sum() > 1:
-            found.append(str(trial))
-    return found
+    given: dict[str, set[float]] = {}
+    for trial, *ends in zip(table["trial_id"], table["dose"], table["ref_dose"], strict=True):
+        given.setdefault(str(trial), set()).update(dose for dose in ends if dose > 0)
+    return [trial for trial, doses in given.items() if len(doses) > 1]

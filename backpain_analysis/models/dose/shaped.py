@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy import ndimage, optimize
+from numpy.typing import ArrayLike
+from scipy import ndimage, optimize, special
 
 from backpain_analysis.errors import CannotEstimate
 
@@ -170,9 +171,7 @@ class Hill(Shaped):
         return tuple(float(value) for value in np.exp(free))
 
     def basis(self, doses: np.ndarray) -> np.ndarray:
-        half, steep = self.values
-        ratio = (np.asarray(doses, dtype=float) / half) ** steep
-        return (ratio / (1 + ratio))[:, None]
+        return saturation(np.asarray(doses, dtype=float), *self.values)[:, None]
 
     def gradient(self, doses: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         d, (half, steep) = np.asarray(doses, dtype=float), self.values
@@ -180,6 +179,12 @@ class Hill(Shaped):
         spread = coefficients[0] * share * (1 - share)
         log_ratio = np.log(np.where(d > 0, d, half) / half)
         return np.column_stack([share, -spread * steep / half, spread * log_ratio])
+
+
+def saturation(doses: np.ndarray, half: ArrayLike, steep: ArrayLike = 1.0) -> np.ndarray:
+    """`d^h / (ED50^h + d^h)`, without overflow whatever the shape."""
+    with np.errstate(divide="ignore"):
+        return special.expit(steep * (np.log(doses) - np.log(half)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from backpain_analysis.models.network.posterior import NetworkPosterior, network
 from backpain_analysis.models.results import (
     Coefficients,
     Summary,
-    checked_level,
+    check_choices,
     quantile,
     two_sided_p,
 )
@@ -535,9 +535,7 @@ def network(
     """
     if isinstance(data, Effects) and measure not in (None, data.measure):
         raise ValueError(f"these effects are {data.measure}s: make them with measure={measure!r}.")
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
-    level = checked_level(level)
+    check_choices(level, method=(method, METHODS))
     columns = Columns(
         trial, treatment, mean, sd, n, se, ci, events, yi, vi, treatment1, treatment2, shared_vi
     )

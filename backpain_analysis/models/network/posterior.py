@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.integration import NormalMixture
 from backpain_analysis.engine.likelihood import group, stack_covariance
-from backpain_analysis.engine.priors import TauPrior, half_normal
+from backpain_analysis.engine.priors import half_normal
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import (
+    AGENTS,
     AnyPrior,
     BayesModel,
     Shape,
@@ -22,8 +23,10 @@ from backpain_analysis.models.bayes.model import (
     implied_sd,
 )
 from backpain_analysis.models.bayes.posterior import Posterior, parsed
-from backpain_analysis.models.dose.curves import Curve, Emax
+from backpain_analysis.models.dose.curves import Curve
+from backpain_analysis.models.dose.posterior import shape_priors
 from backpain_analysis.models.dose.search import round_doses
+from backpain_analysis.models.dose.shaped import saturation
 from backpain_analysis.models.network.contrasts import NetworkData
 from backpain_analysis.models.network.data import name_of
 from backpain_analysis.models.network.dose_data import DoseNetworkData
@@ -163,12 +166,15 @@ class DoseNetworkPosterior(Posterior):
     ----------
     data : DoseNetworkData
     curves : dict of str to Curve
-        Of each agent; of "emax" without its ED50, which is a parameter common to all.
+        Of each agent; of Emax and Hill curves without their shape, which are parameters.
+    shape_of : dict of str to tuple of int
+        Which shape parameters are those of an agent's curve.
     lower_is_better : bool
     """
 
     data: DoseNetworkData = field(repr=False, kw_only=True)
     curves: Mapping[str, Curve] = field(repr=False, kw_only=True)
+    shape_of: Mapping[str, tuple[int, ...]] = field(repr=False, kw_only=True)
     lower_is_better: bool = field(kw_only=True)
 
     @property
@@ -187,15 +193,17 @@ class DoseNetworkPosterior(Posterior):
         start = sum(len(self.curves[name].terms) for name in self.agents[: self._place(agent)])
         own = slice(start, start + len(self.curves[agent].terms))
         curve = self.curves[agent]
-        if self.model.shape is None:
+        places = self.shape_of[agent]
+        if not places:
             rows = np.zeros((len(doses), len(self.names)))
             rows[:, own] = curve.basis(doses)
             return list(rows)
-        shapes = self._nodes[1][:, -1]
+        assert self.model.shape is not None
+        shapes = self._nodes[1][:, -len(self.model.shape.names) :].T[list(places)]
         found = []
         for dose in doses:
-            row = np.zeros((len(shapes), len(self.names)))
-            row[:, own.start] = dose / (dose + shapes)
+            row = np.zeros((shapes.shape[1], len(self.names)))
+            row[:, own.start] = saturation(np.array(dose), *shapes)
             found.append(row)
         return found
 
@@ -258,43 +266,64 @@ def dose_network_posterior(
 ) -> DoseNetworkPosterior:
     """The posterior of a dose network.
 
-    Linear-in-parameter curves are one an agent; Emax curves share their ED50, on which the model
-    is integrated beside tau (Mawdsley et al. 2016, doi 10.1002/psp4.12091).
+    Curves are one an agent. Emax and Hill curves have their shape integrated over beside tau
+    (Mawdsley et al. 2016, doi 10.1002/psp4.12091): one for all agents where they share anything,
+    else one each. Exchangeable agents have coefficients `N(mu, sd^2)`, a mean and a standard
+    deviation a term, independent of each other, as MBNMAdose has them (Pedder et al. 2021,
+    doi 10.1177/0272989X20983315).
 
     Raises
     ------
     ValueError
-        For curves with another shape to be found, or agents that share something else.
+        For agents that share something else.
     """
+    shaped = any(curve.shape_terms and not curve.shape for curve in curves)
+    if shared == "step" or (shared == "common" and not shaped):
+        raise ValueError(
+            f"with a prior, shared={shared!r} is not to be had of these curves: use None, "
+            "'exchangeable', or 'common' with 'emax' or 'hill'."
+        )
     names = [
         f"{agent}: {term}"
         for agent, curve in zip(data.agents, curves, strict=True)
         for term in curve.terms
     ]
+    groups = len(curves) if shaped and shared is None else 1
+    shape_of = _shapes(data.agents, curves, groups) if shaped else dict.fromkeys(data.agents, ())
+    agents = _columns(data, curves, shape_of)
+    tied = _Exchangeable(data, curves, shaped) if shared == "exchangeable" else None
+    means = [] if tied is None else [f"mean: {term}" for term in tied.terms]
+    largest = max(float(doses.max()) for doses in data.studied.values())
+    own = shape_priors(curves[0], largest) * groups if shaped else ()
+    start = np.array([[largest / 2, 1.0][: len(curves[0].shape_terms)] * groups if shaped else []])
+    if tied is not None:
+        start = np.hstack([np.ones((1, len(means))), start])
     beside = data.beside()
-    shaped = [curve for curve in curves if curve.shape_terms and not curve.shape]
-    start: Sequence[Curve] = curves
-    common = shared == "common" and all(isinstance(curve, Emax) for curve in curves)
-    if shared is not None and not common:
-        raise ValueError(
-            f"with a prior, shared={shared!r} is not to be had: use None, or curve='emax' with "
-            "shared='common'."
-        )
-    if shaped and not common:
-        raise ValueError(
-            "with a prior, curves are linear in their parameters, or 'emax' with shared='common'."
-        )
-    if shaped:
-        largest = max(float(doses.max()) for doses in data.studied.values())
-        start = [Emax((largest / 2,)) for _ in curves]
-    X = np.hstack([data.design(start), beside])
-    model = waiting_network(data.network, X, [*names, *data.comparators])
+
+    def X_at(values: np.ndarray) -> np.ndarray:
+        columns = agents(values[:, len(means) :])
+        if tied is not None:
+            columns = tied.spread(columns, values[:, : len(means)])
+        every = np.broadcast_to(beside, (len(values), *beside.shape))
+        return np.concatenate([columns, every], axis=2)
+
+    model = waiting_network(data.network, X_at(start)[0], [*names, *means, *data.comparators])
     model = replace(model, outcome=data.outcome)
-    if shaped:
-        model = replace(model, shape=_common_ed50(data, model, beside, half_normal(largest)))
+    if shaped or tied is not None:
+        K = tuple(stack[None] for stack in model.K)
+        shape_names = _names_of_shapes(data.agents, curves[0], groups) if shaped else ()
+        shape = Shape(
+            (*(f"{AGENTS}{term}" for term in (tied.terms if tied else ())), *shape_names),
+            (*[half_normal(1.0)] * len(means), *own),
+            lambda values: (X_at(values), K),
+            standard=tuple(names) if tied else (),
+            told=tied.told(len(data.comparators)) if tied else None,
+        )
+        model = replace(model, shape=shape)
     sd = implied_sd(given.table) if isinstance(given, Effects) else None
     chosen = chosen_prior(prior, model.outcome, model.measure, sd)
     parts, weights = model.integrals(chosen)
+    moved = {agent: tuple(len(means) + k for k in own) for agent, own in shape_of.items()}
     return DoseNetworkPosterior(
         model,
         parts,
@@ -303,16 +332,78 @@ def dose_network_posterior(
         checked_level(level),
         data=data,
         curves=dict(zip(data.agents, curves, strict=True)),
+        shape_of=moved,
         lower_is_better=lower_is_better,
     )
 
 
-def _common_ed50(
-    data: DoseNetworkData, model: BayesModel, beside: np.ndarray, prior: TauPrior
-) -> Shape:
-    count = len(data.agents)
+def _names_of_shapes(agents: Sequence[str], curve: Curve, groups: int) -> tuple[str, ...]:
+    if groups == 1:
+        return tuple(curve.shape_terms)
+    return tuple(f"{agent}: {term}" for agent in agents for term in curve.shape_terms)
 
-    def at(value: float) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        return np.hstack([data.design([Emax((value,))] * count), beside]), model.K
 
-    return Shape("ED50", prior, at)
+def _shapes(
+    agents: Sequence[str], curves: Sequence[Curve], groups: int
+) -> dict[str, tuple[int, ...]]:
+    size = len(curves[0].shape_terms)
+    first = [size * place if groups > 1 else 0 for place in range(len(agents))]
+    return {a: tuple(range(k, k + size)) for a, k in zip(agents, first, strict=True)}
+
+
+def _columns(
+    data: DoseNetworkData, curves: Sequence[Curve], shape_of: Mapping[str, tuple[int, ...]]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """From values of the shapes (G, s) to the columns of the agents' curves, (G, n, p)."""
+    if not any(shape_of.values()):
+        fixed = data.design(curves)
+        return lambda values: np.broadcast_to(fixed, (len(values), *fixed.shape))
+    doses = data.nodes["dose"].fillna(0.0).to_numpy(dtype=float)
+    inside = [(data.nodes["agent"] == agent).to_numpy() for agent in data.agents]
+
+    def made(values: np.ndarray) -> np.ndarray:
+        at = np.zeros((len(values), len(doses), len(inside)))
+        for place, (agent, own) in enumerate(zip(data.agents, inside, strict=True)):
+            shapes = values[:, list(shape_of[agent])].T[..., None]
+            at[:, own, place] = saturation(doses[own], *shapes)
+        return at[:, data.network.treatment] - at[:, data.network.versus]
+
+    return made
+
+
+class _Exchangeable:
+    """Agents' coefficients as a mean, and deviations in units of a standard deviation a term.
+
+    The standard deviation of a term is that of its effect at the doses studied (their root mean
+    square), so that its prior is in the units of the effects; of Emax curves that of the maximal
+    effect.
+    """
+
+    def __init__(self, data: DoseNetworkData, curves: Sequence[Curve], shaped: bool) -> None:
+        if any(curve.terms != curves[0].terms for curve in curves):
+            raise ValueError("exchangeable agents have curves of one kind.")
+        self.terms = curves[0].terms
+        self.count = len(curves)
+        studied = np.concatenate([data.studied[agent] for agent in data.agents])
+        size = np.ones((1, len(self.terms))) if shaped else curves[0].basis(studied)
+        self.unit = 1 / np.sqrt((size**2).mean(axis=0))
+
+    def spread(self, columns: np.ndarray, sds: np.ndarray) -> np.ndarray:
+        """Columns of the deviations, then of the means."""
+        apart = columns.reshape(*columns.shape[:2], self.count, len(self.terms))
+        deviations = apart * (sds * self.unit)[:, None, None, :]
+        return np.concatenate([deviations.reshape(columns.shape), apart.sum(axis=2)], axis=2)
+
+    def told(self, others: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Agents' own coefficients, the means, and the rest as it is."""
+        q = len(self.terms)
+        size = self.count * q
+
+        def turn(values: np.ndarray) -> np.ndarray:
+            matrix = np.tile(np.eye(size + q + others), (len(values), 1, 1))
+            own = np.tile(values[:, :q] * self.unit, (1, self.count))
+            matrix[:, np.arange(size), np.arange(size)] = own
+            matrix[:, np.arange(size), size + np.arange(size) % q] = 1.0
+            return matrix
+
+        return turn

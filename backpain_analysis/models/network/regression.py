@@ -20,7 +20,13 @@ from backpain_analysis.models.network.contrasts import NetworkData, check_connec
 from backpain_analysis.models.network.data import Columns, name_of, network_data, shown
 from backpain_analysis.models.network.estimation import estimate
 from backpain_analysis.models.network.exchangeable import fit_exchangeable
-from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
+from backpain_analysis.models.results import (
+    Coefficients,
+    check_choices,
+    checked_level,
+    quantile,
+    wald_test,
+)
 
 Interaction = Literal["common", "independent", "exchangeable"]
 INTERACTIONS = ("common", "independent", "exchangeable")
@@ -174,11 +180,7 @@ def network_regression(
     >>> found.params.index[-1]
     'year'
     """
-    if interaction not in INTERACTIONS:
-        raise ValueError(f"interaction {interaction!r}: use one of {', '.join(INTERACTIONS)}.")
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
-    level = checked_level(level)
+    check_choices(level, method=(method, METHODS), interaction=(interaction, INTERACTIONS))
     network, own = _read(data, Columns(**columns), measure, lump, reference)
     by_trial = _covariate(data, own, covariate)
     x = pd.Series(network.trial).map(by_trial).to_numpy(dtype=float)
@@ -296,9 +298,7 @@ def network_classes(
     >>> type(found).__name__
     'ClassNetwork'
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: use one of {', '.join(METHODS)}.")
-    level = checked_level(level)
+    check_choices(level, method=(method, METHODS))
     network, _ = _read(data, Columns(**columns), measure, lump, reference)
     names = [name for name in network.treatments if name != name_of(reference)]
     given = {name_of(name): str(own) for name, own in classes.items()}

@@ -14,11 +14,23 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.heterogeneity import WeightedFit
 from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.diagnostics import Studies, as_studies
+from backpain_analysis.models.pairwise.inputs import numbers
 from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool, pooled_table
 from backpain_analysis.models.results import TableResult, quantile, two_sided_p
 
 EXACT_UP_TO = 500
+
+
+PREDICTORS = {
+    "sei": lambda v, n: np.sqrt(v),
+    "vi": lambda v, n: v,
+    "ni": lambda v, n: n,
+    "ninv": lambda v, n: 1 / n,
+    "sqrtni": lambda v, n: np.sqrt(n),
+    "sqrtninv": lambda v, n: 1 / np.sqrt(n),
+}
+"""What effects may depend on, from sampling variances and numbers of participants."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,16 +41,20 @@ class EggerTest(TableResult):
     ----------
     model : str
         "mixed" or "classical".
+    predictor : str
+        What the effects were regressed on.
     slope, slope_se : float
-        Change of the effect per unit of standard error.
+        Change of the effect per unit of the predictor.
     statistic, df, p_value : float
         t statistic of the slope (z for infinite `df`).
     limit, limit_ci_low, limit_ci_high : float
-        The intercept: the effect expected of a study without sampling error.
+        The intercept: the effect expected of a study without sampling error. Missing for "ni" and
+        "sqrtni", which grow without end for such a study.
     n_trials : int
     """
 
     model: str
+    predictor: str
     slope: float
     slope_se: float
     statistic: float
@@ -50,7 +66,7 @@ class EggerTest(TableResult):
     n_trials: int
 
     def _title(self) -> str:
-        return f"Egger's test ({self.model})"
+        return f"Egger's test ({self.model}, {self.predictor})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,20 +126,23 @@ def egger_test(
     vi: ArrayLike | None = None,
     *,
     model: Literal["mixed", "classical"] = "mixed",
+    predictor: Literal["sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv"] = "sei",
+    ni: ArrayLike | None = None,
     labels: Sequence[str] | None = None,
     method: str | None = None,
     test: str | None = None,
     level: float | None = None,
 ) -> EggerTest:
-    """Test whether effects depend on their standard errors.
+    """Test whether effects depend on their standard errors, or on the sizes of the studies.
 
     "classical" is Egger et al. 1997 (doi 10.1136/bmj.315.7109.629): regression weighted by 1/vi
     with multiplicative dispersion, t on k - 2 degrees of freedom. "mixed" is the meta-regression
     on the standard error (Sterne & Egger 2005, in Publication Bias in Meta-Analysis, ch. 6).
     Standardised mean differences correlate with their standard errors by construction, so a
-    small P value of them need not mean asymmetry (Pustejovsky & Rodgers 2019,
-    doi 10.1002/jrsm.1332). With fewer than ten studies the test has little power (Cochrane
-    Handbook 13.3.5.4).
+    small P value of them need not mean asymmetry: take "sqrtninv" (Pustejovsky & Rodgers 2019,
+    doi 10.1002/jrsm.1332). On sizes: Macaskill, Walter & Irwig 2001 (doi 10.1002/sim.698); on
+    their inverse: Peters et al. 2006 (doi 10.1001/jama.295.6.676). With fewer than ten studies the
+    test has little power (Cochrane Handbook 13.3.5.4).
 
     Parameters
     ----------
@@ -132,6 +151,10 @@ def egger_test(
         then the defaults.
     vi : array_like, shape (k,)
     model : {"mixed", "classical"}
+    predictor : {"sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv"}
+        Standard error, variance, number of participants, its inverse, and the roots of the two.
+    ni : array_like, shape (k,), optional
+        Participants of each study; by default those of the `Effects`.
     labels : sequence of str, optional
         For messages.
     method, test, level : optional
@@ -140,32 +163,47 @@ def egger_test(
     Raises
     ------
     ValueError
-        For unusable or correlated effects, fewer than three studies, equal standard errors.
+        For unusable or correlated effects, fewer than three studies, sizes that are missing or
+        not above zero; for studies that are all alike in the predictor.
 
     Examples
     --------
     >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
     >>> round(bp.egger_test(yi, vi).p_value, 2)
     0.64
+    >>> found = bp.egger_test(yi, vi, predictor="sqrtninv", ni=[120, 60, 150, 90, 44])
+    >>> round(found.p_value, 2)
+    0.7
     """
     if model not in ("mixed", "classical"):
         raise ValueError(f"unknown model {model!r}: use 'mixed' or 'classical'.")
+    if predictor not in PREDICTORS:
+        raise ValueError(f"unknown predictor {predictor!r}: use one of {', '.join(PREDICTORS)}.")
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=3)
-    check_spread(studies)
+    sizes = _sizes(yi, ni, studies) if predictor not in ("sei", "vi") else np.ones(len(studies))
+    x = PREDICTORS[predictor](studies.v, sizes)
+    if np.ptp(x) <= 1e-10 * x.max():
+        alike = (
+            "have the same standard error" if predictor in ("sei", "vi") else "are equally large"
+        )
+        raise CannotEstimate(f"all studies {alike}", "whether effects depend on it cannot be told")
     k = len(studies)
     if model == "mixed":
-        fitted = meta_regression("yi ~ sei", frame_of(studies), **studies.options)
+        fitted = meta_regression("yi ~ x", frame_of(studies).assign(x=x), **studies.options)
         (limit, slope), (limit_se, slope_se) = fitted.params, fitted.bse
         df = float(fitted.df)
     else:
-        weighted = WeightedFit(studies.y, studies.v, _with_intercept(np.sqrt(studies.v)))
+        weighted = WeightedFit(studies.y, studies.v, np.column_stack([np.ones(k), x]))
         df = k - 2.0
         limit, slope = weighted.beta
         limit_se, slope_se = np.sqrt(np.diag(weighted.cov) * weighted.rss / df)
+    if predictor in ("ni", "sqrtni"):
+        limit = np.nan
     statistic = float(slope / slope_se) if slope_se > 0 else np.nan
     half = quantile(studies.level, df) * limit_se
     return EggerTest(
         model=model,
+        predictor=predictor,
         slope=float(slope),
         slope_se=float(slope_se),
         statistic=statistic,
@@ -176,6 +214,23 @@ def egger_test(
         limit_ci_high=float(limit + half),
         n_trials=k,
     )
+
+
+def _sizes(
+    yi: ArrayLike | PoolResult | Effects, ni: ArrayLike | None, studies: Studies
+) -> np.ndarray:
+    """Participants of each study: as given, or of both arms of `Effects`."""
+    if ni is None and isinstance(yi, Effects):
+        ni = yi.table["n_arm"].astype(float) + yi.table["n_ref"].astype(float)
+    if ni is None:
+        raise ValueError("give ni, the number of participants of each study.")
+    sizes = numbers(ni, "ni")
+    if len(sizes) != len(studies):
+        raise ValueError(f"ni has {len(sizes)} values for {len(studies)} studies.")
+    unknown = [studies.labels[i] for i in np.flatnonzero(~(sizes > 0) | ~np.isfinite(sizes))]
+    if unknown:
+        raise ValueError(f"ni must be known and above zero, but is not for {', '.join(unknown)}.")
+    return sizes
 
 
 def rank_test(
@@ -285,10 +340,6 @@ def check_spread(studies: Studies) -> None:
 def frame_of(studies: Studies) -> pd.DataFrame:
     """`yi, vi, sei` of the studies, as meta-regressions take them."""
     return pd.DataFrame({"yi": studies.y, "vi": studies.v, "sei": np.sqrt(studies.v)})
-
-
-def _with_intercept(column: np.ndarray) -> np.ndarray:
-    return np.column_stack([np.ones(len(column)), column])
 
 
 @dataclass(frozen=True, repr=False)

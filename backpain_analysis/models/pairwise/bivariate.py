@@ -11,7 +11,7 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.results import TableResult, quantile
+from backpain_analysis.models.results import TableResult, check_choices, quantile
 from backpain_analysis.words import outcome_words, plural
 
 FEWEST_TRIALS = 5
@@ -91,6 +91,7 @@ def bivariate(
     >>> bp.bivariate(pain, disability).n_trials
     12
     """
+    check_choices(level)
     if not -1 < correlation < 1:
         raise ValueError(f"correlation {correlation} is not between -1 and 1.")
     both = _paired(first, second)

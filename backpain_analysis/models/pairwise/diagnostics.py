@@ -14,6 +14,7 @@ from scipy import special
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.inputs import checked_studies, study_names
+from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.subsets import pool_rows, pool_subsets
 
@@ -151,7 +152,7 @@ def leave_one_out(
 
 
 def influence(
-    yi: ArrayLike | PoolResult | Effects,
+    yi: ArrayLike | PoolResult | Effects | MetaRegressionResult,
     vi: ArrayLike | None = None,
     *,
     labels: Sequence[str] | None = None,
@@ -177,7 +178,8 @@ def influence(
     Parameters
     ----------
     yi, vi, labels, method, test, level
-        As of `leave_one_out`.
+        As of `leave_one_out`. A fitted meta-regression as `yi` gives `fit.influence()`; multilevel
+        models have `fit.influence(cluster)`.
 
     Returns
     -------
@@ -197,6 +199,10 @@ def influence(
     0     -0.72  0.21
     1      0.72  0.19
     """
+    if isinstance(yi, MetaRegressionResult):
+        if any(given is not None for given in (vi, labels, method, test, level)):
+            raise ValueError("a fitted meta-regression carries all its options: give it alone.")
+        return yi.influence()
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=3)
     y, v, k = studies.y, studies.v, len(studies)
     full = pool_subsets(y, v, np.ones((1, k)), **studies.options).iloc[0]

@@ -18,7 +18,13 @@ from scipy import special
 from backpain_analysis.effects.formulas import Columns, observed_less_expected
 from backpain_analysis.effects.measures import effect_size
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.results import TableResult, checked_level, quantile, two_sided_p
+from backpain_analysis.models.results import (
+    TableResult,
+    check_choices,
+    checked_level,
+    quantile,
+    two_sided_p,
+)
 from backpain_analysis.words import did_you_mean, effect_interval, measure_words, p_text, plural
 
 
@@ -146,6 +152,7 @@ def mantel_haenszel(
     """
     if measure not in METHODS:
         raise ValueError(f"unknown measure {measure!r}. {did_you_mean(measure, METHODS)}")
+    check_choices(level)
     cells, single = _cells(measure, columns)
     estimate, variance = METHODS[measure](cells)
     if not (np.isfinite(estimate) and variance > 0):
@@ -197,6 +204,7 @@ def peto(*, level: float = 0.95, **columns: ArrayLike) -> EventsResult:
     >>> round(bp.peto(**events).estimate, 3)
     -0.487
     """
+    check_choices(level)
     cells, _ = _cells("PETO", columns)
     excess, variance = observed_less_expected(cells)
     total = float(variance.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from backpain_analysis.engine.mixed import MixedFit, fit
+from backpain_analysis.engine.mixed import MixedFit, fit, times_precision
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.results import quantile
@@ -145,13 +145,68 @@ def _fixed(model: MixedFit, held: list[np.ndarray], labels: np.ndarray) -> float
     return found.llf + 0.5 * float(logdet + p * np.log(2 * np.pi))
 
 
-def influence_by(result: MultilevelResult, cluster: np.ndarray) -> pd.DataFrame:
+def influence_by(
+    result: MultilevelResult, cluster: np.ndarray, *, reestimate: bool
+) -> pd.DataFrame:
     """How the model changes without each cluster in turn; see `MultilevelResult.influence`."""
     model = result.engine
     names = list(result.params.index)
-    blocks, known, labels = _rows(model), covariances(result), _labels(model)
-    precision = np.linalg.inv(model.cov_beta)
+    blocks, known = _rows(model), covariances(result)
+    precision = model.X.T @ times_precision(model, model.X)
+    leverage = residuals(result)["hat"].to_numpy()
     table = []
+    for out, rest in _without_each(result, cluster, reestimate=reestimate):
+        n, told = int(out.sum()), {"n_rows": int(out.sum()), "hat": float(leverage[out].sum())}
+        if rest is None:
+            empty = ["cook_d", "chi_square", "p", *(f"dfbetas {name}" for name in names)]
+            table.append(told | dict.fromkeys(empty, np.nan))
+            continue
+        shift = model.beta - rest.beta
+        error, V = _deleted(result, rest, out)
+        statistic = float(error @ np.linalg.solve(V, error))
+        told["cook_d"] = float(shift @ precision @ shift)
+        told |= {"chi_square": statistic, "p": float(special.chdtrc(n, statistic))}
+        dfbetas = shift / np.sqrt(np.diag(_covariance_of_all(model, rest, known, blocks)))
+        table.append(told | {f"dfbetas {n}": d for n, d in zip(names, dfbetas, strict=True)})
+    return pd.DataFrame(table, index=pd.Index(pd.unique(cluster), name="cluster"))
+
+
+def residuals(result: MultilevelResult) -> pd.DataFrame:
+    """Marginal residuals of each row; see `MultilevelResult.residuals`."""
+    model = result.engine
+    error = model.y - model.X @ model.beta
+    hat, variance = np.zeros(model.n_rows), np.zeros(model.n_rows)
+    for rows, W in zip(model.blocks.batches, model.precision, strict=True):
+        X = model.X[rows]
+        spread = np.einsum("bip,pq,bjq->bij", X, model.cov_beta, X)
+        hat[rows] = np.einsum("bij,bji->bi", spread, W)
+        variance[rows] = np.einsum("bii->bi", np.linalg.inv(W) - spread)
+    se = np.sqrt(np.where(variance > 1e-10 * model.y.var(), variance, np.nan))
+    table = {"fitted": model.y - error, "residual": error, "se": se, "rstandard": error / se}
+    return pd.DataFrame(table | {"hat": hat}, result.data.index)
+
+
+def deleted_residuals(result: MultilevelResult, cluster: np.ndarray) -> pd.DataFrame:
+    """Residuals from fits without the row's cluster; see `MultilevelResult.deleted_residuals`."""
+    table = np.full((len(cluster), 2), np.nan)
+    for out, rest in _without_each(result, cluster, reestimate=True):
+        if rest is not None:
+            error, V = _deleted(result, rest, out)
+            table[out] = np.column_stack([error, np.sqrt(np.diag(V))])
+    found = pd.DataFrame(table, result.data.index, ["residual", "se"])
+    return found.assign(rstudent=found["residual"] / found["se"])
+
+
+def _without_each(
+    result: MultilevelResult, cluster: np.ndarray, *, reestimate: bool
+) -> Iterator[tuple[np.ndarray, MixedFit | None]]:
+    """Which rows each cluster has, and the fit of the others (None where they cannot carry it)."""
+    model = result.engine
+    blocks, labels = _rows(model), _labels(model)
+    known = covariances(result)
+    if not reestimate:
+        pairs = zip(known, blocks, strict=True)
+        known = [_block(model, model, S, rows) for S, rows in pairs]
     for label in pd.unique(cluster):
         out = cluster == label
         keep = ~out
@@ -161,11 +216,7 @@ def influence_by(result: MultilevelResult, cluster: np.ndarray) -> pd.DataFrame:
             if keep[rows].any()
         ]
         terms = [
-            replace(
-                term,
-                design=term.design[keep],
-                levels=_levels(model, term)[keep],
-            )
+            replace(term, design=term.design[keep], levels=_levels(model, term)[keep])
             for term in model.terms
         ]
         try:
@@ -174,28 +225,24 @@ def influence_by(result: MultilevelResult, cluster: np.ndarray) -> pd.DataFrame:
                 model.X[keep],
                 kept,
                 blocks=labels[keep],
-                terms=terms,
-                method=model.method,
-                names=names,
+                terms=terms if reestimate else (),
+                method=model.method if reestimate else "CE",
+                names=list(result.params.index),
             )
         except CannotEstimate:
-            empty = {"n_rows": int(out.sum()), "cook_d": np.nan, "chi_square": np.nan, "p": np.nan}
-            table.append(empty | {f"dfbetas {name}": np.nan for name in names})
+            yield out, None
             continue
-        shift = model.beta - rest.beta
-        error = model.y[out] - model.X[out] @ rest.beta
-        V = _marginal(model, rest, known, blocks, out)
-        V = V + model.X[out] @ rest.cov_beta @ model.X[out].T
-        statistic = float(error @ np.linalg.solve(V, error))
-        row = {
-            "n_rows": int(out.sum()),
-            "cook_d": float(shift @ precision @ shift),
-            "chi_square": statistic,
-            "p": float(special.chdtrc(int(out.sum()), statistic)),
-        }
-        dfbetas = shift / np.sqrt(np.diag(_covariance_of_all(model, rest, known, blocks)))
-        table.append(row | {f"dfbetas {n}": d for n, d in zip(names, dfbetas, strict=True)})
-    return pd.DataFrame(table, index=pd.Index(pd.unique(cluster), name="cluster"))
+        yield out, rest if reestimate else replace(rest, psi=model.psi)
+
+
+def _deleted(
+    result: MultilevelResult, rest: MixedFit, out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of predicting the rows left out, and their covariance."""
+    model = result.engine
+    X = model.X[out]
+    V = _marginal(model, rest, covariances(result), _rows(model), out)
+    return model.y[out] - X @ rest.beta, V + X @ rest.cov_beta @ X.T
 
 
 def _marginal(
@@ -228,8 +275,10 @@ def _covariance_of_all(
     model: MixedFit, rest: MixedFit, known: list[np.ndarray], blocks: list[np.ndarray]
 ) -> np.ndarray:
     """Covariance of the coefficients from all rows, by the variances of another fit."""
+    orthonormal, triangle = np.linalg.qr(model.X)
     information = np.zeros_like(model.cov_beta)
     for rows, S in zip(blocks, known, strict=True):
-        X = model.X[rows]
+        X = orthonormal[rows]
         information += X.T @ np.linalg.solve(_block(model, rest, S, rows), X)
-    return np.linalg.inv(information)
+    back = np.linalg.inv(triangle)
+    return back @ np.linalg.inv(information) @ back.T

@@ -16,6 +16,7 @@ from backpain_analysis.engine.heterogeneity import (
     WeightedFit,
     estimate_tau2,
     q_profile,
+    tau2_se,
     typical_variance,
 )
 from backpain_analysis.engine.mixed import check_design
@@ -44,6 +45,8 @@ class MetaRegressionResult(Coefficients):
         "z" or "knapp-hartung".
     tau2, tau2_ci_low, tau2_ci_high : float
         Residual between-trial variance with its Q-profile interval.
+    tau2_se : float
+        Its standard error; see `heterogeneity.tau2_se`.
     factor : float
         What Knapp-Hartung's method multiplies the covariance by (before "adhoc" lifts it to one).
     i2, h2 : float
@@ -123,6 +126,10 @@ class MetaRegressionResult(Coefficients):
         return self._q_profile[1]
 
     @cached_property
+    def tau2_se(self) -> float:
+        return tau2_se(self.design.y, self.vi, self.design.X, self.tau2, self.method)
+
+    @cached_property
     def r2(self) -> float:
         """Per cent of the between-trial variance explained, against the intercept-only model.
 
@@ -150,6 +157,32 @@ class MetaRegressionResult(Coefficients):
         cov = self.cov.loc[names, names].to_numpy()
         return pd.Series(np.diag(cov) * np.diag(np.linalg.inv(cov)), names)
 
+    def influence(self) -> pd.DataFrame:
+        """How the model changes without each trial; `bp.influence(fit)` gives the same.
+
+        Source: Viechtbauer & Cheung 2010 (doi 10.1002/jrsm.11). With `(i)` for "without trial i",
+        x its row of the model matrix, C the covariance of the coefficients b, and s2 what
+        Knapp-Hartung's method multiplies it by (1 for "z"):
+
+        - `rstudent`: `(y - x b(i)) / sqrt(s2(i) (v + tau2(i)) + x C(i) x')`
+        - `dffits`: `(x b - x b(i)) / sqrt(s2(i) h (v + tau2(i)))`
+        - `cook_d`: `(b - b(i))' C^-1 (b - b(i))`; `cov_r`: `|C(i)| / |C|`
+        - `tau2_del`, `q_del`: tau2 and the residual Q without the trial
+        - `hat`: h, the leverage; `weight`: its share of the weights, in per cent
+        - `rstandard`: `(y - x b) / sqrt((1 - h) (v + tau2))`
+        - `dfbetas NAME`: the change of a coefficient over
+          `sqrt(s2(i) [(sum_j x_j' x_j / (v_j + tau2(i)))^-1])`
+        - `influential`: any of |dffits| > 3 sqrt(p/(k - p)), cook_d beyond the median of
+          chi-square on p degrees of freedom, hat > 3 p/k, |dfbetas| > 1, as metafor marks them.
+
+        Returns
+        -------
+        DataFrame
+            A row a trial, on the index of `data`. Missing where the other trials cannot carry the
+            model.
+        """
+        return _influence(self)
+
     def predict(self, new_data: pd.DataFrame) -> pd.DataFrame:
         """Mean effects, and where those of new trials are expected, at moderator values.
 
@@ -171,7 +204,7 @@ class MetaRegressionResult(Coefficients):
         """
         X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        variance = np.maximum(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X), 0.0)
         critical = quantile(self.level, self.df)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + self.tau2)
         columns = {"estimate": estimate, "se": np.sqrt(variance)}
@@ -241,7 +274,7 @@ def meta_regression(
         variable of the model are left out and named in the result.
     vi : str
         Column of the sampling variances.
-    method : {"REML", "ML", "CE", "DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB"}
+    method : {"REML", "ML", "CE", "DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB", "SJIT", "DLIT"}
         Estimator of tau2 (see `heterogeneity.estimate_tau2`); "CE" has none.
     test : {"knapp-hartung", "adhoc", "t", "z"}
         As of `pool`.
@@ -286,7 +319,7 @@ def meta_regression(
         )
     check_design(X, names)
     common = WeightedFit(y, v, X)
-    tau2, llf = _heterogeneity(y, v, X, method)
+    tau2, llf = residual_tau2(y, v, X, method)
     weighted = WeightedFit(y, v, X, tau2)
     if method != "REML":
         llf = -0.5 * (float(np.sum(np.log(2 * np.pi / weighted.weights))) + weighted.rss)
@@ -351,7 +384,7 @@ def _variances(y: np.ndarray, data: pd.DataFrame, vi: str) -> np.ndarray:
     return v
 
 
-def _heterogeneity(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> tuple[float, float]:
+def residual_tau2(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> tuple[float, float]:
     """Residual tau2 and, for ML and REML, the log-likelihood."""
     if method == "CE":
         return 0.0, np.nan
@@ -361,7 +394,7 @@ def _heterogeneity(y: np.ndarray, v: np.ndarray, X: np.ndarray, method: str) -> 
 
 
 def _explained(tau2: float, y: np.ndarray, v: np.ndarray, method: str) -> float:
-    total, _ = _heterogeneity(y, v, np.ones((len(y), 1)), method)
+    total, _ = residual_tau2(y, v, np.ones((len(y), 1)), method)
     if total <= 1e-8 * v.min():
         return np.nan
     return max(0.0, 100 * (total - tau2) / total)
@@ -387,3 +420,62 @@ def _omnibus(beta: np.ndarray, cov: np.ndarray, names: list[str], df: float) -> 
         empty = {"statistic": np.nan, "df_num": len(tested), "df_denom": df, "p_value": np.nan}
         return pd.Series(empty)
     return wald_test(beta[tested], cov[np.ix_(tested, tested)], df)
+
+
+def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
+    """See `MetaRegressionResult.influence`."""
+    y, X, v, test = fitted.design.y, fitted.design.X, fitted.vi, fitted.test
+    (k, p), names = X.shape, list(fitted.params.index)
+    beta = fitted.params.to_numpy()
+    full = WeightedFit(y, v, X, fitted.tau2)
+    scale = _scale(full.rss, k - p, test)
+    inner = X.T @ (X * full.weights[:, None]) / scale
+    size = _log_size(X, full.weights) - p * np.log(scale)
+    rows = []
+    for i in range(k):
+        keep, x = np.arange(k) != i, X[i]
+        try:
+            if k - 1 - p < 1:
+                raise CannotEstimate("no trial is left over")
+            check_design(X[keep], names)
+        except CannotEstimate:
+            rows.append(np.full(6 + p, np.nan))
+            continue
+        tau2, _ = residual_tau2(y[keep], v[keep], X[keep], fitted.method)
+        rest = WeightedFit(y[keep], v[keep], X[keep], tau2)
+        scale, shift = _scale(rest.rss, k - 1 - p, test), beta - rest.beta
+        around = scale * (v[i] + tau2)
+        spread = np.sqrt(scale * np.diag(WeightedFit(y, v, X, tau2).cov))
+        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + scale * (x @ rest.cov @ x))
+        own = np.sqrt(around * full.leverage[i])
+        dffits = x @ shift / own if own > 0 else np.nan
+        cov_r = np.exp(size - _log_size(X[keep], rest.weights) + p * np.log(scale))
+        q = WeightedFit(y[keep], v[keep], X[keep]).rss
+        told = [rstudent, dffits, shift @ inner @ shift, cov_r, tau2, q]
+        rows.append(np.concatenate([told, shift / spread]))
+    columns = ["rstudent", "dffits", "cook_d", "cov_r", "tau2_del", "q_del"]
+    changes = [f"dfbetas {name}" for name in names]
+    table = pd.DataFrame(np.array(rows), fitted.data.index, columns + changes)
+    table.insert(6, "hat", full.leverage)
+    table.insert(7, "weight", 100 * full.weights / full.weights.sum())
+    whole = full.leverage > 1 - 1e-10
+    left = np.sqrt(np.where(whole, np.nan, 1 - full.leverage) / full.weights)
+    table.insert(1, "rstandard", full.residual / left)
+    table["influential"] = (
+        (table["dffits"].abs() > 3 * np.sqrt(p / max(k - p, 1)))
+        | (table["cook_d"] > special.chdtri(p, 0.5))
+        | (table["hat"] > 3 * p / k)
+        | (table[changes].abs() > 1).any(axis=1)
+    )
+    return table
+
+
+def _scale(rss: float, spare: int, test: str) -> float:
+    """What the test multiplies the covariance of the coefficients by."""
+    return float(scaled_covariance(np.eye(1), rss, spare, test, float(spare))[0][0, 0])
+
+
+def _log_size(X: np.ndarray, weights: np.ndarray) -> float:
+    """Logarithm of the determinant of `X'WX`."""
+    triangle = np.linalg.qr(X * np.sqrt(weights)[:, None])[1]
+    return 2 * float(np.log(np.abs(np.diag(triangle))).sum())

@@ -27,7 +27,14 @@ from backpain_analysis.models.bayes.posterior import RegressionPosterior, regres
 from backpain_analysis.models.pairwise import levels
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design, need_columns
 from backpain_analysis.models.pairwise.inputs import value_faults
-from backpain_analysis.models.results import Coefficients, Df, checked_level, quantile, wald_test
+from backpain_analysis.models.results import (
+    Coefficients,
+    Df,
+    check_choices,
+    checked_level,
+    quantile,
+    wald_test,
+)
 
 INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")
 
@@ -139,15 +146,7 @@ class MultilevelResult(Coefficients):
         ValueError
             For an unknown column, or labels that are missing or too few.
         """
-        if isinstance(cluster, str):
-            need_columns([cluster], self.data)
-        labels = pd.Series(np.asarray(self.data[cluster] if isinstance(cluster, str) else cluster))
-        if len(labels) != self.n_rows:
-            raise ValueError(f"{len(labels)} cluster labels for {self.n_rows} rows.")
-        if labels.isna().any():
-            rows = ", ".join(map(str, self.data.index[labels.isna()]))
-            raise ValueError(f"the cluster is missing in rows {rows}: give it, or drop them.")
-        found = robust_covariance(self.engine, labels.to_numpy(), kind)
+        found = robust_covariance(self.engine, list(self._clusters(cluster)), kind)
         names = self.params.index
         return replace(
             self,
@@ -234,7 +233,7 @@ class MultilevelResult(Coefficients):
         level = self.level if level is None else checked_level(level)
         X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        variance = np.maximum(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X), 0.0)
         if self.sandwich is not None:
             df = self.sandwich.df(X)
         elif isinstance(self.df, pd.Series):
@@ -275,29 +274,69 @@ class MultilevelResult(Coefficients):
         """
         return levels.profile_intervals(self, self.level if level is None else checked_level(level))
 
-    def influence(self, cluster: str | Sequence | None = None) -> pd.DataFrame:
-        """How the model changes without each cluster, all variances estimated anew.
+    def influence(
+        self, cluster: str | Sequence | None = None, *, reestimate: bool = True
+    ) -> pd.DataFrame:
+        """How the model changes without each cluster.
 
         Parameters
         ----------
         cluster : str or sequence, optional
             Column of the data, or labels of the rows; by default every row is its own.
+        reestimate : bool
+            Whether all variances are estimated anew each time; without, it is much faster.
 
         Returns
         -------
         DataFrame
-            A row a cluster: `n_rows`; `cook_d`, the squared distance of the coefficients;
-            `chi_square, p` of the cluster's deleted residuals; `dfbetas NAME`, the change of a
-            coefficient over the standard error it has by the variances estimated without the
-            cluster. Missing where the others cannot carry the model.
+            A row a cluster: `n_rows`; `hat`, the leverage of its rows together; `cook_d`, the
+            squared distance of the coefficients; `chi_square, p` of the cluster's deleted
+            residuals; `dfbetas NAME`, the change of a coefficient over the standard error it has
+            by the variances estimated without the cluster. Missing where the others cannot carry
+            the model.
         """
+        return levels.influence_by(self, self._clusters(cluster), reestimate=reestimate)
+
+    def residuals(self) -> pd.DataFrame:
+        """How far each effect lies from what the fixed effects expect of it.
+
+        Returns
+        -------
+        DataFrame
+            `fitted, residual, se, rstandard` (residual over `se`), `hat` (leverage, the diagonal
+            of `X (X'WX)^-1 X'W`), a row an effect.
+        """
+        return levels.residuals(self)
+
+    def deleted_residuals(self, cluster: str | Sequence | None = None) -> pd.DataFrame:
+        """How far each effect lies from what the model without its cluster expects of it.
+
+        Parameters
+        ----------
+        cluster : str or sequence, optional
+            As of `influence`.
+
+        Returns
+        -------
+        DataFrame
+            `residual, se, rstudent` (residual over `se`), a row an effect; missing where the
+            others cannot carry the model.
+        """
+        return levels.deleted_residuals(self, self._clusters(cluster))
+
+    def _clusters(self, cluster: str | Sequence | None) -> np.ndarray:
+        """The cluster of each row that entered; every row its own by default."""
         if isinstance(cluster, str):
             need_columns([cluster], self.data)
             cluster = self.data[cluster].to_numpy()
-        rows = np.arange(self.n_rows) if cluster is None else np.asarray(cluster)
-        if len(rows) != self.n_rows or pd.isna(rows).any():
-            raise ValueError(f"give a cluster for each of the {self.n_rows} rows.")
-        return levels.influence_by(self, rows)
+        labels = np.arange(self.n_rows) if cluster is None else np.asarray(cluster)
+        if len(labels) != self.n_rows:
+            raise ValueError(f"{len(labels)} cluster labels for {self.n_rows} rows.")
+        missing = pd.isna(labels)
+        if missing.any():
+            rows = ", ".join(map(str, self.data.index[missing]))
+            raise ValueError(f"the cluster is missing in rows {rows}: give it, or drop them.")
+        return labels
 
     def _between(self, new_data: pd.DataFrame) -> np.ndarray:
         """Variance of the random effects of each new row."""
@@ -411,9 +450,7 @@ def multilevel(
     Intercept   -9.0
     dtype: float64
     """
-    if test not in TESTS:
-        raise ValueError(f"unknown test {test!r}: use one of {', '.join(TESTS)}.")
-    level = checked_level(level)
+    check_choices(level, test=(test, TESTS))
     method = {"FE": "CE", "EE": "CE"}.get(str(method).upper(), str(method).upper())
     random = [random] if isinstance(random, str) else list(random)
     data = _table(data, random)

@@ -19,6 +19,7 @@ from backpain_analysis.engine.heterogeneity import (
     estimate_tau2,
     profile_interval,
     q_profile,
+    tau2_se,
     typical_variance,
 )
 from backpain_analysis.engine.mixed import fit
@@ -85,6 +86,8 @@ class PoolResult(CoefficientTable):
         three trials (Cochrane Handbook 10.10.4.3).
     tau2, tau2_ci_low, tau2_ci_high : float
         Between-trial variance with its Q-profile interval (missing where trials are correlated).
+    tau2_se : float
+        Its standard error; see `heterogeneity.tau2_se`.
     i2, h2 : float
         I2 in per cent.
     q, q_df, q_p : float
@@ -165,6 +168,13 @@ class PoolResult(CoefficientTable):
     @property
     def tau2_ci_high(self) -> float:
         return self._q_profile[1]
+
+    @cached_property
+    def tau2_se(self) -> float:
+        y, v = self.columns["yi"], self.columns["vi"]
+        if self.n_trials < len(y):
+            return np.nan
+        return tau2_se(y, v, np.ones((len(y), 1)), self.tau2, self.method)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -360,7 +370,7 @@ def pool(
         doi 10.1002/(SICI)1097-0258(19961230)15:24<2733::AID-SIM562>3.0.CO;2-0).
     vi : array_like, shape (k,)
         Sampling variances; not with `Effects`.
-    method : {"REML", "ML", "CE", "DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB"}
+    method : {"REML", "ML", "CE", "DL", "HE", "HS", "HSk", "SJ", "PM", "PMM", "EB", "SJIT", "DLIT"}
         Estimator of tau2 (see `heterogeneity.estimate_tau2`); "CE" is the common-effect model.
         "FE" and "EE" are other names of it.
     test : {"knapp-hartung", "adhoc", "t", "z"}

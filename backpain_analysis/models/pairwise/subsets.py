@@ -122,7 +122,7 @@ def _tau2(y: np.ndarray, v: np.ndarray, masks: np.ndarray, method: str) -> np.nd
     """Between-trial variance of each subset of at least two; see `heterogeneity`."""
     if method in ("ML", "REML"):
         return _maximum_likelihood(y, v, masks, reml=method == "REML")
-    if method in ("PM", "EB"):
+    if method in ("PM", "EB", "SJIT", "DLIT"):
         return _paule_mandel(y, v, masks, masks.sum(axis=1) - 1)
     if method == "PMM":
         return _paule_mandel(y, v, masks, special.chdtri(masks.sum(axis=1) - 1, 0.5))

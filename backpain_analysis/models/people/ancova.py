@@ -25,6 +25,7 @@ from backpain_analysis.models.people.visits import (
     effects_of,
     prepared,
 )
+from backpain_analysis.models.results import WALD, check_choices
 
 
 class Unfitted(ValueError):
@@ -209,8 +210,7 @@ def ancova(
     dose   -0.064
     dtype: float64
     """
-    if test not in ("t", "z"):
-        raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")
+    check_choices(level, test=(test, WALD))
     tables = completed(data, [name for name in adjust if name != "baseline"], **columns)
     parts, excluded = each_at_week(tables, week, adjust)
     rows = parts[0]

@@ -23,6 +23,7 @@ from backpain_analysis.models.people.visits import (
     prepared,
     visit_design,
 )
+from backpain_analysis.models.results import WALD, check_choices
 
 Structure = Literal["unstructured", "random_slope"]
 
@@ -200,11 +201,7 @@ def clda(
     dose, week 26   -0.061
     dtype: float64
     """
-    if residual not in STRUCTURES or test not in ("t", "z"):
-        raise ValueError(
-            f"residual {residual!r} must be 'unstructured' or 'random_slope', test {test!r} 't' "
-            "or 'z'."
-        )
+    check_choices(level, residual=(residual, STRUCTURES), test=(test, WALD))
     visits = as_visits(data, **columns)
     rows = with_baseline(visits)
     curve = prepared(curve, rows["dose"].to_numpy())

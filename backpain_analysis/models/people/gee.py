@@ -25,6 +25,7 @@ from backpain_analysis.models.people.visits import (
     prepared,
     visit_design,
 )
+from backpain_analysis.models.results import check_choices
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,6 +102,7 @@ def gee(
     dose, week 26   -0.062
     dtype: float64
     """
+    check_choices(level)
     covariates = tuple(name for name in adjust if name != "baseline")
     visits = as_visits(data, covariates=covariates, **columns)
     rows = visits[visits["week"] > 0].dropna(subset=["value", "dose", *adjust])

@@ -23,7 +23,7 @@ from backpain_analysis.models.people.ancova import (
     trial_curves,
 )
 from backpain_analysis.models.people.visits import CurveEffects, difference, dose_name_of, prepared
-from backpain_analysis.models.results import quantile, two_sided_p
+from backpain_analysis.models.results import WALD, check_choices, quantile, two_sided_p
 from backpain_analysis.words import number
 
 if TYPE_CHECKING:
@@ -245,8 +245,7 @@ def dose_by_moderator(
     dose:age across trials   -0.003
     dtype: float64
     """
-    if test not in ("t", "z"):
-        raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")
+    check_choices(level, test=(test, WALD))
     covariates = [name for name in dict.fromkeys([*adjust, moderator]) if name != "baseline"]
     needed = list(dict.fromkeys([*adjust, moderator]))
     parts, excluded = each_at_week(completed(data, covariates, **columns), week, needed)

@@ -23,7 +23,7 @@ from backpain_analysis.models.people.longitudinal_sums import (
     Tally,
 )
 from backpain_analysis.models.people.visits import PERSON, as_visits, dose_name_of, person_codes
-from backpain_analysis.models.results import Coefficients, quantile, wald_test
+from backpain_analysis.models.results import WALD, Coefficients, check_choices, quantile, wald_test
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -196,14 +196,6 @@ class LongitudinalResult(Coefficients):
         return super()._repr_html_() + variances
 
 
-CHOICES = {
-    "random": ("slope", "intercept"),
-    "trial_effect": ("fixed", "random", None),
-    "method": ("REML", "ML"),
-    "test": ("t", "z"),
-}
-
-
 def longitudinal(
     data: Any,
     *,
@@ -283,8 +275,13 @@ def longitudinal(
     dose:week   -0.002
     dtype: float64
     """
-    chosen = {"random": random, "trial_effect": trial_effect, "method": method, "test": test}
-    _check_choices(chosen, level)
+    check_choices(
+        level,
+        random=(random, ("slope", "intercept")),
+        trial_effect=(trial_effect, ("fixed", "random", None)),
+        method=(method, ("REML", "ML")),
+        test=(test, WALD),
+    )
     names = {"outcome": outcome, "dose": dose, "week": week}
     names |= {"participant": participant, "trial": trial}
     mean: Mean
@@ -331,18 +328,6 @@ def longitudinal(
         outcome_name=names["outcome"] if names["outcome"] != "value" else "score",
         dose_name=dose_name_of(data, {"dose": dose}) if whole else dose,
     )
-
-
-def _check_choices(chosen: dict[str, Any], level: float) -> None:
-    faults = [
-        f"unknown {name} {value!r}: use one of {', '.join(map(repr, CHOICES[name]))}"
-        for name, value in chosen.items()
-        if value not in CHOICES[name]
-    ]
-    if not 0 < level < 1:
-        faults.append(f"level {level} is not between 0 and 1")
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
 
 
 def _by_formula(formula: str, names: dict[str, str]) -> tuple[FormulaMean, dict[str, str]]:

@@ -15,7 +15,7 @@ from backpain_analysis.datasets.truth import Truth
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.visits import difference, prepared
-from backpain_analysis.models.results import TableResult, quantile
+from backpain_analysis.models.results import TableResult, level_fault, quantile
 from backpain_analysis.words import number
 
 if TYPE_CHECKING:
@@ -385,8 +385,8 @@ def _check(
         faults.append(f"n_trials {n_trials} and replicates {replicates} must be 1 or more")
     if not callable(model) and model not in MODELS:
         faults.append(f"model {model!r} must be one of {', '.join(MODELS)} or a callable")
-    if not 0 < level < 1:
-        faults.append(f"level {level:g} must lie between 0 and 1")
+    if fault := level_fault(level):
+        faults.append(fault)
     if faults:
         raise ValueError(f"this design cannot be: {'; '.join(faults)}.")
 

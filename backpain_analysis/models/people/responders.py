@@ -19,7 +19,7 @@ from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.responders import NNT, number_needed
 from backpain_analysis.models.people.ancova import at_week, scaled
 from backpain_analysis.models.people.visits import PERSON, as_visits
-from backpain_analysis.models.results import TableResult, quantile, two_sided_p
+from backpain_analysis.models.results import TableResult, check_choices, quantile, two_sided_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -286,8 +286,7 @@ def responders(
     2   120  124          66
     3   240  114          84
     """
-    if missing not in ("observed", "nonresponse"):
-        raise ValueError(f"missing {missing!r} must be 'observed' or 'nonresponse'.")
+    check_choices(level, missing=(missing, ("observed", "nonresponse")))
     response = Response(mcid, percent, lower_is_better)
     covariates = tuple(name for name in adjust if name != "baseline")
     visits = as_visits(data, covariates=covariates, **columns)

@@ -14,6 +14,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.ancova import ancova
 from backpain_analysis.models.people.imputation import Imputations, impute
+from backpain_analysis.models.results import check_choices
 from backpain_analysis.words import number
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def tipping_point(
     0    0.0     -15.0
     1   20.0     -11.0
     """
+    check_choices(level)
     steps = sorted({0.0, *map(float, deltas)})
     if steps[0] < 0:
         raise ValueError(f"delta {steps[0]:g} is below zero: deltas are points worse.")

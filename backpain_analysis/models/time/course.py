@@ -21,6 +21,7 @@ from backpain_analysis.models.dose.fit import Options, fit_effects
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.dose.shaped import Shaped
+from backpain_analysis.models.results import WALD, check_choices
 from backpain_analysis.models.time.curves import (
     APPROACHES,
     HalfTime,
@@ -440,8 +441,7 @@ def time_course(
     effect   -11.8
     dtype: float64
     """
-    if test not in ("t", "z"):
-        raise ValueError(f"unknown test {test!r}: use 't' or 'z'.")
+    check_choices(level, test=(test, WALD))
     refuse_evidence(data)
     if isinstance(data, Effects):
         if participants:

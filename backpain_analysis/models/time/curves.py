@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import fit, times_precision
-from backpain_analysis.engine.search import maximise
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import (
     Curve,
@@ -108,17 +107,22 @@ def time_curve(curve: str | Curve, weeks: np.ndarray) -> Curve:
     return own.get(curve) or named(curve)
 
 
-STARTS = (0.1, 0.3, 1.0, 3.0, 10.0)
+NARROWINGS = 4
+
+SPREADS = np.geomspace(1e-4, 1e5, 37)[:, None]
 """Standard deviations between trials, over the typical error of a trial's own height."""
+
+FINER = np.linspace(0.0, 1.0, 33)[:, None]
 
 
 class Heights:
-    """Maximised log-likelihood of `y = f(t) (b + u) + e` for one curve f after another.
+    """Maximised log-likelihood of `y = f(t) (b + u) + e` for many curves f at once.
 
     A curve enters by two numbers a trial, `a = f'S^-1 f` and `c = f'S^-1 y`: the trial's own height
     `b + u` is `c / a` with variance `1 / a`. So S is inverted only once, and cost and memory are
     linear in the trials. The likelihood is that of `mixed.fit` by "ML" (with no u: "CE"), less
-    what all curves share.
+    what all curves share. Its maximum by the standard deviation of u is the highest of a grid,
+    narrowed again and again.
 
     Parameters
     ----------
@@ -140,44 +144,48 @@ class Heights:
         self._known = fit(y, ones, effects.covariance, blocks=trials, method="CE")
         self._between = between
 
-    def of(self, curve: Curve) -> float:
-        """Maximised log-likelihood, less what all curves share.
-
-        Raises
-        ------
-        ConvergenceError
-        """
-        f = curve.basis(self._weeks)[:, 0]
-        weighted = times_precision(self._known, f[:, None])[:, 0]
+    def of(self, curves: Sequence[Curve]) -> np.ndarray:
+        """Maximised log-likelihoods, less what all curves share, shape (n_curves,)."""
+        f = np.column_stack([curve.basis(self._weeks)[:, 0] for curve in curves])
+        weighted = times_precision(self._known, f)
         blocks = self._known.blocks
-        a, c = np.zeros((2, len(blocks.labels)))
+        a, c = np.zeros((2, len(blocks.labels), len(curves)))
         for rows, members in zip(blocks.batches, blocks.members, strict=True):
             a[members] = np.sum(f[rows] * weighted[rows], axis=1)
-            c[members] = np.sum(self._known.y[rows] * weighted[rows], axis=1)
-        typical = np.median(a)
+            c[members] = np.sum(self._known.y[rows][:, :, None] * weighted[rows], axis=1)
+        typical = np.median(a, axis=0)
         a, c = a / typical, c / np.sqrt(typical)
-        none = _at(np.zeros(1), a, c)[0]
+        none = _at(np.zeros((1, 1)), a, c)[0]
         if not self._between:
             return none
-        start = max(STARTS, key=lambda sd: _at(np.array([sd]), a, c)[0])
-        return max(none, maximise(lambda sd: _at(sd, a, c), np.array([start])).value)
+        points, every = np.repeat(SPREADS, len(curves), axis=1), np.arange(len(curves))
+        for narrowing in range(NARROWINGS + 1):
+            values = _at(points, a, c)
+            best = values.argmax(axis=0)
+            if narrowing < NARROWINGS:
+                low = points[np.maximum(best - 1, 0), every]
+                high = points[np.minimum(best + 1, len(points) - 1), every]
+                points = low * (high / low) ** FINER
+        return np.maximum(none, values[best, every])
 
 
-def _at(sd: np.ndarray, a: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log-likelihood, gradient and Hessian by the standard deviation of u, b profiled out.
+def _at(sd: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Log-likelihoods by standard deviations of u, b profiled out; see `engine.likelihood`.
 
-    See `models.likelihood`, for blocks of one height each.
+    Parameters
+    ----------
+    sd : ndarray, shape (n_points, n_curves) or (1, 1)
+    a, c : ndarray, shape (n_trials, n_curves)
+
+    Returns
+    -------
+    ndarray, shape (n_points, n_curves)
     """
-    tau2 = sd[0] ** 2
+    tau2 = sd[:, None, :] ** 2
     shrunk = 1 + tau2 * a
-    w, wy = a / shrunk, c / shrunk
-    total = w.sum()
-    mean = wy.sum() / total
-    e = wy - mean * w
-    value = 0.5 * (tau2 * c @ wy + mean * wy.sum() - np.log(shrunk).sum())
-    score = 0.5 * (e @ e - w.sum())
-    bend = 0.5 * w @ w - w @ e**2 + (w @ e) ** 2 / total
-    return value, 2 * sd * score, np.array([[2 * score + 4 * tau2 * bend]])
+    wy = (c / shrunk).sum(axis=1)
+    fitted = (tau2 * c**2 / shrunk - np.log(shrunk)).sum(axis=1)
+    return 0.5 * (fitted + wy**2 / (a / shrunk).sum(axis=1))
 
 
 POINTS = 41
@@ -214,9 +222,11 @@ class HalfTime:
     level: float
 
 
-def half_time(
-    curve: Shaped, height: Callable[[Curve], float], weeks: np.ndarray, level: float
-) -> HalfTime:
+Height = Callable[[Sequence[Curve]], np.ndarray]
+"""Maximised log-likelihoods of a model with each of some curves."""
+
+
+def half_time(curve: Shaped, height: Height, weeks: np.ndarray, level: float) -> HalfTime:
     """Maximum and interval of the profile log-likelihood over a curve's half-time.
 
     The interval holds the half-times whose log-likelihood is within half the chi-square quantile
@@ -227,7 +237,6 @@ def half_time(
     curve : Shaped
         With one shape parameter, the half-time, found from its logarithm.
     height : callable
-        Maximised log-likelihood of the model with a given curve.
     weeks : ndarray
         Of the measurements.
     level : float
@@ -237,9 +246,9 @@ def half_time(
     HalfTime
     """
     ends = (Constant(), Linear())
-    constant, line = (height(end) for end in ends)
+    constant, line = height(ends)
     at, grid, heights = _profile(curve, height, weeks)
-    best, log_best = max(_refined(at, grid, heights, place) for place in _peaks(heights))
+    best, log_best = max(_refined(at, grid, place) for place in _peaks(heights))
     inside = best > max(constant, line) + FLAT
     highest = max(best, constant, line)
     floor = highest - 0.5 * float(special.chdtri(1, 1 - level))
@@ -255,7 +264,7 @@ def half_time(
     )
 
 
-def has_half_time(curve: Shaped, height: Callable[[Curve], float], weeks: np.ndarray) -> bool:
+def has_half_time(curve: Shaped, height: Height, weeks: np.ndarray) -> bool:
     """Whether some half-time fits better than a constant effect and a straight line.
 
     Parameters
@@ -263,24 +272,25 @@ def has_half_time(curve: Shaped, height: Callable[[Curve], float], weeks: np.nda
     curve, height, weeks
         As for `half_time`.
     """
-    ends = max(height(Constant()), height(Linear())) + FLAT
+    ends = height((Constant(), Linear())).max() + FLAT
     at, grid, heights = _profile(curve, height, weeks)
     if heights.max() > ends:
         return True
-    return any(_refined(at, grid, heights, place)[0] > ends for place in _peaks(heights))
+    return any(_refined(at, grid, place)[0] > ends for place in _peaks(heights))
 
 
 def _profile(
-    curve: Shaped, height: Callable[[Curve], float], weeks: np.ndarray
-) -> tuple[Callable[[float], float], np.ndarray, np.ndarray]:
+    curve: Shaped, height: Height, weeks: np.ndarray
+) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, np.ndarray]:
     """The profile log-likelihood of the logarithm of the half-time, its grid, and its values."""
 
-    def at(log_half: float) -> float:
-        return height(replace(curve, values=curve.from_free(np.array([log_half]))))
+    def at(log_halves: np.ndarray) -> np.ndarray:
+        shapes = [curve.from_free(np.array([point])) for point in log_halves]
+        return height([replace(curve, values=shape) for shape in shapes])
 
     positive = weeks[weeks > 0]
     grid = np.log(np.geomspace(positive.min() / BEYOND, positive.max() * BEYOND, POINTS))
-    return at, grid, np.array([at(point) for point in grid])
+    return at, grid, at(grid)
 
 
 def _peaks(heights: np.ndarray) -> np.ndarray:
@@ -290,22 +300,20 @@ def _peaks(heights: np.ndarray) -> np.ndarray:
 
 
 def _refined(
-    at: Callable[[float], float], grid: np.ndarray, heights: np.ndarray, place: int
+    at: Callable[[np.ndarray], np.ndarray], grid: np.ndarray, place: int
 ) -> tuple[float, float]:
     """Height and place of the maximum around a peak of the grid."""
-    if place in (0, len(grid) - 1):
-        return float(heights[place]), float(grid[place])
-    found = optimize.minimize_scalar(
-        lambda point: -at(point),
-        bounds=(grid[place - 1], grid[place + 1]),
-        method="bounded",
-        options={"xatol": 1e-8},
-    )
-    return max((-float(found.fun), float(found.x)), (float(heights[place]), float(grid[place])))
+    low, high = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
+    for _ in range(NARROWINGS):
+        points = low + (high - low) * FINER[:, 0]
+        values = at(points)
+        best = int(np.argmax(values))
+        low, high = points[max(best - 1, 0)], points[min(best + 1, len(points) - 1)]
+    return float(values[best]), float(points[best])
 
 
 def _limits(
-    at: Callable[[float], float], points: np.ndarray, heights: np.ndarray, floor: float
+    at: Callable[[np.ndarray], np.ndarray], points: np.ndarray, heights: np.ndarray, floor: float
 ) -> tuple[float, float]:
     """Where the profile first rises above `floor`, and where it last falls below it."""
     above = np.flatnonzero(heights >= floor)
@@ -316,7 +324,11 @@ def _limits(
     def crossing(inner: int, outer: int) -> float:
         if not 0 <= outer < len(points):
             return points[inner]
-        ends = points[inner], points[outer]
-        return float(optimize.brentq(lambda point: at(point) - floor, *ends, xtol=1e-8))
+        below, over = points[outer], points[inner]
+        for _ in range(NARROWINGS):
+            between = below + (over - below) * FINER[:, 0]
+            reached = int(np.argmax(at(between) >= floor)) or len(between) - 1
+            below, over = between[reached - 1], between[reached]
+        return float(over)
 
     return crossing(first, first - 1), crossing(last, last + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.polynomial.legendre import leggauss
@@ -144,7 +146,8 @@ def test_emax_with_its_ed50(table):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"curve": "hill"}, "a hill curve is not to be had"),
+        ({"curve": "piecewise"}, "a piecewise curve is not to be had"),
+        ({"curve": "hill"}, "flat prior leave ED50 and Hill open"),
         ({"curve": "emax"}, "flat prior leave ED50 open"),
         ({"curve": "fp2"}, "needs its powers"),
         ({"curve": "linear", "stages": 2}, "in one stage"),
@@ -160,10 +163,51 @@ def test_improper_priors_of_several_variances(table):
         dose_response(table, curve="quadratic", prior=priors.uniform())
 
 
-def test_too_many_variances(table):
-    """Three terms have three variances and three correlations."""
-    with pytest.raises(CannotEstimate, match="6 variance parameters cannot be integrated over"):
-        dose_response(table, curve=rcs(4), prior=priors.half_normal(5))
+def test_six_variance_parameters(table):
+    """Three terms have three variances and three correlations: they are sampled."""
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:9])]
+    result = dose_response(few, curve=rcs(4), prior=priors.half_normal(5))
+    assert len(result.between_trials()) == 6 and 0 < result.error < 0.01
+    classical = dose_response(few, curve=rcs(4), heterogeneity="contrasts")
+    mine, other = (r.predict([100.0]).iloc[0] for r in (result, classical))
+    assert abs(mine["estimate"] - other["estimate"]) < other["se"]
+    assert result.between_trials().index[-1].endswith("spline 2 given tau: dose")
+
+
+def test_every_correlation_matrix_is_as_likely(table):
+    """Of three all have variance 1/4 (Lewandowski et al. 2009), also the one that follows."""
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:4])]
+    model = dose_response(few, curve="quadratic", prior=priors.half_normal(5)).model
+    model = replace(model, sds=("a", "b", "c"), correlated=((0, 1), (0, 2), (1, 2)))
+    line = np.linspace(-1, 1, 61)[:-1] + 1 / 60
+    grid = np.stack(np.meshgrid(line, line, line), axis=-1).reshape(-1, 3)
+    values = np.hstack([np.ones_like(grid), grid])
+    mass = np.exp(model._correlation_prior(values))
+    assert mass.mean() * 8 == pytest.approx(1, abs=0.01)
+    covariances = model.components(values)[:, 3:]
+    moments = (mass[:, None] * covariances**2).sum(axis=0) / mass.sum()
+    assert_allclose(moments, 0.25, atol=0.004)
+
+
+def test_hill_of_steepness_one_is_emax(table):
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:8])]
+    shape = {"ED50": priors.half_normal(100), "Hill": priors.log_normal(0, 1e-3)}
+    prior = priors.Prior(priors.half_normal(5), priors.normal(0, 30), shape=shape)
+    hill = dose_response(few, curve="hill", heterogeneity="contrasts", prior=prior)
+    emax = replace(prior, shape=priors.half_normal(100))
+    emax = dose_response(few, curve="emax", heterogeneity="contrasts", prior=emax)
+    for dose in (30.0, 150.0):
+        one, other = (r.predict([dose]).iloc[0] for r in (hill, emax))
+        assert_allclose(one, other, rtol=2e-3)
+    assert hill.marginal("Hill").median() == pytest.approx(1, abs=1e-3)
+    shrunk = emax.shrinkage()
+    assert ((shrunk["estimate"] - shrunk["yi"]).abs() < 3 * np.sqrt(few["sd"].max())).all()
+    with pytest.raises(CannotEstimate, match="whose shape is not known"):
+        emax.bayes_factor("tau = 0")
+    with pytest.raises(ValueError, match="no shape 'steep': the curves have ED50, Hill"):
+        dose_response(
+            few, curve="hill", prior=replace(prior, shape={"steep": priors.half_normal(1)})
+        )
 
 
 def test_a_new_trial_has_its_own_curve(table):

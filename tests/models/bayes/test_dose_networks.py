@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.linalg import block_diag
 
 from backpain_analysis.engine import priors
 from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.bayes.model import BayesModel, Shape
+from backpain_analysis.models.bayes.model import BayesModel, Shape, each
 from backpain_analysis.models.bayes.posterior import posterior
-from backpain_analysis.models.dose.curves import Emax, Quadratic
+from backpain_analysis.models.dose.curves import Emax, Linear, Quadratic
 from backpain_analysis.models.network.dose_network import dose_network
 
 WIDE = 1000**0.5
@@ -54,8 +57,8 @@ def by_arms(table, kind: str, agents: list[str]):
         ]
         return np.hstack([arms - arms[origin], baseline])
 
-    def at(value):
-        return design(Emax((value,))), tuple(K)
+    def at(values):
+        return design(Emax((values[0],))), tuple(K)
 
     terms = ("Emax",) if kind == "emax" else ("dose", "dose^2")
     names = tuple(f"{agent}: {term}" for agent in agents for term in terms)
@@ -66,7 +69,7 @@ def by_arms(table, kind: str, agents: list[str]):
         S=tuple(stack_covariance((table["sd"] ** 2 / table["n"]).to_numpy(), blocks)),
         K=tuple(K),
         blocks=blocks,
-        shape=Shape("ED50", priors.half_normal(2), at) if kind == "emax" else None,
+        shape=Shape(("ED50",), (priors.half_normal(2),), each(at)) if kind == "emax" else None,
     )
     own = prior_of(kind, agents)
     baselines = {trial: priors.normal(0, 100) for trial in trials}
@@ -134,13 +137,92 @@ def test_flat_priors_are_close_to_restricted_likelihood(table):
     assert against == pytest.approx(yoga - pilates, abs=0.02)
 
 
+def test_exchangeable_lines_by_hand(table):
+    """Agents' slopes N(mu, sd^2), mu N(0, 30^2): one dense covariance, over a grid of two sds."""
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:14])]
+    tau_prior, own = priors.half_normal(6), priors.half_normal(8)
+    prior = priors.Prior(
+        {"tau": tau_prior, "agents: dose": own}, {"mean: dose": priors.normal(0, 30)}
+    )
+    result = dose_network(few, dose="hours", shared="exchangeable", prior=prior)
+    data = result.data
+    Z = data.design([Linear()] * len(data.agents))
+    y, trial = data.network.y, data.network.trial
+    S = block_diag(*data.network.covariance)
+    T = 0.5 * (np.eye(len(y)) + 1) * (trial[:, None] == trial)
+    studied = np.concatenate(list(data.studied.values()))
+    unit = 1 / np.sqrt(np.mean(studied**2))
+    # coefficients are N(0, sd^2 I + 900 J)
+    taus, sds = (np.arange(70) + 0.5) * 0.25, (np.arange(80) + 0.5) * 0.35
+    logs, means, variances = [], [], []
+    for tau in taus:
+        W = np.linalg.inv(S + tau**2 * T)
+        fixed = -0.5 * (-np.linalg.slogdet(W)[1] + y @ W @ y) + tau_prior.log_density(tau)
+        for sd in sds:
+            A = (sd * unit) ** 2 * np.eye(Z.shape[1]) + 900.0
+            precision = np.linalg.inv(A) + Z.T @ W @ Z
+            cov = np.linalg.inv(precision)
+            b = cov @ Z.T @ W @ y
+            log = fixed + 0.5 * b @ precision @ b + own.log_density(sd)
+            log -= 0.5 * (np.linalg.slogdet(A)[1] + np.linalg.slogdet(precision)[1])
+            logs.append(log)
+            means.append(b)
+            variances.append(np.diag(cov))
+    mass = np.exp(np.array(logs) - np.max(logs))
+    mass /= mass.sum()
+    for place, agent in enumerate(data.agents):
+        found = result.marginal(f"{agent}: dose")
+        middle = mass @ np.array(means)[:, place]
+        apart = np.array(means)[:, place] - middle
+        sd = np.sqrt(mass @ (np.array(variances)[:, place] + apart**2))
+        assert_allclose([found.mean, found.sd], [middle, sd], rtol=2e-3)
+        twice = result.predict(agent, [data.studied[agent].max()]).iloc[0]["estimate"]
+        assert twice == pytest.approx(data.studied[agent].max() * found.median())
+    between = mass.reshape(len(taus), len(sds)).sum(axis=0)
+    assert_allclose(result.marginal("agents: dose").mean, between @ sds, rtol=5e-3)
+    with pytest.raises(CannotEstimate, match="not told of exchangeable agents"):
+        result.shrinkage()
+
+
+def test_shapes_of_their_own_by_conditioning(table):
+    """With each ED50 all but known, the posterior is that of the line in what it makes of dose."""
+    known = {"aerobic": 0.5, "pilates": 1.0, "resistance": 2.0, "yoga": 3.0}
+    shape = {
+        f"{agent}: ED50": priors.log_normal(2 * np.log(value), 1e-3)
+        for agent, value in known.items()
+    }
+    prior = priors.Prior(priors.half_normal(5), priors.normal(0, 30), shape=shape)
+    result = dose_network(table, dose="hours", curve="emax", prior=prior)
+    assert len(result.between_trials()) == 5 and result.error < 0.01
+    curve = {agent: Emax((value,)) for agent, value in known.items()}
+    fixed = replace(prior, shape=None)
+    beside = dose_network(table, dose="hours", curve=curve, prior=fixed)
+    for agent in known:
+        one, other = (r.predict(agent, [1.5]).iloc[0] for r in (result, beside))
+        size = other["ci_high"] - other["ci_low"]
+        assert_allclose(one["estimate":], other["estimate":], atol=0.01 * size)
+    assert result.marginal("tau").median() == pytest.approx(beside.tau, rel=0.02)
+
+
+@pytest.mark.parametrize(("shared", "parameters"), [("common", 3), ("exchangeable", 4)])
+def test_hill_curves_of_one_shape(table, shared, parameters):
+    few = table[table["trial_id"].isin(table["trial_id"].unique()[:14])]
+    prior = priors.Prior(priors.half_normal(5), priors.normal(0, 30))
+    result = dose_network(few, dose="hours", curve="hill", shared=shared, prior=prior)
+    assert len(result.between_trials()) == parameters and result.error < 0.01
+    agent = result.agents[0]
+    none, half = result.predict(agent, [0.0, 1.0])["estimate"]
+    assert none == 0 and half < 0
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"curve": "emax"}, "'emax' with shared='common'"),
-        ({"curve": "hill", "shared": "common"}, "shared='common' is not to be had"),
-        ({"curve": "linear", "shared": "exchangeable"}, "shared='exchangeable' is not to be had"),
+        ({"curve": "quadratic", "shared": "common"}, "shared='common' is not to be had of these"),
+        ({"curve": "linear", "shared": "step", "any_exercise": True}, "shared='step' is not to be"),
+        ({"curve": {"yoga": "emax", "*": "linear"}}, "curve is not for such networks"),
         ({"curve": "emax", "shared": "common"}, "flat prior leave ED50 open"),
+        ({"curve": "emax"}, "flat prior leave aerobic: ED50 and pilates: ED50"),
     ],
 )
 def test_what_is_not_to_be_had(table, options, text):

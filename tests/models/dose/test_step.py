@@ -114,7 +114,7 @@ def test_heterogeneity_of_contrasts_by_hand():
     assert_allclose(scaled.bse, np.std(yi, ddof=1) / np.sqrt(6), rtol=1e-6)
     with pytest.raises(ValueError, match="heterogeneity='curve' only"):
         result.trial_curves()
-    with pytest.raises(ValueError, match="in two stages 'curve'"):
+    with pytest.raises(ValueError, match="in two stages be 'curve'"):
         dose_response(data, stages=2, **options)
 
 

@@ -160,8 +160,8 @@ def test_risk_ratios_as_netmeta_from_its_contrasts(known, method):
     numbers = known[f"binary inverse variance RR {method}"]
     result = network(inputs, **PRINTED, yi="TE", se="seTE", measure="RR", method=method)
     estimate, se = pairs(result, numbers["treatments"])
-    assert_allclose(estimate, numbers["TE_random"], atol=1e-5 if method == "DL" else 2e-3)
-    assert_allclose(se, numbers["seTE_random"], atol=1e-5 if method == "DL" else 2e-3)
+    assert_allclose(estimate, numbers["TE_random"], atol=1e-9)
+    assert_allclose(se, numbers["seTE_random"], atol=1e-9)
 
 
 def test_mantel_haenszel_as_netmeta(events, known):

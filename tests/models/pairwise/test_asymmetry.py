@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+import backpain_analysis as bp
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.asymmetry import (
     _missing,
@@ -50,6 +51,60 @@ def test_egger_as_metafor(trials, reference, scale):
     plain, expected = egger_test(yi, vi, model="classical"), reference["egger_classical"]
     assert_allclose([plain.statistic, plain.p_value], [expected["stat"], expected["p"]], rtol=1e-6)
     assert plain.df == 26
+
+
+@pytest.fixture(scope="module")
+def sizes(reference_table):
+    return reference_table("pairwise")[["n1", "n2"]].sum(axis=1)
+
+
+def test_egger_predictors_as_metafor(trials, sizes, reference2):
+    for key, expected in reference2["pooling"]["regtest"].items():
+        predictor, model, *test = key.split()
+        found = egger_test(
+            *trials,
+            predictor=predictor,
+            model={"rma": "mixed", "lm": "classical"}[model],
+            ni=sizes,
+            test="knha" if test else "z",
+        )
+        wanted = [expected["stat"], expected["p"]]
+        assert_allclose([found.statistic, found.p_value], wanted, rtol=1e-6, err_msg=key)
+        assert found.df == (np.inf if expected["df"] is None else expected["df"])
+        limits = [found.limit, found.limit_ci_low, found.limit_ci_high]
+        if expected.get("limit") is not None:
+            wanted = [expected["limit"], *expected["limit_ci"]]
+            assert_allclose(limits, wanted, rtol=1e-6, err_msg=key)
+        elif predictor in ("ni", "sqrtni"):
+            assert np.isnan(limits).all()
+
+
+SIZES = [
+    ({"predictor": "n"}, "unknown predictor 'n': use one of sei, vi, ni"),
+    ({"predictor": "ni"}, "give ni, the number of participants"),
+    ({"predictor": "ninv", "ni": [10, 20]}, "ni has 2 values for 4 studies"),
+    ({"predictor": "ninv", "ni": [10, None, 20, 0]}, "not for study 2, study 4"),
+    ({"predictor": "sqrtninv", "ni": [10] * 4}, "all studies are equally large"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), SIZES)
+def test_egger_needs_sizes(options, message):
+    with pytest.raises(ValueError, match=message):
+        egger_test([1.0, 2.0, 4.0, 3.0], [1.0, 2.0, 3.0, 1.0], **options)
+
+
+def test_egger_takes_the_sizes_of_effects(effects):
+    n = effects.table["n_arm"] + effects.table["n_ref"]
+    found = egger_test(effects, predictor="sqrtninv")
+    assert found == egger_test(effects, predictor="sqrtninv", ni=n)
+
+
+@pytest.fixture(scope="module")
+def effects():
+    evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    effects = evidence.effects("pain_intensity").one_per_trial()
+    return effects.select(lambda table: table["n_arm"].notna() & table["n_ref"].notna(), "size")
 
 
 def test_classical_egger_is_the_intercept_of_the_original_form(trials):
@@ -203,7 +258,7 @@ def test_effects_of_zero():
 def test_results_can_be_shown(trials):
     labels = ["a"] * 28
     for result, words in (
-        (egger_test(*trials), "Egger's test (mixed)"),
+        (egger_test(*trials), "Egger's test (mixed, sei)"),
         (rank_test(*trials), "Rank correlation test"),
         (pet_peese(*trials), "Conditional on P &lt; 0.1 of the PET intercept: PEESE."),
         (trim_and_fill(*trials, labels=labels), "L0: 2 studies filled on the right."),

@@ -55,11 +55,6 @@ def check(result, expected, scale=1.0, units=1.0):
 
 
 @pytest.mark.parametrize(("test", "word"), [("z", "z"), ("knapp-hartung", "knha")])
-def test_metafor(trials, reference, test, word):
-    check(meta_regression(FORMULA, trials, test=test), reference["meta_regression"][word])
-
-
-@pytest.mark.parametrize(("test", "word"), [("z", "z"), ("knapp-hartung", "knha")])
 def test_units_do_not_matter(trials, reference, test, word):
     scaled = trials.assign(
         yi=trials["yi"] * 1000,
@@ -307,3 +302,42 @@ def test_intervals_of_residual_heterogeneity(reference, reference2, reference_ta
     expected = reference2["pooling"]["meta_regression_ci"][name]
     for theirs, ours in {"tau2": "tau2", "I2": "i2", "H2": "h2"}.items():
         assert_allclose(found.loc[ours, ["ci_low", "ci_high"]], expected[theirs], rtol=1e-4)
+
+
+CHANGES = {"rstudent": "rstudent", "rstandard": "rstandard", "dffits": "dffits", "cook": "cook_d"}
+CHANGES |= {"cov_r": "cov_r", "tau2_del": "tau2_del", "QE_del": "q_del"}
+CHANGES |= {"hat": "hat", "weight": "weight"}
+
+
+@pytest.mark.parametrize(("test", "word"), [("z", "z"), ("knapp-hartung", "knha")])
+def test_influence_metafor(trials, reference2, test, word):
+    expected = reference2["pooling"]["influence_weeks_type"][word]
+    fitted = meta_regression("yi ~ weeks + type", trials, test=test)
+    found = bp.influence(fitted)
+    assert list(found.index) == list(trials.index)
+    for theirs, ours in CHANGES.items():
+        assert_allclose(found[ours], expected[theirs], rtol=1e-6, err_msg=ours)
+    assert_allclose(found.filter(like="dfbetas"), expected["dfbetas"], rtol=1e-6)
+    parts = np.array(expected["rstudent_resid"]) / expected["rstudent_se"]
+    assert_allclose(found["rstudent"], parts, rtol=1e-6)
+    assert list(found.index[found["influential"]]) == ["t01"]
+    with pytest.raises(ValueError, match="carries all its options"):
+        bp.influence(fitted, method="DL")
+
+
+def test_influence_without_moderators_is_that_of_pooling(trials):
+    found = meta_regression("yi ~ 1", trials).influence()
+    pooled = bp.influence(trials["yi"], trials["vi"])
+    for name in CHANGES.values():
+        if name in pooled:
+            assert_allclose(found[name], pooled[name], rtol=1e-6, err_msg=name)
+    assert_allclose(found["dfbetas Intercept"], pooled["dfbetas"], rtol=1e-6)
+    assert list(found["influential"]) == list(pooled["influential"])
+
+
+def test_influence_where_the_others_cannot_carry_the_model():
+    """Only the second trial has another x."""
+    data = pd.DataFrame({"yi": [1.0, 2, 4, 3, 7], "vi": 1.0, "x": [0, 1, 0, 0, 0]})
+    found = meta_regression("yi ~ x", data).influence()
+    assert found["rstudent"].isna().tolist() == [False, True, False, False, False]
+    assert found["rstandard"].isna().tolist() == [False, True, False, False, False]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,6 +202,23 @@ def numbers(reference2):
 WORDS = {"z": "z", "t": "t", "contain": "t_contain"}
 
 
+def whole(result, expected, rtol=1e-6, variance=1e-5):
+    """All numbers of a fit of rma.mv; where its optimum is flat variances agree to 1e-5."""
+    assert_allclose(result.params, expected["b"], rtol=rtol)
+    assert_allclose(result.bse, expected["se"], rtol=rtol)
+    assert_allclose(result.cov, expected["vcov"], rtol=5 * rtol)
+    assert_allclose(result.q, expected["QE"], rtol=1e-9)
+    assert_allclose(result.llf, expected["ll"], rtol=1e-9)
+    if "sigma2" in expected:
+        own = result.sigma2.to_numpy()
+        assert_allclose(own, np.atleast_1d(expected["sigma2"]), rtol=variance)
+    if np.isinf(np.min(result.df)):
+        names = list(result.params.index)
+        tested = names if names[0] != "Intercept" else names[1:] or names
+        found = result.wald(tested)
+        assert_allclose(found["statistic"], expected["QM"], rtol=10 * rtol)
+
+
 @pytest.mark.parametrize("test", WORDS)
 def test_tests_and_prediction_metafor(data, nested, numbers, test):
     result = nested("yi ~ weeks + outcome", test=test)
@@ -214,6 +233,12 @@ def test_tests_and_prediction_metafor(data, nested, numbers, test):
     assert_allclose(result.omnibus["p_value"], expected["both_p"], rtol=1e-6)
     assert_allclose(result.pvalues, expected["coef_p"], rtol=1e-6)
     assert_allclose(result.conf_int()["ci_low"], expected["ci_lb"], rtol=1e-6)
+    assert_allclose(result.conf_int()["ci_high"], expected["ci_ub"], rtol=1e-6)
+    finite = [np.inf if df is None else df for df in expected["coef_df"]]
+    assert_allclose(np.broadcast_to(result.df, 3), finite)
+    for names, key in ((result.params.index[2:], "QMdf"), (result.params.index[1:], "both_QMdf")):
+        wanted = [np.inf if df is None else df for df in expected[key]]
+        assert_allclose(result.wald(list(names))[["df_num", "df_denom"]], wanted)
     three = multilevel("yi ~ 1", data, V="vi", random=["trial_id/effect_id"], test=test)
     wanted = [
         numbers["prediction"][WORDS[test]][k] for k in "pred se ci_lb ci_ub pi_lb pi_ub".split()
@@ -240,8 +265,42 @@ def test_hotelling_and_stata_clubsandwich(nested, numbers):
         assert_allclose(found["p_value"], expected["p"], rtol=1e-6)
     contrast = robust.wald(np.array([[0.0, 0.0, 1.0]]))
     assert_allclose(contrast, robust.wald(names[2:]))
-    stata = numbers["clubSandwich"]["CR1S"]["se"]
-    assert_allclose(result.robust("trial_id", "CR1S").bse, stata, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR1", "CR1S", "CR2"])
+def test_robust_covariances_clubsandwich(nested, numbers, kind):
+    found, expected = (
+        nested("yi ~ weeks + outcome").robust("trial_id", kind),
+        numbers["clubSandwich"],
+    )
+    if kind == "CR1":  # clubSandwich's CR1 has m/(m - 1), metafor's m/(m - p)
+        found = replace(found, cov=found.cov * (19 / 21))
+    expected = expected[kind]
+    assert_allclose(found.cov, expected["vcov"], rtol=5e-6)
+    assert_allclose(found.bse, expected["se"], rtol=1e-6)
+    assert_allclose(found.tvalues, expected["t"], rtol=2e-6)
+    if kind == "CR2":
+        assert_allclose(found.df, expected["df_satt"], rtol=1e-6)
+        assert_allclose(found.pvalues, expected["p_satt"], rtol=1e-6)
+        limits = found.conf_int()
+        assert_allclose(limits["ci_low"], expected["ci_lb"], rtol=1e-6)
+        assert_allclose(limits["ci_high"], expected["ci_ub"], rtol=1e-6)
+        return
+    statistic = found.wald(["weeks", found.params.index[2]])["statistic"]
+    wanted = expected["wald_weeks_outcome"]["Naive-F"]["Fstat"]
+    assert_allclose(statistic, wanted, rtol=5e-6)
+
+
+def test_robust_covariance_metafor(nested, numbers, reference):
+    found, expected = (
+        nested("yi ~ weeks + outcome").robust("trial_id", "CR1"),
+        numbers["metafor_robust"],
+    )
+    assert_allclose(found.cov, expected["vcov"], rtol=5e-6)
+    assert_allclose(found.df, [expected["df"]] * 3)
+    assert_allclose(found.pvalues, expected["p"], rtol=1e-6)
+    omnibus = [expected["QM"], *expected["QMdf"], expected["QMp"]]
+    assert_allclose(found.omnibus, omnibus, rtol=5e-6)
 
 
 def test_every_prediction_has_its_own_degrees_of_freedom(nested):
@@ -260,6 +319,12 @@ def test_likelihood_ratio_metafor(nested, numbers):
     found = larger.likelihood_ratio(nested("yi ~ outcome", method="ML"))
     expected = numbers["lrt_weeks_ML"]
     assert_allclose(found, [expected["LRT"], 1, expected["p"]], rtol=1e-6)
+    smaller = nested("yi ~ outcome", method="ML")
+    whole(larger, expected["full"])
+    whole(smaller, expected["reduced"])
+    for ours, theirs in (("aic", "AIC"), ("bic", "BIC")):
+        found = [getattr(larger, ours), getattr(smaller, ours)]
+        assert_allclose(found, expected[theirs], rtol=1e-9)
     with pytest.raises(ValueError, match="do not compare"):
         nested("yi ~ weeks").likelihood_ratio(nested("yi ~ 1"))
     with pytest.raises(ValueError, match="not smaller"):
@@ -374,15 +439,17 @@ def test_structures_metafor(covariance_of, reference2, name, method):
     elif kind == "full":
         formula, random = "yi ~ outcome + week + group1", ["HCS(outcome) | trial_id", "row"]
     result = multilevel(formula, rows, V=V, random=random, method=method)
-    assert result.llf >= expected["ll"] - 1e-7
-    assert_allclose(result.llf, expected["ll"], rtol=1e-6)
-    assert_allclose(result.params, expected["b"], rtol=1e-4)
-    assert_allclose(result.bse, expected["se"], rtol=1e-4)
+    assert result.llf >= expected["ll"] - 1e-9
+    whole(result, expected, rtol=1e-5)
     psi = next(iter(result.psi.values())).to_numpy()
     if name != "full nested":
-        assert_allclose(np.diag(psi)[: np.size(expected["tau2"])], expected["tau2"], rtol=1e-4)
-    if structure in ("CS", "HCS", "AR", "HAR"):
-        assert_allclose(psi[0, 1] / np.sqrt(psi[0, 0] * psi[1, 1]), expected["rho"], rtol=1e-4)
+        assert_allclose(np.diag(psi)[: np.size(expected["tau2"])], expected["tau2"], rtol=1e-5)
+    if "rho" in expected:
+        between = psi[0, 1] / np.sqrt(psi[0, 0] * psi[1, 1])
+        if structure == "CAR":
+            places = result.psi[random[0]].index
+            between **= 1 / (places[1] - places[0])
+        assert_allclose(between, expected["rho"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -416,12 +483,20 @@ def both(data, nested):
     return {"three_level": three, "multilevel_V": nested("yi ~ weeks + outcome")}
 
 
+LIMITS = {"pi_low": "pi_lb", "pi_high": "pi_ub"}
+
+
+@pytest.mark.parametrize("name", ["three_level", "multilevel_V"])
+def test_whole_fits_metafor(both, numbers, name):
+    whole(both[name], numbers[name])
+
+
 @pytest.mark.parametrize("name", ["three_level", "multilevel_V"])
 def test_predictions_of_levels_metafor(both, numbers, name):
     for term, level in (("trial_id", "trial"), ("trial_id/effect_id", "effect")):
         found, expected = both[name].blups(term), numbers["ranef"][name][level]
         assert list(found.index) == expected["id"]
-        for ours, theirs in {"estimate": "est", "se": "se", "pi_low": "pi_lb"}.items():
+        for ours, theirs in {"estimate": "est", "se": "se", **LIMITS}.items():
             assert_allclose(found[ours], expected[theirs], rtol=1e-6, atol=1e-7)
     with pytest.raises(ValueError, match="no random intercept 'site'; there are trial_id"):
         both[name].blups("site")
@@ -443,14 +518,54 @@ def test_the_interval_of_a_lone_variance_is_that_of_pooling(reference, reference
     )
 
 
-def test_influence_of_trials_metafor(both, numbers, data):
-    found, expected = both["three_level"].influence("trial_id"), numbers["influence"]["three_level"]
+@pytest.mark.parametrize("name", ["three_level", "multilevel_V"])
+def test_influence_metafor(both, numbers, name):
+    fitted, expected = both[name], numbers["influence"][name]
+    found, held = fitted.influence("trial_id"), fitted.influence("trial_id", reestimate=False)
     assert list(found.index) == expected["cluster"]
+    assert list(found["n_rows"]) == expected["cluster_k"]
     assert_allclose(found["cook_d"], expected["cooks"], rtol=1e-5)
     assert_allclose(found["chi_square"], expected["X2"], rtol=1e-6)
-    assert_allclose(found[["dfbetas Intercept"]], expected["dfbetas"], rtol=1e-5)
-    with pytest.raises(ValueError, match="a cluster for each of the 61 rows"):
-        both["three_level"].influence([1, 2])
+    assert_allclose(found.filter(like="dfbetas"), expected["dfbetas"], rtol=1e-5, atol=1e-6)
+    assert_allclose(held["cook_d"], expected["cooks_no_refit"], rtol=1e-6)
+    rows = fitted.residuals()
+    assert_allclose(rows["hat"], expected["hat"], rtol=1e-6)
+    assert_allclose(rows["rstandard"], expected["rstandard_z"], rtol=1e-6)
+    assert_allclose(rows["fitted"] + rows["residual"], fitted.design.y)
+    assert_allclose(found["hat"].sum(), len(fitted.params))
+
+
+def test_deleted_residuals_metafor(both, numbers):
+    deleted = both["multilevel_V"].deleted_residuals("trial_id")
+    expected = numbers["influence"]["multilevel_V"]
+    assert_allclose(deleted["residual"], expected["obs_resid"], rtol=1e-6)
+    assert_allclose(deleted["se"], expected["obs_se"], rtol=1e-6)
+    assert_allclose(deleted["rstudent"], expected["obs_z"], rtol=1e-6)
+
+
+def test_influence_of_single_rows(both, numbers):
+    labels = [*range(8), *(["rest"] * 53)]
+    found = both["three_level"].influence(labels)["cook_d"]
+    expected = numbers["influence"]["three_level"]["obs_cooks"]
+    assert_allclose(found.iloc[:8], expected[:8], rtol=1e-4)
+
+
+def test_clusters_must_fit_the_rows(both):
+    for call in (both["three_level"].influence, both["three_level"].deleted_residuals):
+        with pytest.raises(ValueError, match="2 cluster labels for 61 rows"):
+            call([1, 2])
+    with pytest.raises(ValueError, match="the cluster is missing in rows 0"):
+        both["three_level"].influence([None, *range(60)])
+
+
+def test_what_the_others_cannot_carry_is_missing():
+    """Only trial b has another outcome: without it the difference has no estimate."""
+    table = pd.DataFrame({"yi": [1.0, 2, 4, 3, 7], "vi": 1.0, "trial": list("abcda")})
+    table["x"] = [0, 1, 0, 0, 0]
+    fitted = multilevel("yi ~ x", table, V="vi", random="trial")
+    assert fitted.influence("trial")["cook_d"].isna().tolist() == [False, True, False, False]
+    assert fitted.deleted_residuals("trial")["rstudent"].isna().tolist() == [0, 1, 0, 0, 0]
+    assert fitted.residuals()["rstandard"].isna().tolist() == [0, 1, 0, 0, 0]
 
 
 def test_an_arm_on_both_sides_correlates_negatively():

@@ -169,8 +169,8 @@ def test_baseline_adjusts_only_without_its_own_scores(visits):
     ("options", "message"),
     [
         ({"random": "slopes", "method": "PM"}, "unknown random 'slopes'.*; unknown method 'PM'"),
-        ({"trial_effect": "none"}, "use one of 'fixed', 'random', None"),
-        ({"level": 95}, "level 95 is not between 0 and 1"),
+        ({"trial_effect": "none"}, "use one of fixed, random, None"),
+        ({"level": 95}, "level 95 must lie between 0 and 1"),
         ({"formula": "value ~ week + (week | participant_id)"}, "random effects are chosen by"),
         ({"formula": "~ dose", "covariates": ["age"]}, "the formula gives the whole fixed part"),
         ({"covariates": ["age", "twice"]}, "'twice' of the model is a comb|'age' of the model is"),

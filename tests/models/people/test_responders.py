@@ -114,7 +114,7 @@ def _as_if(model, dose):
 
 def test_unusable_requests_are_refused():
     visits = people(TWO_TRIALS)
-    with pytest.raises(ValueError, match="'observed' or 'nonresponse'"):
+    with pytest.raises(ValueError, match="use one of observed, nonresponse"):
         responders(visits, week=12, mcid=15, missing="worst")
     with pytest.raises(ValueError, match="say what a response is"):
         responders(visits, week=12)

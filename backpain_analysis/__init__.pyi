@@ -8,6 +8,7 @@ from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
 from .answers.dose_explorer import DoseExplorer, dose_explorer
 from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
+from .answers.dose_reports import dose_by_reports
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
 from .answers.harms import Harms, harms
@@ -125,6 +126,7 @@ __all__ = [
     "derivations",
     "dose_answer",
     "dose_by_moderator",
+    "dose_by_reports",
     "dose_explorer",
     "dose_in_network",
     "dose_network",

@@ -420,6 +420,17 @@ def dose_measure_label(name: str) -> str:
     return readable(DOSE_LABELS.get(name, name))
 
 
+def dose_axis(name: str, basis: str) -> str:
+    """A measure of dose as an axis says it, in two lines: what was prescribed, or done.
+
+    >>> print(dose_axis("minutes_per_week", "as prescribed, supervised sessions"))
+    Minutes per week
+    (as prescribed, supervised sessions)
+    """
+    label = dose_measure_label(name)
+    return f"{label}\n({basis})" if name in DOSE_LABELS else label
+
+
 def measured(outcome: str, measure: str, unit: str = "") -> str:
     """What an effect size measures, as an axis says it, in two lines.
 

@@ -165,14 +165,10 @@ class DoseAnswer:
         return self.verdict in (MORE, LESS)
 
     @property
-    def typical_dose(self) -> str:
-        """The typical dose with its unit."""
-        return dose_with_unit(self.typical, self.dose_name)
-
-    @property
     def text(self) -> str:
-        """The three statements."""
-        return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self)])
+        """The three statements, and what the doses are."""
+        basis = f"Doses are {self.result.effects.dose_basis}."
+        return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self), basis])
 
     def to_frame(self) -> pd.DataFrame:
         """The numbers as a plain table, as in `summary`."""

@@ -212,7 +212,7 @@ def activity_and_risk(categories: pd.DataFrame) -> Answer:
     --------
     >>> print(bp.activity_and_risk(bp.load_reference("activity_cohorts")).text)
     In 3,104 cases among 18,068 people, the risk ratio of chronic low back pain after 11 years
-    is 0.96 for each h/week hard activity more (95% CI 0.93 to 0.99; not adjusted for
+    is 0.96 for each hour a week of hard activity more (95% CI 0.93 to 0.99; not adjusted for
     anything, a line, one effect in all). Only Heuch 2016 HUNT2-HUNT3, women and Heuch 2016
     HUNT2-HUNT3, men print cases and totals for every category; the other 13 sets of rows do
     not and are left out. People chose their activity.
@@ -234,7 +234,8 @@ def activity_and_risk(categories: pd.DataFrame) -> Answer:
         ratio, low, high = np.exp([line.params.iloc[0], low, high])
         found.append((f"{width:g} times its neighbour", ratio, low, high))
     ratio, low, high = (number(value, 2) for value in found[OPEN_WIDTHS.index(1.0)][1:])
-    outcome, unit = kept["outcome"].iloc[0], kept["dose_unit"].iloc[0]
+    outcome = kept["outcome"].iloc[0]
+    unit = kept["dose_unit"].iloc[0].replace("h/week", "hour a week of")
     text = (
         f"In {plural(int(kept['cases'].sum()), 'case')} among "
         f"{number(kept['n_or_person_years'].sum(), 0)} people, the risk ratio of {outcome} is "

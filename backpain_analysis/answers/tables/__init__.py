@@ -1,14 +1,18 @@
 """Tables for readers: words for names, intervals in one cell, P values as journals print them."""
 
+from backpain_analysis.answers.tables.dose import (
+    dose_answer,
+    dose_by_reports,
+    left_out,
+    risk_ratios,
+)
 from backpain_analysis.answers.tables.effects import (
     MISSING,
     answer,
     by_type,
-    cohorts,
     corrections,
     curves,
     derivations,
-    dose_numbers,
     few_trials,
     hypoalgesia,
     inconsistency,
@@ -20,7 +24,6 @@ from backpain_analysis.answers.tables.effects import (
     reported,
     sensitivity,
     together,
-    without_each,
 )
 from backpain_analysis.answers.tables.trials import (
     adverse_events,
@@ -49,13 +52,13 @@ __all__ = [
     "by_type",
     "claim_parts",
     "claims",
-    "cohorts",
     "corrections",
     "counts",
     "coverage",
     "curves",
     "derivations",
-    "dose_numbers",
+    "dose_answer",
+    "dose_by_reports",
     "downgrades",
     "few_trials",
     "findings",
@@ -64,6 +67,7 @@ __all__ = [
     "hypoalgesia",
     "inconsistency",
     "interval_text",
+    "left_out",
     "moderators",
     "pooled",
     "populations",
@@ -73,9 +77,9 @@ __all__ = [
     "published_effects",
     "reasons",
     "reported",
+    "risk_ratios",
     "sensitivity",
     "together",
     "trials",
     "warnings",
-    "without_each",
 ]

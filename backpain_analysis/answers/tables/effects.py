@@ -9,11 +9,9 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.answers.bayes import FewTrials, share_text
-from backpain_analysis.answers.dose import DoseAnswer
 from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.display import Table, Told, table
-from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.comparison import CurveComparison
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.network.network import NetworkResult
@@ -22,7 +20,6 @@ from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.words import (
     DOSE_LABELS,
     EXERCISE_LABELS,
-    author_year,
     dose_text,
     effect_digits,
     effect_text,
@@ -111,7 +108,8 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
 
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:
-    """The curve at some round doses among those studied, with its intervals."""
+    """The curve at round doses from the smallest that was studied on, with its intervals."""
+    lowest = result.studied[result.studied > 0][0]
     digits = effect_digits(result.measure)
     label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
     rows = [
@@ -127,52 +125,7 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
             ),
         }
         for row in result.predict(back=True).itertuples()
-        if row.dose != 0
-    ]
-    return table(rows, title=title)
-
-
-def dose_numbers(found: DoseAnswer, *, title: str) -> Table:
-    """The numbers behind the answer on dose."""
-    digits = effect_digits(found.measure)
-    rows = [
-        {
-            "": readable(row.Index),
-            f"Estimate [{found.level:.0%} CI]": interval_text(
-                row.estimate, row.ci_low, row.ci_high, digits
-            ),
-            "P": p_value(row.p_value),
-        }
-        for row in found.summary().itertuples()
-    ]
-    return table(rows, title=title, note="CI: confidence interval.")
-
-
-def without_each(found: DoseAnswer, evidence: Evidence, *, title: str) -> Table:
-    """The effect of the typical dose without each trial."""
-    about = evidence.trials.set_index("trial_id")
-    rows = [
-        {
-            "Without": author_year(*about.loc[row.trial_id, ["first_author", "year"]]),
-            f"{found.measure} [{found.level:.0%} CI]": interval_text(
-                row.estimate, row.ci_low, row.ci_high, effect_digits(found.measure)
-            ),
-        }
-        for row in found.result.leave_one_out([found.typical]).itertuples()
-    ]
-    return table(rows, title=title)
-
-
-def cohorts(found: Answer, *, title: str) -> Table:
-    """Risk ratios of cohorts, a row a width of the open category."""
-    rows = [
-        {
-            "Width of the open category": row["open category"],
-            "Risk ratio [95% CI]": interval_text(
-                row["risk ratio"], row["ci_low"], row["ci_high"], 2
-            ),
-        }
-        for row in found.table.to_dict("records")
+        if row.dose >= lowest
     ]
     return table(rows, title=title)
 

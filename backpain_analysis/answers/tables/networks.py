@@ -108,3 +108,18 @@ def _range(row: dict, name: str) -> str:
     low, middle, high = (f"{row[key]:.0f}" for key in (f"{name}_low", name, f"{name}_high"))
     text = middle if low == high else f"{middle} ({low}–{high})"
     return Told(text, value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
+
+
+def moderators(found: Answer, *, measure: str = "MD", title: str) -> Table:
+    """What `network_variants.by_moderator` found: the change of the effect with each moderator."""
+    rows = [
+        {
+            "Moderator": row["moderator"],
+            "Trials": row["trials"],
+            f"Change, {measure_heading(measure)} [95% CI]": effect_interval(row, measure),
+            "P": p_value(row["p_value"]),
+            "Note": row["note"] or MISSING,
+        }
+        for row in found.table.to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), title=title)

@@ -513,8 +513,9 @@ class DoseResponseResult(Coefficients):
         return figures.dose_response(self, **options)
 
     def _title(self) -> str:
-        label = DOSE_LABELS.get(self.dose_name, self.dose_name)
-        return f"Dose-response: {self.curve.name} in {label}"
+        return (
+            f"Dose-response: {self.curve.name} in {DOSE_LABELS.get(self.dose_name, self.dose_name)}"
+        )
 
     def _note(self) -> str:
         size = f"{self.n_trials} trials, {len(self.points)} contrasts"

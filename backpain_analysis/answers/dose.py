@@ -166,8 +166,9 @@ class DoseAnswer:
 
     @property
     def text(self) -> str:
-        """The three statements."""
-        return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self)])
+        """The three statements, and what the doses are."""
+        basis = f"Doses are {self.result.effects.dose_basis}."
+        return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self), basis])
 
     def to_frame(self) -> pd.DataFrame:
         """The numbers as a plain table, as in `summary`."""

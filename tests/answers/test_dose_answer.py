@@ -250,7 +250,9 @@ def test_the_same_effect_at_every_dose_names_no_dose():
     assert answer.verdict == NOT_SHOWN
     assert_allclose(answer.effect.estimate, -12, atol=0.3)
     assert answer.mcid_dose is answer.optimum is None
-    assert answer.text.endswith("So no dose is named as enough, or as best.")
+    assert answer.text.endswith(
+        "So no dose is named as enough, or as best. Doses are as prescribed, supervised sessions."
+    )
     assert "4.0" not in answer.text
 
 

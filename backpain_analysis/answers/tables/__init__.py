@@ -1,5 +1,11 @@
 """Tables for readers: words for names, intervals in one cell, P values as journals print them."""
 
+from backpain_analysis.answers.tables.dose import (
+    dose_answer,
+    dose_by_reports,
+    left_out,
+    risk_ratios,
+)
 from backpain_analysis.answers.tables.effects import (
     MISSING,
     answer,
@@ -26,6 +32,7 @@ from backpain_analysis.answers.tables.trials import (
     flow,
     harms,
     trials,
+    warnings,
 )
 from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
@@ -50,6 +57,8 @@ __all__ = [
     "coverage",
     "curves",
     "derivations",
+    "dose_answer",
+    "dose_by_reports",
     "downgrades",
     "few_trials",
     "findings",
@@ -58,6 +67,7 @@ __all__ = [
     "hypoalgesia",
     "inconsistency",
     "interval_text",
+    "left_out",
     "moderators",
     "pooled",
     "populations",
@@ -67,7 +77,9 @@ __all__ = [
     "published_effects",
     "reasons",
     "reported",
+    "risk_ratios",
     "sensitivity",
     "together",
     "trials",
+    "warnings",
 ]

@@ -108,7 +108,8 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
 
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:
-    """The curve at some round doses among those studied, with its intervals."""
+    """The curve at round doses from the smallest that was studied on, with its intervals."""
+    lowest = result.studied[result.studied > 0][0]
     digits = effect_digits(result.measure)
     label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
     rows = [
@@ -124,7 +125,7 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
             ),
         }
         for row in result.predict(back=True).itertuples()
-        if row.dose != 0
+        if row.dose >= lowest
     ]
     return table(rows, title=title)
 

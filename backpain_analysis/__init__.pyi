@@ -15,6 +15,7 @@ from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, derivations, robustness
+from .answers.telling import told, warned
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
@@ -188,8 +189,10 @@ __all__ = [
     "table",
     "time_course",
     "tipping_point",
+    "told",
     "trial_flow",
     "trim_and_fill",
     "visits_in_chunks",
+    "warned",
     "with_imputations",
 ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from backpain_analysis.display import html_table, with_numbers
+from backpain_analysis.engine.tails import t_quantile, t_tail
 from backpain_analysis.words import benefit_sign
 
 
@@ -81,19 +82,22 @@ Df: TypeAlias = "float | pd.Series"
 
 def quantile(level: float, df: Df) -> Any:
     """Two-sided critical value: t on `df` degrees of freedom, normal for infinite ones."""
-    values = np.asarray(df, dtype=float)
+    if not isinstance(df, pd.Series):
+        return t_quantile((1 - level) / 2, float(df))
+    values = df.to_numpy(dtype=float)
     finite = np.isfinite(values)
-    t = special.stdtrit(np.where(finite, values, 1.0), (1 + level) / 2)
-    critical = np.where(finite, t, special.ndtri((1 + level) / 2))
-    return pd.Series(critical, df.index) if isinstance(df, pd.Series) else float(critical)
+    t = scipy.special.stdtrit(np.where(finite, values, 1.0), (1 + level) / 2)
+    return pd.Series(np.where(finite, t, scipy.special.ndtri((1 + level) / 2)), df.index)
 
 
 def two_sided_p(statistic: np.ndarray, df: Df) -> np.ndarray:
     """P value of a t statistic, or of a z statistic for infinite degrees of freedom."""
+    if np.ndim(statistic) == np.ndim(df) == 0:
+        return np.array(2 * t_tail(abs(float(statistic)), float(np.asarray(df))))
     values, size = np.asarray(df, dtype=float), np.abs(statistic)
     finite = np.isfinite(values)
-    t = special.stdtr(np.where(finite, values, 1.0), -size)
-    return 2 * np.where(finite, t, special.ndtr(-size))
+    t = scipy.special.stdtr(np.where(finite, values, 1.0), -size)
+    return 2 * np.where(finite, t, scipy.special.ndtr(-size))
 
 
 def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
@@ -107,9 +111,9 @@ def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
     size = len(estimate)
     wald = float(estimate @ np.linalg.solve(cov, estimate))
     if np.isfinite(df):
-        statistic, p = wald / size, float(special.fdtrc(size, df, wald / size))
+        statistic, p = wald / size, float(scipy.special.fdtrc(size, df, wald / size))
     else:
-        statistic, p = wald, float(special.chdtrc(size, wald))
+        statistic, p = wald, float(scipy.special.chdtrc(size, wald))
     return pd.Series({"statistic": statistic, "df_num": size, "df_denom": df, "p_value": p})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lxml import html
 
-from backpain_analysis.reporting.downloads import FIGURE, drawing_of
+from backpain_analysis.reporting.drawings import FIGURE, drawing_of, whole
 from backpain_analysis.reporting.errors import ReportingError
 from backpain_analysis.reporting.pdf import browser_of, pages_of, put_figure
 
@@ -89,7 +89,7 @@ def _with_pictures(page: str) -> str:
     with tempfile.TemporaryDirectory(prefix="backpain-") as folder:
 
         def picture(figure: re.Match[str]) -> str:
-            drawing = drawing_of(figure["svg"])
+            drawing = drawing_of(whole(figure["svg"], page))
             if drawing is None:
                 return ""
             place = put_figure(drawing, Path(folder) / "figure.png", browser)

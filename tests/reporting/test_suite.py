@@ -15,7 +15,7 @@ from backpain_analysis.reporting import (
     suite,
     with_parameters,
 )
-from backpain_analysis.reporting.notebooks import load_notebook
+from backpain_analysis.reporting.notebooks import find_notebook, load_notebook
 from tests.reporting.little import within
 
 HEAD = "title: Test\nreports:\n"
@@ -62,7 +62,7 @@ HEAD = "title: Test\nreports:\n"
         ),
         (HEAD + "- {notebook: curve, parameters: {mcid: -.inf}}", "'mcid' is -inf"),
         (HEAD + "- {notebook: curve, parameters: {steps: 99999999999999999999}}", "63 bits"),
-        (HEAD + '- {notebook: curve, parameters: {label: "\\ud800"}}', "the character \\ud800"),
+        (HEAD + '- {notebook: curve, parameters: {label: "\\ud800"}}', "character"),
         (HEAD + '- {notebook: curve, title: "a\\0b"}', "the character \\x00"),
         (HEAD + f"- {{notebook: curve, parameters: {{label: {'x' * 10_001}}}}}", "10,001 char"),
         (HEAD + f"- {{notebook: curve, parameters: {{steps: {'9' * 5000}}}}}", "digits"),
@@ -220,3 +220,8 @@ def test_a_suite_or_notebook_that_is_no_plain_file_is_refused(tmp_path):
         read_suite(tmp_path / "suite.yml")
     with within(10), pytest.raises(ReportingError, match="no plain file"):
         load_notebook(tmp_path / "suite.yml")
+    (tmp_path / "dead.ipynb").symlink_to("nowhere")
+    for name, said in (("dead", "no plain file"), ("n" * 300, "unknown"), ("n" * 9000, "unknown")):
+        with pytest.raises(ReportingError, match=said) as raised:
+            find_notebook(name, tmp_path)
+        assert len(str(raised.value)) < 1000

@@ -32,6 +32,7 @@ from backpain_analysis.answers.tables.trials import (
     flow,
     harms,
     trials,
+    warnings,
 )
 from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
@@ -80,4 +81,5 @@ __all__ = [
     "sensitivity",
     "together",
     "trials",
+    "warnings",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.heterogeneity import (
@@ -17,13 +17,11 @@ from backpain_analysis.engine.heterogeneity import (
     estimate_tau2,
     q_profile,
     tau2_se,
-    typical_variance,
 )
 from backpain_analysis.engine.mixed import check_design
 from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.bayes.model import AnyPrior, pooling_model
-from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
 from backpain_analysis.models.pairwise.inputs import named_options, value_faults
 from backpain_analysis.models.pairwise.pooling import (
@@ -31,6 +29,10 @@ from backpain_analysis.models.pairwise.pooling import (
     scaled_covariance,
 )
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.bayes.model import AnyPrior
+    from backpain_analysis.models.bayes.posterior import RegressionPosterior
 
 INTERCEPT = "Intercept"
 
@@ -309,6 +311,9 @@ def meta_regression(
     v = _variances(y, model.data, vi)
     k, p = X.shape
     if prior is not None:
+        from backpain_analysis.models.bayes.model import pooling_model
+        from backpain_analysis.models.bayes.posterior import regression
+
         labels = tuple(map(str, model.data.index))
         waiting = replace(pooling_model(y, v, labels=labels), X=X, names=model.names)
         return regression(waiting, prior, level, model.rows, model.dropped)
@@ -328,7 +333,7 @@ def meta_regression(
     index = pd.Index(names)
     n_parameters = p + (method != "CE")
     n_effective = k - p * (method == "REML")
-    i2, h2 = _relative(tau2, common.rss, v, X, method)
+    i2, h2 = _relative(tau2, common, method)
     return MetaRegressionResult(
         params=pd.Series(weighted.beta, index),
         cov=pd.DataFrame(cov, index, index),
@@ -345,7 +350,7 @@ def meta_regression(
         h2=h2,
         q=common.rss,
         q_df=k - p,
-        q_p=float(special.chdtrc(k - p, common.rss)) if k > p else np.nan,
+        q_p=chi_square_tail(common.rss, k - p) if k > p else np.nan,
         n_trials=k,
         dropped=model.dropped,
         formula=formula,
@@ -378,7 +383,7 @@ def trials_of(data: object) -> pd.DataFrame:
 
 def _variances(y: np.ndarray, data: pd.DataFrame, vi: str) -> np.ndarray:
     v = pd.to_numeric(data[vi], errors="coerce").to_numpy(dtype=float)
-    faults = value_faults(y, v, [f"row {label}" for label in data.index], vi)
+    faults = value_faults(y, v, (f"row {label}" for label in data.index), vi)
     if faults:
         raise ValueError("; ".join(faults) + ".")
     return v
@@ -400,17 +405,15 @@ def _explained(tau2: float, y: np.ndarray, v: np.ndarray, method: str) -> float:
     return max(0.0, 100 * (total - tau2) / total)
 
 
-def _relative(
-    tau2: float, q: float, v: np.ndarray, X: np.ndarray, method: str
-) -> tuple[float, float]:
+def _relative(tau2: float, common: WeightedFit, method: str) -> tuple[float, float]:
     """I2 (per cent) and H2 of the residual heterogeneity, as in `pool`."""
-    df = len(v) - X.shape[1]
+    df = len(common.weights) - len(common.beta)
     if df == 0:
         return np.nan, np.nan
     if method == "CE":
-        h2 = max(1.0, q / df)
+        h2 = max(1.0, common.rss / df)
         return 100 * (h2 - 1) / h2, h2
-    ratio = tau2 / typical_variance(v, X)
+    ratio = tau2 / common.typical_variance
     return 100 * ratio / (1 + ratio), 1 + ratio
 
 
@@ -463,7 +466,7 @@ def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
     table.insert(1, "rstandard", full.residual / left)
     table["influential"] = (
         (table["dffits"].abs() > 3 * np.sqrt(p / max(k - p, 1)))
-        | (table["cook_d"] > special.chdtri(p, 0.5))
+        | (table["cook_d"] > scipy.special.chdtri(p, 0.5))
         | (table["hat"] > 3 * p / k)
         | (table[changes].abs() > 1).any(axis=1)
     )

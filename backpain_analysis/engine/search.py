@@ -117,6 +117,8 @@ def _best_length(heights: Heights, theta: np.ndarray, step: np.ndarray) -> float
     """The length of the step that ends highest; Newton's own where that is as good."""
     ends = theta + np.append(LENGTHS, 0.0)[:, None] * step
     level = heights(ends)
+    if not np.isfinite(level[-1]):
+        return 1.0
     risen = level[:-1] - level[-1]
     place = int(np.argmax(risen))
     if risen[0] >= 0.99 * risen[place] - 1e-9:

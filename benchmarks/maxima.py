@@ -157,12 +157,12 @@ def problem(rng: np.random.Generator, kind: str) -> Problem:
     sizes = unit * 10 ** rng.uniform(-2, 2, q) * (rng.random(q) < 0.8)
     lean = np.linalg.cholesky(np.eye(q) + rng.uniform(0, 0.98) * (np.ones((q, q)) - np.eye(q)))
     u = rng.normal(size=(k, q)) @ lean.T * sizes * rng.choice([-1, 1], q)
+    u *= 10 ** (rng.uniform(0, 1, (k, 1)) * (rng.random() < 0.3))
     noise = (np.linalg.cholesky(V) @ rng.normal(size=(*rows.shape, 1)))[..., 0]
     y = (np.einsum("bnq,bq->bn", Z, u) + noise) * rows
     if kind == "two levels":
         y += rows * unit * 10 ** rng.uniform(-2, 2) * rng.normal(size=rows.shape)
-    wild = 10 ** (rng.uniform(0, 1, rows.shape) * (rng.random() < 0.3))
-    return Problem(y * wild, X, V, Z, rows.astype(float), bool(rng.integers(2)), kind, unit)
+    return Problem(y, X, V, Z, rows.astype(float), bool(rng.integers(2)), kind, unit)
 
 
 def main() -> None:

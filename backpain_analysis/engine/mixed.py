@@ -43,6 +43,9 @@ COLLINEAR = 1e-8
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
 
+FARTHEST = 1e6
+"""Distance of two effects in standard errors that is taken for a mistake of units."""
+
 WIDEST = 1e12
 """Largest sampling variance of a model, over its smallest."""
 
@@ -234,6 +237,8 @@ def fit(
         grouped = singletons(len(y)) if blocks is None else group(blocks)
         covariance = sampling(covariance, grouped)
     spread = covariance.spread
+    if terms:
+        _check_distances((y - orthonormal @ (orthonormal.T @ y)) / spread)
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     reml = method == "REML"
     theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml)
@@ -321,6 +326,20 @@ def check_design(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.nd
             "drop it, or collect data in which they differ",
         )
     return orthonormal, triangle
+
+
+def _check_distances(residual: np.ndarray) -> None:
+    """Effects must lie within what a likelihood of their heterogeneity can resolve.
+
+    Raises
+    ------
+    CannotEstimate
+    """
+    if np.ptp(residual) > FARTHEST:
+        raise CannotEstimate(
+            f"effects lie {np.ptp(residual):.0e} standard errors apart",
+            "check that effects and variances are of the same units",
+        )
 
 
 def _check_definite(stacks: Sequence[np.ndarray], blocks: Blocks) -> None:

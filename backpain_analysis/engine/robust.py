@@ -61,7 +61,7 @@ class RobustCovariance:
         total = np.sum((a - hCh) ** 2 - hCh**2, axis=0) + np.einsum("kpq,kqp->k", CH, CH)
         return np.sum(a - hCh, axis=0) ** 2 / np.where(total > 0, total, np.nan)
 
-    def hotelling(self, L: np.ndarray, estimate: np.ndarray) -> pd.Series:
+    def hotelling(self, L: np.ndarray, wald: float) -> pd.Series:
         """Joint test that `L beta` is zero: Hotelling's T2 with the degrees of freedom of Zhang.
 
         HTZ of Pustejovsky & Tipton 2018 (doi 10.1080/07350015.2016.1247004), section 3: with
@@ -72,7 +72,8 @@ class RobustCovariance:
         Parameters
         ----------
         L : ndarray, shape (q, p)
-        estimate : ndarray, shape (q,)
+        wald : float
+            The Wald statistic of these.
 
         Returns
         -------
@@ -93,7 +94,6 @@ class RobustCovariance:
             A[g] += own[g]
             total += float(np.sum(np.einsum("hii->h", A) ** 2) + np.einsum("hij,hji->", A, A))
         eta = q * (q + 1) / total
-        wald = float(estimate @ np.linalg.solve(L @ self.cov @ L.T, estimate))
         df = eta - q + 1
         statistic = df / (eta * q) * wald
         p = float(special.fdtrc(q, df, statistic)) if df > 0 else np.nan

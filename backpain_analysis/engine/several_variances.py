@@ -9,6 +9,9 @@ that the highest is found:
   need; and with each of them correlations of none, 0.6 and 0.95, in every pattern of signs. Inside
   it a hill is wider than the lattice's steps, whatever the units: each part of the likelihood bends
   within about one unit of log variance (see `one_variance`).
+- Trials whose variances are far apart make hills narrower than any lattice, where effects vary in
+  one direction only and some precise rows not at all: of few trials these directions are computed
+  from the rows, and tried at many sizes (`_hidden`).
 - The size of each direction comes from its own model, with all other variances zero, whose highest
   maximum is known (`one_variance`); from that, too, a climb starts.
 - Newton's method climbs from the highest peaks of the lattice, taking the highest of many lengths
@@ -16,8 +19,7 @@ that the highest is found:
 
 Few trials, whose likelihoods have many hills, get a fine lattice and many climbs; many trials,
 whose likelihood has one, a coarse one and few. benchmarks/maxima.py says how often a dense search
-that shares no code finds a higher point: what is left are hills at correlations of one whose
-direction is exact to many digits, of trials whose variances are far apart.
+that shares no code finds a higher point.
 """
 
 from __future__ import annotations
@@ -34,16 +36,22 @@ from backpain_analysis.engine.search import Maximum, maximise
 from backpain_analysis.engine.terms import ScaledTerm, components_of, split
 from backpain_analysis.errors import ConvergenceError
 
+Sizes = list[tuple[float, float, float]]
+
 WORK, FINEST, MOST_HEIGHTS = 4e5, 9, 700
 """Multiplications that the grid may take, its points along a direction, and in all."""
 CHUNK = 2e6
-CLIMBS, FEW_CLIMBS, NEAR = 6, 3, 12.0
+CLIMBS, FEW_CLIMBS, NEAR = 8, 3, 12.0
 """Climbs of problems of few and of many trials, from peaks no further below the highest."""
 ROUGH = 1e-3
 """A climb whose promised rise is this small goes on only if its hill may be the highest."""
 SAME = 0.05
 MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
+MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
+"""Directions that some rows do not see, from so many places in the data at most, and sizes."""
+AGREED = 4
+"""So many climbs in a row that end where the highest did are enough."""
 ROUNDING = 1e-13
 """Share of a variance that elimination must leave for the height to be more than rounding."""
 
@@ -71,14 +79,15 @@ def heights(batches: list[Batch], components: np.ndarray, *, reml: bool) -> np.n
     Returns
     -------
     ndarray, shape (n,)
-        Minus infinity outside the domain.
+        Minus infinity outside the domain, and where numbers overflow.
     """
     size = sum(batch.S.size for batch in batches) * 2
     step = max(1, int(CHUNK // size))
-    parts = [
-        _heights(batches, components[first : first + step], reml)
-        for first in range(0, len(components), step)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            _heights(batches, components[first : first + step], reml)
+            for first in range(0, len(components), step)
+        ]
     return np.concatenate(parts)
 
 
@@ -108,9 +117,11 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
             for i in range(j + 1, size):
                 V[i, i:] -= share[i] * V[j, i:]
                 Z[i] -= share[i] * Z[j]
+    outside |= ~np.isfinite(gram).all(axis=(1, 2))
+    gram[outside] = np.eye(p + 1)
     sign, information = np.linalg.slogdet(gram[:, :p, :p])
     outside |= sign <= 0
-    gram[outside] = np.eye(p + 1)
+    gram[outside], information[outside] = np.eye(p + 1), 0.0
     b = gram[:, :p, p]
     rss = gram[:, p, p] - (b * np.linalg.solve(gram[:, :p, :p], b[..., None])[..., 0]).sum(axis=1)
     found = -0.5 * (logdet + rss + reml * information)
@@ -131,13 +142,16 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
         values = np.stack([components_of(terms, theta)[0] for theta in ends])
         return heights(batches, values, reml=reml)
 
-    few = _work(batches) * 50 < WORK
+    few = _few(batches)
     best: Maximum | None = None
     failure = ConvergenceError(
         "the sampling covariance is too close to singular for its likelihood to be computed",
         "leave out trials with extreme variances",
     )
+    agreed = 0
     for start in _starts(batches, terms, reml)[: CLIMBS if few else FEW_CLIMBS]:
+        if agreed == AGREED:
+            break
         try:
             found = maximise(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
             if best is not None and _another(terms, found, best):
@@ -147,6 +161,8 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
         except ConvergenceError as fault:
             failure = fault
             continue
+        same = best is not None and _same(terms, found, best)
+        agreed = agreed + 1 if same else 0
         if best is None or found.value > best.value:
             best = found
     if best is None:
@@ -166,9 +182,17 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
 
 def _another(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
     """Whether a rough climb is on a hill of its own that may be the highest."""
+    below = found.value < best.value
+    return found.value > best.value - 2 * ROUGH and not (below and _same(terms, found, best))
+
+
+def _same(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
     own, other = (components_of(terms, end.theta)[0] for end in (found, best))
-    same = np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other)))
-    return found.value > best.value - 2 * ROUGH and not (same and found.value < best.value)
+    return bool(np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other))))
+
+
+def _few(batches: list[Batch]) -> bool:
+    return _work(batches) * 50 < WORK
 
 
 def _work(batches: list[Batch]) -> float:
@@ -213,6 +237,9 @@ def _starts(batches: list[Batch], terms: list[ScaledTerm], reml: bool) -> list[n
         theta = _theta(terms, np.maximum(corners[corner], nudge), leans[lean])
         found.setdefault(points_of[lean][corner].tobytes(), theta)
     candidates = list(found.values())
+    free = len(terms) == 1 and terms[0].term.structure == "unstructured"
+    if free and 1 < terms[0].q <= len(terms[0].design) and _few(batches):
+        candidates += _hidden(batches, terms[0], sizes, nudge, reml)
     for own, (_, middle, _) in enumerate(sizes):
         alone = np.where(np.arange(len(axes)) == own, middle, nudge)
         candidates.append(_theta(terms, alone))
@@ -235,6 +262,33 @@ def _size(
     own_maximum = np.sqrt(rows.highest().psi)
     middle = max(own_maximum, low) if own_maximum > 0 else 0.3 * typical
     return float(low), float(middle), float(3 * max(own_maximum, typical))
+
+
+def _hidden(
+    batches: list[Batch], term: ScaledTerm, sizes: Sizes, nudge: list[float], reml: bool
+) -> list[np.ndarray]:
+    """Starts where effects vary in one direction only, in which some rows do not vary at all.
+
+    Of trials whose variances are far apart such a direction may have a hill of its own, narrower
+    than any lattice: so of each few neighbouring rows the direction is taken that they do not see.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(term.design, term.q - 1, axis=0)
+    room = int(np.clip(WORK / _work(batches) / HIDDEN_LENGTHS, 4, MOST_HIDDEN))
+    step = max(1, -(-len(windows) // room))
+    unseen = np.linalg.svd(windows[::step])[0][:, :, -1]
+    lengths = np.geomspace(
+        min(low for low, _, _ in sizes), 30 * max(high for *_, high in sizes), HIDDEN_LENGTHS
+    )
+    left, right = np.array(term.cells).T
+    squares = unseen[:, left] * unseen[:, right]
+    components = (lengths[:, None, None] ** 2 * squares).reshape(-1, len(left))
+    level = heights(batches, components, reml=reml).reshape(len(lengths), -1)
+    starts = []
+    for direction in np.argsort(-level.max(axis=0))[:FEW_CLIMBS]:
+        lower = np.diag(nudge)
+        lower[:, 0] = lengths[int(np.argmax(level[:, direction]))] * unseen[direction]
+        starts.append(np.array([lower[cell] for cell in term.cells]))
+    return starts
 
 
 def _theta(

@@ -492,7 +492,10 @@ def _to_raw(
     if isinstance(rows, Mapping):
         texts = dict(rows)
     else:
-        texts = {number: [_text(cell) for cell in row] for number, row in enumerate(rows, start=1)}
+        texts = {
+            number: [cell.strip() if isinstance(cell, str) else _text(cell) for cell in row]
+            for number, row in enumerate(rows, start=1)
+        }
         texts = {number: row for number, row in texts.items() if any(row)}
     if not texts:
         fault(None, None, "the table is empty", "Its first row must hold the column names.")

@@ -10,12 +10,18 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from html import unescape
 from typing import Any, NamedTuple
 
 from lxml import html
 
-from backpain_analysis.reporting.clean import clean, picture
+from backpain_analysis.reporting.clean import picture
+from backpain_analysis.reporting.drawings import (
+    ALT_TEXT,
+    as_file,
+    drawing_of,
+    figures_in,
+    title_of,
+)
 from backpain_analysis.reporting.notebooks import UNWRITABLE
 from backpain_analysis.reporting.references import Reference, bibtex, noted, ris
 from backpain_analysis.reporting.render import (
@@ -95,7 +101,7 @@ def extras_of(nb: nbformat.NotebookNode, name: str, body: str = "") -> Extras:
             {"file": f"workbooks/{name}.xlsx", "title": "All tables in a workbook (XLSX)"}
         )
     for number, (title, markup) in enumerate(figures_in(body), start=1):
-        if drawing := _as_file(OWN_STYLE.sub("", markup)):
+        if drawing := as_file(markup):
             file = f"figures/{name}/{number:02}-{slug(title)[:LONGEST_SLUG].strip('-')}.svg"
             files[file] = drawing
             others.append({"file": file, "title": f"Figure: {title} (SVG)"})
@@ -224,7 +230,7 @@ def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
                 behind.append(data["text/csv"])
                 label = ALT_TEXT.search(source)
                 yield (
-                    f"Behind the figure: {_title(label[1] if label else heading)}",
+                    f"Behind the figure: {title_of(label[1] if label else heading)}",
                     data["text/csv"],
                 )
             if "<table" not in source:
@@ -315,17 +321,6 @@ def _csv(rows: list[list[str]]) -> str:
     return text.getvalue()
 
 
-ALT_TEXT = re.compile(r'\baria-label="([^"]*)"')
-FIRST = re.compile(r"(.*?[^.\d])[.:](?:\s|$)", re.DOTALL)
-FIGURE = re.compile(r'(?:aria-label="(?P<alt>[^"]*)"[^>]*>\s*)?(?P<svg><svg\b.*?</svg>)', re.DOTALL)
-OWN_STYLE = re.compile(r":where\(#[\w-]+\) ")
-DRAWING = re.compile(r"<svg\b[^>]*>(.*?)</svg>", re.DOTALL)
-VIEW_BOX = re.compile(r'<svg\b[^>]*\bviewBox="([^"]+)"')
-LONG_NUMBER = re.compile(r"(\d\.\d)\d+")
-GEOMETRY = re.compile(r' (?:d|x|y|points)="[^"]*"')
-NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-
-
 class Thumbnail(NamedTuple):
     """A picture: `kind` is the ending of its file."""
 
@@ -344,40 +339,3 @@ def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
             if content := picture("image/png", data.get("image/png", "")):
                 return Thumbnail("png", content)
     return None
-
-
-def figures_in(body: str) -> Iterator[tuple[str, str]]:
-    """Find the drawings of a page or its body: what each says, and its markup."""
-    for figure in FIGURE.finditer(body):
-        own = ALT_TEXT.search(figure["svg"].partition(">")[0])
-        yield _title(figure["alt"] or (own[1] if own else "Figure")), figure["svg"]
-
-
-def _title(alt: str) -> str:
-    """The first sentence of an alternative text."""
-    text = " ".join(unescape(alt).split())
-    first = FIRST.match(text)
-    return first[1] if first else text.rstrip(".")
-
-
-def drawing_of(markup: str, *, rounded: bool = False) -> bytes | None:
-    """Take a drawing out of a page, as a file of its own; None if there is none.
-
-    Parameters
-    ----------
-    markup : str
-    rounded : bool
-        Whether things may be placed to a tenth of a unit.
-    """
-    return _as_file(clean(markup, "f").replace(":where(#fs) ", ""), rounded=rounded)
-
-
-def _as_file(cleaned: str, *, rounded: bool = False) -> bytes | None:
-    box, drawing = VIEW_BOX.search(cleaned), DRAWING.search(cleaned)
-    if not (box and drawing):
-        return None
-    content = drawing[1]
-    if rounded:
-        content = GEOMETRY.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), content)
-    content = content.replace("&nbsp;", "\u00a0")
-    return f'<svg {NAMESPACES} viewBox="{box[1]}">{content}</svg>\n'.encode()

@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from backpain_analysis.reporting.downloads import LONGEST_SLUG, drawing_of, figures_in
+from backpain_analysis.reporting.downloads import LONGEST_SLUG
+from backpain_analysis.reporting.drawings import drawing_of, figures_in
 from backpain_analysis.reporting.errors import ReportingError, short
 from backpain_analysis.reporting.render import slug
 

@@ -56,6 +56,12 @@ def test_every_claim_is_answered_once(found):
     assert found.counts().sum() == 27
 
 
+def test_trials_stand_in_reasons_by_name(found):
+    said = " ".join([*found.parts["reason"], *found.table["reason"]])
+    assert "not estimable without Machado 2010" in said
+    assert not [name for name in bp.load_evidence().trials["trial_id"] if name in said]
+
+
 def test_each_names_a_notebook_that_asks_it():
     names = {path.stem for path in notebooks_dir().glob("*.ipynb")}
     assert set(claims_table()["notebook"]) <= names

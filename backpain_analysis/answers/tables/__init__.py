@@ -3,6 +3,7 @@
 from backpain_analysis.answers.tables.dose import (
     dose_answer,
     dose_by_reports,
+    dose_calibration,
     left_out,
     risk_ratios,
 )
@@ -32,6 +33,7 @@ from backpain_analysis.answers.tables.trials import (
     flow,
     harms,
     trials,
+    warnings,
 )
 from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
@@ -58,6 +60,7 @@ __all__ = [
     "derivations",
     "dose_answer",
     "dose_by_reports",
+    "dose_calibration",
     "downgrades",
     "few_trials",
     "findings",
@@ -80,4 +83,5 @@ __all__ = [
     "sensitivity",
     "together",
     "trials",
+    "warnings",
 ]

@@ -9,6 +9,7 @@ import pytest
 from backpain_analysis.evidence.checking import check_evidence
 from backpain_analysis.evidence.participants_checking import check_participants
 from backpain_analysis.importing import guess_mapping, read_source
+from backpain_analysis.importing.headers import time_of
 from tests.importing.conftest import imported, rows
 
 RM5 = """<?xml version="1.0" encoding="UTF-8"?>
@@ -145,6 +146,23 @@ def test_a_csv_of_analyses_without_studies_is_refused(text_file):
     path = text_file("empty.csv", "\n".join(ANALYSES_CSV.splitlines()[:2]) + "\n")
     with pytest.raises(ValueError, match="no data of analyses"):
         read_source(path)
+
+
+@pytest.mark.parametrize(
+    ("event", "when"),
+    [
+        ("visit_1_week_6_arm_1", ("post", "6")),
+        ("Visit 2 month 3", ("post", "13")),
+        ("6 weeks (visit 2)", ("post", "6")),
+        ("12-week follow-up", ("followup", "12")),
+        ("1 week", ("post", "1")),
+        ("w4", ("post", "4")),
+        ("baseline_arm_1", ("baseline", "0")),
+        ("visit_1_arm_1", ("", "")),
+    ],
+)
+def test_the_number_of_a_visit_is_not_its_week(event, when):
+    assert time_of(event) == when
 
 
 DECIDED = {

@@ -353,10 +353,10 @@ def time_of(text: str) -> tuple[str, str]:
     words = spoken(text)
     number = r"(\d+(?:\.\d+)?)"
     weeks = ""
-    if found := _counted(words, "wks|weeks", "w|wk|week"):
-        weeks = found
-    elif found := _counted(words, "mos|months", "mo|month"):
-        weeks = f"{round(float(found) * 365.25 / 12 / 7):d}"
+    if count := _counted(words, "wks|weeks", "w|wk|week"):
+        weeks = count
+    elif count := _counted(words, "mos|months", "mo|month"):
+        weeks = f"{round(float(count) * 365.25 / 12 / 7):d}"
     elif found := re.search(rf"{number} (?:y|yr|year|years)\b", words):
         weeks = f"{round(float(found[1]) * 365.25 / 7):d}"
     parts = set(words.split())

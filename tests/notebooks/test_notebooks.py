@@ -184,10 +184,11 @@ def test_one_question_has_one_number_on_every_page(suite):
     said = {f"{row['Result'].lower()}": row["Effect [95% CI]"] for row in results}
     assert numbers_of(said["exercise, pain"]) == list(second)
     claimed = {
-        row["Part"].lower().replace("-", " ").replace(" exercise against", " against"): row[
+        question.lower().replace("-", " ").replace(" exercise against", " against"): row[
             "Estimate [95% CI]"
         ]
         for row in parts
+        for question in row["Part"].split(" (")[:1]
     }
     same = [
         (numbers_of(effect), numbers_of(claimed[question]))

@@ -6,6 +6,7 @@ from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_calibration import dose_calibration
 from .answers.dose_explorer import DoseExplorer, dose_explorer
 from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
 from .answers.dose_reports import dose_by_reports
@@ -127,6 +128,7 @@ __all__ = [
     "dose_answer",
     "dose_by_moderator",
     "dose_by_reports",
+    "dose_calibration",
     "dose_explorer",
     "dose_in_network",
     "dose_network",

@@ -12,7 +12,7 @@ goes on where it stopped, and several may share the folder (each from another ce
 `--table` sums up what is there.
 
     python benchmarks/dose_calibration.py --sets 1000 --kept sets
-    python benchmarks/dose_calibration.py --kept sets --table data/calibration/dose.csv
+    python benchmarks/dose_calibration.py --kept sets --table data/dose_calibration.csv
 """
 
 from __future__ import annotations
@@ -107,6 +107,15 @@ def table(sets: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index().sort_values(CELL, key=lambda at: at.map(order).fillna(at))
 
 
+def markdown(found: pd.DataFrame) -> str:
+    """The rows as they stand in README.md."""
+    lines = []
+    for row in found.drop(columns="answered").itertuples(index=False):
+        shares = ("" if np.isnan(share) else f"{share:.0f}" for share in row[3:])
+        lines.append(f"| {row.truth} | {row.trials} | {row.sets} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
 def run(cells: list[tuple[str, int]], sets: int, size: int, kept: Path) -> None:
     """Make the rounds that are not kept yet."""
     kept.mkdir(parents=True, exist_ok=True)
@@ -138,7 +147,7 @@ def main() -> None:
     cells = list(product(options.truths, options.trials))
     run(cells[options.first :] + cells[: options.first], options.sets, options.size, options.kept)
     found = table(pd.concat(map(pd.read_csv, sorted(options.kept.glob("*.csv")))))
-    print(found.to_string(index=False))
+    print(markdown(found))
     if options.table:
         found.to_csv(options.table, index=False)
 

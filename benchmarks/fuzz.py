@@ -125,7 +125,8 @@ def regression(rng: np.random.Generator) -> None:
     shown(result)
     result.predict(data.dropna())
     told(result.heterogeneity)
-    told(lambda: bp.permutation_test(result, arrangements=10))
+    if result.design.X.shape[1] > 1:
+        told(lambda: bp.permutation_test(result, arrangements=10))
 
 
 RANDOM = ["trial", "trial/row", "CS(kind) | trial", "HCS(kind) | trial", "x | trial"]
@@ -151,6 +152,7 @@ def several_levels(rng: np.random.Generator) -> None:
     result.predict(result.data)
     if len(result.sigma2):
         told(result.blups)
+        told(result.variance_intervals)
     robust = told(lambda: result.robust("trial", str(rng.choice(["CR0", "CR1", "CR1S", "CR2"]))))
     if robust is not None:
         shown(robust, refits=False)
@@ -158,18 +160,20 @@ def several_levels(rng: np.random.Generator) -> None:
 
 
 def doses(rng: np.random.Generator) -> None:
+    stages = int(rng.choice([1, 1, 2]))
     result = bp.dose_response(
         arms(rng),
         curve=str(rng.choice(["linear", "quadratic", "log", "constant", "rcs"])),
-        stages=int(rng.choice([1, 1, 2])),
+        stages=stages,
         method=str(rng.choice(["REML", "ML", "CE"])),
-        heterogeneity=str(rng.choice(["curve", "contrasts"])),
+        heterogeneity=str(rng.choice(["curve", "contrasts"])) if stages == 1 else "curve",
         test=str(rng.choice(["t", "z", "CR2", "knapp-hartung"])),
         measure=str(rng.choice(["MD", "SMD"])),
         moderators=None if rng.random() < 0.8 else "kind",
     )
     shown(result, refits=False)
-    result.predict([0.0, 60.0, 120.0])
+    told(lambda: result.predict([0.0, 60.0, 120.0]))
+    told(lambda: result.predict([0.0, 60.0, 120.0], extrapolate=True))
 
 
 def networks(rng: np.random.Generator) -> None:

@@ -32,6 +32,7 @@ from backpain_analysis.engine.likelihood import (
 from backpain_analysis.engine.one_variance import Turning, turning
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.words import plural
 
 Method = Literal["REML", "ML", "CE"]
 
@@ -42,6 +43,9 @@ COLLINEAR = 1e-8
 
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
+
+FARTHEST = 1e6
+"""Distance of two effects in standard errors that is taken for a mistake of units."""
 
 WIDEST = 1e12
 """Largest sampling variance of a model, over its smallest."""
@@ -234,6 +238,8 @@ def fit(
         grouped = singletons(len(y)) if blocks is None else group(blocks)
         covariance = sampling(covariance, grouped)
     spread = covariance.spread
+    if terms:
+        _check_distances((y - orthonormal @ (orthonormal.T @ y)) / spread)
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     reml = method == "REML"
     theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml)
@@ -289,8 +295,8 @@ def _check(
         raise ValueError("y or X holds missing or infinite values: drop those rows first.")
     if len(y) < X.shape[1] or (method == "REML" and len(y) == X.shape[1] and terms):
         raise CannotEstimate(
-            f"{len(y)} effect sizes cannot estimate {X.shape[1]} coefficients and the "
-            "heterogeneity",
+            f"{plural(len(y), 'effect size')} cannot estimate "
+            f"{plural(X.shape[1], 'coefficient')} and the heterogeneity",
             "use a simpler model or method='CE'",
         )
     return check_design(X, names)
@@ -321,6 +327,20 @@ def check_design(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.nd
             "drop it, or collect data in which they differ",
         )
     return orthonormal, triangle
+
+
+def _check_distances(residual: np.ndarray) -> None:
+    """Effects must lie within what a likelihood of their heterogeneity can resolve.
+
+    Raises
+    ------
+    CannotEstimate
+    """
+    if np.ptp(residual) > FARTHEST:
+        raise CannotEstimate(
+            f"effects lie {np.ptp(residual):.0e} standard errors apart",
+            "check that effects and variances are of the same units",
+        )
 
 
 def _check_definite(stacks: Sequence[np.ndarray], blocks: Blocks) -> None:

@@ -76,6 +76,9 @@ def check_choices(level: float, **chosen: tuple[object, Sequence[object]]) -> No
 WALD = ("t", "z")
 """The words of `test` where intervals are of Wald's kind."""
 
+SINGULAR = 1e14
+"""Condition of a correlation matrix that counts as having no inverse."""
+
 Df: TypeAlias = "float | pd.Series"
 """Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
 
@@ -106,15 +109,26 @@ def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
     Returns
     -------
     Series
-        `statistic, df_num, df_denom, p_value`; the statistic is F or chi-square.
+        `statistic, df_num, df_denom, p_value`; the statistic is F or chi-square. Missing where the
+        covariance has no inverse, as a robust one of few clusters.
     """
-    size = len(estimate)
-    wald = float(estimate @ np.linalg.solve(cov, estimate))
+    size, wald = len(estimate), wald_statistic(estimate, cov)
     if np.isfinite(df):
         statistic, p = wald / size, float(scipy.special.fdtrc(size, df, wald / size))
     else:
         statistic, p = wald, float(scipy.special.chdtrc(size, wald))
     return pd.Series({"statistic": statistic, "df_num": size, "df_denom": df, "p_value": p})
+
+
+def wald_statistic(estimate: np.ndarray, cov: np.ndarray) -> float:
+    """`b' C^-1 b`; missing where the covariance C has no inverse."""
+    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    if not scale.min() > 0:
+        return np.nan
+    correlation, scaled = cov / np.outer(scale, scale), estimate / scale
+    if np.linalg.cond(correlation) > SINGULAR:
+        return np.nan
+    return float(scaled @ np.linalg.solve(correlation, scaled))
 
 
 class CoefficientTable:

@@ -3,6 +3,7 @@
 from backpain_analysis.answers.tables.dose import (
     dose_answer,
     dose_by_reports,
+    dose_calibration,
     left_out,
     risk_ratios,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "derivations",
     "dose_answer",
     "dose_by_reports",
+    "dose_calibration",
     "downgrades",
     "few_trials",
     "findings",

@@ -81,6 +81,27 @@ def dose_by_reports(found: Answer, answer: DoseAnswer, *, title: str) -> Table:
     return table(pd.DataFrame(rows), title=title)
 
 
+def dose_calibration(found: Answer, *, title: str) -> Table:
+    """How often answers on dose were right, a row a truth and number of trials."""
+    columns = {
+        "more": "More does more",
+        "less": "More does less",
+        "effect_held": "Typical dose held",
+        "mcid_held": "MCID dose held",
+        "named": "MCID dose named",
+        "mcid_held_where_named": "of these, held",
+    }
+    rows = [
+        {"Truth": readable(row["truth"]), "Trials": row["trials"], "Sets": row["sets"]}
+        | {
+            heading: MISSING if pd.isna(row[name]) else f"{row[name]:.0f}%"
+            for name, heading in columns.items()
+        }
+        for row in found.table.to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), title=title)
+
+
 def left_out(result: DoseResponseResult, dose: float, *, title: str) -> Table:
     """The effect of a dose without each trial in turn."""
     cited = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,26 @@ from scipy import optimize, special
 from backpain_analysis.engine.mixed import MixedFit, fit, times_precision
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.results import quantile
+from backpain_analysis.models.results import SINGULAR, quantile
 
 if TYPE_CHECKING:
     from backpain_analysis.models.pairwise.multilevel import MultilevelResult
+
+
+def check_groups(terms: Sequence[RandomTerm]) -> None:
+    """Refuse random effects of a single group: they are one draw, or the intercept again.
+
+    Raises
+    ------
+    CannotEstimate
+    """
+    for term in terms:
+        if term.structure == "unstructured" and len(np.unique(np.asarray(term.levels))) < 2:
+            raise CannotEstimate(
+                f"all effects are of one group of {term.name!r}, so how groups differ cannot be "
+                "told",
+                "leave the term out, or use method='CE'",
+            )
 
 
 def covariances(result: MultilevelResult) -> list[np.ndarray]:
@@ -163,7 +179,7 @@ def influence_by(
             continue
         shift = model.beta - rest.beta
         error, V = _deleted(result, rest, out)
-        statistic = float(error @ np.linalg.solve(V, error))
+        statistic = float(error @ _solved(V, error))
         told["cook_d"] = float(shift @ precision @ shift)
         told |= {"chi_square": statistic, "p": float(special.chdtrc(n, statistic))}
         dfbetas = shift / np.sqrt(np.diag(_covariance_of_all(model, rest, known, blocks)))
@@ -220,6 +236,8 @@ def _without_each(
             for term in model.terms
         ]
         try:
+            if reestimate and model.method != "CE":
+                check_groups(terms)
             rest = fit(
                 model.y[keep],
                 model.X[keep],
@@ -271,6 +289,13 @@ def _block(model: MixedFit, rest: MixedFit, S: np.ndarray, rows: np.ndarray) -> 
     return S
 
 
+def _solved(V: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """`V^-1` times columns; missing where V is beyond what a computer's numbers can turn around."""
+    if np.linalg.cond(V) > SINGULAR:
+        return np.full(columns.shape, np.nan)
+    return np.linalg.solve(V, columns)
+
+
 def _covariance_of_all(
     model: MixedFit, rest: MixedFit, known: list[np.ndarray], blocks: list[np.ndarray]
 ) -> np.ndarray:
@@ -279,6 +304,8 @@ def _covariance_of_all(
     information = np.zeros_like(model.cov_beta)
     for rows, S in zip(blocks, known, strict=True):
         X = orthonormal[rows]
-        information += X.T @ np.linalg.solve(_block(model, rest, S, rows), X)
+        information += X.T @ _solved(_block(model, rest, S, rows), X)
+    if not np.isfinite(information).all():
+        return np.full_like(information, np.nan)
     back = np.linalg.inv(triangle)
     return back @ np.linalg.inv(information) @ back.T

@@ -252,8 +252,9 @@ def _read_csv(name: str, file: Path, faults: list[Fault]) -> RawTable | None:
     rows: list[list[str]] = []
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        shared: dict[str, str] = {}
         for row in reader:
-            rows.append(row)
+            rows.append([shared.setdefault(cell, cell) for cell in row])
     except csv.Error as error:
         hint = "Check the quotation marks of this row, or of the one before it."
         rule = f"not readable as CSV ({error})"

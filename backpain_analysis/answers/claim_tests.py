@@ -65,7 +65,7 @@ NO_EXERCISE = "no exercise"
 def aerobic(context: Context) -> list[Part]:
     """C01."""
     words = ("aerobic exercise", NO_EXERCISE)
-    return [context.compared("pain_intensity", "aerobic", lump="broad", words=words)]
+    return [context.compared("pain_intensity", "aerobic", lump="families", words=words)]
 
 
 def resistance(context: Context) -> list[Part]:

@@ -32,6 +32,7 @@ from backpain_analysis.engine.likelihood import (
 from backpain_analysis.engine.one_variance import Turning, turning
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.words import plural
 
 Method = Literal["REML", "ML", "CE"]
 
@@ -294,8 +295,8 @@ def _check(
         raise ValueError("y or X holds missing or infinite values: drop those rows first.")
     if len(y) < X.shape[1] or (method == "REML" and len(y) == X.shape[1] and terms):
         raise CannotEstimate(
-            f"{len(y)} effect sizes cannot estimate {X.shape[1]} coefficients and the "
-            "heterogeneity",
+            f"{plural(len(y), 'effect size')} cannot estimate "
+            f"{plural(X.shape[1], 'coefficient')} and the heterogeneity",
             "use a simpler model or method='CE'",
         )
     return check_design(X, names)

@@ -137,7 +137,7 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
         raise CannotEstimate(f"{m} clusters cannot give a robust covariance of {p} coefficients")
     C = model.cov_beta
     residual = model.y - model.X @ model.beta
-    meat, scale = np.zeros((p, p)), _scale(kind, m, n, p)
+    cov, scale = np.zeros((p, p)), _scale(kind, m, n, p)
     own, shared = [], []
     for rows, V in zip(clusters.batches, _marginal(model, clusters), strict=True):
         X, e = model.X[rows], residual[rows]
@@ -150,10 +150,10 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
             shared.append(np.einsum("gnp,gnr->gpr", X, q))
         else:
             adjusted = WX
-        score = np.einsum("gnp,gn->gp", adjusted, e)
-        meat += score.T @ score
+        score = np.einsum("gnp,gn->gp", adjusted, e) @ C
+        cov += score.T @ score
     return RobustCovariance(
-        scale * C @ meat @ C,
+        scale * cov,
         float(m - p),
         np.concatenate(own) if own else None,
         np.concatenate(shared) if shared else None,

@@ -22,6 +22,9 @@ class Maximum:
     n_iterations: int
 
 
+QUICK = 6
+"""From so many steps on the best length is always taken."""
+
 ROUNDING = 1e-13
 """Relative error of a value of the function: a smaller rise cannot be seen."""
 
@@ -69,9 +72,9 @@ def maximise(
         promised = 0.5 * float(gradient @ step)
         if promised < tolerance and upward is not None:
             step, promised = _leave_saddle(function, theta, value, upward, heights), np.inf
-        elif heights is not None and promised >= tolerance:
+        elif heights is not None and promised >= tolerance and iteration > QUICK:
             step = _best_length(heights, theta, step) * step
-        new, step = _climb(function, theta, value, step, float(gradient @ step))
+        new, step = _climb(function, theta, value, step, float(gradient @ step), heights)
         if new is None:
             if promised < 1e-7 or abs(gradient @ step) < ROUNDING * max(1.0, abs(value)):
                 return Maximum(theta, value, iteration)
@@ -153,17 +156,21 @@ def _climb(
     value: float,
     step: np.ndarray,
     slope: float,
+    heights: Heights | None,
 ) -> tuple[Derivatives | None, np.ndarray]:
-    """Halve the step until the function rises by a share of what its slope promises."""
-    share, noise = 1e-4, ROUNDING * max(1.0, abs(value))
-    for _ in range(60):
+    """Halve the step, or take its best length, until a share of what the slope promises is won."""
+    share, noise = 1e-4 if heights is None else 0.1, ROUNDING * max(1.0, abs(value))
+    for attempt in range(60):
         try:
             new = function(theta + step)
             if new[0] >= value + share * slope - noise:
                 return new, step
         except np.linalg.LinAlgError:
             pass
-        step, slope = step / 2, slope / 2
+        length = 0.5
+        if heights is not None and attempt == 0:
+            length, share = min(_best_length(heights, theta, step), 4.0), 1e-4
+        step, slope = length * step, length * slope
         if abs(slope) < noise:
             break
     return None, step

@@ -48,8 +48,10 @@ ROUGH = 1e-3
 SAME = 0.05
 MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
-MOST_HIDDEN = 48
-"""Directions that some rows do not see, from so many places in the data at most."""
+MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
+"""Directions that some rows do not see, from so many places in the data at most, and sizes."""
+AGREED = 4
+"""So many climbs in a row that end where the highest did are enough."""
 ROUNDING = 1e-13
 """Share of a variance that elimination must leave for the height to be more than rounding."""
 
@@ -77,14 +79,15 @@ def heights(batches: list[Batch], components: np.ndarray, *, reml: bool) -> np.n
     Returns
     -------
     ndarray, shape (n,)
-        Minus infinity outside the domain.
+        Minus infinity outside the domain, and where numbers overflow.
     """
     size = sum(batch.S.size for batch in batches) * 2
     step = max(1, int(CHUNK // size))
-    parts = [
-        _heights(batches, components[first : first + step], reml)
-        for first in range(0, len(components), step)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            _heights(batches, components[first : first + step], reml)
+            for first in range(0, len(components), step)
+        ]
     return np.concatenate(parts)
 
 
@@ -145,7 +148,10 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
         "the sampling covariance is too close to singular for its likelihood to be computed",
         "leave out trials with extreme variances",
     )
+    agreed = 0
     for start in _starts(batches, terms, reml)[: CLIMBS if few else FEW_CLIMBS]:
+        if agreed == AGREED:
+            break
         try:
             found = maximise(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
             if best is not None and _another(terms, found, best):
@@ -155,6 +161,8 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
         except ConvergenceError as fault:
             failure = fault
             continue
+        same = best is not None and _same(terms, found, best)
+        agreed = agreed + 1 if same else 0
         if best is None or found.value > best.value:
             best = found
     if best is None:
@@ -174,9 +182,13 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
 
 def _another(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
     """Whether a rough climb is on a hill of its own that may be the highest."""
+    below = found.value < best.value
+    return found.value > best.value - 2 * ROUGH and not (below and _same(terms, found, best))
+
+
+def _same(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
     own, other = (components_of(terms, end.theta)[0] for end in (found, best))
-    same = np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other)))
-    return found.value > best.value - 2 * ROUGH and not (same and found.value < best.value)
+    return bool(np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other))))
 
 
 def _few(batches: list[Batch]) -> bool:
@@ -261,10 +273,11 @@ def _hidden(
     than any lattice: so of each few neighbouring rows the direction is taken that they do not see.
     """
     windows = np.lib.stride_tricks.sliding_window_view(term.design, term.q - 1, axis=0)
-    step = max(1, len(windows) // MOST_HIDDEN)
+    room = int(np.clip(WORK / _work(batches) / HIDDEN_LENGTHS, 4, MOST_HIDDEN))
+    step = max(1, -(-len(windows) // room))
     unseen = np.linalg.svd(windows[::step])[0][:, :, -1]
     lengths = np.geomspace(
-        min(low for low, _, _ in sizes), 30 * max(high for *_, high in sizes), 16
+        min(low for low, _, _ in sizes), 30 * max(high for *_, high in sizes), HIDDEN_LENGTHS
     )
     left, right = np.array(term.cells).T
     squares = unseen[:, left] * unseen[:, right]

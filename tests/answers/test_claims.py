@@ -76,7 +76,7 @@ def test_columns_are_those_of_the_codebook():
 
 def test_aerobic_exercise_is_a_network(backs, found):
     """C01."""
-    lump = bp.lumping("broad")
+    lump = bp.lumping("families")
     effects = backs.effects("pain_intensity", head_to_head=True)
     result = bp.network(
         bp.connected_part(effects, "inactive", lump=lump), reference="inactive", lump=lump

@@ -35,6 +35,8 @@ from backpain_analysis.words import (
 
 MISSING = "–"
 
+STANDARDISED = "SMD: standardised mean difference (Hedges' g). CI: confidence interval."
+
 
 def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> str:
     """`estimate [low, high]` in one cell; a dash where it is missing."""
@@ -283,7 +285,7 @@ def sensitivity(found: pd.DataFrame, *, title: str) -> Table:
         }
         for row in found.itertuples()
     ]
-    return table(rows, title=title)
+    return table(rows, title=title, note=STANDARDISED)
 
 
 def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
@@ -335,7 +337,7 @@ def by_type(found: pd.DataFrame, *, title: str) -> Table:
         }
         for row in found.itertuples()
     ]
-    return table(rows, title=title)
+    return table(rows, title=title, note=STANDARDISED)
 
 
 def together(found: dict[str, Bivariate | str], *, title: str) -> Table:

@@ -28,6 +28,7 @@ from backpain_analysis.words import (
     effect_digits,
     number,
     outcome_words,
+    plural,
     population_label,
 )
 
@@ -87,9 +88,12 @@ def findings(found: Findings, *, title: str) -> Table:
         rows.append(
             {
                 "Result": _short(row.what),
-                "Trials": row.trials,
-                "Participants": Told(f"{row.participants:,}", value=row.participants)
-                if row.participants
+                "Trials (people)": Told(
+                    f"{row.trials} ({row.participants:,})",
+                    trials=row.trials,
+                    people=row.participants,
+                )
+                if row.trials
                 else MISSING,
                 "Effect [95% CI]": marked,
                 "Share of the MCID": rounded(share, 2),
@@ -223,8 +227,8 @@ def claim_parts(found: Claims, *, title: str) -> Table:
     rows = [
         {
             "Id": row.claim_id + " decides" * row.primary,
-            "Part": row.what[:1].upper() + row.what[1:],
-            "Trials": row.trials,
+            "Part": f"{row.what[:1].upper()}{row.what[1:]}"
+            + (f" ({plural(row.trials, 'trial')})" if row.trials else ""),
             "Estimate [95% CI]": Told(
                 row.text, estimate=row.estimate, low=row.ci_low, high=row.ci_high
             )

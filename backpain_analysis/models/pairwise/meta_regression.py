@@ -29,6 +29,7 @@ from backpain_analysis.models.pairwise.pooling import (
     scaled_covariance,
 )
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
+from backpain_analysis.words import plural
 
 if TYPE_CHECKING:
     from backpain_analysis.models.bayes.model import AnyPrior
@@ -220,9 +221,10 @@ class MetaRegressionResult(Coefficients):
     def _note(self) -> str:
         r2 = "" if np.isnan(self.r2) else f"R² {self.r2:.1f}%; "
         lost = ", ".join(map(str, self.dropped))
+        left = "" if np.isnan(self.q_p) else f"; residual heterogeneity P = {self.q_p:.3g}"
         return (
             f"{self.method}, {self.test}; tau² {self.tau2:.4g}; {r2}omnibus P = "
-            f"{self.omnibus['p_value']:.3g}; residual heterogeneity P = {self.q_p:.3g}."
+            f"{self.omnibus['p_value']:.3g}{left}."
             + (f" Left out, with missing values: {lost}." if lost else "")
         )
 
@@ -319,7 +321,8 @@ def meta_regression(
         return regression(waiting, prior, level, model.rows, model.dropped)
     if k <= p and (method != "CE" or test == "knapp-hartung" or k < p):
         raise CannotEstimate(
-            f"{k} trials cannot estimate {p} coefficients ({', '.join(names)}) and what is left",
+            f"{plural(k, 'trial')} cannot estimate {plural(p, 'coefficient')} "
+            f"({', '.join(names)}) and what is left",
             "use fewer moderators",
         )
     check_design(X, names)

@@ -34,6 +34,7 @@ from backpain_analysis.models.results import (
     quantile,
     two_sided_p,
 )
+from backpain_analysis.words import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -306,7 +307,10 @@ def heterogeneity_table(
     if kind not in HETEROGENEITY_INTERVALS:
         raise ValueError(f"unknown kind {kind!r}: use {' or '.join(HETEROGENEITY_INTERVALS)}.")
     if len(y) <= X.shape[1]:
-        raise CannotEstimate(f"{len(y)} trials leave nothing to estimate heterogeneity from")
+        raise CannotEstimate(
+            f"{plural(len(y), 'trial')} and {plural(X.shape[1], 'coefficient')} cannot tell how "
+            "trials differ"
+        )
     if kind == "q-profile":
         limits = q_profile(y, v, X, level)
     elif method in ("ML", "REML"):

@@ -52,7 +52,7 @@ def test_curves_that_cannot_be_fitted_say_why():
     effects = load_evidence().effects("pain_intensity")
     few = effects.select(effects.table["minutes_per_week"] == 75, "another dose")
     table = compare_curves(few, dose="minutes_per_week").table
-    assert "cannot carry a rcs curve" in table.loc["rcs", "note"]
+    assert "cannot carry the curve 'rcs'" in table.loc["rcs", "note"]
     assert np.isnan(table.loc["rcs", "aic"])
     with pytest.raises(ValueError, match="no curve can be fitted"):
         compare_curves(few, ["rcs"], dose="minutes_per_week")

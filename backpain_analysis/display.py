@@ -21,7 +21,7 @@ _STYLE = (
     ".bp-table caption{caption-side:top;text-align:left;font-weight:600;padding:.3em 0}"
     ".bp-table th,.bp-table td{padding:.25em .7em;text-align:left;vertical-align:top;"
     "border:0;border-bottom:1px solid rgba(128,128,128,.25)}"
-    ".bp-table thead th{border-bottom:1.5px solid currentColor;font-weight:600}"
+    ".bp-table thead :is(th,td){border-bottom:1.5px solid currentColor;font-weight:600}"
     ".bp-table .num{text-align:right;white-space:nowrap}"
     ".bp-table tfoot td{border-bottom:0;font-size:.88em;opacity:.8}"
 )

@@ -333,7 +333,7 @@ def _filters() -> dict[str, Callable]:
     @pass_context
     def html_output(context: Context, output: nbformat.NotebookNode) -> str:
         source = output.data["text/html"]
-        markup = clean(source, page_of(context).prefix())
+        markup = clean(source, page_of(context).prefix()).replace(*NO_HEADING)
         if not _is_seen(markup) and ("<script" in source.lower() or _interactive(output)):
             return instead_of(context, output)
         if "<table" in markup:
@@ -427,6 +427,9 @@ def _filters() -> dict[str, Callable]:
         "kinds": lambda output: ", ".join(sorted(output.get("data", {}))) or "nothing",
     }
 
+
+NO_HEADING = ("<th></th>", "<td></td>")
+"""A corner of a table that heads nothing is no heading to those who hear the page."""
 
 OBJECT = re.compile(r"\s*<[\w.]+ (?:object|at)[^\n]*>\s*")
 

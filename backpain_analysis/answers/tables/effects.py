@@ -140,7 +140,7 @@ def coefficients(result: DoseResponseResult, *, title: str) -> Table:
         {
             "": name,
             f"Estimate [{result.level:.0%} CI]": interval_text(
-                result.params[name], *limits.loc[name], 3
+                result.params[name], limits.at[name, "ci_low"], limits.at[name, "ci_high"], 3
             ),
             "P": p_value(result.pvalues[name]),
         }

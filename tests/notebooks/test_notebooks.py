@@ -10,6 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 from numpy.testing import assert_allclose
 
+import backpain_analysis as bp
+from backpain_analysis.answers.tables.effects import effect_interval
 from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.models.pairwise.pooling import pool
@@ -132,6 +134,25 @@ def test_files_beside_a_page_reproduce_its_pooled_number(suite):
     assert {"trial", "arm_id", "yi", "vi", "n_arm", "n_ref", "minutes_per_week"} <= set(
         pd.read_csv(arms)
     )
+
+
+def test_the_page_of_dose_agrees_with_the_library_and_the_index(suite):
+    """Headline, tables and index hold the same numbers, as `dose_answer` and stored tables do."""
+    site, outcomes = suite
+    effects = bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    answer = bp.dose_answer(effects, "minutes_per_week", mcid=bp.mcid("pain_intensity"))
+    spelled = answer.text.replace("CI", "confidence interval [CI]", 1)
+    assert outcomes["dose"].answer == spelled
+    index, page = (
+        BeautifulSoup((site / name).read_text(encoding="utf-8"), "html.parser").get_text(" ")
+        for name in ("index.html", "dose.html")
+    )
+    assert spelled in " ".join(index.split())
+    for found in (answer.effect, answer.slope):
+        assert page.count(effect_interval(vars(found), "MD")) >= 2
+    for curve in answer.curves.table.to_dict("records"):
+        assert effect_interval(curve | {"estimate": curve["effect"]}, "MD") in page
+    assert bp.dose_calibration().text in " ".join(page.split())
 
 
 def test_own_trials_are_what_is_analysed(own):

@@ -22,6 +22,7 @@ from backpain_analysis.words import (
     dose_measure_label,
     dose_with_unit,
     measure_heading,
+    plural,
     readable,
     short_dose,
 )
@@ -92,7 +93,10 @@ def dose_calibration(found: Answer, *, title: str) -> Table:
         "mcid_held_where_named": "of these, held",
     }
     rows = [
-        {"Truth": readable(row["truth"]), "Trials": row["trials"], "Sets": row["sets"]}
+        {
+            "Truth (sets)": f"{readable(row['truth'])}, {plural(int(row['trials']), 'trial')} "
+            f"({row['sets']})"
+        }
         | {
             heading: MISSING if pd.isna(row[name]) else f"{row[name]:.0f}%"
             for name, heading in columns.items()

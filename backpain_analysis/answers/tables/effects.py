@@ -30,6 +30,7 @@ from backpain_analysis.words import (
     number,
     outcome_label,
     p_text,
+    plural,
     readable,
 )
 
@@ -130,6 +131,23 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
         if row.dose >= lowest
     ]
     return table(rows, title=title)
+
+
+def coefficients(result: DoseResponseResult, *, title: str) -> Table:
+    """The coefficients of a curve, with its size and heterogeneity below."""
+    limits = result.conf_int()
+    rows = [
+        {
+            "": name,
+            f"Estimate [{result.level:.0%} CI]": interval_text(
+                result.params[name], limits.at[name, "ci_low"], limits.at[name, "ci_high"], 3
+            ),
+            "P": p_value(result.pvalues[name]),
+        }
+        for name in result.params.index
+    ]
+    size = f"{plural(result.n_trials, 'trial')}, {plural(len(result.points), 'contrast')}"
+    return table(rows, title=title, note=f"{size}. CI: confidence interval.")
 
 
 def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> Table:

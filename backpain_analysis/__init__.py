@@ -3,12 +3,18 @@
 The public names stand in `__init__.pyi`; each is imported when it is first used.
 """
 
-from importlib.metadata import version as _version
-
 import lazy_loader as _lazy
 
 from backpain_analysis import _moved
 
-__version__ = _version("backpain-analysis")
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+_attached, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
 _moved.install()
+
+
+def __getattr__(name: str) -> object:
+    """Public names, and the version, when they are first asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("backpain-analysis")
+    return _attached(name)

@@ -6,14 +6,17 @@ from .answers.bayes import curve_of_few, few_trials
 from .answers.certainty import certainty
 from .answers.claims import Claims, claims
 from .answers.dose import DoseAnswer, dose_answer, dose_in_network
+from .answers.dose_calibration import dose_calibration
 from .answers.dose_explorer import DoseExplorer, dose_explorer
 from .answers.dose_questions import activity_and_risk, by_type, spread_over_week
+from .answers.dose_reports import dose_by_reports
 from .answers.findings import Findings, summary_of_findings
 from .answers.flow import Flow, trial_flow
 from .answers.harms import Harms, harms
 from .answers.key_results import KeyResults, key_results
 from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, derivations, robustness
+from .answers.telling import told, warned
 from .datasets.bundled import load_reference
 from .datasets.trials import TrialTruth
 from .datasets.truth import Truth
@@ -124,6 +127,8 @@ __all__ = [
     "derivations",
     "dose_answer",
     "dose_by_moderator",
+    "dose_by_reports",
+    "dose_calibration",
     "dose_explorer",
     "dose_in_network",
     "dose_network",
@@ -186,8 +191,10 @@ __all__ = [
     "table",
     "time_course",
     "tipping_point",
+    "told",
     "trial_flow",
     "trim_and_fill",
     "visits_in_chunks",
+    "warned",
     "with_imputations",
 ]

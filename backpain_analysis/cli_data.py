@@ -223,6 +223,27 @@ def describe(
     Console().print(terminal_table("Counts", list(counts), counts.itertuples(index=False)))
 
 
+@data.command("cite")
+def cite(
+    path: Annotated[Path | None, typer.Argument(help="By default the bundled evidence.")] = None,
+    form: Annotated[
+        Literal["bib", "ris"], typer.Option("--as", help="BibTeX, or RIS for Zotero and the like.")
+    ] = "bib",
+) -> None:
+    """Print the references of all trials, and with the bundled evidence of all reviews.
+
+    For example:
+
+    * `backpain data cite > exercise.bib`
+    * `backpain data cite my-trials/ --as ris > my-trials.ris`
+    """
+    with one_message():
+        from backpain_analysis.reporting.references import bibtex, of_reviews, of_trials, ris
+
+        references = of_trials(path) if path else [*of_trials(None), *of_reviews()]
+    print((bibtex if form == "bib" else ris)(references), end="")
+
+
 def _tell(path: Path, faults: list[Fault], doubts: pd.DataFrame, form: str) -> None:
     from backpain_analysis.evidence.faults import findings
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from numbers import Integral, Real
 from typing import TypeGuard
@@ -18,7 +21,7 @@ _STYLE = (
     ".bp-table caption{caption-side:top;text-align:left;font-weight:600;padding:.3em 0}"
     ".bp-table th,.bp-table td{padding:.25em .7em;text-align:left;vertical-align:top;"
     "border:0;border-bottom:1px solid rgba(128,128,128,.25)}"
-    ".bp-table thead th{border-bottom:1.5px solid currentColor;font-weight:600}"
+    ".bp-table thead :is(th,td){border-bottom:1.5px solid currentColor;font-weight:600}"
     ".bp-table .num{text-align:right;white-space:nowrap}"
     ".bp-table tfoot td{border-bottom:0;font-size:.88em;opacity:.8}"
 )
@@ -32,6 +35,36 @@ class Link:
 
     text: str
     url: str
+
+
+class Told(str):
+    """Text of a cell with the exact numbers behind it, which files of the table hold.
+
+    Parameters
+    ----------
+    text : str
+    **numbers
+        `value`; or `estimate`, `low` and `high`; or others by the names of their columns.
+
+    Examples
+    --------
+    >>> cell = Told("−4.2 [−7.0, −1.4]", estimate=-4.2137, low=-7.0452, high=-1.3822)
+    >>> cell, cell.numbers["low"]
+    ('−4.2 [−7.0, −1.4]', -7.0452)
+    """
+
+    __slots__ = ("numbers",)
+    numbers: dict[str, float]
+
+    def __new__(cls, text: str, **numbers: float) -> Told:
+        """Keep the numbers beside the text."""
+        made = super().__new__(cls, text)
+        made.numbers = {name: float(value) for name, value in numbers.items()}
+        return made
+
+    def again(self, text: str) -> Told:
+        """Other text for the same numbers."""
+        return Told(text, **self.numbers)
 
 
 def html_table(
@@ -80,18 +113,35 @@ def html_table(
 
 @dataclass(frozen=True)
 class Table:
-    """A table ready for a page; JupyterLab and the report show it as HTML."""
+    """A table ready for a page; JupyterLab and the report show it as HTML.
+
+    Attributes
+    ----------
+    html : str
+    csv : str
+        The same with exact numbers, as readers take it along; see `exact_csv`.
+    """
 
     html: str
+    csv: str = field(default="", repr=False)
 
     def _repr_html_(self) -> str:
         return self.html
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": self.html, **({"text/csv": self.csv} if self.csv else {})}
+
 
 def table(
-    frame: pd.DataFrame, *, title: str | None = None, note: str | None = None, digits: int = 3
+    frame: pd.DataFrame | Sequence[Mapping[str, object]],
+    *,
+    title: str | None = None,
+    note: str | None = None,
+    digits: int = 3,
 ) -> Table:
-    """Show a DataFrame on a page; see `html_table`.
+    """Show a DataFrame, or rows, on a page, and let readers take its exact numbers along.
+
+    See `html_table` and `exact_csv`.
 
     Examples
     --------
@@ -100,7 +150,84 @@ def table(
     >>> "What entered" in shown.html
     True
     """
-    return Table(html_table(frame, title=title, note=note, digits=digits))
+    whole = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(list(frame), dtype=object)
+    return Table(html_table(whole, title=title, note=note, digits=digits), exact_csv(whole))
+
+
+def with_numbers(html: str, frame: pd.DataFrame) -> dict[str, str]:
+    """What JupyterLab shows of a table, and the exact numbers that a report lets take along."""
+    return {"text/html": html, "text/csv": exact_csv(frame)}
+
+
+LEVEL = re.compile(r"\s*\[(\d+% [^\]]+)\]$")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def exact_csv(frame: pd.DataFrame) -> str:
+    """A table as CSV (RFC 4180) in full precision.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A column of `Told` becomes one of numbers, or three: estimate and both limits. A text that a
+        spreadsheet would take for a formula begins with an apostrophe; what is missing is empty.
+
+    Examples
+    --------
+    >>> cell = Told("2.3 [1.0, 3.7]", estimate=2.3333, low=1.0, high=3.6667)
+    >>> print(exact_csv(pd.DataFrame({"MD [95% CI]": [cell]}, dtype=object)))
+    MD,"MD, 95% CI low","MD, 95% CI high"
+    2.3333,1.0,3.6667
+    """
+    if not _only_numbers_rows(frame.index):
+        names = [str(name or "") for name in frame.index.names]
+        frame = frame.reset_index(names=names, allow_duplicates=True)
+    columns: list[list[str]] = []
+    for place, head in enumerate(frame.columns):
+        columns += _exact_columns(str(head), list(frame.iloc[:, place]))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _exact_columns(head: str, cells: list[object]) -> list[list[str]]:
+    """One column as readers see it becomes one or more of exact values."""
+    names = list(dict.fromkeys(n for cell in cells if isinstance(cell, Told) for n in cell.numbers))
+    if not names:
+        return [[head, *map(_exact, cells)]]
+    return [
+        [
+            _heading(head, name),
+            *(
+                _exact(cell.numbers.get(name) if isinstance(cell, Told) else None)
+                if isinstance(cell, Told) or place
+                else _exact(cell)
+                for cell in cells
+            ),
+        ]
+        for place, name in enumerate(names)
+    ]
+
+
+def _heading(head: str, name: str) -> str:
+    level = LEVEL.search(head)
+    base = LEVEL.sub("", head)
+    if name in ("value", "estimate"):
+        return base
+    if name in ("low", "high"):
+        return f"{base}, {level[1]} {name}" if level else f"{base} {name}"
+    return name
+
+
+def _exact(value: object) -> str:
+    if isinstance(value, Link):
+        return _exact(value.text)
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)) or value == _MISSING:
+        return ""
+    if _is_number(value):
+        return str(int(value)) if isinstance(value, Integral) else repr(float(value))
+    text = str(value).replace("\N{NO-BREAK SPACE}", " ")
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _only_numbers_rows(index: pd.Index) -> bool:

@@ -5,6 +5,7 @@ And which sign is a benefit: every axis, sentence and verdict asks here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -331,6 +332,36 @@ def unit_words(measure: str) -> str:
     return UNITS.get(measure, "standard deviations")
 
 
+ABBREVIATIONS = {
+    "CI": "confidence interval",
+    "CrI": "credible interval",
+    "MCID": "smallest difference that matters to patients",
+    "SMD": "standardised mean difference",
+    "MD": "mean difference",
+    "SD": "standard deviation",
+}
+
+
+def spelled_out(text: str) -> str:
+    """A text with each abbreviation spelled out where it first stands, unless it already is.
+
+    >>> spelled_out("Pain fell by 11.7 points (95% CI 7.4 to 16.0).")
+    'Pain fell by 11.7 points (95% confidence interval [CI] 7.4 to 16.0).'
+    >>> spelled_out("It was 0.70 SD, more than the smallest difference that matters (MCID).")
+    'It was 0.70 standard deviations (SD), more than the smallest difference that matters (MCID).'
+    """
+    for short, words in ABBREVIATIONS.items():
+        found = re.search(rf"(?<![\w(\[]){short}(?![\w:)\]])|[(\[]{short}[)\]]", text)
+        if found is None or found[0] != short:
+            continue
+        before, after = text[: found.start()], text[found.end() :]
+        several = "s" if short == "SD" and re.search(r"\d $", before) else ""
+        inside = before.count("(") > before.count(")")
+        given = f"[{short}]" if inside else f"({short})"
+        text = f"{before}{words}{several} {given}{after}"
+    return text
+
+
 def plural(count: int, noun: str) -> str:
     """A count with its noun: "1 trial", "1,200 trials"."""
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
@@ -387,6 +418,17 @@ def population_label(population: str) -> str:
 def dose_measure_label(name: str) -> str:
     """A measure of dose as a reader knows it; another name as it is."""
     return readable(DOSE_LABELS.get(name, name))
+
+
+def dose_axis(name: str, basis: str) -> str:
+    """A measure of dose as an axis says it, in two lines: what was prescribed, or done.
+
+    >>> print(dose_axis("minutes_per_week", "as prescribed, supervised sessions"))
+    Minutes per week
+    (as prescribed, supervised sessions)
+    """
+    label = dose_measure_label(name)
+    return f"{label}\n({basis})" if name in DOSE_LABELS else label
 
 
 def measured(outcome: str, measure: str, unit: str = "") -> str:

@@ -6,9 +6,9 @@
 
 Fuzzed tables, special files, suites, notebooks, received sites, parameters, small data for models,
 and pages in a real browser. Each trial may be taken, or refused with a message of ours; anything
-else is a traceback. A trial that takes longer than 20 seconds is a hang. Files beside the trials
-are watched, and so is every request of a page. Everything stays on this machine and in a temporary
-folder. The same seed tries the same things.
+else is a traceback. A trial that takes more than 20 seconds of a processor, or two minutes, is a
+hang. Files beside the trials are watched, and so is every request of a page. Everything stays on
+this machine and in a temporary folder. The same seed tries the same things.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from backpain_analysis.reporting.suite import read_suite, with_parameters
 from backpain_analysis.reporting.verify import verify_site
 
 LONGEST = 20
+PATIENCE = 120
 WRONG = ("traceback", "hang", "lost", "outside", "request")
 """How no trial may end."""
 KINDS = (
@@ -68,7 +69,7 @@ YAML = [
 ]
 
 
-class Hang(Exception):
+class Hang(BaseException):
     """A trial took too long."""
 
 
@@ -103,19 +104,23 @@ class Count:
 
 
 @contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Raise `Hang` in what takes longer."""
+def within(seconds: int, patience: int) -> Iterator[None]:
+    """Raise `Hang` in what takes more of a processor, or of time, however busy the machine is."""
 
     def ring(*_: object) -> None:
         raise Hang
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    signals = signal.SIGPROF, signal.SIGALRM
+    before = [signal.signal(each, ring) for each in signals]
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.alarm(patience)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
 
 
 def tried(
@@ -124,7 +129,7 @@ def tried(
     """Run a trial and count how it ends; it returns a word if something was lost silently."""
     start = time.monotonic()
     try:
-        with within(LONGEST), warnings.catch_warnings():
+        with within(LONGEST, PATIENCE), warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             lost = trial()
         end, why = ("lost", f"{name}: {lost}") if isinstance(lost, str) else ("taken", "")
@@ -224,6 +229,13 @@ def checked(place: Path) -> tuple[str, float, str]:
 
     def check() -> None:
         try:
+            with within(LONGEST, PATIENCE):
+                look()
+        except Hang:
+            far.send(("hang", ""))
+
+    def look() -> None:
+        try:
             faults = check_evidence(place)
             far.send(("refused" if faults else "lost", f"{len(faults)} faults"))
         except (ValueError, OSError) as error:
@@ -234,7 +246,7 @@ def checked(place: Path) -> tuple[str, float, str]:
     process = get_context("fork").Process(target=check)
     start = time.monotonic()
     process.start()
-    end, said = near.recv() if near.poll(LONGEST) else ("hang", "")
+    end, said = near.recv() if near.poll(PATIENCE) else ("hang", "")
     seconds = time.monotonic() - start
     process.kill()
     process.join()

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from backpain_analysis.cli import app
 from backpain_analysis.datasets.bundled import data_dir
+from backpain_analysis.evidence import load_evidence
 from backpain_analysis.evidence.schema import vocabulary
+from backpain_analysis.reporting.references import of_reviews
 
 LONG = "a_trial_whose_name_is_longer_than_any_column_of_a_narrow_terminal_would_ever_show"
 
@@ -163,6 +165,12 @@ def test_a_word_for_missing_values(mine, tmp_path):
         file.write_text(file.read_text().replace("2 x", "NR").replace('=HYPERLINK("x")', "7"))
     assert "'NR'" in data("check", mine).output
     assert "'NR'" not in data("check", mine, "--missing", "NR").output
+
+
+def test_cite_prints_all_trials_and_reviews():
+    count = len(load_evidence().trials) + len(of_reviews())
+    assert data("cite").output.count("@article{") == count
+    assert data("cite", "--as", "ris").output.count("TY  - JOUR") == count
 
 
 def test_describe_of_participants():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from backpain_analysis.display import html_table, table
+from backpain_analysis.display import Link, Told, html_table, table
 
 
 def rows(html):
@@ -96,3 +98,63 @@ def test_lines_of_a_cell_stay_lines_and_nothing_else_becomes_markup():
 def test_table_for_a_page():
     frame = pd.DataFrame({"a": [1]})
     assert table(frame, title="T")._repr_html_() == html_table(frame, title="T")
+
+
+def read(frame):
+    """The exact table: its heads and rows."""
+    heads, *found = csv.reader(io.StringIO(table(frame).csv))
+    return heads, found
+
+
+INTERVAL = Told("−1.2 [−3.0, 0.5]", estimate=-1.23456, low=-3.01, high=0.512345)
+
+
+@pytest.mark.parametrize(
+    ("head", "cell", "heads", "values"),
+    [
+        (
+            "MD [95% CI]",
+            INTERVAL,
+            ["MD", "MD, 95% CI low", "MD, 95% CI high"],
+            ["-1.23456", "-3.01", "0.512345"],
+        ),
+        (
+            "Effect",
+            INTERVAL,
+            ["Effect", "Effect low", "Effect high"],
+            ["-1.23456", "-3.01", "0.512345"],
+        ),
+        ("P", Told("< 0.001", value=1.5e-7), ["P"], ["1.5e-07"]),
+        ("I² (τ²)", Told("64%", **{"I², %": 64.25, "τ²": 3.0}), ["I², %", "τ²"], ["64.25", "3.0"]),
+        ("PI", Told("[1, ∞]", low=1.0, high=np.inf), ["PI low", "PI high"], ["1.0", "inf"]),
+        ("n", 1234567, ["n"], ["1234567"]),
+        ("x", 0.1 + 0.2, ["x"], ["0.30000000000000004"]),
+        ("x", None, ["x"], [""]),
+        ("x", np.nan, ["x"], [""]),
+        ("x", "–", ["x"], [""]),
+        ("x", "=cmd()", ["x"], ["'=cmd()"]),
+        ("x", "a\N{NO-BREAK SPACE}b", ["x"], ["a b"]),
+        ("x", Link("Saper 2017", "https://example.org"), ["x"], ["Saper 2017"]),
+        ("yes", True, ["yes"], ["True"]),
+    ],
+)
+def test_exact_numbers_are_taken_along(head, cell, heads, values):
+    assert read([{head: cell}]) == (heads, [values])
+
+
+def test_words_stand_where_there_is_no_number():
+    rows = [{"a": Told("1.2", value=1.23)}, {"a": "not reached"}, {"a": "–"}, {}]
+    assert read(rows) == (["a"], [["1.23"], ["not reached"], [""], [""]])
+    mixed = [{"MD [95% CI]": INTERVAL}, {"MD [95% CI]": "one trial"}]
+    assert read(mixed)[1][1] == ["one trial", "", ""]
+
+
+def test_what_is_shown_is_the_text_and_the_same_with_an_index():
+    shown = table([{"MD": INTERVAL}])
+    assert rows(shown.html) == [["−1.2 [−3.0, 0.5]"]]
+    assert set(shown._repr_mimebundle_()) == {"text/html", "text/csv"}
+    assert read(pd.DataFrame({"x": [1.5]}, index=pd.Index(["a"], name="who"))) == (
+        ["who", "x"],
+        [["a", "1.5"]],
+    )
+    assert INTERVAL.again("other").numbers == INTERVAL.numbers

@@ -29,8 +29,10 @@ def test_public_names_are_listed_once_and_all_of_them():
 def test_a_first_estimate_loads_only_what_it_needs():
     code = (
         "import sys, backpain_analysis as bp; bp.pool([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]);"
-        "print({'formulaic', 'matplotlib', 'pandera', 'scipy.optimize', 'scipy.stats'}"
-        " & set(sys.modules))"
+        "table = dict(yi=[1.0, 2, 4, 3], vi=[1.0, 1, 2, 1], x=[1, 2, 3, 5]);"
+        "bp.meta_regression('yi ~ x', table);"
+        "print({'formulaic', 'matplotlib', 'pandera', 'importlib.metadata', 'scipy.special',"
+        " 'scipy.linalg', 'scipy.optimize', 'scipy.stats'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
 
-from backpain_analysis.answers.certainty import GOOD_PEDRO
 from backpain_analysis.evidence.evidence import Evidence
 
 LOW, UNCLEAR, HIGH, UNKNOWN = RISKS = ("low", "unclear", "high", "unknown")
@@ -30,8 +30,13 @@ KEY_DOMAINS = frozenset(DOMAIN_WORDS) - {
 
 MUST_BE_LOW = ("sequence_generation", "allocation_concealment")
 
+GOOD_PEDRO = 6
+"""Points of 10 from which a trial counts as of good quality (Maher et al. 2003)."""
+
 POOR_PEDRO = 4
 """Points of 10 below which a trial counts as of poor quality (Foley et al. 2003)."""
+
+PEDRO = re.compile(r"PEDro\s+(\d+)\s*/\s*10", re.IGNORECASE)
 
 OVERALL = {"good": LOW, "fair": UNCLEAR, "poor": HIGH}
 """What one word of a tool (JBI, AHRQ) says."""
@@ -57,6 +62,22 @@ def trial_risk(appraisals: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def risk_of(evidence: Evidence) -> dict[str, str]:
+    """Risk of bias of each trial that anybody appraised: see `trial_risk`.
+
+    A trial without rows of appraisals is judged by a PEDro score in `rob_or_pedro`, if it has one.
+    """
+    trials = evidence.trials
+    scores = trials["rob_or_pedro"].astype("string").str.extract(PEDRO, expand=False).dropna()
+    by_score = {str(trials.loc[row, "trial_id"]): _of_pedro(int(n)) for row, n in scores.items()}
+    return by_score | trial_risk(evidence.appraisals)
+
+
+def good_trials(evidence: Evidence) -> dict[str, bool]:
+    """Whether each appraised trial is at low risk of bias."""
+    return {trial: risk == LOW for trial, risk in risk_of(evidence).items()}
+
+
 def _of_domains(judged: dict[str, str]) -> str:
     key = [judgement for domain, judgement in judged.items() if domain in KEY_DOMAINS]
     if HIGH in key:
@@ -67,9 +88,12 @@ def _of_domains(judged: dict[str, str]) -> str:
 
 def _of_score(row: pd.Series) -> str:
     if row["domain"] == "total":
-        points = int(row["judgement"])
-        return LOW if points >= GOOD_PEDRO else HIGH if points < POOR_PEDRO else UNCLEAR
+        return _of_pedro(int(row["judgement"]))
     return OVERALL.get(str(row["judgement"]), UNCLEAR)
+
+
+def _of_pedro(points: int) -> str:
+    return LOW if points >= GOOD_PEDRO else HIGH if points < POOR_PEDRO else UNCLEAR
 
 
 def risk_counts(risk: dict[str, str], trials: Iterable[object]) -> dict[str, int]:
@@ -81,7 +105,7 @@ def risk_counts(risk: dict[str, str], trials: Iterable[object]) -> dict[str, int
 def traffic_light(evidence: Evidence) -> pd.DataFrame:
     """Every trial by domain: `trial_id`, a column a domain, `overall`; unknown said as such."""
     rows = evidence.appraisals
-    risk = trial_risk(rows)
+    risk = risk_of(evidence)
     by_domain = rows[rows["domain"].isin(DOMAIN_WORDS)].pivot_table(
         index="trial_id", columns="domain", values="judgement", aggfunc="first"
     )

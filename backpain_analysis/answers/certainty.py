@@ -12,7 +12,6 @@ participants (Guyatt et al. 2011, doi 10.1016/j.jclinepi.2011.01.012); publicati
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import pandas as pd
@@ -34,9 +33,6 @@ DOMAINS = (
 
 INFORMATION_SIZE = 400
 
-GOOD_PEDRO = 6
-"""Points of 10 from which a trial counts as of good quality (Maher et al. 2003)."""
-
 SUBSTANTIAL_I2 = 50.0
 """Cochrane Handbook 10.10.2."""
 
@@ -46,8 +42,6 @@ ASYMMETRY_P = INCOHERENCE_P = 0.10
 
 HIGHEST_UNKNOWN = "moderate"
 """Certainty is at most this where the risk of bias of more than half of the trials is unknown."""
-
-PEDRO = re.compile(r"PEDro\s+(\d+)\s*/\s*10", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -250,9 +244,3 @@ def _crossed(low: float, high: float, body: Body) -> int:
     """How many thresholds an interval has inside it."""
     borders = (-body.mcid, body.mcid) if body.mcid else (0.0,)
     return sum(low < border < high for border in borders)
-
-
-def good_quality(appraisal: object) -> bool:
-    """Whether a published appraisal says good quality: PEDro 6 or more of 10."""
-    found = PEDRO.search(appraisal) if isinstance(appraisal, str) else None
-    return found is not None and int(found[1]) >= GOOD_PEDRO

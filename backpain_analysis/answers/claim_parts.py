@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from backpain_analysis.answers.appraisals import risk_counts, trial_risk
+from backpain_analysis.answers.appraisals import risk_counts, risk_of
 from backpain_analysis.answers.bayes import beyond, network_with_prior, pooled_beyond
 from backpain_analysis.answers.certainty import NO_EVIDENCE, Body, Certainty, certainty
 from backpain_analysis.answers.dose import DoseAnswer, dose_answer
@@ -158,7 +158,7 @@ class Context:
     @cached_property
     def risk(self) -> dict[str, str]:
         """Risk of bias of the appraised trials."""
-        return trial_risk(self.evidence.appraisals)
+        return risk_of(self.evidence)
 
     def size(self, trials: Iterable[object], participants: int) -> dict[str, Any]:
         """What a body of evidence rests on: trials, participants, risk of bias."""

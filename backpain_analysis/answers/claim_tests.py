@@ -28,6 +28,8 @@ from backpain_analysis.answers.claim_parts import (
     untestable,
 )
 from backpain_analysis.answers.dose import more_of
+from backpain_analysis.answers.dose_questions import spread_model
+from backpain_analysis.answers.telling import named
 from backpain_analysis.answers.verdicts import (
     AGAINST,
     INCONCLUSIVE,
@@ -43,8 +45,6 @@ from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import BACK_PAIN
 from backpain_analysis.evidence.scales import mcid
-from backpain_analysis.models.dose.fit import dose_response
-from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import fitting_test, pool
 from backpain_analysis.models.results import quantile
@@ -65,7 +65,7 @@ NO_EXERCISE = "no exercise"
 def aerobic(context: Context) -> list[Part]:
     """C01."""
     words = ("aerobic exercise", NO_EXERCISE)
-    return [context.compared("pain_intensity", "aerobic", lump="broad", words=words)]
+    return [context.compared("pain_intensity", "aerobic", lump="families", words=words)]
 
 
 def resistance(context: Context) -> list[Part]:
@@ -413,7 +413,8 @@ def sensitivity(context: Context) -> list[Part]:
 GUIDELINE_MINUTES = 150.0
 """World Health Organization 2020: at least 150 minutes of moderate exercise a week."""
 
-SPREAD_MINUTES = 150.0
+SESSIONS = (1, 3)
+"""A week that its minutes are spread over: the claim names no numbers."""
 
 WEEKLY_MINUTES = re.compile(r"(\d+)(?:-\d+)? min/week")
 
@@ -447,7 +448,7 @@ def _recommended() -> Part:
 
 def spread(context: Context) -> list[Part]:
     """C17."""
-    words = f"{SPREAD_MINUTES:.0f} minutes a week in three sessions instead of one"
+    words = "the same weekly minutes in three sessions instead of one"
     return [_fitted(context, outcome, words, _per_session) for outcome in BOTH]
 
 
@@ -487,28 +488,22 @@ def _at_guideline(context: Context, outcome: str, what: str, effects: Effects) -
 
 
 def _per_session(context: Context, outcome: str, what: str, effects: Effects) -> Part:
-    """Three sessions against one at equal weekly minutes, by the interaction of both doses."""
-    known = effects.with_dose("minutes_per_week")
-    known = known.select(known.table["sessions_per_week"].notna(), "sessions not reported")
-    line = dose_response(known, curve="linear", moderators="sessions_per_week")
-    name = line.params.index[-1]
-    shift = 2 * SPREAD_MINUTES
-    half = quantile(line.level, line.df) * line.bse[name]
+    """Three sessions against one at equal weekly minutes."""
+    fitted = spread_model(effects)
+    extra = SESSIONS[1] - SESSIONS[0]
+    low, high = extra * fitted.conf_int().loc["sessions"]
+    trials = fitted.data["trial_id"]
+    entered = effects.select(effects.table["trial_id"].isin(trials), "doses not reported")
     body = Body(
-        estimate=shift * line.params[name],
-        ci_low=shift * (line.params[name] - half),
-        ci_high=shift * (line.params[name] + half),
-        **_size(context, line),
+        estimate=extra * fitted.params["sessions"],
+        ci_low=low,
+        ci_high=high,
+        **context.size(trials, entered.n_participants),
         mcid=mcid(outcome),
         indirect=(BETWEEN_TRIALS,),
     )
-    trials = line.points["trial_id"]
     sign = benefit_sign(outcome)
-    return judged(what, body, UNITS[known.measure], sign, rule="equivalence", trials=trials)
-
-
-def _size(context: Context, curve: DoseResponseResult) -> dict[str, Any]:
-    return context.size(curve.points["trial_id"], curve.n_participants)
+    return judged(what, body, UNITS[effects.measure], sign, rule="equivalence", trials=trials)
 
 
 def time_to_effect(context: Context) -> list[Part]:
@@ -527,7 +522,8 @@ def _over_time(context: Context, outcome: str) -> list[Part]:
         return [untestable(wait, why), untestable(after, why)]
     size = context.size(course.effects.table["trial_id"], course.n_participants)
     size |= {"indirect": ("most follow-ups are compared between trials",)}
-    return [_wait(course, wait, size), _change(course, after, outcome, size)]
+    parts = [_wait(course, wait, size), _change(course, after, outcome, size)]
+    return [replace(part, reason=named(part.reason, context.evidence)[0]) for part in parts]
 
 
 def _wait(course: TimeCourseResult, what: str, size: dict[str, Any]) -> Part:

@@ -95,7 +95,8 @@ class DoseAnswer:
     typical : float
         The median dose of the arms that exercised, each arm once.
     effect : Estimate
-        Of the typical dose against no exercise, with the P value of no effect.
+        Of the typical dose against no exercise, with the P value of no effect; averaged over
+        curves where the data support that dose matters.
     slope : Estimate or None
         What `step` more dose adds among those who exercise; None where it cannot be estimated,
         and then `reason` says why.
@@ -166,8 +167,9 @@ class DoseAnswer:
 
     @property
     def text(self) -> str:
-        """The three statements."""
-        return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self)])
+        """The three statements, and what the doses are."""
+        basis = f"Doses are {self.result.effects.dose_basis}."
+        return " ".join([effect_sentence(self), dose_sentence(self), place_sentence(self), basis])
 
     def to_frame(self) -> pd.DataFrame:
         """The numbers as a plain table, as in `summary`."""
@@ -217,7 +219,9 @@ def dose_answer(
 
     Trials differ by one variance of their contrasts, with correlation one half between those that
     share a reference arm, whatever the curve; intervals are Knapp & Hartung's (`dose_response` with
-    heterogeneity="contrasts", test="knapp-hartung"). benchmarks/README.md says how often the
+    heterogeneity="contrasts", test="knapp-hartung"). Where the data support that dose matters, the
+    effect of the typical dose is the mean over curves too, as a line is then not the only one
+    that fits. benchmarks/README.md says how often the
     answer is right where the truth is known.
 
     Parameters
@@ -261,6 +265,7 @@ def dose_answer(
     typical = result.typical_dose
     estimate, se, half = result.effect_at(typical)
     p_value = float(two_sided_p(np.array([estimate / se]), float(np.min(result.df)))[0])
+    effect = Estimate(estimate, estimate - half, estimate + half, p_value)
     studied = result.studied
     slope: Estimate | None = None
     curves: CurveComparison | None = None
@@ -275,6 +280,7 @@ def dose_answer(
             weight = curves.weight_of_dose
         verdict = judged(slope, weight, sign, level)
         if curves is not None and verdict in (MORE, LESS):
+            effect = Estimate(*curves.effect_at(typical))
             without = _carried_by(result, step, level)
             optimum = curves.optimum(best="lowest" if sign < 0 else "highest")
             mcid_dose = curves.dose_for(sign * abs(mcid)) if mcid else None
@@ -284,7 +290,7 @@ def dose_answer(
         dose_name=dose,
         level=level,
         typical=typical,
-        effect=Estimate(estimate, estimate - half, estimate + half, p_value),
+        effect=effect,
         slope=slope,
         step=step,
         weight=weight,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.appraisals import risk_counts, trial_risk
+from backpain_analysis.answers.appraisals import risk_counts, risk_of
 from backpain_analysis.answers.certainty import NO_EVIDENCE, Body, Certainty, certainty
 from backpain_analysis.answers.claim_tests import BETWEEN_TRIALS
 from backpain_analysis.answers.dose import DoseAnswer, dose_answer, dose_sentence
@@ -364,7 +364,7 @@ def dose_explorer(
     >>> int(bp.dose_explorer(trials, ["disability"], ["duration_weeks"]).summary()["Trials"].max())
     16
     """
-    risk = trial_risk(evidence.appraisals)
+    risk = risk_of(evidence)
     explored = []
     for outcome in outcomes:
         try:

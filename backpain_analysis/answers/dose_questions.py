@@ -12,11 +12,16 @@ import pandas as pd
 
 from backpain_analysis.effects.risks import relative_risks
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.sampling import BlockCovariance
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.pairwise.multilevel import MultilevelResult, multilevel
 from backpain_analysis.words import DOSE_LABELS, dose_with_unit, number, p_text, plural
 
 FEWEST = 2
+
+FEWEST_FOR_SPREAD = 4
+"""Trials, for three coefficients."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,42 @@ def by_type(
     )
 
 
+def spread_model(effects: Effects) -> MultilevelResult:
+    """What weekly minutes, and sessions at equal weekly minutes, add to exercising at all.
+
+    `a 1(exercise) + b minutes + c sessions`, each arm less its reference arm, with a random effect
+    of the trial. A line forced through zero would take an effect that does not grow with minutes
+    for one of sessions, as arms with more sessions have more minutes.
+
+    Raises
+    ------
+    CannotEstimate
+        If fewer than four trials report both figures, or all have the same frequency.
+    """
+    known = effects.with_dose("minutes_per_week")
+    sessions = ["sessions_per_week", "ref_sessions_per_week"]
+    known = known.select(
+        known.table[sessions].notna().all(axis=1), "sessions per week not reported"
+    )
+    if known.n_trials < FEWEST_FOR_SPREAD or known.table[sessions[0]].nunique() < 2:
+        raise CannotEstimate(
+            "too few trials report minutes and sessions, or all have as many sessions",
+            "use evidence with more trials",
+        )
+    table = known.table.assign(
+        exercise=(known.table["ref_dose"] == 0).astype(float),
+        minutes=known.table["dose"] - known.table["ref_dose"],
+        sessions=known.table[sessions[0]] - known.table[sessions[1]],
+    )
+    step = "exercise + " if table["exercise"].any() else ""
+    V = BlockCovariance(table["trial_id"].to_numpy(), known.covariance)
+    return multilevel(
+        f"yi ~ 0 + {step}minutes + sessions", table, V=V, random="trial_id", test="contain"
+    )
+
+
 def spread_over_week(effects: Effects, *, minutes: float | None = None) -> Answer:
     """Whether the same weekly minutes do more in many short sessions or in few long ones.
-
-    A straight line in minutes per week whose slope may change with the sessions per week; the
-    surface of frequency and session length at equal weekly minutes.
 
     Parameters
     ----------
@@ -115,7 +151,8 @@ def spread_over_week(effects: Effects, *, minutes: float | None = None) -> Answe
     Returns
     -------
     Answer
-        Table: `sessions_per_week, minutes_per_session, estimate, ci_low, ci_high`.
+        Table: `sessions_per_week, minutes_per_session, estimate, ci_low, ci_high`, from
+        `spread_model`.
 
     Examples
     --------
@@ -123,33 +160,27 @@ def spread_over_week(effects: Effects, *, minutes: float | None = None) -> Answe
     ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
     ... )
     >>> print(bp.spread_over_week(effects).text)
-    In 8 trials, how the weekly minutes are spread does not clearly matter (P = 0.88): the
+    In 8 trials, how the weekly minutes are spread does not clearly matter (P = 0.89): the
     effect of 90 minutes a week by sessions per week.
     """
-    known = effects.with_dose("minutes_per_week")
-    known = known.select(known.table["sessions_per_week"].notna(), "sessions per week not reported")
-    if known.n_trials < 4 or known.table["sessions_per_week"].nunique() < 2:
-        return no_answer("Too few trials report both figures, or all have the same frequency.")
-    minutes = float(known.table["dose"].median()) if minutes is None else minutes
     try:
-        result = dose_response(known, curve="linear", moderators="sessions_per_week")
+        result = spread_model(effects)
     except CannotEstimate as fault:
         return no_answer(f"The trials do not carry this question: {fault}")
-    sessions = np.unique(known.table["sessions_per_week"])
-    rows = [
-        {"sessions_per_week": n, "minutes_per_session": minutes / n}
-        | result.predict([minutes], at={"sessions_per_week": n})
-        .iloc[0][["estimate", "ci_low", "ci_high"]]
-        .to_dict()
-        for n in sessions
-    ]
-    p = result.test_moderators()["p_value"]
+    arms = result.data
+    minutes = float(arms["dose"].median()) if minutes is None else minutes
+    sessions = np.unique(arms["sessions_per_week"])
+    at = pd.DataFrame({"exercise": 1.0, "minutes": minutes, "sessions": sessions})
+    found = result.predict(at[list(result.params.index)])
+    table = pd.DataFrame({"sessions_per_week": sessions, "minutes_per_session": minutes / sessions})
+    table[["estimate", "ci_low", "ci_high"]] = found[["estimate", "ci_low", "ci_high"]].to_numpy()
+    p = result.pvalues["sessions"]
     verdict = "matters" if p < 1 - result.level else "does not clearly matter"
     text = (
-        f"In {known.n_trials} trials, how the weekly minutes are spread {verdict} "
+        f"In {plural(result.n_clusters, 'trial')}, how the weekly minutes are spread {verdict} "
         f"({p_text(p)}): the effect of {number(minutes, 0)} minutes a week by sessions per week."
     )
-    return Answer(text, pd.DataFrame(rows))
+    return Answer(text, table)
 
 
 def no_answer(text: str) -> Answer:
@@ -181,7 +212,7 @@ def activity_and_risk(categories: pd.DataFrame) -> Answer:
     --------
     >>> print(bp.activity_and_risk(bp.load_reference("activity_cohorts")).text)
     In 3,104 cases among 18,068 people, the risk ratio of chronic low back pain after 11 years
-    is 0.96 for each h/week hard activity more (95% CI 0.93 to 0.99; not adjusted for
+    is 0.96 for each hour a week of hard activity more (95% CI 0.93 to 0.99; not adjusted for
     anything, a line, one effect in all). Only Heuch 2016 HUNT2-HUNT3, women and Heuch 2016
     HUNT2-HUNT3, men print cases and totals for every category; the other 13 sets of rows do
     not and are left out. People chose their activity.
@@ -203,7 +234,8 @@ def activity_and_risk(categories: pd.DataFrame) -> Answer:
         ratio, low, high = np.exp([line.params.iloc[0], low, high])
         found.append((f"{width:g} times its neighbour", ratio, low, high))
     ratio, low, high = (number(value, 2) for value in found[OPEN_WIDTHS.index(1.0)][1:])
-    outcome, unit = kept["outcome"].iloc[0], kept["dose_unit"].iloc[0]
+    outcome = kept["outcome"].iloc[0]
+    unit = kept["dose_unit"].iloc[0].replace("h/week", "hour a week of")
     text = (
         f"In {plural(int(kept['cases'].sum()), 'case')} among "
         f"{number(kept['n_or_person_years'].sum(), 0)} people, the risk ratio of {outcome} is "

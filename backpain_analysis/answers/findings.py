@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from backpain_analysis.answers.appraisals import RISKS, UNKNOWN, trial_risk
+from backpain_analysis.answers.appraisals import (
+    DOMAIN_WORDS,
+    HIGH,
+    RISKS,
+    UNCLEAR,
+    UNKNOWN,
+    risk_of,
+    traffic_light,
+)
 from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE
 from backpain_analysis.answers.claim_parts import Context, Part, each_trial_once
 from backpain_analysis.answers.key_results import MAIN, STANDARDISED, Assumed, key_results, needed
@@ -126,22 +134,35 @@ def _row(outcome: str, part: Part, assumed: Assumed | None) -> dict[str, object]
 
 
 def by_risk(evidence: Evidence, outcome: str) -> dict[str, PoolResult]:
-    """Exercise against no exercise among trials of each appraised risk of bias.
+    """Exercise against no exercise by appraised risk of bias, and without trials in doubt.
 
     Returns
     -------
     dict
-        "All trials", then "Low risk of bias" and so on, those that have trials; empty without any.
+        "All trials"; "Low risk of bias" and so on; then without the trials at high or unclear risk
+        in one domain, and without those flagged for caution. Only those that have trials, and take
+        some away; empty without any.
     """
     effects = effects_if_measured(evidence, outcome).against_inactive()
     if not len(effects):
         return {}
-    judged = trial_risk(evidence.appraisals)
-    risk = effects.table["trial_id"].map(lambda trial: judged.get(trial, UNKNOWN))
+    trials = effects.table["trial_id"].astype(str)
+    judged = risk_of(evidence)
+    risk = trials.map(lambda trial: judged.get(trial, UNKNOWN))
     parts = {"All trials": effects}
     for name in RISKS:
         own = effects.select(risk == name, "another risk of bias")
         parts[f"{name.capitalize()} risk of bias"] = own
+    lights = traffic_light(evidence).set_index("trial_id")
+    for domain, words in DOMAIN_WORDS.items():
+        doubt = trials.map(lights[domain]).isin([HIGH, UNCLEAR])
+        if doubt.any():
+            label = f"Without high or unclear risk: {words[0].lower()}{words[1:]}"
+            parts[label] = effects.select(~doubt, "in doubt")
+    flags = evidence.trials.set_index(evidence.trials["trial_id"].astype(str))["flag"]
+    caution = trials.map(flags) == "caution"
+    if caution.any():
+        parts["Without trials flagged for caution"] = effects.select(~caution, "flagged")
     return {label: each_trial_once(part) for label, part in parts.items() if len(part)}
 
 

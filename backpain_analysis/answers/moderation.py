@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from backpain_analysis.answers.certainty import good_quality
+from backpain_analysis.answers.appraisals import good_trials
 from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.effects.gathering import arm_results
 from backpain_analysis.effects.table import Effects
@@ -161,16 +161,12 @@ def holm(p: pd.Series) -> pd.Series:
 def trial_moderators(evidence: Evidence, outcome: str) -> dict[str, pd.Series]:
     """Properties of trials, by trial, in the steps that a coefficient is read in."""
     trials = evidence.trials.set_index("trial_id")
-    appraised = trials["rob_or_pedro"].notna()
     return {
         "Mean age, per 10 years": trials["mean_age"].astype(float) / 10,
         "Women, per 10 per cent": trials["pct_female"].astype(float) / 10,
         "Baseline, per 10 points": baseline(evidence, outcome) / 10,
         "Acute instead of chronic": trials["population"].astype(str).map(POPULATIONS),
-        "Good quality (PEDro 6 or more)": trials["rob_or_pedro"]
-        .map(good_quality)
-        .astype(float)
-        .where(appraised),
+        "Low risk of bias instead of more": pd.Series(good_trials(evidence), dtype=float),
         "Year, per 10 years": trials["year"].astype(float) / 10,
         "Size, per 100 people": trials["n_randomised"].astype(float) / 100,
     }

@@ -150,10 +150,20 @@ def truth_of(data: Participants, folder: str, weeks: list[float]) -> pd.DataFram
     return table.assign(inside=inside)
 
 
+def what_they_are(data: Participants) -> str:
+    """Whether these participants exist."""
+    if not data.synthetic:
+        return f"These are the participants of {data.name}."
+    return (
+        "These participants are made up: they say nothing of back pain, but show that the methods "
+        "find what was put in. Put the folder of your own trial or clinic into `participants`."
+    )
+
+
 def truth_sentence(table: pd.DataFrame | None) -> str:
     """How much of the truth the intervals hold."""
     if table is None:
-        return "These data carry no known truth."
+        return "What is true of real participants nobody knows: this check needs made-up ones."
     held, size = int(table["inside"].sum()), len(table)
     return (
         f"{held} of {size} intervals hold the value that was put in; they share participants, so "

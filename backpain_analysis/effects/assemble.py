@@ -428,9 +428,11 @@ def _outcomes(evidence: Evidence) -> list[str]:
 
 def _left_out(trial: dict, scope: Scope) -> str | None:
     if trial["flag"] in scope.flags:
-        return f"flagged {trial['flag']}: {trial['flag_reason']}"
+        why = trial["flag_reason"]
+        return f"flagged {trial['flag']}" + (f": {why}" if pd.notna(why) else "")
     if trial["design"] not in scope.designs:
-        return f"design: {trial['design']}"
+        known = pd.notna(trial["design"])
+        return f"design: {trial['design']}" if known else "design: not reported"
     return None
 
 

@@ -51,6 +51,7 @@ def effects_over_time(
     derive: Sequence[str] = USUAL,
     icc: float | None = None,
     unit: str | None = None,
+    head_to_head: bool = False,
 ) -> Effects:
     """Effect sizes of an outcome at every follow-up whose week is known.
 
@@ -75,7 +76,7 @@ def effects_over_time(
     correlation_over_time : float
         Between two follow-ups of a trial, from 0 to below 1.
     pattern : {"constant", "decay"}
-    reference, inactive, flags, designs, include_home, met, derive, icc, unit
+    reference, inactive, flags, designs, include_home, met, derive, icc, unit, head_to_head
         As of `assemble.from_evidence`.
 
     Returns
@@ -125,6 +126,7 @@ def effects_over_time(
         correlation,
         reference or {},
         inactive,
+        head_to_head=head_to_head,
     )
     over_time = partial(covariance_over_time, r=correlation_over_time, pattern=pattern)
     effects = assembled(

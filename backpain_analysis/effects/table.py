@@ -112,6 +112,23 @@ class Effects:
             sizes += list(dict(zip(reversed(list(arms)), own[::-1], strict=True)).values())
         return np.array(sizes)
 
+    def to_frame(self) -> pd.DataFrame:
+        """The contrasts as a plain table for other programs: who, what, effect, variance, people.
+
+        Returns
+        -------
+        DataFrame
+            A row a contrast: `trial, trial_id, arm_id, ref_arm_id, treatment, ref_treatment, dose,
+            ref_dose` (where one measure was chosen; else all measures), `timepoint_weeks, n_arm,
+            n_ref, yi, vi, obtained`, as far as known.
+        """
+        doses = [name for measure in DOSE_MEASURES for name in (measure, f"ref_{measure}")]
+        doses = ["dose", "ref_dose"] if "dose" in self.table else doses
+        wanted = ["label", "trial_id", "arm_id", "ref_arm_id", "treatment", "ref_treatment"]
+        wanted += [*doses, "timepoint_weeks", "n_arm", "n_ref", "yi", "vi", "obtained"]
+        found = self.table[[name for name in wanted if name in self.table]]
+        return found.rename(columns={"label": "trial"}).reset_index(drop=True)
+
     def select(self, keep: pd.Series | Callable[[pd.DataFrame], pd.Series], reason: str) -> Effects:
         """The contrasts for which `keep` is true; the others are listed as excluded.
 

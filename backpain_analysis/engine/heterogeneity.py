@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special
+import scipy
 
 from backpain_analysis.engine.one_variance import rows_of
 
@@ -50,6 +50,11 @@ class WeightedFit:
         self.leverage = weighted * x / information
 
     @property
+    def typical_variance(self) -> float:
+        """Of a common-effect fit: see `typical_variance`."""
+        return (len(self.weights) - len(self.beta)) / self.trace_p
+
+    @property
     def trace_p(self) -> float:
         """Trace of `P = W - WX(X'WX)^-1X'W`."""
         return float(np.sum(self.weights * (1 - self.leverage)))
@@ -88,7 +93,7 @@ def _paule_mandel(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
 
 def _paule_mandel_median(y: np.ndarray, v: np.ndarray, X: np.ndarray) -> float:
     df = len(y) - X.shape[1]
-    return _solve_q(y, v, X, float(special.chdtri(df, 0.5)))
+    return _solve_q(y, v, X, float(scipy.special.chdtri(df, 0.5)))
 
 
 def _solve_q(y: np.ndarray, v: np.ndarray, X: np.ndarray, target: float) -> float:
@@ -184,7 +189,7 @@ def _trace_of_square(w: np.ndarray, X: np.ndarray, v: np.ndarray) -> float:
     q = np.linalg.qr(X * np.sqrt(w)[:, None])[0]
     inner = q.T @ (q * (w * v)[:, None])
     leverage = np.einsum("ij,ij->i", q, q)
-    return float(np.sum((w * v) ** 2 * (1 - 2 * leverage)) + np.sum(inner**2))
+    return max(0.0, float(np.sum((w * v) ** 2 * (1 - 2 * leverage)) + np.sum(inner**2)))
 
 
 def q_profile(
@@ -198,8 +203,8 @@ def q_profile(
     df = len(y) - X.shape[1]
     if df < 1:
         return np.nan, np.nan
-    low = _solve_q(y, v, X, float(special.chdtri(df, (1 - level) / 2)))
-    high = _solve_q(y, v, X, float(special.chdtri(df, (1 + level) / 2)))
+    low = _solve_q(y, v, X, float(scipy.special.chdtri(df, (1 - level) / 2)))
+    high = _solve_q(y, v, X, float(scipy.special.chdtri(df, (1 + level) / 2)))
     return low, high
 
 
@@ -211,7 +216,7 @@ def profile_interval(
     Source: Hardy & Thompson 1996 (doi 10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>
     3.0.CO;2-A).
     """
-    return rows_of(y, v, X, reml=reml).interval(float(special.chdtri(1, 1 - level)))
+    return rows_of(y, v, X, reml=reml).interval(float(scipy.special.chdtri(1, 1 - level)))
 
 
 def typical_variance(v: np.ndarray, X: np.ndarray) -> float:
@@ -220,4 +225,4 @@ def typical_variance(v: np.ndarray, X: np.ndarray) -> float:
     Source: Higgins & Thompson 2002 (doi 10.1002/sim.1186), equation 9, in its form for a model
     matrix as in metafor.
     """
-    return (len(v) - X.shape[1]) / WeightedFit(np.zeros_like(v), v, X).trace_p
+    return WeightedFit(np.zeros_like(v), v, X).typical_variance

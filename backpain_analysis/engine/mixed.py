@@ -22,6 +22,7 @@ from backpain_analysis.engine import several_variances
 from backpain_analysis.engine.likelihood import (
     Batch,
     Blocks,
+    NotDefinite,
     Point,
     evaluate,
     group,
@@ -31,16 +32,23 @@ from backpain_analysis.engine.likelihood import (
 from backpain_analysis.engine.one_variance import Turning, turning
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.words import plural
 
 Method = Literal["REML", "ML", "CE"]
 
 METHODS = ("REML", "ML", "CE")
 
-COLLINEAR = 1e-10
+COLLINEAR = 1e-8
 """Share of a column of X, by length, that the columns before it must leave."""
 
 TINY = 1e-14
 """Smallest eigenvalue of an invertible covariance, over its largest."""
+
+FARTHEST = 1e6
+"""Distance of two effects in standard errors that is taken for a mistake of units."""
+
+WIDEST = 1e12
+"""Largest sampling variance of a model, over its smallest."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,12 @@ def sampling(covariance: np.ndarray | Sequence[np.ndarray], blocks: Blocks) -> S
     spread = typical_sd(stacks)
     scaled = tuple(stack / spread**2 for stack in stacks)
     _check_definite(scaled, blocks)
+    variances = np.concatenate([np.diagonal(stack, axis1=1, axis2=2).ravel() for stack in scaled])
+    if variances.max() > WIDEST * variances.min():
+        raise CannotEstimate(
+            f"the sampling variances differ by a factor of {variances.max() / variances.min():.0e}",
+            "check their units: no computer's numbers hold both in one model",
+        )
     return Sampling(blocks, scaled, spread)
 
 
@@ -224,6 +238,8 @@ def fit(
         grouped = singletons(len(y)) if blocks is None else group(blocks)
         covariance = sampling(covariance, grouped)
     spread = covariance.spread
+    if terms:
+        _check_distances((y - orthonormal @ (orthonormal.T @ y)) / spread)
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     reml = method == "REML"
     theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml)
@@ -255,7 +271,13 @@ def _inverted(
 ) -> tuple[np.ndarray, ...]:
     psi = components_of(terms, theta)[0]
     batches = batches_of(y, X, covariance.stacks, covariance.blocks, terms)
-    return tuple(batch.precision(psi)[0] / covariance.spread**2 for batch in batches)
+    try:
+        return tuple(batch.precision(psi)[0] / covariance.spread**2 for batch in batches)
+    except NotDefinite:
+        raise CannotEstimate(
+            "the variances of this model differ too much to be held in a computer's numbers",
+            "check the units of effects and variances",
+        ) from None
 
 
 def _check(
@@ -273,8 +295,8 @@ def _check(
         raise ValueError("y or X holds missing or infinite values: drop those rows first.")
     if len(y) < X.shape[1] or (method == "REML" and len(y) == X.shape[1] and terms):
         raise CannotEstimate(
-            f"{len(y)} effect sizes cannot estimate {X.shape[1]} coefficients and the "
-            "heterogeneity",
+            f"{plural(len(y), 'effect size')} cannot estimate "
+            f"{plural(X.shape[1], 'coefficient')} and the heterogeneity",
             "use a simpler model or method='CE'",
         )
     return check_design(X, names)
@@ -305,6 +327,20 @@ def check_design(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.nd
             "drop it, or collect data in which they differ",
         )
     return orthonormal, triangle
+
+
+def _check_distances(residual: np.ndarray) -> None:
+    """Effects must lie within what a likelihood of their heterogeneity can resolve.
+
+    Raises
+    ------
+    CannotEstimate
+    """
+    if np.ptp(residual) > FARTHEST:
+        raise CannotEstimate(
+            f"effects lie {np.ptp(residual):.0e} standard errors apart",
+            "check that effects and variances are of the same units",
+        )
 
 
 def _check_definite(stacks: Sequence[np.ndarray], blocks: Blocks) -> None:

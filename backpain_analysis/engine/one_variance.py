@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ class Rows:
         low, high = self._ends()
         t = np.linspace(low, high, max(2, int(np.ceil((high - low) / COARSE)) + 1))
         t, slope = line.refined(t)
-        exact = line if counts is None else _Line(self.d, None, self._crossed(), line.p, self.reml)
+        exact = line if counts is None else _Line(self.d, None, self._crossed, line.p, self.reml)
         nothing = exact.at(np.zeros(1))
         best = Peak(0.0, float(nothing.value[0]))
         for i in np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0)):
@@ -98,7 +99,7 @@ class Rows:
 
     def interval(self, drop: float) -> tuple[float, float]:
         """The outermost psi where twice the log-likelihood is `drop` below its maximum."""
-        line = _Line(self.d, None, self._crossed(), self.X.shape[1], self.reml)
+        line = _Line(self.d, None, self._crossed, self.X.shape[1], self.reml)
         peak = self.highest()
         best = float(line.at(np.array([peak.psi])).value[0])
         low, high = self._ends()
@@ -117,13 +118,14 @@ class Rows:
             upper = float(np.exp(_crossing(gap, t[last + 1], t[last])))
         return lower, upper
 
+    @cached_property
     def _crossed(self) -> np.ndarray:
         """Products of the columns of (X, y) by row, shape (n, (p + 1)^2)."""
         Z = np.column_stack([self.X, self.y])
         return (Z[:, :, None] * Z[:, None, :]).reshape(len(Z), -1)
 
     def _products(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        crossed = self._crossed()
+        crossed = self._crossed
         if len(self.d) < MANY:
             return crossed, self.d, None
         logs = np.log(np.maximum(self.d, 1e-300))

@@ -4,7 +4,8 @@ Priors of tau by family (Röver 2020, doi 10.18637/jss.v093.i06, gives their use
 predictive distributions that were found in thousands of meta-analyses of the Cochrane Database:
 Rhodes, Turner & Higgins 2015 (doi 10.1016/j.jclinepi.2014.08.012) for standardised mean
 differences, Turner et al. 2015 (doi 10.1002/sim.6381) and Turner et al. 2012
-(doi 10.1093/ije/dys041) for log odds ratios.
+(doi 10.1093/ije/dys041) for log odds ratios. Their numbers were read in transcriptions of the
+papers' tables in public packages, not in the papers themselves.
 """
 
 from __future__ import annotations

@@ -59,10 +59,9 @@ class RobustCovariance:
         hCh = np.einsum("gkp,pq,gkq->gk", h, self._bread, h)
         CH = self._bread @ np.einsum("gkp,gkq->kpq", h, h)
         total = np.sum((a - hCh) ** 2 - hCh**2, axis=0) + np.einsum("kpq,kqp->k", CH, CH)
-        with np.errstate(invalid="ignore"):
-            return np.sum(a - hCh, axis=0) ** 2 / total
+        return np.sum(a - hCh, axis=0) ** 2 / np.where(total > 0, total, np.nan)
 
-    def hotelling(self, L: np.ndarray, estimate: np.ndarray) -> pd.Series:
+    def hotelling(self, L: np.ndarray, wald: float) -> pd.Series:
         """Joint test that `L beta` is zero: Hotelling's T2 with the degrees of freedom of Zhang.
 
         HTZ of Pustejovsky & Tipton 2018 (doi 10.1080/07350015.2016.1247004), section 3: with
@@ -73,7 +72,8 @@ class RobustCovariance:
         Parameters
         ----------
         L : ndarray, shape (q, p)
-        estimate : ndarray, shape (q,)
+        wald : float
+            The Wald statistic of these.
 
         Returns
         -------
@@ -94,7 +94,6 @@ class RobustCovariance:
             A[g] += own[g]
             total += float(np.sum(np.einsum("hii->h", A) ** 2) + np.einsum("hij,hji->", A, A))
         eta = q * (q + 1) / total
-        wald = float(estimate @ np.linalg.solve(L @ self.cov @ L.T, estimate))
         df = eta - q + 1
         statistic = df / (eta * q) * wald
         p = float(special.fdtrc(q, df, statistic)) if df > 0 else np.nan
@@ -138,7 +137,7 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
         raise CannotEstimate(f"{m} clusters cannot give a robust covariance of {p} coefficients")
     C = model.cov_beta
     residual = model.y - model.X @ model.beta
-    meat, scale = np.zeros((p, p)), _scale(kind, m, n, p)
+    cov, scale = np.zeros((p, p)), _scale(kind, m, n, p)
     own, shared = [], []
     for rows, V in zip(clusters.batches, _marginal(model, clusters), strict=True):
         X, e = model.X[rows], residual[rows]
@@ -151,10 +150,10 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
             shared.append(np.einsum("gnp,gnr->gpr", X, q))
         else:
             adjusted = WX
-        score = np.einsum("gnp,gn->gp", adjusted, e)
-        meat += score.T @ score
+        score = np.einsum("gnp,gn->gp", adjusted, e) @ C
+        cov += score.T @ score
     return RobustCovariance(
-        scale * C @ meat @ C,
+        scale * cov,
         float(m - p),
         np.concatenate(own) if own else None,
         np.concatenate(shared) if shared else None,

@@ -1,14 +1,25 @@
 """Models with several variance parameters: the highest of the maxima that many starts reach.
 
 The likelihood of several variances may have maxima in the interior and on the boundary, where a
-variance is zero or a correlation one, and no bound tells which is highest. So heights are taken
-on a grid of standard deviations, zero among them, evenly in their logarithm: from well below
-what the most precise rows can show to beyond what the residuals of all rows need. The size of
-each direction comes from its own model, with all other variances zero, whose highest maximum is
-known (`one_variance`). Newton's method climbs from the highest peaks of the grid, from each
-direction's own maximum, and from near correlations of one; the highest end is the answer. Few
-trials, whose likelihoods have many hills, get a fine grid and many climbs; many trials, whose
-likelihood has one, a coarse grid and few.
+variance is zero or a correlation one, and no bound tells which is highest. What makes it likely
+that the highest is found:
+
+- Heights are taken on a lattice: standard deviations, zero among them, evenly in their logarithm,
+  from well below what the most precise rows can show to beyond what the residuals of all rows
+  need; and with each of them correlations of none, 0.6 and 0.95, in every pattern of signs. Inside
+  it a hill is wider than the lattice's steps, whatever the units: each part of the likelihood bends
+  within about one unit of log variance (see `one_variance`).
+- Trials whose variances are far apart make hills narrower than any lattice, where effects vary in
+  one direction only and some precise rows not at all: of few trials these directions are computed
+  from the rows, and tried at many sizes (`_hidden`).
+- The size of each direction comes from its own model, with all other variances zero, whose highest
+  maximum is known (`one_variance`); from that, too, a climb starts.
+- Newton's method climbs from the highest peaks of the lattice, taking the highest of many lengths
+  of each step; the highest end is the answer, or a boundary beside it that is as high.
+
+Few trials, whose likelihoods have many hills, get a fine lattice and many climbs; many trials,
+whose likelihood has one, a coarse one and few. benchmarks/maxima.py says how often a dense search
+that shares no code finds a higher point.
 """
 
 from __future__ import annotations
@@ -25,16 +36,24 @@ from backpain_analysis.engine.search import Maximum, maximise
 from backpain_analysis.engine.terms import ScaledTerm, components_of, split
 from backpain_analysis.errors import ConvergenceError
 
+Sizes = list[tuple[float, float, float]]
+
 WORK, FINEST, MOST_HEIGHTS = 4e5, 9, 700
 """Multiplications that the grid may take, its points along a direction, and in all."""
 CHUNK = 2e6
-CLIMBS, FEW_CLIMBS, NEAR = 6, 3, 12.0
+CLIMBS, FEW_CLIMBS, NEAR = 8, 3, 12.0
 """Climbs of problems of few and of many trials, from peaks no further below the highest."""
 ROUGH = 1e-3
 """A climb whose promised rise is this small goes on only if its hill may be the highest."""
 SAME = 0.05
-LEAN = 0.9
-"""Correlation of the starts beside the boundary."""
+MOST_LEANS, MOST_TOPS = 81, 24
+"""Combinations of leans that are searched, and peaks of all that are climbed from at most."""
+MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
+"""Directions that some rows do not see, from so many places in the data at most, and sizes."""
+AGREED = 4
+"""So many climbs in a row that end where the highest did are enough."""
+ROUNDING = 1e-13
+"""Share of a variance that elimination must leave for the height to be more than rounding."""
 
 
 def derivatives_at(
@@ -60,40 +79,49 @@ def heights(batches: list[Batch], components: np.ndarray, *, reml: bool) -> np.n
     Returns
     -------
     ndarray, shape (n,)
-        Minus infinity outside the domain.
+        Minus infinity outside the domain, and where numbers overflow.
     """
     size = sum(batch.S.size for batch in batches) * 2
     step = max(1, int(CHUNK // size))
-    parts = [
-        _heights(batches, components[first : first + step], reml)
-        for first in range(0, len(components), step)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            _heights(batches, components[first : first + step], reml)
+            for first in range(0, len(components), step)
+        ]
     return np.concatenate(parts)
 
 
 def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.ndarray:
+    """By elimination in blocks `[V | X y]`, all points and blocks of a size at once."""
     p = batches[0].X.shape[-1]
     gram = np.zeros((len(components), p + 1, p + 1))
     logdet = np.zeros(len(components))
     outside = np.zeros(len(components), dtype=bool)
     for batch in batches:
-        V = batch.S + np.tensordot(components, batch.K, axes=1)
-        Z = np.concatenate([batch.X, batch.y[..., None]], axis=2)
-        if V.shape[-1] == 1:
-            logdet += np.log(V).sum(axis=(1, 2, 3))
-            gram += np.einsum("gb,bi,bj->gij", 1 / V[:, :, 0, 0], Z[:, 0], Z[:, 0], optimize=True)
-            continue
-        values, vectors = np.linalg.eigh(V)
-        sound = values[..., 0] > 0
-        outside |= ~sound.all(axis=1)
-        values = np.where(sound[..., None], values, 1.0)
-        logdet += np.log(values).sum(axis=(1, 2))
-        turned = vectors.swapaxes(-1, -2) @ Z
-        scaled = (turned / np.sqrt(values)[..., None]).reshape(len(components), -1, p + 1)
-        gram += scaled.swapaxes(1, 2) @ scaled
+        size = batch.S.shape[-1]
+        V = np.tensordot(batch.K.transpose(2, 3, 1, 0), components.T, axes=1)
+        V += batch.S.transpose(1, 2, 0)[..., None]
+        own = np.concatenate([batch.X, batch.y[..., None]], axis=2).transpose(1, 2, 0)
+        Z = np.repeat(own[..., None], len(components), axis=3)
+        least = ROUNDING * np.einsum("iibg->ibg", V)
+        for j in range(size):
+            pivot = V[j, j]
+            sound = pivot > least[j]
+            outside |= ~sound.all(axis=0)
+            pivot = np.where(sound, pivot, 1.0)
+            logdet += np.log(pivot).sum(axis=0)
+            share = V[j] / pivot
+            row = Z[j] / np.sqrt(pivot)
+            flat = row.transpose(2, 0, 1)
+            gram += flat @ flat.transpose(0, 2, 1)
+            for i in range(j + 1, size):
+                V[i, i:] -= share[i] * V[j, i:]
+                Z[i] -= share[i] * Z[j]
+    outside |= ~np.isfinite(gram).all(axis=(1, 2))
+    gram[outside] = np.eye(p + 1)
     sign, information = np.linalg.slogdet(gram[:, :p, :p])
     outside |= sign <= 0
-    gram[outside] = np.eye(p + 1)
+    gram[outside], information[outside] = np.eye(p + 1), 0.0
     b = gram[:, :p, p]
     rss = gram[:, p, p] - (b * np.linalg.solve(gram[:, :p, :p], b[..., None])[..., 0]).sum(axis=1)
     found = -0.5 * (logdet + rss + reml * information)
@@ -109,22 +137,32 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
         If no climb ended.
     """
     at = partial(derivatives_at, batches=batches, terms=terms, reml=reml)
-    few = _work(batches) * 50 < WORK
+
+    def level(ends: np.ndarray) -> np.ndarray:
+        values = np.stack([components_of(terms, theta)[0] for theta in ends])
+        return heights(batches, values, reml=reml)
+
+    few = _few(batches)
     best: Maximum | None = None
     failure = ConvergenceError(
         "the sampling covariance is too close to singular for its likelihood to be computed",
         "leave out trials with extreme variances",
     )
+    agreed = 0
     for start in _starts(batches, terms, reml)[: CLIMBS if few else FEW_CLIMBS]:
+        if agreed == AGREED:
+            break
         try:
-            found = maximise(at, start, tolerance=1e-11 if best is None else ROUGH)
+            found = maximise(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
             if best is not None and _another(terms, found, best):
-                found = maximise(at, found.theta)
+                found = maximise(at, found.theta, heights=level)
         except NotDefinite:
             continue
         except ConvergenceError as fault:
             failure = fault
             continue
+        same = best is not None and _same(terms, found, best)
+        agreed = agreed + 1 if same else 0
         if best is None or found.value > best.value:
             best = found
     if best is None:
@@ -144,9 +182,17 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
 
 def _another(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
     """Whether a rough climb is on a hill of its own that may be the highest."""
+    below = found.value < best.value
+    return found.value > best.value - 2 * ROUGH and not (below and _same(terms, found, best))
+
+
+def _same(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
     own, other = (components_of(terms, end.theta)[0] for end in (found, best))
-    same = np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other)))
-    return found.value > best.value - 2 * ROUGH and not (same and found.value < best.value)
+    return bool(np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other))))
+
+
+def _few(batches: list[Batch]) -> bool:
+    return _work(batches) * 50 < WORK
 
 
 def _work(batches: list[Batch]) -> float:
@@ -157,7 +203,12 @@ def _starts(batches: list[Batch], terms: list[ScaledTerm], reml: bool) -> list[n
     """Where to climb from, the most promising first."""
     axes = [(number, own) for number, term in enumerate(terms) for own in range(term.n_sizes)]
     sizes = [_size(batches, terms, number, own, reml) for number, own in axes]
-    budget = min(MOST_HEIGHTS, max(3.0 ** min(len(axes), 3), WORK / _work(batches)))
+    counts = [len(term.leans) for term in terms]
+    leans = list(product(*map(range, counts)))
+    if len(leans) > MOST_LEANS:
+        leans, counts = leans[:1], [1] * len(terms)
+    least = 3.0 ** min(len(axes), 3)
+    budget = min(MOST_HEIGHTS, max(least, WORK / _work(batches) / len(leans)))
     points = int(np.clip(budget ** (1 / len(axes)), 2, FINEST))
     grids = [
         np.array([0.0, *np.geomspace(low, high, points - 1)] if points > 2 else [low / 10, middle])
@@ -172,22 +223,29 @@ def _starts(batches: list[Batch], terms: list[ScaledTerm], reml: bool) -> list[n
         term.cells_at_sizes(corners[:, a:b])
         for term, a, b in zip(terms, bounds, bounds[1:], strict=False)
     ]
-    level = heights(batches, np.concatenate(cells, axis=1), reml=reml)
-    order = _peaks(level, shape) if len(corners) == np.prod(shape) else np.argsort(-level)
-    order = order[level[order] >= level.max() - NEAR]
     nudge = [min(low, middle) / 10 for low, middle, _ in sizes]
-    tops = [np.maximum(corners[row], nudge) for row in order]
-    alone = [
-        np.where(np.arange(len(axes)) == own, middle, nudge)
-        for own, (_, middle, _) in enumerate(sizes)
+    points_of = [
+        np.concatenate([cell[number] for cell, number in zip(cells, lean, strict=True)], axis=1)
+        for lean in leans
     ]
-    candidates = [_theta(terms, top) for top in [*tops, *alone]]
-    candidates += [lean for top in tops[:2] for lean in _leaning(terms, top)]
+    level = np.stack([heights(batches, components, reml=reml) for components in points_of])
+    found: dict[bytes, np.ndarray] = {}
+    for row in _peaks(level, counts, shape):
+        lean, corner = divmod(int(row), len(corners))
+        if level[lean, corner] < level.max() - NEAR or len(found) == MOST_TOPS:
+            break
+        theta = _theta(terms, np.maximum(corners[corner], nudge), leans[lean])
+        found.setdefault(points_of[lean][corner].tobytes(), theta)
+    candidates = list(found.values())
+    free = len(terms) == 1 and terms[0].term.structure == "unstructured"
+    if free and 1 < terms[0].q <= len(terms[0].design) and _few(batches):
+        candidates += _hidden(batches, terms[0], sizes, nudge, reml)
+    for own, (_, middle, _) in enumerate(sizes):
+        alone = np.where(np.arange(len(axes)) == own, middle, nudge)
+        candidates.append(_theta(terms, alone))
     components = np.stack([components_of(terms, theta)[0] for theta in candidates])
     height = heights(batches, components, reml=reml)
-    first = 0 if not tops else int(np.argmax(height[: len(tops)]))
-    rest = [row for row in np.argsort(-height, kind="stable") if row != first]
-    return [candidates[row] for row in [first, *rest]]
+    return [candidates[row] for row in np.argsort(-height, kind="stable")]
 
 
 def _size(
@@ -206,32 +264,64 @@ def _size(
     return float(low), float(middle), float(3 * max(own_maximum, typical))
 
 
-def _theta(terms: list[ScaledTerm], sizes: np.ndarray, lean: float = 0.0) -> np.ndarray:
+def _hidden(
+    batches: list[Batch], term: ScaledTerm, sizes: Sizes, nudge: list[float], reml: bool
+) -> list[np.ndarray]:
+    """Starts where effects vary in one direction only, in which some rows do not vary at all.
+
+    Of trials whose variances are far apart such a direction may have a hill of its own, narrower
+    than any lattice: so of each few neighbouring rows the direction is taken that they do not see.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(term.design, term.q - 1, axis=0)
+    room = int(np.clip(WORK / _work(batches) / HIDDEN_LENGTHS, 4, MOST_HIDDEN))
+    step = max(1, -(-len(windows) // room))
+    unseen = np.linalg.svd(windows[::step])[0][:, :, -1]
+    lengths = np.geomspace(
+        min(low for low, _, _ in sizes), 30 * max(high for *_, high in sizes), HIDDEN_LENGTHS
+    )
+    left, right = np.array(term.cells).T
+    squares = unseen[:, left] * unseen[:, right]
+    components = (lengths[:, None, None] ** 2 * squares).reshape(-1, len(left))
+    level = heights(batches, components, reml=reml).reshape(len(lengths), -1)
+    starts = []
+    for direction in np.argsort(-level.max(axis=0))[:FEW_CLIMBS]:
+        lower = np.diag(nudge)
+        lower[:, 0] = lengths[int(np.argmax(level[:, direction]))] * unseen[direction]
+        starts.append(np.array([lower[cell] for cell in term.cells]))
+    return starts
+
+
+def _theta(
+    terms: list[ScaledTerm], sizes: np.ndarray, leans: tuple[int, ...] | None = None
+) -> np.ndarray:
     parts, first = [], 0
-    for term in terms:
+    for term, lean in zip(terms, leans or [0] * len(terms), strict=True):
         parts.append(term.at_sizes(sizes[first : first + term.n_sizes], lean))
         first += term.n_sizes
     return np.concatenate(parts)
 
 
-def _leaning(terms: list[ScaledTerm], sizes: np.ndarray) -> list[np.ndarray]:
-    """The same standard deviations with strong correlations."""
-    if all(term.n_parameters == term.n_sizes for term in terms):
-        return []
-    return [_theta(terms, sizes, lean) for lean in (LEAN, -LEAN)]
+def _peaks(level: np.ndarray, counts: list[int], shape: list[int]) -> np.ndarray:
+    """Points with no higher neighbour, the highest first; grids cut short are all peaks.
 
-
-def _peaks(level: np.ndarray, shape: list[int]) -> np.ndarray:
-    """Points of the grid with no higher neighbour, the highest first."""
-    grid = level.reshape(shape)
-    peak = np.ones(shape, dtype=bool)
-    for axis in range(len(shape)):
-        up, down = np.full(shape, -np.inf), np.full(shape, -np.inf)
-        ahead = [slice(None)] * len(shape)
-        behind = [slice(None)] * len(shape)
-        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        up[tuple(behind)] = grid[tuple(ahead)]
-        down[tuple(ahead)] = grid[tuple(behind)]
-        peak &= (grid >= up) & (grid >= down)
-    rows = np.flatnonzero(peak.ravel())
-    return rows[np.argsort(-level[rows], kind="stable")]
+    Parameters
+    ----------
+    level : ndarray, shape (n_leans, n_corners)
+    counts : list of int
+        Leans of each term: none, and pairs of a weak and a strong one.
+    shape : list of int
+        Points along each standard deviation.
+    """
+    peak = np.ones(level.shape, dtype=bool)
+    if level.shape[1] == np.prod(shape):
+        grid, free = level.reshape(*counts, *shape), peak.reshape(*counts, *shape)
+        for axis in range(grid.ndim):
+            along, own = np.moveaxis(grid, axis, 0), np.moveaxis(free, axis, 0)
+            pairs = [(row, row + 1) for row in range(len(along) - 1)]
+            if axis < len(counts):
+                pairs = [(0 if row % 2 else row - 1, row) for row in range(1, len(along))]
+            for one, other in pairs:
+                own[one] &= along[one] >= along[other]
+                own[other] &= along[other] >= along[one]
+    rows = np.flatnonzero(peak)
+    return rows[np.argsort(-level.ravel()[rows], kind="stable")]

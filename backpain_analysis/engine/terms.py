@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from backpain_analysis.engine.likelihood import Blocks
 from backpain_analysis.errors import CannotEstimate
 
 Structure = Literal["unstructured", "diagonal", "identity", "CS", "HCS", "AR", "HAR", "CAR"]
+
+LEANS, MOST_PATTERNS = (0.6, 0.95), 8
+"""Correlations that a search starts from, and patterns of their signs."""
 
 CORRELATED = ("CS", "HCS", "AR", "HAR", "CAR")
 """Structures with standard deviations and one correlation."""
@@ -98,16 +102,30 @@ class ScaledTerm:
         """Parameters of equal standard deviations without correlation."""
         return self.at_sizes(np.full(self.n_sizes, size))
 
-    def at_sizes(self, sizes: np.ndarray, lean: float = 0.0) -> np.ndarray:
-        """Parameters of these standard deviations and correlations of about `lean`."""
+    @cached_property
+    def leans(self) -> np.ndarray:
+        """How the effects may lean: none, then of each pattern of signs the `LEANS`.
+
+        Correlation matrices, shape (n_leans, q, q); of a structure with one correlation its place
+        in the range, from -1 to 1, shape (n_leans,).
+        """
         if self.term.structure in CORRELATED:
-            return np.append(sizes, np.arcsin(lean))
+            return np.array([0.0, *LEANS, *(-lean for lean in LEANS)])
+        apart = 1.0 - np.eye(self.q)
+        found = [np.zeros_like(apart)]
+        if self.term.structure == "unstructured" and self.q > 1:
+            patterns = list(product((1.0, -1.0), repeat=self.q - 1))[:MOST_PATTERNS]
+            signs = [np.array([1.0, *pattern]) for pattern in patterns]
+            found += [lean * np.outer(own, own) * apart for own in signs for lean in LEANS]
+        return np.eye(self.q) + np.array(found)
+
+    def at_sizes(self, sizes: np.ndarray, lean: int = 0) -> np.ndarray:
+        """Parameters of these standard deviations, with the lean of this number (see `leans`)."""
+        if self.term.structure in CORRELATED:
+            return np.append(sizes, np.arcsin(self.leans[lean]))
         if self.term.structure != "unstructured":
             return np.asarray(sizes, dtype=float)
-        signs = np.where(np.arange(self.q) % 2, np.sign(lean), 1.0)
-        correlation = abs(lean) * np.outer(signs, signs)
-        np.fill_diagonal(correlation, 1.0)
-        lower = np.asarray(sizes)[:, None] * np.linalg.cholesky(correlation)
+        lower = np.asarray(sizes)[:, None] * np.linalg.cholesky(self.leans[lean])
         return np.array([lower[cell] for cell in self.cells])
 
     def size(self, theta: np.ndarray) -> float:
@@ -195,14 +213,14 @@ class ScaledTerm:
         return curvature
 
     def cells_at_sizes(self, sizes: np.ndarray) -> np.ndarray:
-        """Components at many standard deviations without lean, shapes (n, n_sizes), (n, m)."""
+        """Components at many standard deviations with each lean, (n, n_sizes) to (leans, n, m)."""
         left, right = np.array(self.cells).T
         wide = np.broadcast_to(sizes, (len(sizes), self.q)) if self.n_sizes == 1 else sizes
         if self.term.structure in CORRELATED:
-            pair = self._correlations(0.0)[0][left, right]
+            pairs = np.array([self._correlations(np.arcsin(lean))[0] for lean in self.leans])
         else:
-            pair = (left == right).astype(float)
-        return wide[:, left] * wide[:, right] * pair
+            pairs = self.leans
+        return wide[:, left] * wide[:, right] * pairs[:, None, left, right]
 
     def _structured(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cells `s_a s_b r_ab(rho)`."""

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ from backpain_analysis.evidence.reading import (
 )
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES
 from backpain_analysis.evidence.visits import Scale, known_people, of_instruments, visit_table
+from backpain_analysis.words import exercise_label, number, readable
 
 _WEEKS_SHOWN = 15
 
@@ -135,19 +137,25 @@ def as_html(data: Participants) -> str:
     if data.synthetic:
         title += " (synthetic: these participants are made up)"
     counts = summary(data)
-    counts["topic"] = counts["topic"].mask(counts["topic"].duplicated(), "")
     weeks = retention(data).groupby("week", as_index=False)[["scored", "left"]].sum()
     more = len(weeks) > _WEEKS_SHOWN
     note = f"The first {_WEEKS_SHOWN} of {len(weeks)} weeks." if more else None
     weeks = weeks.rename(columns={"left": "dropped out"})
-    minutes = doses(data).rename(
-        columns={
-            "lowest": "lowest prescribed",
-            "prescribed": "median prescribed",
-            "highest": "highest prescribed",
-            "attended": "median attended",
-            "attended_missing": "attended not known",
+    counts["item"] = [
+        exercise_label(item) if topic == "exercise type" else readable(item)
+        for topic, item in zip(counts["topic"], counts["item"], strict=True)
+    ]
+    counts["topic"] = counts["topic"].mask(counts["topic"].duplicated(), "")
+    minutes = pd.DataFrame(
+        {
+            "trial": row.trial_id,
+            "exercise": exercise_label(row.exercise_type),
+            "participants": row.participants,
+            "prescribed, median (range)": _median_and_range(row),
+            "attended, median": row.attended,
+            "attended not known": row.attended_missing,
         }
+        for row in doses(data).itertuples()
     )
     return "\n".join(
         [
@@ -156,6 +164,12 @@ def as_html(data: Participants) -> str:
             html_table(minutes, title="Minutes per week by participant"),
         ]
     )
+
+
+def _median_and_range(row: Any) -> str:
+    if row.lowest == row.highest:
+        return number(row.prescribed, 0)
+    return f"{number(row.prescribed, 0)} ({number(row.lowest, 0)}–{number(row.highest, 0)})"
 
 
 def _without(everyone: pd.MultiIndex, rows: pd.DataFrame) -> int:

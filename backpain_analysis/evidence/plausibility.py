@@ -88,7 +88,13 @@ def plausibility(tables: Tables, first_row: int = 0, *, checked: bool = False) -
         ``trial_id``, ``kind``, ``table``, ``rows`` (text), ``arithmetic``, ``look``; a row a
         warning, ordered by trial.
     """
-    found = [doubt for question in QUESTIONS for doubt in question(tables)]
+    outcomes = tables["outcomes"]
+    asked = {
+        **tables,
+        "values": with_limits(with_sd(outcomes)),
+        "compared": against_arms(outcomes, tables["contrasts"]),
+    }
+    found = [doubt for question in QUESTIONS for doubt in question(asked)]
     if not checked:
         known = tables["trials"].set_index("trial_id")["checked"].dropna()
         kinds = {trial: re.split(r"\s*;\s*", text.strip()) for trial, text in known.items()}
@@ -187,7 +193,7 @@ def sd_possible(tables: Tables) -> Iterator[Doubt]:
     `sqrt((m - a)(b - m) n/(n - 1))` (Bhatia & Davis 2000, doi 10.2307/2589180); a change lies
     between minus and plus the width of the scale.
     """
-    frame = with_limits(with_sd(tables["outcomes"]))
+    frame = tables["values"]
     kind = frame["value_type"].astype(str)
     change = kind == "change_from_baseline"
     width = frame["scale_max"] - frame["scale_min"]
@@ -214,7 +220,7 @@ def sd_or_se(tables: Tables) -> Iterator[Doubt]:
     its middle that, times `sqrt(n)`, is 10 to 35%. Looks like an SD: an SE whose SD would be
     above 45% of the scale.
     """
-    frame = with_limits(with_sd(tables["outcomes"]))
+    frame = tables["values"]
     frame = frame[(frame["value_type"] == "level") & frame["sd"].notna() & frame["n"].notna()]
     if frame.empty:
         return
@@ -355,7 +361,7 @@ def p_of_interval(tables: Tables) -> Iterator[Doubt]:
 
 def difference_of_arms(tables: Tables) -> Iterator[Doubt]:
     """A reported difference agrees with the values of its arms."""
-    compared = against_arms(tables["outcomes"], tables["contrasts"])
+    compared = tables["compared"]
     for row in _rows(compared, compared["distance"] > DIFFER):
         used = " It is not used." if row.distance > CONTRADICT else ""
         yield Doubt(
@@ -371,7 +377,7 @@ def p_of_arms(tables: Tables) -> Iterator[Doubt]:
 
     A warning where one of the two is below 0.01 and the other above 0.2.
     """
-    compared = against_arms(tables["outcomes"], tables["contrasts"])
+    compared = tables["compared"]
     compared = compared[compared["ci_low"].isna() | compared["ci_high"].isna()]
     sign = compared["p_value"].str.extract(r"^([<>]?)\s?(.+)$")
     p = pd.to_numeric(sign[1], errors="coerce")
@@ -409,7 +415,9 @@ def against_arms(outcomes: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFram
         reported difference, from its interval, else from the arms) and ``distance`` (of the
         reported difference from the range, in standard errors).
     """
-    values = with_limits(with_sd(outcomes))
+    reported = contrasts[contrasts["effect_measure"] == "md"]
+    values = outcomes[outcomes["trial_id"].isin(reported["trial_id"])]
+    values = with_limits(with_sd(values))
     values = values[values["value_type"].isin(["level", "change_from_baseline"])]
     values = _keyed(values[values["mean"].notna()])
     level = values["value_type"] == "level"
@@ -419,7 +427,6 @@ def against_arms(outcomes: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFram
         "change": (values[~level], [*_KEYS, "weeks", "timepoint_label"]),
         "start": (values[level & baseline], _KEYS),
     }
-    reported = contrasts[contrasts["effect_measure"] == "md"]
     table = _keyed(with_limits(reported)).reset_index(names="row")
     for kind, (rows, keys) in kinds.items():
         rows = rows[~rows.duplicated([*keys, "arm_id"], keep=False)]
@@ -482,7 +489,7 @@ def baseline_alike(tables: Tables) -> Iterator[Doubt]:
 
     Each arm against the first of its trial with a baseline value of the instrument.
     """
-    frame = with_sd(tables["outcomes"])
+    frame = tables["values"]
     at_start = (frame["timepoint_label"] == "baseline") & (frame["value_type"] == "level")
     frame = _keyed(frame[at_start & frame["sd"].notna() & frame["n"].notna()])
     frame = frame[~frame.duplicated([*_KEYS, "arm_id"], keep=False)]
@@ -579,12 +586,15 @@ def unit_of_analysis(tables: Tables) -> Iterator[Doubt]:
     trials = tables["trials"]
     bare = (trials["design"] == "cluster") & trials[["cluster_size", "icc"]].isna().any(axis=1)
     for row in _rows(trials, bare):
-        missing = [name for name in ("cluster_size", "icc") if pd.isna(getattr(row, name))]
+        missing = [
+            words
+            for name, words in (("cluster_size", "the size of clusters"), ("icc", "their ICC"))
+            if pd.isna(getattr(row, name))
+        ]
         yield Doubt(
             *(row.trial_id, "trials", (row.Index,), "clusters taken as if people were randomised"),
-            f"design is cluster, and {' and '.join(missing)} is missing",
-            "The number of clusters and the ICC in the report; else choose one "
-            "(cluster_icc of effects).",
+            f"a cluster trial without {' and '.join(missing)}",
+            "The size of clusters and their ICC in the report; else choose one for the analysis.",
         )
     other = (~trials["design"].isin(["cluster", "crossover"])) & trials["icc"].notna()
     for row in _rows(trials, other):

@@ -35,7 +35,10 @@ _DATE_COLUMNS = {
     "scores": ("date",),
     "participants": ("start_date",),
 }
-_OTHER_FORMATS = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".txt", ".json", ".sav", ".dta")
+_OTHER_FORMATS = (
+    *("", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".txt", ".json", ".sav", ".dta", ".rds"),
+    *(".rda", ".rdata", ".feather", ".arrow", ".pkl", ".db", ".sqlite", ".zip", ".gz", ".7z"),
+)
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ def _read_folder(folder: Path, names: Sequence[str], faults: list[Fault]) -> dic
             if (table := read(name, files[0], faults)) is not None:
                 tables[name] = table
         else:
-            found = list(_not_read(name, own))
+            found = list(_not_read(name, [entry for entry in entries if _called(entry) == name]))
             taken |= {name} if found else set()
             faults += found
     rest = [entry for entry in entries if entry.suffix.lower() in _READERS]
@@ -202,17 +205,23 @@ def _read_folder(folder: Path, names: Sequence[str], faults: list[Fault]) -> dic
 def _not_read(name: str, entries: Sequence[Path]) -> Iterator[Fault]:
     """Faults of what has the name of a table and cannot be one."""
     for entry in entries:
+        endings = [ending.strip().lower() for ending in entry.suffixes]
         suffix = entry.suffix.lower()
         if suffix in _READERS:
             kind = "folder" if entry.is_dir() else "link to nothing" if _is_dead(entry) else None
             rule = f"a {kind}, not a file" if kind else "not a regular file"
             hint = f"Put the table {name} in its place."
-        elif suffix in _OTHER_FORMATS:
-            rule = f"{suffix} is no format that is read"
+        elif entry.is_file() and ({*endings, suffix} & {*_OTHER_FORMATS, *_READERS}):
+            rule = f"{suffix} is no format that is read" if suffix else "a name without an ending"
             hint = "Save it as CSV UTF-8, XLSX or Parquet."
         else:
             continue
         yield Fault(name, entry.name, None, None, None, rule, hint)
+
+
+def _called(entry: Path) -> str:
+    """What a file is called without any of its endings."""
+    return canonical(entry.name.partition(".")[0])
 
 
 def _is_dead(entry: Path) -> bool:
@@ -222,8 +231,10 @@ def _is_dead(entry: Path) -> bool:
 def _nearly(entries: Sequence[Path], absent: Sequence[str], folder: Path) -> Iterator[Fault]:
     """Faults of files whose name is nearly that of a table that is absent."""
     for entry in entries:
-        meant = nearest(canonical(entry.stem), absent, cutoff=0.8)
-        if meant is not None and canonical(entry.stem) not in TABLES:
+        called = canonical(entry.stem)
+        longer = next((name for name in absent if called.startswith(f"{name}_")), None)
+        meant = longer or nearest(called, absent, cutoff=0.8)
+        if meant is not None and called not in TABLES:
             hint = f"Did you mean {meant}{entry.suffix}? Rename it, or move it out of the folder."
             yield Fault(meant, entry.name, None, None, None, "not the name of a table", hint)
 
@@ -241,8 +252,9 @@ def _read_csv(name: str, file: Path, faults: list[Fault]) -> RawTable | None:
     rows: list[list[str]] = []
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        shared: dict[str, str] = {}
         for row in reader:
-            rows.append(row)
+            rows.append([shared.setdefault(cell, cell) for cell in row])
     except csv.Error as error:
         hint = "Check the quotation marks of this row, or of the one before it."
         rule = f"not readable as CSV ({error})"
@@ -481,7 +493,10 @@ def _to_raw(
     if isinstance(rows, Mapping):
         texts = dict(rows)
     else:
-        texts = {number: [_text(cell) for cell in row] for number, row in enumerate(rows, start=1)}
+        texts = {
+            number: [cell.strip() if isinstance(cell, str) else _text(cell) for cell in row]
+            for number, row in enumerate(rows, start=1)
+        }
         texts = {number: row for number, row in texts.items() if any(row)}
     if not texts:
         fault(None, None, "the table is empty", "Its first row must hold the column names.")

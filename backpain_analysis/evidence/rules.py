@@ -157,12 +157,17 @@ def spread_complete(tables: Tables) -> Iterator[Fault]:
 
 
 def limits_in_order(tables: Tables) -> Iterator[Fault]:
-    """The upper limit of an interval is not below its lower limit."""
+    """The upper limit of an interval lies not below the lower; a confidence interval has width."""
     for name, _, low, high in _INTERVALS:
         frame = tables[name]
         hint = f"{low} is {{{low}}}: {high} must not be below it."
         broken = frame[high] < frame[low]
         yield from broken_rows(name, frame, broken, high, "upper limit below lower limit", hint)
+        broken = frame[high] == frame[low]
+        if name == "outcomes":
+            broken &= frame["dispersion_type"] == "ci95"
+        hint = f"{low} is {{{low}}}, too: give more digits, or leave both limits empty."
+        yield from broken_rows(name, frame, broken, high, "interval without width", hint)
 
 
 def value_in_limits(tables: Tables) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE, NOT_GRADED
 from backpain_analysis.answers.verdicts import VERDICTS
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
@@ -47,6 +48,7 @@ ROW_HEIGHT = 0.23
 LONGEST = 68
 
 
+@remembers
 def claims(result: Claims, *, ax: Axes | None = None) -> Axes:
     """Each claim's verdict (shape and colour) at its certainty (place).
 
@@ -94,6 +96,7 @@ def claims(result: Claims, *, ax: Axes | None = None) -> Axes:
 MODERATOR_ROW_HEIGHT = 0.26
 
 
+@remembers
 def moderation(result: Moderation, *, ax: Axes | None = None) -> Axes:
     """How the effect changes with each moderator; those that cannot be asked say why.
 
@@ -153,6 +156,7 @@ CHANGE_ROW_HEIGHT = 0.23
 SETTING_COLOURS = {"against no exercise": ACCENT, "before and after": MUTED}
 
 
+@remembers
 def sensitivity(
     changes: pd.DataFrame,
     outcome: str = "pressure_pain_threshold",

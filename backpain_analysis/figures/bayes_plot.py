@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -98,6 +99,7 @@ def _label(result: Posterior, name: str) -> str:
     return readable(name)
 
 
+@remembers
 def prior_sensitivity(
     table: pd.DataFrame, *, xlabel: str = "Effect", ax: Axes | None = None
 ) -> Axes:

@@ -17,6 +17,7 @@ from backpain_analysis.answers.appraisals import (
     traffic_light,
 )
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import INK, WIDTH, figure_style, new_axes
 from backpain_analysis.words import author_year
 
@@ -30,6 +31,7 @@ ROW_HEIGHT = 0.2
 COLUMNS = {**DOMAIN_WORDS, "overall": "Overall"}
 
 
+@remembers
 def risk_of_bias_lights(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """Every appraised trial by domain; grey where no appraisal says anything.
 
@@ -75,6 +77,7 @@ def _lights(ax: Axes, place: int, judged: pd.Series) -> None:
             ax.text(place, float(row), SIGNS[risk], ha="center", va="center", color=INK, fontsize=8)
 
 
+@remembers
 def risk_of_bias_summary(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """Share of trials at each risk, by domain, with those that nobody appraised in grey."""
     table = by_domain(evidence).set_index("domain").loc[list(COLUMNS)]

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -32,6 +33,7 @@ LARGEST_AREA = 260.0
 """Square points."""
 
 
+@remembers
 def bubble(
     result: MetaRegressionResult,
     moderator: str,

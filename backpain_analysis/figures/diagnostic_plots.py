@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import (
     SIZE,
     Cell,
@@ -54,6 +55,7 @@ DISTANCES = (5.0, 10.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0)
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 
 
+@remembers
 def baujat(
     result: PoolResult | Effects | pd.DataFrame, *, labels: int = 6, ax: Axes | None = None
 ) -> Axes:
@@ -201,6 +203,7 @@ class Panel:
     limits: tuple[float, ...] = ()
 
 
+@remembers
 def influence(result: PoolResult | Effects | pd.DataFrame) -> Figure:
     """Draw the diagnostics of `models.diagnostics.influence`, a row a study.
 
@@ -312,6 +315,7 @@ STEP_HEIGHT = 0.2
 LONGEST_STEP = 38
 
 
+@remembers
 def cumulative(
     result: PoolResult | Effects | pd.DataFrame,
     *,

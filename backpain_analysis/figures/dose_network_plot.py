@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
     FAINT,
@@ -48,6 +49,7 @@ SPARE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5b4bb3", "#b8860b
 """For agents that are no exercise type."""
 
 
+@remembers
 def dose_network(
     result: DoseNetworkResult,
     *,
@@ -117,6 +119,7 @@ def dose_network(
     return ax
 
 
+@remembers
 def dose_network_panels(
     result: DoseNetworkResult,
     *,

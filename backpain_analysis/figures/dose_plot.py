@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -31,7 +32,7 @@ from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.words import (
     RATIO_WORDS,
     benefit_sign,
-    dose_measure_label,
+    dose_axis,
     exercise_label,
     measured,
     tick_text,
@@ -164,6 +165,7 @@ LARGEST_AREA = 260.0
 """Square points."""
 
 
+@remembers
 def dose_response(
     result: DoseResponseResult,
     *,
@@ -241,7 +243,7 @@ def dose_response(
         plain_ticks(ax)
         if result.measure in RATIO_WORDS:
             _ratio_ticks(ax)
-        ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
+        ax.set_xlabel(dose_label or dose_axis(result.dose_name, result.effects.dose_basis))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
         _draw_legend(ax, result, reference, further=further)
     return ax
@@ -368,4 +370,5 @@ def _draw_legend(ax: Axes, result: DoseResponseResult, reference: float, *, furt
     if (result.points["ref_dose"] != reference).any():
         entries.append(circle("Reference arm at another dose", MUTED, hollow=True))
     title = "Circles: contrasts of trials (how many), area by weight"
-    legend_below(ax, entries, title=title, ncols=3, columnspacing=1.6, handletextpad=0.6)
+    drop = 4.6 + 1.4 * ax.get_xlabel().count("\n")
+    legend_below(ax, entries, title=title, ncols=3, drop=drop, columnspacing=1.6, handletextpad=0.6)

@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     FAINT,
@@ -34,6 +35,7 @@ PARTICIPANT_AREA = 0.35
 NOT_REPORTED = "Not reported"
 
 
+@remembers
 def trials_by_type_and_year(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """A circle a trial, by exercise type and year, its area proportional to those randomised.
 
@@ -68,6 +70,7 @@ def trials_by_type_and_year(evidence: Evidence, *, ax: Axes | None = None) -> Ax
     return ax
 
 
+@remembers
 def trial_sizes(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """Histogram of the number randomised, on a logarithmic scale, with the median.
 
@@ -100,6 +103,7 @@ def trial_sizes(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@remembers
 def frequency_against_minutes(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """Sessions per week against minutes per session; a bubble's area is its number of trials.
 
@@ -150,6 +154,7 @@ def frequency_against_minutes(evidence: Evidence, *, ax: Axes | None = None) -> 
     return ax
 
 
+@remembers
 def dose_fields_known(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """How many exercise arms of each type have each dose measure known, reported or derived.
 
@@ -174,6 +179,7 @@ def dose_fields_known(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     return _heat_map(ax, shares, texts, rows, columns, "Exercise arms: measure known / all")
 
 
+@remembers
 def outcomes_by_type(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """Number of trials by exercise type and outcome, from values per arm or from differences.
 
@@ -206,6 +212,7 @@ def outcomes_by_type(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     return _heat_map(ax, shares, texts, rows, columns, "Trials that report the outcome")
 
 
+@remembers
 def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     """Trials by the PEDro score or the appraisal that is known of them; most have none.
 

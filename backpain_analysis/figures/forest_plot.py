@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
@@ -172,6 +173,7 @@ ROW_HEIGHT = 0.2
 LONGEST_LABEL = 38
 
 
+@remembers
 def forest(
     effects: Effects | pd.DataFrame,
     results: AnyPooled | Mapping[str, AnyPooled] | None = None,
@@ -378,6 +380,7 @@ SUMMARY_ROW_HEIGHT = 0.24
 LONGEST_GROUP = 30
 
 
+@remembers
 def summary_forest(
     results: Mapping[str, Pooled],
     *,

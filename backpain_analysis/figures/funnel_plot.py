@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from scipy import special
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     INK,
@@ -41,6 +42,7 @@ AXES = {
 """Label of the vertical axis, and its values of standard errors; both are their own inverse."""
 
 
+@remembers
 def funnel(
     result: PoolResult | Effects | pd.DataFrame,
     *,

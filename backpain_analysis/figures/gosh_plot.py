@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.funnel_plot import as_pooled, effect_label
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -38,6 +39,7 @@ DENSITY = LinearSegmentedColormap.from_list("density", [BAND, ACCENT, "#00294a"]
 SHARE = LinearSegmentedColormap.from_list("share", [ACCENT, FAINT, TARGET])
 
 
+@remembers
 def gosh(
     result: PoolResult | Effects | pd.DataFrame,
     *,

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -25,6 +26,7 @@ from backpain_analysis.models.dose.comparison import CHOICES
 from backpain_analysis.words import as_benefit
 
 
+@remembers
 def multiverse(
     table: pd.DataFrame,
     *,

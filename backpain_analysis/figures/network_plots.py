@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from scipy import special
 
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.forest_plot import summary_forest
 from backpain_analysis.figures.style import (
@@ -58,6 +59,7 @@ ROOM = 1.55
 """Half the width of the axes, where the nodes stand on a circle of radius 1."""
 
 
+@remembers
 def network_graph(result: NetworkResult, *, ax: Axes | None = None) -> Axes:
     """Network graph: node area by participants, edge width by trials.
 
@@ -153,6 +155,7 @@ class Row(NamedTuple):
     level: float
 
 
+@remembers
 def network_forest(result: NetworkResult, *, reference: str | None = None, **options: Any) -> Axes:
     """Forest plot of the network's estimates against one treatment, the best first.
 
@@ -188,6 +191,7 @@ FUNNEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e6b832", "#4b9fd
 MARKERS = "osD^vP"
 
 
+@remembers
 def network_funnel(funnel: ComparisonAdjustedFunnel, *, ax: Axes | None = None) -> Axes:
     """Comparisons around their direct means (Chaimani & Salanti 2012, doi 10.1002/jrsm.57).
 
@@ -246,6 +250,7 @@ CELL, FONT, MANY = 0.84, 6.4, 9
 estimate alone."""
 
 
+@remembers
 def league(
     result: NetworkResult,
     *,
@@ -362,6 +367,7 @@ def _draw_cell(
         ax.text(column, row + 0.22, f"{low} to {high}", fontsize=0.86 * font, **style)
 
 
+@remembers
 def comparison_forest(
     result: NetworkResult,
     *,
@@ -442,6 +448,7 @@ def comparison_forest(
 MOST_COMPARISONS = 12
 
 
+@remembers
 def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     """What may modify effects: a point a trial, a row a comparison, a panel a characteristic.
 
@@ -491,6 +498,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
 ROW_HEIGHT = 0.26
 
 
+@remembers
 def ranking(
     result: NetworkResult | EqualDose,
     *,
@@ -554,6 +562,7 @@ KINDS = {"direct": TARGET, "indirect": MUTED, "network": ACCENT}
 LINE_HEIGHT = 0.19
 
 
+@remembers
 def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None = None) -> Axes:
     """Forest plot of the comparisons that have both direct and indirect evidence.
 
@@ -624,6 +633,7 @@ def _difference(measure: str) -> str:
 GREY = "#9a9a9a"
 
 
+@remembers
 def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
     """Net heat plot (Krahn, Binder & König 2013, doi 10.1186/1471-2288-13-35).
 

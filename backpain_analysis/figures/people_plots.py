@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -56,6 +57,7 @@ DODGE = 0.004
 """How far the intervals of two doses stand apart, as a share of the weeks."""
 
 
+@remembers
 def longitudinal(
     result: LongitudinalResult,
     *,
@@ -263,6 +265,7 @@ def _draw_legend(ax: Axes, entries: list, title: str | None = None) -> None:
 EFFECTS_GRID = 201
 
 
+@remembers
 def dose_effects(
     result: Any,
     *,
@@ -343,6 +346,7 @@ def _draw_effects_legend(ax: Axes, level: float, prediction: bool, mcid: bool) -
     legend_below(ax, entries, ncols=2)
 
 
+@remembers
 def interactions(
     result: ModeratorResult,
     *,
@@ -420,6 +424,7 @@ def _draw_row(ax: Axes, y: float, row: pd.Series) -> None:
     ax.plot(row["estimate"], y, ls="", mfc=face, mec=colour, zorder=3, gid="estimate", **size)
 
 
+@remembers
 def tipping_point(
     result: TippingPoint,
     *,
@@ -502,6 +507,7 @@ def _draw_tipping_legend(ax: Axes, result: TippingPoint, mcid: bool) -> None:
     legend_below(ax, entries, ncols=2)
 
 
+@remembers
 def power(
     result: PowerResult, *, show: str = "power", target: float = 0.8, ax: Axes | None = None
 ) -> Axes:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -27,6 +28,7 @@ ROW_HEIGHT = 0.3
 LABEL_LENGTH = 44
 
 
+@remembers
 def responders(
     result: Responders, *, dose_label: str | None = None, ax: Axes | None = None
 ) -> Axes:
@@ -81,6 +83,7 @@ def responders(
     return ax
 
 
+@remembers
 def trial_responders(result: TrialResponders, *, ax: Axes | None = None) -> Axes:
     """Draw the share of responders without and with exercise, a row a contrast.
 

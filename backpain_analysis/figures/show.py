@@ -10,10 +10,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from backpain_analysis.display import with_numbers
+from backpain_analysis.figures.behind import numbers_behind
 from backpain_analysis.figures.style import CSS_PIXELS_PER_INCH, figure_of, figure_style
 
 LEGIBLE = 0.85
@@ -43,6 +46,11 @@ class Shown:
     alt: str
     caption: str = ""
 
+    @property
+    def numbers(self) -> pd.DataFrame | None:
+        """What it was drawn from, in full precision; None where that is not known."""
+        return numbers_behind(self.figure)
+
     def svg(self) -> str:
         """One `<svg>` element; the same figure gives the same text, its ids are its own."""
         text = _saved(self.figure, "svg").decode()
@@ -70,6 +78,10 @@ class Shown:
             f'<div class="bp-scroll" style="overflow-x:auto" role="img" tabindex="0" '
             f'aria-label="{escape(self.alt)}">{self.svg()}</div>{caption}</figure>'
         )
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        html, numbers = self._repr_html_(), self.numbers
+        return {"text/html": html} if numbers is None else with_numbers(html, numbers)
 
 
 def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.dose_plot import (
     circle,
     draw_bracket,
@@ -39,6 +40,7 @@ LARGEST_AREA = 200.0
 SHARES = (0.5, 0.9)
 
 
+@remembers
 def time_course(
     result: TimeCourseResult,
     *,

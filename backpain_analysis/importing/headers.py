@@ -353,12 +353,10 @@ def time_of(text: str) -> tuple[str, str]:
     words = spoken(text)
     number = r"(\d+(?:\.\d+)?)"
     weeks = ""
-    if found := re.search(
-        rf"{number} (?:w|wk|wks|week|weeks)\b|\b(?:w|wk|week|weeks) {number}", words
-    ):
-        weeks = found[1] or found[2]
-    elif found := re.search(rf"{number} (?:mo|mos|month|months)\b|\bmonths? {number}", words):
-        weeks = f"{round(float(found[1] or found[2]) * 365.25 / 12 / 7):d}"
+    if count := _counted(words, "wks|weeks", "w|wk|week"):
+        weeks = count
+    elif count := _counted(words, "mos|months", "mo|month"):
+        weeks = f"{round(float(count) * 365.25 / 12 / 7):d}"
     elif found := re.search(rf"{number} (?:y|yr|year|years)\b", words):
         weeks = f"{round(float(found[1]) * 365.25 / 7):d}"
     parts = set(words.split())
@@ -371,6 +369,19 @@ def time_of(text: str) -> tuple[str, str]:
     if parts & set(_POST) or re.search(r"\bt 1\b", words):
         return "post", weeks
     return ("post" if weeks else ""), weeks
+
+
+def _counted(words: str, several: str, one: str) -> str:
+    """The number of a unit: "6 weeks", else "week 6", else "1 week"; "visit 1 week 6" is week 6."""
+    number = r"(\d+(?:\.\d+)?)"
+    for shape in (
+        rf"{number} (?:{several})\b",
+        rf"\b(?:{one}|{several}) {number}",
+        rf"{number} (?:{one})\b",
+    ):
+        if found := re.search(shape, words):
+            return found[1]
+    return ""
 
 
 def outcome_of(text: str) -> tuple[str, str]:

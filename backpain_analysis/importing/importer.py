@@ -52,8 +52,10 @@ def read_source(path: str | Path, mapping: Mapping | None = None, sheet: str | N
     if path.suffix.lower() == ".rm5":
         return revman.read_rm5(path)
     if mapping is None:
-        return read_grid(path, sheet)
-    return read_grid(path, mapping.sheet or sheet, mapping.header_rows)
+        grid = read_grid(path, sheet)
+    else:
+        grid = read_grid(path, mapping.sheet or sheet, mapping.header_rows)
+    return revman.of_analyses(grid) if revman.holds_analyses(grid) else grid
 
 
 def guess_mapping(grid: Grid) -> tuple[str, Guess]:

@@ -1,4 +1,4 @@
-"""RevMan: review files of version 5 (``.rm5``) and the CSV of analysis data of RevMan Web."""
+"""RevMan: review files of version 5 (``.rm5``), its CSV of analyses, and that of RevMan Web."""
 
 from __future__ import annotations
 
@@ -131,12 +131,16 @@ def _data_of(root: Any) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _groups(comparison: Any, outcome: Any) -> tuple[str, str]:
     """Names of the two groups: of the comparison where it names two, else of the outcome."""
-    name = _text(comparison, "NAME")
+    labels = (_text(outcome, "GROUP_LABEL_1"), _text(outcome, "GROUP_LABEL_2"))
+    return _two_groups(_text(comparison, "NAME"), *labels)
+
+
+def _two_groups(name: str, label_1: str, label_2: str) -> tuple[str, str]:
     for between in (" versus ", " vs. ", " vs ", " v ", " compared with ", " compared to "):
         one, found, two = name.partition(between)
         if found:
             return one.strip(), two.strip()
-    return _text(outcome, "GROUP_LABEL_1"), _text(outcome, "GROUP_LABEL_2")
+    return label_1, label_2
 
 
 def _text(element: Any, tag: str) -> str:
@@ -146,6 +150,69 @@ def _text(element: Any, tag: str) -> str:
 
 def _name(study: Any, identifier: str | None) -> str:
     return (identifier or "") if study is None else study.get("NAME", identifier or "")
+
+
+_ANALYSES = {
+    "mean 1": "mean 1",
+    "sd 1": "sd 1",
+    "events 1": "events 1",
+    "total 1": "n 1",
+    "mean 2": "mean 2",
+    "sd 2": "sd 2",
+    "events 2": "events 2",
+    "total 2": "n 2",
+    "effect estimate": "estimate",
+    "se": "se",
+}
+_TYPES = {"DIC": _KINDS["DICH"], "CON": _KINDS["CONT"], "GIV": _KINDS["IV"]}
+
+
+def holds_analyses(grid: Grid) -> bool:
+    """Whether a grid is the CSV of "data and analyses" that RevMan 5 exports."""
+    known = {spoken(column) for column in grid.columns}
+    return {"comparison number", "outcome number", "subgroup number", "data type"} <= known
+
+
+def of_analyses(grid: Grid) -> Grid:
+    """The same rows as of an ``.rm5`` file: a row a study in an outcome.
+
+    Rows of comparisons, outcomes and subgroups stand above the studies they hold. RevMan prints
+    zeros where a kind of data has no such figure, so only the figures of its kind are taken. The
+    estimates of generic data are of ratios, their SEs of logarithms: those are left.
+    """
+    places = {spoken(column): place for place, column in enumerate(grid.columns)}
+    rows: dict[int, list[str]] = {}
+    comparison, outcome, subgroup = "", {"": ""}, ("", "")
+    for number, cells in grid.rows.items():
+        told = {name: cells[place].strip() for name, place in places.items()}
+        group = told["subgroup number"]
+        if told["outcome number"] in ("", "0"):
+            comparison = told["name"]
+        elif told["data type"]:
+            outcome, subgroup = told, ("", "")
+        elif group not in ("", "0") and group != subgroup[0]:
+            subgroup = (group, told["name"])
+        else:
+            row = {"study": told["name"], "year": told.get("year of study", "")}
+            row |= {"comparison": comparison, "outcome": outcome["name"]}
+            row |= {"subgroup": subgroup[1] if group == subgroup[0] else ""}
+            row["effect measure"] = outcome.get("effect measure", "")
+            row["group 1"], row["group 2"] = _two_groups(
+                comparison, outcome.get("group label 1", ""), outcome.get("group label 2", "")
+            )
+            wanted = _TYPES.get(outcome["data type"], ())
+            if wanted == _KINDS["IV"] and row["effect measure"] in _RATIOS:
+                wanted = ()
+            for name, column in _ANALYSES.items():
+                if column.split()[0] in wanted:
+                    row[column] = told.get(name, "")
+            rows[number] = [row.get(column, "") for column in COLUMNS]
+    if not rows:
+        raise refused(grid.file, "no data of analyses", "Export the data and analyses again.")
+    return Grid(
+        *(grid.file, grid.sheet, grid.header_rows, COLUMNS, rows),
+        places={number: f"row {number}" for number in rows},
+    )
 
 
 def is_revman(grid: Grid) -> bool:
@@ -176,6 +243,8 @@ def guess_revman(grid: Grid) -> Guess:
     if "year" in of:
         trial["year"] = of["year"]
     trial |= author_year(grid, of["study"], *trial)
+    if "author_year" not in trial:
+        trial["first_author"] = of["study"]
     arms, outcomes = [], []
     common = _common(grid, of)
     for number in ("1", "2"):

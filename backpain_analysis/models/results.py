@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
-from backpain_analysis.display import html_table
+from backpain_analysis.display import html_table, with_numbers
+from backpain_analysis.engine.tails import t_quantile, t_tail
 from backpain_analysis.words import benefit_sign
 
 
@@ -75,25 +76,31 @@ def check_choices(level: float, **chosen: tuple[object, Sequence[object]]) -> No
 WALD = ("t", "z")
 """The words of `test` where intervals are of Wald's kind."""
 
+SINGULAR = 1e14
+"""Condition of a correlation matrix that counts as having no inverse."""
+
 Df: TypeAlias = "float | pd.Series"
 """Degrees of freedom: one for all coefficients, or one each; infinite for normal tests."""
 
 
 def quantile(level: float, df: Df) -> Any:
     """Two-sided critical value: t on `df` degrees of freedom, normal for infinite ones."""
-    values = np.asarray(df, dtype=float)
+    if not isinstance(df, pd.Series):
+        return t_quantile((1 - level) / 2, float(df))
+    values = df.to_numpy(dtype=float)
     finite = np.isfinite(values)
-    t = special.stdtrit(np.where(finite, values, 1.0), (1 + level) / 2)
-    critical = np.where(finite, t, special.ndtri((1 + level) / 2))
-    return pd.Series(critical, df.index) if isinstance(df, pd.Series) else float(critical)
+    t = scipy.special.stdtrit(np.where(finite, values, 1.0), (1 + level) / 2)
+    return pd.Series(np.where(finite, t, scipy.special.ndtri((1 + level) / 2)), df.index)
 
 
 def two_sided_p(statistic: np.ndarray, df: Df) -> np.ndarray:
     """P value of a t statistic, or of a z statistic for infinite degrees of freedom."""
+    if np.ndim(statistic) == np.ndim(df) == 0:
+        return np.array(2 * t_tail(abs(float(statistic)), float(np.asarray(df))))
     values, size = np.asarray(df, dtype=float), np.abs(statistic)
     finite = np.isfinite(values)
-    t = special.stdtr(np.where(finite, values, 1.0), -size)
-    return 2 * np.where(finite, t, special.ndtr(-size))
+    t = scipy.special.stdtr(np.where(finite, values, 1.0), -size)
+    return 2 * np.where(finite, t, scipy.special.ndtr(-size))
 
 
 def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
@@ -102,15 +109,26 @@ def wald_test(estimate: np.ndarray, cov: np.ndarray, df: float) -> pd.Series:
     Returns
     -------
     Series
-        `statistic, df_num, df_denom, p_value`; the statistic is F or chi-square.
+        `statistic, df_num, df_denom, p_value`; the statistic is F or chi-square. Missing where the
+        covariance has no inverse, as a robust one of few clusters.
     """
-    size = len(estimate)
-    wald = float(estimate @ np.linalg.solve(cov, estimate))
+    size, wald = len(estimate), wald_statistic(estimate, cov)
     if np.isfinite(df):
-        statistic, p = wald / size, float(special.fdtrc(size, df, wald / size))
+        statistic, p = wald / size, float(scipy.special.fdtrc(size, df, wald / size))
     else:
-        statistic, p = wald, float(special.chdtrc(size, wald))
+        statistic, p = wald, float(scipy.special.chdtrc(size, wald))
     return pd.Series({"statistic": statistic, "df_num": size, "df_denom": df, "p_value": p})
+
+
+def wald_statistic(estimate: np.ndarray, cov: np.ndarray) -> float:
+    """`b' C^-1 b`; missing where the covariance C has no inverse."""
+    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    if not scale.min() > 0:
+        return np.nan
+    correlation, scaled = cov / np.outer(scale, scale), estimate / scale
+    if np.linalg.cond(correlation) > SINGULAR:
+        return np.nan
+    return float(scaled @ np.linalg.solve(correlation, scaled))
 
 
 class CoefficientTable:
@@ -188,6 +206,9 @@ class CoefficientTable:
         table = self.summary().rename_axis("coefficient").reset_index()
         return html_table(table, title=self._title(), note=self._note())
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return with_numbers(self._repr_html_(), self.summary())
+
 
 @dataclass(frozen=True, repr=False)
 class Coefficients(CoefficientTable):
@@ -242,3 +263,6 @@ class TableResult:
 
     def _repr_html_(self) -> str:
         return html_table(self.summary(), title=self._title(), note=self._note())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return with_numbers(self._repr_html_(), self.summary())

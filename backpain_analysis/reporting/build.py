@@ -89,8 +89,8 @@ def assemble(job: Job, nb: nbformat.NotebookNode, error: str, seconds: float) ->
     seconds : float
         How long it took.
     """
-    extras = extras_of(nb, job.report.name)
     body = render_body(nb)
+    extras = extras_of(nb, job.report.name, body)
     summary = {**extras.summary, "sections": texts_of(body)}
     outcome = Outcome(job.report, error, answer_of(nb), seconds, summary)
     return _built(job, outcome, body, extras, explored_in(nb))

@@ -241,7 +241,7 @@ class _Fragment:
 
     def style(self, text: str) -> str:
         """Take out of a style what fetches, and let it point to the numbered ids."""
-        return REFERENCE.sub(lambda m: "#" + self.numbered(m[1]), OUTSIDE.sub("", text))
+        return REFERENCE.sub(lambda m: "#" + self.numbered(m[1]), _without_outside(text))
 
     def sheet(self, text: str) -> str:
         """Let a style sheet rule its own fragment and nothing else of the page."""
@@ -320,6 +320,13 @@ def _scoped_selector(tokens: list[Any], within: str) -> str:
     if not text or re.match(r"[+~]|(?:html|body|:root|:host)\b", text, re.IGNORECASE):
         return ""
     return f"{within} {text}"
+
+
+def _without_outside(style: str) -> str:
+    """Take out what fetches, until what stood around it makes no new one either."""
+    while (less := OUTSIDE.sub("", style)) != style:
+        style = less
+    return style
 
 
 def _is_picture(address: str) -> bool:

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 from lxml import html
 
-from backpain_analysis.reporting.clean import clean, picture
+from backpain_analysis.reporting.clean import picture
+from backpain_analysis.reporting.drawings import (
+    ALT_TEXT,
+    as_file,
+    drawing_of,
+    figures_in,
+    title_of,
+)
 from backpain_analysis.reporting.notebooks import UNWRITABLE
 from backpain_analysis.reporting.references import Reference, bibtex, noted, ris
 from backpain_analysis.reporting.render import (
@@ -65,7 +72,7 @@ class Extras:
     references: list[Reference] = field(default_factory=list)
 
 
-def extras_of(nb: nbformat.NotebookNode, name: str) -> Extras:
+def extras_of(nb: nbformat.NotebookNode, name: str, body: str = "") -> Extras:
     """Gather what can be downloaded beside a report.
 
     Parameters
@@ -75,7 +82,10 @@ def extras_of(nb: nbformat.NotebookNode, name: str) -> Extras:
     name : str
         The report's name; files are called ``notebooks/<name>.ipynb``,
         ``tables/<name>/01-<title>.csv``, ``thumbnails/<name>.svg`` (or ``.png``),
-        ``workbooks/<name>.xlsx``, ``references/<name>.bib`` and ``.ris``.
+        ``workbooks/<name>.xlsx``, ``references/<name>.bib`` and ``.ris``,
+        ``figures/<name>/01-<what it says>.svg``.
+    body : str
+        Its cells as they are shown, from `render_body`.
     """
     notebook = f"notebooks/{name}.ipynb"
     files = {notebook: executed_notebook(nb)}
@@ -90,6 +100,11 @@ def extras_of(nb: nbformat.NotebookNode, name: str) -> Extras:
         others.append(
             {"file": f"workbooks/{name}.xlsx", "title": "All tables in a workbook (XLSX)"}
         )
+    for number, (title, markup) in enumerate(figures_in(body), start=1):
+        if drawing := as_file(markup):
+            file = f"figures/{name}/{number:02}-{slug(title)[:LONGEST_SLUG].strip('-')}.svg"
+            files[file] = drawing
+            others.append({"file": file, "title": f"Figure: {title} (SVG)"})
     if references := noted(nb):
         files[f"references/{name}.bib"] = bibtex(references).encode()
         files[f"references/{name}.ris"] = ris(references).encode()
@@ -193,23 +208,31 @@ def tables_of(nb: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
 
     An output that brings its table as ``text/csv`` is taken at its word, in full precision;
     any other is read from its HTML, as it is shown, but a column of estimates with intervals
-    becomes three, one of intervals two.
+    becomes three, one of intervals two. What a figure was drawn from is one too, if the figure
+    brings it, and no figure before was drawn from the same.
 
     Yields
     ------
     title : str
-        The table's caption, or else the heading it stands under.
+        The table's caption, or else the heading it stands under; of a figure what it says.
     text : str
         CSV (RFC 4180) with a line of column names. A text that a spreadsheet would take for a
         formula begins with an apostrophe.
     """
-    heading = "Table"
+    heading, behind = "Table", list[str]()
     for cell in _shown(nb):
         if cell.cell_type == "markdown":
             heading = (HEADING.findall(cell.source) or [heading])[-1]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             source = data.get("text/html", "")
+            if "<svg" in source and data.get("text/csv") and data["text/csv"] not in behind:
+                behind.append(data["text/csv"])
+                label = ALT_TEXT.search(source)
+                yield (
+                    f"Behind the figure: {title_of(label[1] if label else heading)}",
+                    data["text/csv"],
+                )
             if "<table" not in source:
                 continue
             found = list(html.fragment_fromstring(source, create_parent="div").iter("table"))
@@ -298,13 +321,6 @@ def _csv(rows: list[list[str]]) -> str:
     return text.getvalue()
 
 
-DRAWING = re.compile(r"<svg\b[^>]*>(.*?)</svg>", re.DOTALL)
-VIEW_BOX = re.compile(r'<svg\b[^>]*\bviewBox="([^"]+)"')
-LONG_NUMBER = re.compile(r"(\d\.\d)\d+")
-GEOMETRY = re.compile(r' (?:d|x|y|points)="[^"]*"')
-NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-
-
 class Thumbnail(NamedTuple):
     """A picture: `kind` is the ending of its file."""
 
@@ -323,23 +339,3 @@ def thumbnail(nb: nbformat.NotebookNode) -> Thumbnail | None:
             if content := picture("image/png", data.get("image/png", "")):
                 return Thumbnail("png", content)
     return None
-
-
-def drawing_of(markup: str, *, rounded: bool = False) -> bytes | None:
-    """Take a drawing out of a page, as a file of its own; None if there is none.
-
-    Parameters
-    ----------
-    markup : str
-    rounded : bool
-        Whether things may be placed to a tenth of a unit.
-    """
-    cleaned = clean(markup, "f").replace(":where(#fs) ", "")
-    box, drawing = VIEW_BOX.search(cleaned), DRAWING.search(cleaned)
-    if not (box and drawing):
-        return None
-    content = drawing[1]
-    if rounded:
-        content = GEOMETRY.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), content)
-    content = content.replace("&nbsp;", "\u00a0")
-    return f'<svg {NAMESPACES} viewBox="{box[1]}">{content}</svg>\n'.encode()

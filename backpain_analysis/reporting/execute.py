@@ -47,6 +47,7 @@ from backpain_analysis.reporting.warm import run_environment
 
 ENDED_ITSELF = "The notebook ended itself before its last cell had ended."
 LONGEST_ERROR = 2000
+PR_SET_CHILD_SUBREAPER = 36
 GRACE = 2.0
 """Seconds that an interrupted cell has to end in."""
 
@@ -275,6 +276,7 @@ class _Fork:
 def _fork(folder: Path) -> Iterator[_Fork]:
     """Fork a kernel that runs in a folder; at the end, end it and all that it started."""
     ours, theirs = Pipe()
+    _adopt_orphans()
     pid = os.fork()
     if pid == 0:
         try:
@@ -289,6 +291,25 @@ def _fork(folder: Path) -> Iterator[_Fork]:
         ours.close()
         end_process(pid)
         os.waitpid(pid, 0)
+        for orphan in _children():
+            end_process(orphan)
+
+
+def _adopt_orphans() -> None:
+    """Let what leaves its parent among our descendants become our child, as Linux can."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _children() -> list[int]:
+    """Return this process's children, where Linux tells at once."""
+    try:
+        told = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(pid) for pid in told.split()]
 
 
 class _ForkedClient(_Client):

@@ -6,10 +6,12 @@ import ast
 import io
 import json
 import math
+import os
 import re
 import tokenize
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +21,7 @@ import yaml
 
 from backpain_analysis.datasets.bundled import notebooks_dir
 from backpain_analysis.reporting.errors import ReportingError, short
+from backpain_analysis.reporting.reading import read_plain_text
 from backpain_analysis.reporting.schemas import nbformat
 
 SIMPLE_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
@@ -31,7 +34,9 @@ ASSIGNED = re.compile(r"^\s*(?:(?:const|let|var)\s+)?(\w+)\s*(?:<-|=)\s*([^#\n]+
 """``name <- value`` and ``name = value``, as most languages set a value."""
 
 LONGEST_TEXT = 10_000
-LONGEST_YAML = 5_000_000
+LONGEST_YAML = 2_000_000
+MOST_NAMES = 20
+DEEPEST = 100
 MOST_VALUES = 500_000
 LARGEST_NOTEBOOK = 100 * 2**20
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -238,7 +243,7 @@ def value_fault(value: Any) -> str:
     return f"{short(value)}, a {type(value).__name__}; it takes text, numbers, lists or mappings"
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.1 without what means another thing than it seems to."""
 
 
@@ -300,6 +305,8 @@ def read_yaml(text: str) -> Any:
     """
     if len(text) > LONGEST_YAML:
         raise ValueError(f"is longer than {LONGEST_YAML:,} characters")
+    if _depth(text) > DEEPEST:
+        raise ValueError("is nested too deeply")
     loader = _StrictLoader(text)
     try:
         node = loader.get_single_node()
@@ -307,10 +314,20 @@ def read_yaml(text: str) -> Any:
             return None
         _weigh(node, {}, set())
         return loader.construct_document(node)
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
     finally:
         loader.dispose()
+
+
+def _depth(text: str) -> int:
+    """Return how deeply YAML is nested, as far as the first that is deeper than may be."""
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=_StrictLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        deepest = max(deepest, depth)
+        if deepest > DEEPEST:
+            break
+    return deepest
 
 
 def _weigh(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
@@ -398,6 +415,7 @@ def _fits_inside(value: Any, outer: str, inner: ast.expr) -> bool:
 HEADING = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 NOTED = {"papermill", "execution"}
 LONGEST_REASON = 200
+LONGEST_PATH = 1000
 NO_PARAGRAPH = re.compile(r"[#|>]|[-+*] |\d+[.)] |\$\$|```|<|!\[")
 
 
@@ -432,9 +450,7 @@ def load_notebook(path: Path) -> nbformat.NotebookNode:
         If the file is not a notebook.
     """
     try:
-        if path.stat().st_size > LARGEST_NOTEBOOK:
-            raise ReportingError(f"{path} is larger than {LARGEST_NOTEBOOK // 2**20} MiB")
-        return parse_notebook(path.read_text(encoding="utf-8"))
+        return parse_notebook(read_plain_text(path, LARGEST_NOTEBOOK))
     except OSError as error:
         raise ReportingError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -553,11 +569,15 @@ def find_notebook(name: str, folder: Path | None = None) -> Notebook:
         If there is none; the message offers the nearest name.
     """
     folders = [folder or Path.cwd(), notebooks_dir()]
-    for candidate in _candidates(name, folders):
-        if candidate.is_file():
-            return read_notebook(candidate)
-    known = [path.stem for place in folders for path in sorted(place.glob("*.ipynb"))]
-    raise ReportingError(f"unknown notebook {name!r}{_nearest(name, known)}")
+    with suppress(OSError):  # a name too long for a file
+        for candidate in _candidates(name, folders):
+            if candidate.is_file():
+                return read_notebook(candidate)
+            if os.path.lexists(candidate):
+                raise ReportingError(f"{candidate} is no plain file")
+    found = [path for place in folders for path in sorted(place.glob("*.ipynb"))]
+    known = [path.stem for path in found if path.is_file()]
+    raise ReportingError(f"unknown notebook {short(name)}{_nearest(name[:LONGEST_PATH], known)}")
 
 
 def _candidates(name: str, folders: Iterable[Path]) -> Iterable[Path]:
@@ -569,7 +589,9 @@ def _nearest(name: str, known: list[str]) -> str:
     near = get_close_matches(Path(name).stem, known, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; known notebooks: {', '.join(dict.fromkeys(known)) or 'none'}"
+    names = list(dict.fromkeys(known))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"; known notebooks: {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
 
 
 def _first_paragraph(prose: str) -> str:

@@ -8,10 +8,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from html import unescape
 from pathlib import Path
 
-from backpain_analysis.reporting.downloads import LONGEST_SLUG, drawing_of
+from backpain_analysis.reporting.downloads import LONGEST_SLUG
+from backpain_analysis.reporting.drawings import drawing_of, figures_in
 from backpain_analysis.reporting.errors import ReportingError, short
 from backpain_analysis.reporting.render import slug
 
@@ -63,7 +63,6 @@ def make_pdf(source: Path, out: Path) -> list[Path]:
     return [_print(browser, page, out / f"{page.stem}.pdf") for page in pages]
 
 
-FIGURE = re.compile(r'(?:aria-label="(?P<alt>[^"]*)"[^>]*>\s*)?(?P<svg><svg\b.*?</svg>)', re.DOTALL)
 SIZE = re.compile(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
 DOTS_PER_INCH = 300
 POINTS_PER_INCH = 72
@@ -91,12 +90,11 @@ def make_figures(source: Path, out: Path, kind: str = "svg") -> list[Path]:
     browser = None if kind == "svg" else browser_of()
     written = []
     for page in pages_of(source):
-        found = FIGURE.finditer(page.read_text(encoding="utf-8"))
-        for number, figure in enumerate(found, start=1):
-            drawing = drawing_of(figure["svg"])
-            name = slug(unescape(figure["alt"] or "figure"))[:LONGEST_SLUG].strip("-")
-            if drawing:
-                path = out / f"{page.stem}-{number:02}-{name}.{kind}"
+        found = figures_in(page.read_text(encoding="utf-8"))
+        for number, (title, markup) in enumerate(found, start=1):
+            name = slug(title)[:LONGEST_SLUG].strip("-")
+            path = out / f"{page.stem}-{number:02}-{name}.{kind}"
+            if drawing := drawing_of(markup):
                 written.append(put_figure(drawing, path, browser))
     if not written:
         raise ReportingError(f"{source} holds no figure")
@@ -162,7 +160,8 @@ def pages_of(source: Path) -> list[Path]:
     """
     if source.is_file():
         return [source]
-    pages = [path for path in sorted(source.glob("*.html")) if path.name not in NO_REPORT]
+    found = sorted(path for path in source.glob("*.html") if path.is_file())
+    pages = [path for path in found if path.name not in NO_REPORT]
     if not pages:
         raise ReportingError(f"{source} holds no report to print")
     return pages

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from backpain_analysis.reporting.errors import ReportingError
+from backpain_analysis.reporting.reading import read_plain_text
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,99}"
-MOST_BYTES = 200 * 2**20
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -21,7 +21,8 @@ SiteFile = Annotated[
     StringConstraints(
         pattern=rf"^({NAME}\.html|notebooks/{NAME}\.ipynb|thumbnails/{NAME}\.(svg|png)"
         rf"|workbooks/{NAME}\.xlsx|references/{NAME}\.(bib|ris)"
-        rf"|tables/{NAME}/[0-9]{{2,6}}-[a-z0-9][a-z0-9-]{{0,99}}\.csv)$"
+        rf"|tables/{NAME}/[0-9]{{2,6}}-[a-z0-9][a-z0-9-]{{0,99}}\.csv"
+        rf"|figures/{NAME}/[0-9]{{2,6}}-[a-z0-9][a-z0-9-]{{0,99}}\.svg)$"
     ),
 ]
 Place = Annotated[str, StringConstraints(pattern=r"^[^/\x00\\][^\x00\\]{0,999}$")]
@@ -149,7 +150,7 @@ def is_of(file: str, name: str) -> bool:
     first, *rest = file.split("/")
     if not rest:
         return first == f"{name}.html"
-    return rest[0] == name if first == "tables" else rest[0].rpartition(".")[0] == name
+    return rest[0] == name if first in ("tables", "figures") else rest[0].rpartition(".")[0] == name
 
 
 def read_manifest(site: Path) -> Manifest:
@@ -182,6 +183,4 @@ def read_manifest(site: Path) -> Manifest:
 
 
 def _json(path: Path) -> Any:
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError("too large")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_plain_text(path))

@@ -1,15 +1,17 @@
-"""References: the trials that a page names, as a list, as BibTeX and as RIS."""
+"""References: the trials and reviews that a page names, as a list, as BibTeX and as RIS."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.evidence import load_evidence
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.words import author_year
@@ -17,18 +19,31 @@ from backpain_analysis.words import author_year
 NOTE = "backpain_references"
 """Where an executed notebook keeps what it cites."""
 
-FIELDS = ("label", "key", "author", "year", "title", "journal", "doi", "pmid", "url")
+FIELDS = ("kind", "label", "key", "author", "year", "title", "journal", "doi", "pmid", "url")
+TRIAL, REVIEW = "trial", "review"
+REVIEWS = {
+    "published_claims": {"label": "review_id", "title": "title_short"},
+    "published_meta_analyses": {"label": "review"},
+    "activity_cohorts": {"label": "study"},
+}
+"""Tables of published work, with the columns that are called otherwise there."""
+
+NAME = r"(?:Mc[A-Z]|IJ|[A-ZÀ-Ý])[a-zß-ÿ']+"
+BY = re.compile(rf"({NAME}(?:[- ]{NAME})*(?: & {NAME})?) (\d{{4}})\b")
+"""Authors and year, as "Dal Farra 2022"; what else a label begins with is no author."""
+
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}\\]+")
 ADDRESS = re.compile(r"https?://[^\s\"<>{}\\]+")
 SPECIAL = re.compile(r"([&%$#_{}])")
 LONGEST = 2000
+LONGEST_KEY = 60
 MOST = 2000
 
 Reference = dict[str, str]
 
 
 def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
-    """Find the trials that an executed notebook names, as "Saper 2017" or by their identifier.
+    """Find what an executed notebook names: trials, as "Saper 2017" or by identifier, and reviews.
 
     Parameters
     ----------
@@ -37,15 +52,54 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
         The folder or workbook that it read; None for the bundled evidence.
     """
     shown = "\n".join(_texts(nb))
+
+    def is_named(*names: str) -> bool:
+        return any(
+            name in shown and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown) for name in names
+        )
+
+    trials = [
+        trial
+        for trial in of_trials(evidence)
+        if is_named(trial["key"], *([trial["label"]] if trial["author"] else []))
+    ]
+    named = [review for review in of_reviews() if is_named(review["label"])]
+    once = {review["doi"] or review["label"]: review for review in named}
+    return [*trials, *once.values()]
+
+
+def of_trials(evidence: Path | None) -> list[Reference]:
+    """Return every trial of some evidence as a reference, by name."""
     found = []
     for row in load_evidence(evidence).trials.itertuples():
         given = {name: _text(getattr(row, name, None)) for name in FIELDS}
-        label = author_year(row.first_author, row.year)
-        known = [str(row.trial_id), *([label] if pd.notna(row.first_author) else [])]
-        if any(_names(shown, name) for name in known):
-            about = {"label": label, "key": str(row.trial_id), "author": _text(row.first_author)}
-            found.append({**given, **about, "url": _text(getattr(row, "source_url", None))})
+        about = {
+            "kind": TRIAL,
+            "label": author_year(row.first_author, row.year),
+            "key": str(row.trial_id),
+            "author": _text(row.first_author),
+            "url": _text(getattr(row, "source_url", None)),
+        }
+        found.append({**given, **about})
     return sorted(found, key=lambda each: (each["label"], each["key"]))
+
+
+@cache
+def of_reviews() -> list[Reference]:
+    """Return every review and cohort of the reference tables as a reference, once, by name."""
+    found: dict[str, Reference] = {}
+    for table, columns in REVIEWS.items():
+        for row in load_reference(table).to_dict("records"):
+            given = {name: _text(row.get(columns.get(name, name))) for name in FIELDS}
+            label, by = given["label"], BY.match(given["label"])
+            author, year = by.groups() if by else ("", given["year"])
+            key = re.sub(r"\W+", "", label.lower())[:LONGEST_KEY]
+            about = {"kind": REVIEW, "key": key, "author": author, "year": year}
+            about["url"] = _text(row.get("source_url"))
+            before = found.get(label, {})
+            new = {**given, **about}
+            found[label] = {name: before.get(name) or value for name, value in new.items()}
+    return sorted(found.values(), key=lambda each: (each["label"], each["key"]))
 
 
 def _names(text: str, name: str) -> bool:
@@ -125,7 +179,10 @@ def _texts(nb: nbformat.NotebookNode) -> Iterable[str]:
             yield str(output.get("text", ""))
             for kind, content in output.get("data", {}).items():
                 if kind.startswith("text/") and isinstance(content, str):
-                    yield re.sub(r"<!--\s*(.*?)\s*-->", r"\1", content)
+                    yield DRAWN.sub(r" \1 ", content)
+
+
+DRAWN = re.compile(r"<svg\b[^>]*>(?:\s*<desc>(.*?)</desc>)?.*?</svg>", re.DOTALL)
 
 
 def _text(value: Any) -> str:

@@ -25,6 +25,7 @@ from pygments.util import ClassNotFound
 from traitlets.config import Config
 
 from backpain_analysis.reporting.clean import clean, clean_whole, picture
+from backpain_analysis.reporting.drawings import thinned
 from backpain_analysis.reporting.formulae import Formulae
 from backpain_analysis.reporting.notebooks import (
     answer_place,
@@ -157,13 +158,6 @@ CODE_FORMATTER = HtmlFormatter(cssclass="highlight", wrapcode=True)
 PYTHON = PythonLexer()
 EVIDENCE_PATH = re.compile(r"^evidence = .*\n?", re.MULTILINE)
 TITLE = re.compile(r"\A\s*#\s[^\n]*\n?")
-SVG = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
-SHAPE = re.compile(
-    r"<(?:path|use|g|rect|circle|line|text|tspan|polyline|polygon|clipPath)\b[^<>]*>"
-)
-GEOMETRY = re.compile(r' (?:d|x|y|x[12]|y[12]|cx|cy|r|points|transform|width|height)="[^"]*"')
-EXACT = re.compile(r"(\d\d\.\d\d)\d+|(?<!\d)([1-9]\.\d{3})\d+")
-EMPTY = re.compile(r"></(?:use|path|rect|circle|line)>")
 SVG_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL)
 
 
@@ -179,18 +173,7 @@ def render_body(nb: nbformat.NotebookNode) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an output that cannot be shown the page tells
         body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
-    return _thinned(clean_whole(body))
-
-
-def _thinned(body: str) -> str:
-    """Write drawings shorter: no place needs more than two decimals, or empty elements an end."""
-    return SVG.sub(lambda svg: EMPTY.sub("/>", SHAPE.sub(_rounded, svg[0])), body)
-
-
-def _rounded(tag: re.Match[str]) -> str:
-    return GEOMETRY.sub(
-        lambda attribute: EXACT.sub(lambda number: number[1] or number[2], attribute[0]), tag[0]
-    )
+    return thinned(clean_whole(body))
 
 
 def render_claims(nb: nbformat.NotebookNode) -> str:
@@ -350,7 +333,7 @@ def _filters() -> dict[str, Callable]:
     @pass_context
     def html_output(context: Context, output: nbformat.NotebookNode) -> str:
         source = output.data["text/html"]
-        markup = clean(source, page_of(context).prefix())
+        markup = clean(source, page_of(context).prefix()).replace(*NO_HEADING)
         if not _is_seen(markup) and ("<script" in source.lower() or _interactive(output)):
             return instead_of(context, output)
         if "<table" in markup:
@@ -444,6 +427,9 @@ def _filters() -> dict[str, Callable]:
         "kinds": lambda output: ", ".join(sorted(output.get("data", {}))) or "nothing",
     }
 
+
+NO_HEADING = ("<th></th>", "<td></td>")
+"""A corner of a table that heads nothing is no heading to those who hear the page."""
 
 OBJECT = re.compile(r"\s*<[\w.]+ (?:object|at)[^\n]*>\s*")
 

@@ -56,16 +56,14 @@ class _Handler(SimpleHTTPRequestHandler):
         return True
 
     def _is_of_site(self) -> bool:
-        """Whether a file is neither hidden nor led to by a symbolic link out of the folder."""
+        """Whether a file is none that is hidden, is led to out of the folder, or has no end."""
         asked = unquote(self.path)
         if "/." in asked or not asked.isprintable():
             return False
         try:
-            return (
-                Path(self.translate_path(self.path))
-                .resolve()
-                .is_relative_to(Path(self.directory).resolve())
-            )
+            place = Path(self.translate_path(self.path)).resolve()
+            is_plain = place.is_file() or place.is_dir() or not place.exists()
+            return is_plain and place.is_relative_to(Path(self.directory).resolve())
         except (OSError, ValueError, RuntimeError):
             return False
 

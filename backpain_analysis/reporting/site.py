@@ -17,6 +17,7 @@ from backpain_analysis.reporting.page import (
     neighbours,
     turned,
 )
+from backpain_analysis.reporting.reading import read_plain
 from backpain_analysis.reporting.store import write_aside
 
 
@@ -50,7 +51,7 @@ def write_site(
     beside = neighbours([job.report for job in jobs])
     for name, others in beside.items():
         page = out / f"{name}.html"
-        content = page.read_bytes() if page.is_file() else b""
+        content = read_plain(page) if page.is_file() else b""
         if (whole := turned(content, *others)) != content:
             write_aside(page, whole)
     timings = {outcome.report.name: round(outcome.seconds, 2) for outcome in outcomes}
@@ -91,6 +92,7 @@ PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAGE, NOTEBOOK, TABLE = "text/html", "application/x-ipynb+json", "text/csv"
 KINDS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".svg": "image/svg+xml",
     ".bib": "application/x-bibtex",
     ".ris": "application/x-research-info-systems",
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import hashlib
 import json
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,10 +20,11 @@ from typing import IO
 from backpain_analysis.reporting.errors import ReportingError
 from backpain_analysis.reporting.job import Built, Job, Outcome, key
 from backpain_analysis.reporting.page import turned
+from backpain_analysis.reporting.reading import read_plain
 from backpain_analysis.reporting.received import Record, is_of, read_record, seal
 
 RECORDS = ".finished"
-FOLDERS = ("notebooks", "tables", "thumbnails", "workbooks", "references", RECORDS)
+FOLDERS = ("notebooks", "tables", "figures", "thumbnails", "workbooks", "references", RECORDS)
 OURS = b'<meta name="generator" content="backpain-analysis">'
 HEAD = 4096
 PART = ".backpain-part"
@@ -38,7 +41,8 @@ def write_aside(path: Path, content: str | bytes) -> None:
     aside = path.with_name(f".{path.name}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        aside.unlink(missing_ok=True)
+        with aside.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -70,13 +74,13 @@ def taken_folder(out: Path, names: Iterable[str], *, force: bool = False) -> Ite
     """
     try:
         (out / RECORDS).mkdir(parents=True, exist_ok=True)
-        linked = [name for name in FOLDERS if (out / name).is_symlink()]
-        lock = (out / RECORDS / "lock").open("a+", encoding="utf-8")
+        folders = [*(out / name for name in FOLDERS), *(out / "tables").glob("*")]
+        if linked := [folder for folder in folders if folder.is_symlink()]:
+            raise ReportingError(f"{linked[0]} is a symbolic link; a site writes to none")
+        lock = _open_lock(out / RECORDS / "lock")
     except OSError as error:
         raise ReportingError(f"the output folder cannot be made: {error}") from error
     with lock:
-        if linked:
-            raise ReportingError(f"{out / linked[0]} is a symbolic link; a site writes to none")
         if not _lock(lock):
             raise ReportingError(f"{out} is being written to by {_holder(lock)}; wait for its end")
         _sign(lock)
@@ -85,6 +89,16 @@ def taken_folder(out: Path, names: Iterable[str], *, force: bool = False) -> Ite
         _remove_parts(out)
         write_aside(out / RECORDS / "README.txt", "What `backpain report run` need not do again.\n")
         yield
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open the file of the lock; what a link of that name leads to is not touched."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return open(handle, "r+", encoding="utf-8", errors="replace")
 
 
 def _lock(file: IO[str]) -> bool:
@@ -150,6 +164,8 @@ def _refuse_foreign(out: Path, names: Iterable[str]) -> None:
 
 def is_ours(page: Path) -> bool:
     """Whether a page was made by this package."""
+    if not page.is_file():
+        return False
     try:
         with page.open("rb") as file:
             return OURS in file.read(HEAD)
@@ -167,7 +183,7 @@ def stale_pages(out: Path, names: Iterable[str]) -> list[str]:
 
 def _remove_parts(out: Path) -> None:
     """Remove what we had begun to write when we were ended."""
-    for pattern in ("", *(f"{folder}/" for folder in FOLDERS), "tables/*/"):
+    for pattern in ("", *(f"{folder}/" for folder in FOLDERS), "tables/*/", "figures/*/"):
         for part in out.glob(f"{pattern}.*{PART}"):
             with suppress(OSError):
                 part.unlink()
@@ -248,8 +264,7 @@ def _digest(file: str, content: bytes) -> str:
 def _whole(record: Record, out: Path) -> bool:
     try:
         return all(
-            _digest(file, (out / file).read_bytes()) == digest
-            for file, digest in record.files.items()
+            _digest(file, read_plain(out / file)) == digest for file, digest in record.files.items()
         )
     except OSError:
         return False

@@ -28,6 +28,7 @@ from backpain_analysis.reporting.notebooks import (
     unknown_parameter,
     value_fault,
 )
+from backpain_analysis.reporting.reading import read_plain_text
 
 
 @dataclass(frozen=True)
@@ -317,11 +318,14 @@ def read_suite(path: Path) -> Suite:
         raise SuiteError(str(path), faults)
 
     folder = path.resolve().parent
-    find = cache(partial(find_notebook, folder=folder))
+    find = _finder(folder)
     shared, found = _shared(content, Shared(folder=folder))
     faults += found
     reports: list[Report] = []
     names: dict[str, list[int]] = {}
+    if len(content["reports"]) > MOST_REPORTS:
+        many = f"has {len(content['reports']):,} reports; {MOST_REPORTS:,} are the most"
+        raise SuiteError(str(path), [*faults, many])
     for number, entry in enumerate(content["reports"], start=1):
         made, found = _read_entry(entry, find, shared)
         faults += [f"{_position(number, entry)}: {fault}" for fault in found]
@@ -329,7 +333,7 @@ def read_suite(path: Path) -> Suite:
         for name in [report.name for report in made] or _given_name(entry):
             names.setdefault(name, []).append(number)
     faults += [
-        f"reports {', '.join(map(str, numbers))}: the name {name!r} is used more than once"
+        f"reports {_some(numbers)}: the name {name!r} is used more than once"
         for name, numbers in names.items()
         if len(numbers) > 1
     ]
@@ -341,6 +345,30 @@ def read_suite(path: Path) -> Suite:
         raise SuiteError(str(path), faults)
     title = content.get("title", path.stem)
     return Suite(title, tuple(reports), folder, path.name)
+
+
+def _finder(folder: Path) -> Callable[[str], Notebook]:
+    """Return what finds a notebook, or says once for all why there is none."""
+
+    @cache
+    def sought(name: str) -> Notebook | str:
+        try:
+            return find_notebook(name, folder)
+        except ReportingError as error:
+            return str(error)
+
+    def find(name: str) -> Notebook:
+        found = sought(name)
+        if isinstance(found, str):
+            raise ReportingError(found)
+        return found
+
+    return find
+
+
+def _some(numbers: list[int], most: int = 10) -> str:
+    more = f" and {len(numbers) - most:,} more" if len(numbers) > most else ""
+    return ", ".join(map(str, numbers[:most])) + more
 
 
 @dataclass(frozen=True)
@@ -374,7 +402,7 @@ def _shared(entry: Mapping[str, Any], above: Shared) -> tuple[Shared, list[str]]
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return read_yaml(path.read_text(encoding="utf-8"))
+        return read_yaml(read_plain_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
     except yaml.YAMLError as error:

@@ -33,6 +33,7 @@ from backpain_analysis.reporting.notebooks import (
 from backpain_analysis.reporting.page import neighbours, turned
 from backpain_analysis.reporting.pictures import taken_out
 from backpain_analysis.reporting.progress import Listen
+from backpain_analysis.reporting.reading import read_plain, read_plain_text
 from backpain_analysis.reporting.received import Manifest, ReportEntry, read_manifest, read_record
 from backpain_analysis.reporting.run import run_suite
 from backpain_analysis.reporting.schemas import nbformat
@@ -41,9 +42,10 @@ from backpain_analysis.reporting.store import RECORDS
 from backpain_analysis.reporting.suite import Report, Suite
 
 OF_REPORTS = (
-    *("*.html", "tables/*/*", "thumbnails/*", "notebooks/*", "workbooks/*", "references/*"),
+    *("*.html", "tables/*/*", "figures/*/*", "thumbnails/*", "notebooks/*", "workbooks/*"),
+    "references/*",
 )
-COMPARED_AFTER_RUN = (*("*.html", "tables/*/*.csv", "thumbnails/*", "workbooks/*", "references/*"),)
+COMPARED_AFTER_RUN = tuple(name for name in OF_REPORTS if not name.startswith("notebooks"))
 CRATE = "ro-crate-metadata.json"
 
 
@@ -181,7 +183,7 @@ def _executed(path: Path, name: str) -> nbformat.NotebookNode:
     if not path.is_file():
         raise ReportingError(f"{path} is missing; {name} cannot be made again without it")
     try:
-        return parse_notebook(path.read_text(encoding="utf-8"), outputs=True)
+        return parse_notebook(read_plain_text(path), outputs=True)
     except (OSError, ValueError) as error:
         raise ReportingError(f"{path} is not a notebook: {error}") from error
 
@@ -212,7 +214,7 @@ def _record_verdict(site: Path, name: str, built: Built) -> dict[str, bool]:
 def _undated(path: Path) -> Any:
     """Read a crate but for its day."""
     try:
-        crate = json.loads(path.read_text(encoding="utf-8"))
+        crate = json.loads(read_plain_text(path))
         for entity in crate["@graph"]:
             entity.pop("datePublished", None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -306,4 +308,7 @@ def _matching(site: Path, patterns: Iterable[str]) -> Iterator[str]:
 
 
 def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    try:
+        return read_plain(path)
+    except OSError:
+        return None

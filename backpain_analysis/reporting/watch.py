@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import backpain_analysis
+from backpain_analysis.reporting.reading import read_plain
 
 SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/bin", "/System", "/Library")
 NOTED = "read-elsewhere"
@@ -55,7 +56,7 @@ def watch(folder: Path | str) -> None:
 def read_elsewhere(folder: Path) -> tuple[str, ...]:
     """Return what a run has read outside its folder, the first few."""
     try:
-        noted = folder.with_name(NOTED).read_bytes()
+        noted = read_plain(folder.with_name(NOTED))
     except OSError:
         return ()
     paths = noted.decode(errors="replace").split("\0")[:-1]

@@ -55,3 +55,20 @@ def test_every_trial_has_a_light_and_unknown_is_said():
     printed = evidence.appraisals.value_counts(["domain", "judgement"])
     assert counts.loc["allocation_concealment", "low"] == printed["allocation_concealment", "low"]
     assert counts.loc["overall", "unknown"] == 180 - evidence.appraisals["trial_id"].nunique()
+
+
+@pytest.mark.parametrize(
+    ("said", "risk"),
+    [("PEDro 6/10", "low"), ("PEDro 5/10", "unclear"), ("pedro 3 / 10", "high"), ("fair", None)],
+)
+def test_a_printed_score_judges_a_trial_without_appraisals(said, risk):
+    evidence = bp.load_evidence().filter(trial_id=["areeudomwong2019", "saper2013"])
+    bare = bp.Evidence.from_frames(
+        trials=evidence.trials.assign(rob_or_pedro=said),
+        arms=evidence.arms,
+        outcomes=evidence.outcomes,
+        contrasts=evidence.contrasts,
+    )
+    expected = {} if risk is None else dict.fromkeys(evidence.trials["trial_id"], risk)
+    assert appraisals.risk_of(bare) == expected
+    assert appraisals.good_trials(bare) == {name: risk == "low" for name in expected}

@@ -7,7 +7,7 @@ from math import nan
 
 import pytest
 
-from backpain_analysis.answers.certainty import DOMAINS, Body, certainty, good_quality
+from backpain_analysis.answers.certainty import DOMAINS, Body, certainty
 
 SOUND = Body(
     estimate=-20.0,
@@ -164,11 +164,3 @@ def test_nothing_is_no_evidence():
     for nothing in (replace(SOUND, n_trials=0), replace(SOUND, estimate=nan)):
         found = certainty(nothing)
         assert (found.level, found.judgements, found.target) == ("no evidence", (), "")
-
-
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [("PEDro 6/10", True), ("PEDro 5/10", False), ("AHRQ quality: Fair", False), (None, False)],
-)
-def test_good_quality_is_pedro_six(text, good):
-    assert good_quality(text) is good

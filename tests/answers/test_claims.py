@@ -56,6 +56,12 @@ def test_every_claim_is_answered_once(found):
     assert found.counts().sum() == 27
 
 
+def test_trials_stand_in_reasons_by_name(found):
+    said = " ".join([*found.parts["reason"], *found.table["reason"]])
+    assert "not estimable without Machado 2010" in said
+    assert not [name for name in bp.load_evidence().trials["trial_id"] if name in said]
+
+
 def test_each_names_a_notebook_that_asks_it():
     names = {path.stem for path in notebooks_dir().glob("*.ipynb")}
     assert set(claims_table()["notebook"]) <= names
@@ -70,7 +76,7 @@ def test_columns_are_those_of_the_codebook():
 
 def test_aerobic_exercise_is_a_network(backs, found):
     """C01."""
-    lump = bp.lumping("broad")
+    lump = bp.lumping("families")
     effects = backs.effects("pain_intensity", head_to_head=True)
     result = bp.network(
         bp.connected_part(effects, "inactive", lump=lump), reference="inactive", lump=lump

@@ -43,20 +43,28 @@ def test_types_with_different_lines_are_told_apart():
 def test_a_question_the_trials_cannot_carry_is_said_to_be_one():
     one = make_effects([row(-5, d) for d in (60, 90, 120)])
     assert by_type(one, "minutes_per_week").text.startswith("Fewer than two groups")
-    assert spread_over_week(one).text.startswith("Too few trials")
+    assert "question: too few trials report minutes" in spread_over_week(one).text
     assert spread_over_week(one).table.empty
 
 
 def test_spread_over_the_week():
-    """With effects -0.1 d - 0.02 d n: at 100 minutes -12 with one session, -16 with three."""
+    """With effects -3 - 0.1 d - 2 n: at 100 minutes -15 with one session, -19 with three."""
     rows = [
-        row(-0.1 * d - 0.02 * d * n, d, sessions=n) for d in (60, 90, 120) for n in (1.0, 2.0, 3.0)
+        row(-3 - 0.1 * d - 2 * n, d, sessions=n) for d in (60, 90, 120) for n in (1.0, 2.0, 3.0)
     ]
     found = spread_over_week(make_effects(rows), minutes=100)
     table = found.table.set_index("sessions_per_week")
-    assert_allclose(table.loc[[1.0, 3.0], "estimate"], [-12, -16], atol=1e-6)
+    assert_allclose(table.loc[[1.0, 3.0], "estimate"], [-15, -19], atol=1e-6)
     assert_allclose(table.loc[3.0, "minutes_per_session"], 100 / 3)
     assert "matters (P < 0.001)" in found.text
+
+
+def test_an_effect_that_does_not_grow_with_minutes_is_not_taken_for_one_of_sessions():
+    """More sessions have more minutes: -25 for all is a line through zero in no other way."""
+    noise = [0.05, -0.05, 0.02, -0.02, 0.03, -0.03]
+    doses = [(60, 1.0), (90, 1.0), (120, 2.0), (180, 3.0), (150, 2.0), (240, 5.0)]
+    rows = [row(-25 + e, d, sessions=n) for (d, n), e in zip(doses, noise, strict=True)]
+    assert "does not clearly matter" in spread_over_week(make_effects(rows)).text
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +149,9 @@ def test_activity_and_later_back_pain_of_cohorts_with_full_tables():
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(3, "Too few trials report both figures"), (4, "spread matters (P = 0.002)")],
+    [(3, "too few trials report minutes"), (4, "In 4 trials, how")],
 )
 def test_the_spread_over_the_week_is_asked_of_four_trials(count, words):
     doses = [(60, 1.0), (120, 2.0), (90, 3.0), (150, 2.0)][:count]
-    rows = [row(-0.1 * d - 0.02 * d * n, d, sessions=n) for d, n in doses]
+    rows = [row(-0.1 * d - 2 * n, d, sessions=n) for d, n in doses]
     assert words in spread_over_week(make_effects(rows), minutes=90).text

@@ -245,12 +245,26 @@ def test_a_line_is_found_with_its_places():
     assert escape(answer.text) in answer._repr_html_()
 
 
+def test_the_effect_is_averaged_over_curves_where_dose_matters():
+    """A curve that flattens is no line: the average is nearer to it at the typical dose."""
+    bent = dose_answer(trials(noisy(lambda d: -25 * d / (40 + d))), "minutes_per_week")
+    true = -25 * 135 / 175
+    assert bent.verdict == MORE
+    assert bent.effect == Estimate(*bent.curves.effect_at(135.0))
+    line = bent.result.effect_at(135.0)[0]
+    assert abs(bent.effect.estimate - true) < 0.5 * abs(line - true)
+    flat = dose_answer(trials(noisy(lambda d: -12.0)), "minutes_per_week")
+    assert flat.effect.estimate == flat.result.effect_at(135.0)[0]
+
+
 def test_the_same_effect_at_every_dose_names_no_dose():
     answer = dose_answer(trials(noisy(lambda d: -12.0)), "minutes_per_week", mcid=10)
     assert answer.verdict == NOT_SHOWN
     assert_allclose(answer.effect.estimate, -12, atol=0.3)
     assert answer.mcid_dose is answer.optimum is None
-    assert answer.text.endswith("So no dose is named as enough, or as best.")
+    assert answer.text.endswith(
+        "So no dose is named as enough, or as best. Doses are as prescribed, supervised sessions."
+    )
     assert "4.0" not in answer.text
 
 

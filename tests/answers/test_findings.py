@@ -145,8 +145,25 @@ def test_trials_of_low_risk_by_themselves(trials):
     own = effects.select(effects.table["trial_id"].isin(low), "another")
     assert results["Low risk of bias"].estimate == pytest.approx(each_trial_once(own).estimate)
     assert results["Low risk of bias"].n_trials == len(low)
-    counts = [result.n_trials for name, result in results.items() if name != "All trials"]
+    counts = [one.n_trials for name, one in results.items() if name.endswith("risk of bias")]
     assert sum(counts) == results["All trials"].n_trials
+
+
+def test_without_trials_in_doubt_domain_by_domain(trials):
+    results = findings.by_risk(trials, "disability")
+    lights = trials.appraisals.pivot(index="trial_id", columns="domain", values="judgement")
+    entered = set(trials.effects("disability").against_inactive().table["trial_id"])
+    for domain, words in (
+        ("allocation_concealment", "concealed allocation"),
+        ("blinding_participants", "blind participants"),
+    ):
+        doubt = set(lights.index[lights[domain].isin(["high", "unclear"])]) & entered
+        left = results[f"Without high or unclear risk: {words}"]
+        assert doubt and left.n_trials == len(entered - doubt)
+    assert "Without high or unclear risk: all outcomes reported" not in results
+    flagged = trials.trials.loc[trials.trials["flag"] == "caution", "trial_id"]
+    left = results["Without trials flagged for caution"]
+    assert left.n_trials == len(entered - set(flagged)) < len(entered)
     assert next(iter(results)) == "All trials" and "Unknown risk of bias" in results
     none = bp.load_evidence().filter(trial_id=["manniche1988"])
     assert findings.by_risk(none, "disability") == {}

@@ -53,6 +53,11 @@ CASES = [
         False,
         "the direct evidence (2 trials) says {+}3.0 and the indirect {−}8.0 (P < 0.001)",
     ),
+    (
+        [*GOOD, *OTHERS, ("walking", "pilates", 15, 1)],
+        False,
+        "but the trials' designs disagree (P < 0.001).",
+    ),
     ([("yoga", "none", 4, 1), ("walking", "none", 2, 1)], None, "None ranks above no exercise."),
 ]
 

@@ -79,7 +79,12 @@ def test_the_truth_is_that_of_the_simulator(data):
     assert (inside == table["inside"]).all()
     assert f"{inside.sum()} of 3 intervals" in report.truth_sentence(table)
     assert report.truth_of(replace(data, synthetic=False), "", [12.0]) is None
-    assert "no known truth" in report.truth_sentence(None)
+
+
+def test_only_made_up_participants_are_called_made_up(data):
+    assert report.what_they_are(data).startswith("These participants are made up")
+    own = replace(data, synthetic=False, name="clinic")
+    assert report.what_they_are(own) == "These are the participants of clinic."
 
 
 def test_retention_by_hand():
@@ -137,4 +142,4 @@ def test_the_truth_in_a_sentence():
         "2 of 3 intervals hold the value that was put in; they share participants, so they hold "
         "it, or miss it, together."
     )
-    assert report.truth_sentence(None) == "These data carry no known truth."
+    assert report.truth_sentence(None).startswith("What is true of real participants nobody knows")

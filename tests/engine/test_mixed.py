@@ -166,6 +166,9 @@ def test_blups_shrink_to_the_mean():
     result = fit(y, X, v, terms=[RandomTerm(X)])
     tau2 = result.psi[0][0, 0]
     assert_allclose(result.blups()[:, 0], tau2 / (tau2 + v) * (y - result.beta[0]), rtol=1e-10)
+    assert tau2 > 1
+    assert_allclose(result.rss, np.sum((y - result.beta[0]) ** 2 / (tau2 + v)), rtol=1e-10)
+    assert_allclose(result.precision[0][:, 0, 0], 1 / (tau2 + v), rtol=1e-10)
 
 
 def test_faults_say_what_to_do():

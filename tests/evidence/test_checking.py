@@ -100,6 +100,19 @@ def test_upper_confidence_limit_below_the_lower(broken):
     assert fault.rule == "upper limit below lower limit"
 
 
+def test_an_interval_has_width(tables, broken):
+    tables.set("contrasts", 2, "ci_low", "-2.4")
+    fault = broken("contrasts", 2, "ci_high", "-2.4")
+    assert where(fault) == ("contrasts", 2, "ci_high", "-2.4")
+    assert fault.rule == "interval without width"
+    assert fault.hint == "ci_low is -2.4, too: give more digits, or leave both limits empty."
+
+
+def test_an_interval_of_a_mean_has_width(tables, broken):
+    tables.set("outcomes", 4, "lower", "3.9")
+    assert broken("outcomes", 4, "upper", "3.9").rule == "interval without width"
+
+
 def test_mean_outside_its_interval(broken):
     fault = broken("outcomes", 4, "mean", "5")
     assert where(fault) == ("outcomes", 4, "mean", "5")

@@ -311,18 +311,25 @@ def test_case_and_blanks_of_file_names_do_not_matter(tables, name):
 
 def test_a_file_that_is_nearly_a_table_is_named(tables):
     (tables.folder / "contrasts.csv").unlink()
-    (tables.folder / "outcomes.csv").rename(tables.folder / "outcome.csv")
-    fault = tables.only_fault()
-    assert (fault.file, fault.rule) == ("outcome.csv", "not the name of a table")
+    for name in ("outcomes_final.csv", "outcome.csv"):
+        place = next(tables.folder.glob("outcome*.csv"))
+        place.rename(tables.folder / name)
+        fault = tables.only_fault()
+        assert (fault.file, fault.rule) == (name, "not the name of a table")
     assert "Did you mean outcomes.csv?" in fault.hint
 
 
-@pytest.mark.parametrize("suffix", [".xls", ".ods", ".txt"])
+@pytest.mark.parametrize(
+    "suffix", [".xls", ".ods", ".txt", ".csv.gz", ".zip", ".feather", ".csv.bak", ""]
+)
 def test_a_table_of_a_format_that_is_not_read_is_named(tables, suffix):
     (tables.folder / "outcomes.csv").rename(tables.folder / f"outcomes{suffix}")
     fault = tables.only_fault()
     assert (fault.table, fault.file) == ("outcomes", f"outcomes{suffix}")
-    assert fault.rule == f"{suffix} is no format that is read"
+    last = suffix[suffix.rfind(".") :] if suffix else ""
+    assert fault.rule == (
+        f"{last} is no format that is read" if last else "a name without an ending"
+    )
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "dead link"])

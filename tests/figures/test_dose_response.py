@@ -143,7 +143,7 @@ def test_many_types_share_the_last_entry_of_the_legend():
 
 def test_labels():
     axes = figures.dose_response(fitted())
-    assert axes.get_xlabel() == "Minutes per week"
+    assert axes.get_xlabel() == "Minutes per week\n(as prescribed, supervised sessions)"
     assert axes.get_ylabel() == "Difference in pain\n(points on 0–100)"
     axes = figures.dose_response(fitted(), dose_label="Dose", effect_label="Effect")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Dose", "Effect")

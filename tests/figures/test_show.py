@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import csv
+import io
 import re
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
 
 from backpain_analysis import figures
+from backpain_analysis.models.network.network import network
 from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.words import plain_number as number
 from backpain_analysis.words import shortened
@@ -129,3 +133,41 @@ def test_text_helpers():
     assert shortened("short", 10) == "short"
     assert shortened("Saper 2017, physical therapy exercise", 30) == "Saper 2017, physical therapy…"
     assert len(shortened("x" * 99, 30)) == 30
+
+
+def numbers_of(drawn):
+    return figures.show(drawn, alt="a").numbers
+
+
+def test_a_figure_brings_the_effects_it_was_drawn_from():
+    effects = make_effects(
+        [{"yi": -5.123456789, "vi": 2.0, "minutes_per_week": 60.0}, {"yi": -3.0, "vi": 2.5}]
+    )
+    shown = figures.show(figures.forest(effects, pool(effects)), alt="Two trials.")
+    rows = list(csv.DictReader(io.StringIO(shown._repr_mimebundle_()["text/csv"])))
+    assert [row["yi"] for row in rows] == ["-5.123456789", "-3.0"]
+    assert [row["vi"] for row in rows] == ["2.0", "2.5"]
+    assert [row["minutes_per_week"] for row in rows] == ["60.0", ""]
+    assert {"trial", "trial_id", "arm_id", "n_arm", "n_ref"} <= set(rows[0])
+
+
+def test_what_is_behind_other_figures():
+    effects = make_effects([{"yi": yi, "vi": 2.0} for yi in (-5.0, -3.0, -4.0)])
+    results = {"Yoga": pool(effects)}
+    pooled = numbers_of(figures.summary_forest(results))
+    assert pooled["name"].tolist() == ["Yoga"]
+    assert pooled["estimate"].tolist() == [results["Yoga"].estimate]
+    assert numbers_of(figures.funnel(effects)).equals(effects.to_frame())
+    assert numbers_of(figures.influence(effects)).equals(effects.to_frame())
+    assert numbers_of(Figure()) is None
+
+
+def test_behind_a_network_stand_its_contrasts_with_people():
+    rows = [("t1", "yoga", -5.0), ("t1", "none", 0.0), ("t2", "pilates", -7.0), ("t2", "none", 1.0)]
+    arms = pd.DataFrame(rows, columns=["trial_id", "treatment", "mean"]).assign(sd=10.0, n=25)
+    frame = network(arms, reference="none", method="CE").data.to_frame()
+    first = frame.iloc[0]
+    sign = 1 if first["treatment"] == "yoga" else -1
+    assert {first["treatment"], first["versus"]} == {"yoga", "none"}
+    assert (sign * first["yi"], first["vi"]) == (-5.0, 2 * 10.0**2 / 25)
+    assert (first["n_treatment"], first["n_versus"]) == (25, 25)

@@ -9,6 +9,7 @@ import pytest
 from backpain_analysis.evidence.checking import check_evidence
 from backpain_analysis.evidence.participants_checking import check_participants
 from backpain_analysis.importing import guess_mapping, read_source
+from backpain_analysis.importing.headers import time_of
 from tests.importing.conftest import imported, rows
 
 RM5 = """<?xml version="1.0" encoding="UTF-8"?>
@@ -92,6 +93,76 @@ def test_revman_web(text_file):
         ("a1", "followup", "25", "31", "Short term"),
         ("a2", "followup", "24", "44", "Short term"),
     ]
+
+
+ANALYSES_CSV = """\
+Comparison Number,Outcome Number,Subgroup Number,Name,Data Type,Statistical Method,Effect Measure,\
+Events 1,Mean 1,SD 1,Total 1,Events 2,Mean 2,SD 2,Total 2,Effect Estimate,SE,\
+Group Label 1,Group Label 2,Year of study,User defined order
+1,0,0,Yoga versus waiting list,,,,,,,,,,,,,,,,,
+1,1,0,Pain (VAS 0-100) at 12 weeks,CON,IV,MD,0,,,60,0,,,62,-9.1,,Exercise,Control,,
+1,1,1,Women,,,,0,,,30,0,,,31,-10.1,,,,,
+1,1,1,Meyer,,,,0,40.1,18.2,30,0,50.2,19.9,31,-10.1,4.9,,,2011,1
+1,1,2,Men,,,,0,,,30,0,,,31,-8.1,,,,,
+1,1,2,Okafor,,,,0,38.5,20.1,30,0,46.6,17.4,31,-8.1,4.8,,,2015,2
+1,2,0,Recurrence,DIC,MH,RR,4,,,30,9,,,31,0.46,,Exercise,Control,,
+1,2,0,Meyer,,,,4,0,0,30,9,0,0,31,0.46,0.5,,,2011,1
+2,0,0,Other exercise,,,,,,,,,,,,,,,,,
+2,1,0,Disability (RMDQ),GIV,IV,MD,0,,,0,0,,,0,-2.5,,Pilates,Usual care,,
+2,1,0,Okafor,,,,0,0,0,0,0,0,0,0,-2.5,0.9,,,2015,1
+2,2,0,Recurrence,GIV,IV,RR,0,,,0,0,,,0,0.6,,Pilates,Usual care,,
+2,2,0,Okafor,,,,0,0,0,0,0,0,0,0,0.6,0.2,,,2015,1
+"""
+
+
+def test_revman_5_csv_of_analyses(text_file):
+    """Headings stand in rows of their own; zeros where a kind of data has no such figure."""
+    found = imported(text_file("review.csv", ANALYSES_CSV), population="chronic_nslbp")
+    assert rows(
+        found.tables["outcomes"], "trial_id", "arm_id", "outcome", "timepoint_weeks", "n", "mean",
+        "events", "note",
+    ) == [
+        ("Meyer", "Yoga", "pain_intensity", "12", "30", "40.1", "", "Women"),
+        ("Meyer", "waiting_list", "pain_intensity", "12", "31", "50.2", "", "Women"),
+        ("Okafor", "Yoga", "pain_intensity", "12", "30", "38.5", "", "Men"),
+        ("Okafor", "waiting_list", "pain_intensity", "12", "31", "46.6", "", "Men"),
+        ("Meyer", "Yoga", "recurrence", "", "30", "", "4", ""),
+        ("Meyer", "waiting_list", "recurrence", "", "31", "", "9", ""),
+    ]  # fmt: skip
+    contrasts = found.tables["contrasts"]
+    names = ("trial_id", "arm_id", "ref_arm_id", "outcome", "effect_measure", "estimate")
+    assert rows(contrasts, *names) == [
+        ("Okafor", "Pilates", "Usual_care", "disability", "md", "-2.5")
+    ]
+    trials = found.tables["trials"]
+    assert rows(trials, "trial_id", "first_author", "year") == [
+        ("Meyer", "Meyer", "2011"),
+        ("Okafor", "Okafor", "2015"),
+    ]
+    assert found.report.loc[found.report["text"] == "40.1", "cell"].item() == "row 5"
+
+
+def test_a_csv_of_analyses_without_studies_is_refused(text_file):
+    path = text_file("empty.csv", "\n".join(ANALYSES_CSV.splitlines()[:2]) + "\n")
+    with pytest.raises(ValueError, match="no data of analyses"):
+        read_source(path)
+
+
+@pytest.mark.parametrize(
+    ("event", "when"),
+    [
+        ("visit_1_week_6_arm_1", ("post", "6")),
+        ("Visit 2 month 3", ("post", "13")),
+        ("6 weeks (visit 2)", ("post", "6")),
+        ("12-week follow-up", ("followup", "12")),
+        ("1 week", ("post", "1")),
+        ("w4", ("post", "4")),
+        ("baseline_arm_1", ("baseline", "0")),
+        ("visit_1_arm_1", ("", "")),
+    ],
+)
+def test_the_number_of_a_visit_is_not_its_week(event, when):
+    assert time_of(event) == when
 
 
 DECIDED = {

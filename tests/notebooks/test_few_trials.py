@@ -46,8 +46,8 @@ def shown(name: str, evidence: str) -> list[str]:
             space["evidence"] = evidence
         if last is not None:
             value = eval(compile(ast.Expression(last.value), name, "eval"), space)
-            text = getattr(value, "data", None)
-            found.append(text or (value._repr_html_() if value is not None else ""))
+            said = getattr(value, "_repr_markdown_", lambda: None)()
+            found.append(said or (value._repr_html_() if value is not None else ""))
     return found
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from numpy.testing import assert_allclose
 
+import backpain_analysis as bp
+from backpain_analysis.answers.tables.effects import effect_interval
 from backpain_analysis.datasets.bundled import notebooks_dir, reports_dir
 from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.pairwise.pooling import pool
 from backpain_analysis.reporting.run import run_suite
 from backpain_analysis.reporting.suite import read_suite
+from backpain_analysis.words import ABBREVIATIONS
 from tests.reporting.audit import audit
 
 SUITE = """
@@ -107,6 +113,48 @@ def test_each_answers_with_an_interval(suite):
     assert answers["claims"].startswith("Of 27 claims")
 
 
+def test_files_beside_a_page_reproduce_its_pooled_number(suite):
+    """As docs/howto/export.md says; the numbers are those of the page, digit by digit."""
+    folder = suite[0] / "tables" / "pooled"
+    (effects,) = folder.glob("*-behind-the-figure-funnel-plot.csv")
+    (table,) = folder.glob("*-by-type-of-exercise.csv")
+    trials, told = pd.read_csv(effects), pd.read_csv(table, index_col=0).loc["All types"]
+    again = pool(trials["yi"], trials["vi"], test="knha")
+    numbers = [
+        told["MD"],
+        told["MD, 95% CI low"],
+        told["MD, 95% CI high"],
+        told["I², %"],
+        told["P"],
+    ]
+    assert_allclose(
+        numbers, [again.estimate, again.ci_low, again.ci_high, again.i2, again.p_value], rtol=1e-6
+    )
+    (arms,) = folder.glob("*-behind-the-figure-forest-plot-*.csv")
+    assert {"trial", "arm_id", "yi", "vi", "n_arm", "n_ref", "minutes_per_week"} <= set(
+        pd.read_csv(arms)
+    )
+
+
+def test_the_page_of_dose_agrees_with_the_library_and_the_index(suite):
+    """Headline, tables and index hold the same numbers, as `dose_answer` and stored tables do."""
+    site, outcomes = suite
+    effects = bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
+    answer = bp.dose_answer(effects, "minutes_per_week", mcid=bp.mcid("pain_intensity"))
+    spelled = answer.text.replace("CI", "confidence interval [CI]", 1)
+    assert outcomes["dose"].answer == spelled
+    index, page = (
+        BeautifulSoup((site / name).read_text(encoding="utf-8"), "html.parser").get_text(" ")
+        for name in ("index.html", "dose.html")
+    )
+    assert spelled in " ".join(index.split())
+    for found in (answer.effect, answer.slope):
+        assert page.count(effect_interval(vars(found), "MD")) >= 2
+    for curve in answer.curves.table.to_dict("records"):
+        assert effect_interval(curve | {"estimate": curve["effect"]}, "MD") in page
+    assert bp.dose_calibration().text in " ".join(page.split())
+
+
 def test_own_trials_are_what_is_analysed(own):
     site, outcomes = own
     assert outcomes["map"].answer.startswith("3 trials from 2011 to 2024")
@@ -133,6 +181,102 @@ def test_pages_hold_what_a_reader_needs_and_reach_nowhere(suite, name):
     assert not page.select(".messages, .error, .traceback")
     visible = page.main.get_text()
     assert "nan" not in visible.split() and "[nan" not in visible
+
+
+def _same(suite, first, second, pattern):
+    """What a pattern finds in the answers of two pages, without signs."""
+    pages = [suite[1][name].answer for name in (first, second)]
+    found = [re.search(pattern[place], pages[place]) for place in (0, 1)]
+    assert all(found), pages
+    return [tuple(number.lstrip("−") for number in one.groups()) for one in found]
+
+
+LIMITS = r"[^(]*\(95% (?:CI|confidence interval \[CI\])"
+
+
+def test_one_question_has_one_number_on_every_page(suite):
+    """The effect on pain, disability and quality of life on the pages that state them."""
+    pooled = rf"pain was ([\d.]+) points of 100 lower{LIMITS} ([\d.]+) to ([\d.]+) lower\)"
+    graded = rf"pain −([\d.]+) points of 100{LIMITS} −([\d.]+) to −([\d.]+);"
+    first, second = _same(suite, "pooled", "certainty", (pooled, graded))
+    assert (first[0], sorted(first[1:])) == (second[0], sorted(second[1:]))
+    parts = table_of(suite, "claims", "What was estimated for each claim")
+    results = table_of(suite, "certainty", "Main results and their certainty")
+    said = {f"{row['Result'].lower()}": row["Effect [95% CI]"] for row in results}
+    assert numbers_of(said["exercise, pain"]) == list(second)
+    claimed = {
+        question.lower().replace("-", " ").replace(" exercise against", " against"): row[
+            "Estimate [95% CI]"
+        ]
+        for row in parts
+        for question in row["Part"].split(" (")[:1]
+    }
+    same = [
+        (numbers_of(effect), numbers_of(claimed[question]))
+        for result, effect in said.items()
+        if (question := " against no exercise, ".join(result.split(", ", 1))) in claimed
+    ]
+    assert len(same) > 5
+    assert [graded for graded, _ in same] == [part for _, part in same]
+    answered = suite[1]["mechanisms"].answer
+    life = re.search(rf"quality of life ([−\d.]+) [^(]*{LIMITS} ([−\d.]+) to ([−\d.]+)", answered)
+    assert [n.lstrip("−") for n in life.groups()] == numbers_of(said["exercise, quality of life"])
+
+
+def test_the_number_needed_to_treat_is_one(suite):
+    results = table_of(suite, "certainty", "Main results and their certainty")
+    needed = next(row["NNT [95% CI]"] for row in results if row["Result"] == "Exercise, pain")
+    course = page_of(suite, "time-course").get_text(" ")
+    assert numbers_of(needed)[0] in re.search(r"Over all trials, exercise.*", course)[0]
+
+
+CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
+WIDEST = 7
+SHORT = ("CI", "MCID", "SMD")
+
+
+@pytest.mark.parametrize(
+    "name",
+    "map pooled dose types dose-by-type time-course sensitivity mechanisms moderators certainty "
+    "claims index".split(),
+)
+def test_pages_are_in_words(suite, name):
+    """No trial by its id, no word of code, no abbreviation unexplained, no table too wide."""
+    page = page_of(suite, name)
+    for part in page.select("script, style, pre, code, svg, details"):
+        part.decompose()
+    said = page.get_text(" ")
+    ids = "|".join(map(re.escape, load_evidence().trials["trial_id"]))
+    assert re.findall(rf"\b(?:{ids})\b", said) == []
+    assert CODE.findall(said) == []
+    assert re.findall(r"P = 0\.000|\b1 trials\b|\bnan\b", said) == []
+    for short in SHORT:
+        if re.search(rf"\b{short}\b", said):
+            assert ABBREVIATIONS[short] in said.lower() or ABBREVIATIONS[short] in said
+    widths = [len(table.select("thead th")) for table in page.select("table")]
+    assert max(widths, default=0) <= WIDEST
+
+
+def page_of(suite, name):
+    return BeautifulSoup((suite[0] / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+
+
+def table_of(suite, name, title):
+    """The rows of a table, by heading."""
+    for table in page_of(suite, name).select("table"):
+        if table.caption and title in table.caption.get_text():
+            heads = [cell.get_text(" ", strip=True) for cell in table.select("thead th")]
+            rows = [
+                [cell.get_text(" ", strip=True) for cell in row.select("td")]
+                for row in table.select("tbody tr")
+            ]
+            return [dict(zip(heads, row, strict=True)) for row in rows]
+    raise AssertionError(f"no table {title!r} on {name}")
+
+
+def numbers_of(text):
+    """The estimate and its limits in a cell, without signs."""
+    return re.findall(r"\d+(?:\.\d+)?", text)[:3]
 
 
 def test_default_suite_asks_what_it_promises():

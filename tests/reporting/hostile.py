@@ -14,6 +14,8 @@ FETCHING = [
     '<meta http-equiv="refresh" content="0;url=https://example.org">',
     '<base href="https://example.org"><img src="x.png">',
     '<link rel="stylesheet" href="https://example.org/x.css">',
+    '<p style="background:uuuurl(a)rl(b)rl(c)rl(https://example.org/x)">x</p>',
+    "<style>p{x:@im@im@import;port;port;background:uuuurl(a)rl(b)rl(c)rl(//example.org/x)}</style>",
     '<object data="https://example.org/x"></object><embed src="https://example.org/x">',
 ]
 RUNNING = [

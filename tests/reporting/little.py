@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -27,6 +30,22 @@ def make_suite(folder: Path, *reports: dict, **more: object) -> Suite:
     path = folder / "suite.yml"
     path.write_text(yaml.safe_dump({"title": "Little", "reports": list(reports), **more}))
     return read_suite(path)
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Raise `TimeoutError` in what waits longer, on systems with alarms."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def files_of(site: Path) -> dict[str, bytes]:

@@ -52,6 +52,36 @@ def test_a_table_is_read_as_it_is_shown_with_numbers_for_machines():
     ]
 
 
+FIGURE = (
+    '<figure><div role="img" aria-label="Forest plot of 1.5 points. More &amp; more.">'
+    "<svg viewBox='0 0 9 9'><path d='M0 0'/></svg></div></figure>"
+)
+
+
+def test_what_a_figure_was_drawn_from_is_a_table_once():
+    data = {"text/html": FIGURE, "text/csv": "yi,vi\r\n-1.23456789,2\r\n"}
+    other = {"text/html": FIGURE, "text/csv": "yi\r\n3\r\n"}
+    found = list(tables_of(notebook(shown(data), shown(data), shown(other))))
+    assert [title for title, _ in found] == ["Behind the figure: Forest plot of 1.5 points"] * 2
+    assert read(found[0][1]) == [["yi", "vi"], ["-1.23456789", "2"]]
+    assert read(found[1][1]) == [["yi"], ["3"]]
+
+
+def test_each_figure_is_a_file_named_by_what_it_says():
+    body = (
+        FIGURE.replace("<path", "<style>:where(#x1-s) .a{fill:red}</style><path")
+        + "<svg viewBox='0 0 1 1'><g/></svg>"
+    ).replace("'", '"')
+    extras = extras_of(notebook(), "pain", body)
+    names = ["figures/pain/01-forest-plot-of-1-5-points.svg", "figures/pain/02-figure.svg"]
+    assert [name for name in extras.files if name.startswith("figures")] == names
+    first = ElementTree.fromstring(extras.files[names[0]])
+    assert first.get("viewBox") == "0 0 9 9" and first[0].text == ".a{fill:red}"
+    assert [each["title"] for each in extras.summary["others"]] == [
+        *("Figure: Forest plot of 1.5 points (SVG)", "Figure: Figure (SVG)")
+    ]
+
+
 def test_estimates_and_limits_stand_in_columns_of_their_own():
     head = "<tr><th>Type</th><th>MD [95% CI]</th><th>Prediction interval</th><th>Mixed</th></tr>"
     first = "<tr><td>yoga</td><td>−1,207.9 [−1e+04, 1.8]</td><td>[−26.1, 10.3]</td><td>1</td></tr>"

@@ -40,6 +40,13 @@ open("scratch.txt", "w").write(str(number))
 import time; time.sleep(0.2)
 assert open("scratch.txt").read() == str(number)
 """
+LISTENS = """
+import psutil
+mine = psutil.Process()
+ports = [port for each in [mine, *mine.parents()[:2]] for port in each.net_connections("inet")]
+open_to_all = [each for each in ports if each.status == "LISTEN" and each.laddr.ip != "127.0.0.1"]
+assert not open_to_all, open_to_all
+"""
 
 
 @pytest.fixture
@@ -195,7 +202,7 @@ def test_a_report_that_reads_what_nobody_named_is_not_finished(tmp_path, forked)
     )
     mine = str(data / "y.csv")
     again = f"open({mine!r}, 'w').write('x'); open({mine!r}).read()"
-    write_notebook(inner, "named", "open('../data/x.csv').read()", own, again)
+    write_notebook(inner, "named", "open('../data/x.csv').read()", own, again, LISTENS)
     write_notebook(inner, "built", f"import os; open(os.path.join({str(data)!r}, 'x.csv')).read()")
     suite = make_suite(inner, {"notebook": "named"}, {"notebook": "built"})
     outcomes = run_suite(suite, tmp_path / "site", forked=forked)

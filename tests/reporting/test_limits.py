@@ -31,6 +31,28 @@ STUBBORN = {
 }
 
 
+ESCAPES = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open({marks!r}, "w").write(str(os.getpid()))
+        time.sleep(300)
+    os._exit(0)
+while not os.path.exists({marks!r}):
+    time.sleep(0.02)
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux finds it again")
+def test_what_leaves_its_parent_and_its_group_ends_with_its_run(tmp_path):
+    marks = tmp_path / "marks"
+    write_notebook(tmp_path, "escapes", ESCAPES.replace("{marks!r}", repr(str(marks))))
+    (outcome,) = run_suite(make_suite(tmp_path, {"notebook": "escapes"}), tmp_path / "site")
+    assert not outcome.error and not runs(int(marks.read_text()))
+
+
 @pytest.mark.parametrize("forked", [True, False], ids=["forked", "fresh"])
 def test_a_hung_notebook_ends_at_its_limit_with_what_it_has_shown(tmp_path, forked):
     marks = str(tmp_path / "marks")

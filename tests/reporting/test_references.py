@@ -6,10 +6,18 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from backpain_analysis import load_evidence
-from backpain_analysis.reporting.references import NOTE, bibtex, cited, link_of, noted, ris
+from backpain_analysis.reporting.references import (
+    NOTE,
+    bibtex,
+    cited,
+    link_of,
+    noted,
+    of_reviews,
+    ris,
+)
 
 NONE = dict.fromkeys(
-    ("label", "key", "author", "year", "title", "journal", "doi", "pmid", "url"), ""
+    ("kind", "label", "key", "author", "year", "title", "journal", "doi", "pmid", "url"), ""
 )
 FULL = NONE | {
     "label": "Aasa 2015",
@@ -68,6 +76,45 @@ def test_a_reference_is_what_the_evidence_says():
 )
 def test_a_reference_leads_to_where_it_can_be_read(given, link):
     assert link_of(NONE | given) == link
+
+
+def test_reviews_are_cited_where_they_are_named_with_all_that_tables_know():
+    nb = new_notebook(
+        cells=[shown("Pocovi 2022 (systematic review)"), shown("Hayden 2021 Cochrane")]
+    )
+    first, second = cited(nb, None)
+    assert (first["kind"], first["label"], first["author"], first["year"]) == (
+        *("review", "Hayden 2021 Cochrane", "Hayden", "2021"),
+    )
+    assert first["doi"] == "10.1002/14651858.CD009790.pub2"
+    assert second["title"] == "Walking or running, cycling and swimming for back pain"
+    assert (second["doi"], second["pmid"]) == ("10.2519/jospt.2022.10612", "34783263")
+    assert cited(new_notebook(cells=[shown("Pocovi 20221 XPocovi 2022")]), None) == []
+
+
+def test_each_review_stands_once_and_its_author_is_only_what_was_seen():
+    reviews = of_reviews()
+    labels = [each["label"] for each in reviews]
+    assert len(set(labels)) == len(labels) == len({each["key"] for each in reviews}) > 90
+    by = {each["label"]: (each["author"], each["year"]) for each in reviews}
+    assert by["Mueller & Niederer 2020"] == ("Mueller & Niederer", "2020")
+    assert by["PMC8910008 (authors not seen)"] == ("", "")
+    assert by["Alzahrani 2019 (England and Scotland)"] == ("Alzahrani", "2019")
+    assert by["IJzelenberg 2023"] == ("IJzelenberg", "2023")
+    for label in ("WalkBack 2024 (Pocovi, single RCT)", "Pilates meta-regression 2013 (JBMT)"):
+        assert by[label] == ("", "")
+    assert all(link_of(each) for each in reviews)
+
+
+def test_names_in_a_drawing_count_and_its_shapes_do_not():
+    def drawn(inside):
+        data = {"text/html": f"<svg x='1'>{inside}</svg>"}
+        return new_notebook(
+            cells=[new_code_cell("x", outputs=[new_output("display_data", data=data)])]
+        )
+
+    assert [r["key"] for r in cited(drawn("<desc>Aasa 2015</desc><path/>"), None)] == ["aasa2015"]
+    assert cited(drawn("<path id='aasa2015'/>"), None) == []
 
 
 def test_bibtex_holds_what_is_known_and_runs_nothing():

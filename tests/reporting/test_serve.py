@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from threading import Thread
@@ -79,6 +80,13 @@ def test_odd_paths_are_refused_and_the_server_lives(folder, path, capfd):
         assert get(server, path)[0] in (403, 404)
         assert get(server, "/")[0] == 200
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_has_no_end_is_not_served(folder):
+    os.mkfifo(folder / "pipe.html")
+    with served(folder) as server:
+        assert get(server, "/pipe.html")[0] == 403
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 10**9])

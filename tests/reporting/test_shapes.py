@@ -226,6 +226,14 @@ OF_CODE = {
 }
 
 
+def test_a_corner_that_heads_nothing_is_no_heading(page_of):
+    table = (
+        "<table><thead><tr><th></th><th>n</th></tr></thead><tr><td>a</td><td>1</td></tr></table>"
+    )
+    body = page_of(shown({"text/html": table}))
+    assert "<td></td><th>n</th>" in body and "<th></th>" not in body
+
+
 @pytest.mark.parametrize("name", OF_CODE)
 def test_outputs_lose_nothing(page_of, name):
     cell, parts = OF_CODE[name]

@@ -278,7 +278,7 @@ def test_index_offers_what_can_be_taken_away_and_it_is_there(soups, site):
     run = soups["index"].select_one('li[data-name="plain"]')
     links = [a["href"] for a in run.select(".take a")]
     assert links[0] == "notebooks/plain.ipynb"
-    assert len(links) == 4 and links[3] == "workbooks/plain.xlsx"
+    assert links[3:] == ["workbooks/plain.xlsx", "figures/plain/01-figure-1.svg"]
     assert links[1:] == [a["href"] for a in soups["plain"].select(".downloads a")][:-1]
     assert all((site / link).is_file() for link in [*links, run.img["src"]])
     assert (site / links[2]).read_text() == "trial,n\nSmith 2010,40\n"

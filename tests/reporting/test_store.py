@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from backpain_analysis.reporting import ReportingError, run_suite, store
 from backpain_analysis.reporting.received import read_manifest, read_record, seal
 from backpain_analysis.reporting.store import keep, stale_pages, taken_folder
-from tests.reporting.little import files_of, make_suite, write_notebook
+from tests.reporting.little import files_of, make_suite, within, write_notebook
 
 
 @pytest.fixture
@@ -84,12 +85,36 @@ def test_a_file_of_another_origin_is_not_written_over_unless_asked(suite, tmp_pa
     assert "my own" not in (site / name).read_text()
 
 
-def test_folders_that_lead_elsewhere_are_refused(suite, tmp_path):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "site" / "tables").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ReportingError, match="tables is a symbolic link"):
-        run_suite(suite, tmp_path / "site")
+@pytest.mark.parametrize("name", [*store.FOLDERS, "tables/a", ".finished/lock"])
+def test_what_leads_elsewhere_is_refused_and_nothing_there_is_touched(tmp_path, name):
+    elsewhere, site = tmp_path / "elsewhere", tmp_path / "site"
+    elsewhere.mkdir()
+    (elsewhere / f".mine{store.PART}").write_text("precious")
+    (site / name).parent.mkdir(parents=True)
+    target = elsewhere / f".mine{store.PART}" if name.endswith("lock") else elsewhere
+    (site / name).symlink_to(target)
+    with pytest.raises(ReportingError, match=r"symbolic link"), taken_folder(site, ["a"]):
+        pass
+    assert [path.read_text() for path in elsewhere.iterdir()] == ["precious"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", [".finished/lock", "index.html", "a.html", ".finished/a.json"])
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path, name):
+    (tmp_path / ".finished").mkdir()
+    os.mkfifo(tmp_path / name)
+    with within(10), suppress(ReportingError), taken_folder(tmp_path, ["a"]):
+        assert store.read_record(tmp_path / ".finished" / "a.json", "a") is None
+        assert stale_pages(tmp_path, []) == []
+
+
+def test_what_was_begun_under_our_name_by_others_is_not_written_through(tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    (tmp_path / f".a.html{store.PART}").symlink_to(precious)
+    store.write_aside(tmp_path / "a.html", "a")
+    assert precious.read_text() == "precious" and (tmp_path / "a.html").read_text() == "a"
+    assert not (tmp_path / "a.html").is_symlink()
 
 
 def test_only_our_own_half_written_files_are_removed(tmp_path):

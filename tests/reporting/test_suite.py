@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from backpain_analysis.datasets.bundled import reports_dir
-from backpain_analysis.reporting import SuiteError, read_suite, run_suite, with_parameters
+from backpain_analysis.reporting import (
+    ReportingError,
+    SuiteError,
+    read_suite,
+    run_suite,
+    suite,
+    with_parameters,
+)
+from backpain_analysis.reporting.notebooks import find_notebook, load_notebook
+from tests.reporting.little import within
 
 HEAD = "title: Test\nreports:\n"
 
@@ -51,7 +62,7 @@ HEAD = "title: Test\nreports:\n"
         ),
         (HEAD + "- {notebook: curve, parameters: {mcid: -.inf}}", "'mcid' is -inf"),
         (HEAD + "- {notebook: curve, parameters: {steps: 99999999999999999999}}", "63 bits"),
-        (HEAD + '- {notebook: curve, parameters: {label: "\\ud800"}}', "the character \\ud800"),
+        (HEAD + '- {notebook: curve, parameters: {label: "\\ud800"}}', "character"),
         (HEAD + '- {notebook: curve, title: "a\\0b"}', "the character \\x00"),
         (HEAD + f"- {{notebook: curve, parameters: {{label: {'x' * 10_001}}}}}", "10,001 char"),
         (HEAD + f"- {{notebook: curve, parameters: {{steps: {'9' * 5000}}}}}", "digits"),
@@ -182,3 +193,35 @@ def test_odd_text_on_the_command_line_is_text_or_a_fault(write_suite, text):
     suite = read_suite(write_suite(HEAD + "- notebook: curve"))
     with pytest.raises(SuiteError):
         with_parameters(suite, {"steps": text})
+
+
+def test_very_many_reports_are_refused_shortly(tmp_path, monkeypatch):
+    sought = []
+    monkeypatch.setattr(suite, "find_notebook", lambda name, folder: sought.append(name) or fail())
+
+    def fail():
+        raise ReportingError("unknown")
+
+    path = tmp_path / "suite.yml"
+    path.write_text("reports: [" + "{notebook: none, name: x}," * 300 + "]")
+    with pytest.raises(SuiteError) as raised:
+        read_suite(path)
+    assert len(raised.value.faults) == 51 and sought == ["none"]
+    monkeypatch.setattr(suite, "MOST_REPORTS", 299)
+    with pytest.raises(SuiteError, match="has 300 reports; 299 are the most"):
+        read_suite(path)
+    assert sought == ["none"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_suite_or_notebook_that_is_no_plain_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "suite.yml")
+    with within(10), pytest.raises(SuiteError, match="no plain file"):
+        read_suite(tmp_path / "suite.yml")
+    with within(10), pytest.raises(ReportingError, match="no plain file"):
+        load_notebook(tmp_path / "suite.yml")
+    (tmp_path / "dead.ipynb").symlink_to("nowhere")
+    for name, said in (("dead", "no plain file"), ("n" * 300, "unknown"), ("n" * 9000, "unknown")):
+        with pytest.raises(ReportingError, match=said) as raised:
+            find_notebook(name, tmp_path)
+        assert len(str(raised.value)) < 1000

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from contextlib import nullcontext
 
 import pytest
 from typer.testing import CliRunner
 
 from backpain_analysis.cli import app
 from backpain_analysis.reporting import ReportingError, run_suite, verify, verify_site
-from tests.reporting.little import make_suite, write_notebook
+from tests.reporting.little import make_suite, within, write_notebook
 
 TABLE = "import pandas as pd\npd.DataFrame({'n': [number]})"
 
@@ -113,7 +115,7 @@ def test_every_file_but_times_is_verified_and_nothing_of_the_site_is_run(made, m
             for file in (
                 *("shows-{}.html", "notebooks/shows-{}.ipynb", "thumbnails/shows-{}.svg"),
                 *("tables/shows-{}/01-a-shows.csv", ".finished/shows-{}.json"),
-                "workbooks/shows-{}.xlsx",
+                *("workbooks/shows-{}.xlsx", "figures/shows-{}/01-figure-1.svg"),
             )
         ),
     }
@@ -152,6 +154,23 @@ def test_what_does_not_belong_is_found(copied, name):
     (copied / name).parent.mkdir(exist_ok=True)
     (copied / name).write_text("x")
     assert verify_site(copied).different == (name,)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("manifest.json", "no site"),
+        ("notebooks/shows-1.ipynb", "missing"),
+        *((name, "") for name in ("ro-crate-metadata.json", ".finished/shows-1.json")),
+        *((name, "") for name in ("shows-1.html", "index.html", "thumbnails/shows-1.svg")),
+    ],
+)
+def test_a_pipe_or_device_in_the_place_of_a_file_is_not_opened(copied, name, said):
+    (copied / name).unlink()
+    os.mkfifo(copied / name)
+    with within(10), pytest.raises(ReportingError, match=said) if said else nullcontext():
+        assert verify_site(copied).different == (name,)
 
 
 def test_a_run_that_reads_files_needs_them_wherever_they_are_now(copied, tmp_path):

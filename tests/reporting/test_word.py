@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import zipfile
 from types import SimpleNamespace
@@ -27,6 +28,19 @@ def test_what_goes_into_a_document():
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
     assert "<title>Dose &amp; effect</title>" in text
     assert not any(part in text for part in ("import os", "next", "<style", ">c<", ">d<"))
+
+
+def test_columns_have_the_room_their_words_need():
+    table = (
+        "<table><caption>c</caption><thead><tr><th>n</th><th>Estimate</th><th>Why</th></tr></thead>"
+        "<tr><td>1</td><td>−12.3\u00a0[−45.6,\u00a07.8]</td><td>many short words that may be broken"
+        " anywhere they like</td></tr><tr><td colspan=3>a note over all</td></tr></table>"
+    )
+    text = word.simple(f"<main>{table}</main>")
+    widths = [float(w) for w in re.findall(r'<col style="width: ([\d.]+)%"', text)]
+    assert len(widths) == 3 and sum(widths) == pytest.approx(100, abs=0.2)
+    assert widths[0] < widths[1] < widths[2] < 2 * widths[1]
+    assert text.index("<caption>") < text.index("<colgroup>") < text.index("<thead>")
 
 
 def test_drawings_become_pictures(monkeypatch):
@@ -69,5 +83,8 @@ def test_a_document_has_real_headings_tables_formulae_and_links(tmp_path):
     with zipfile.ZipFile(path) as parts:
         text = parts.read("word/document.xml").decode()
         links = parts.read("word/_rels/document.xml.rels").decode()
+        styles = parts.read("word/styles.xml").decode()
+    compact = styles[styles.index('w:styleId="Compact"') :].partition("</w:style>")[0]
+    assert '<w:sz w:val="18"/>' in compact
     assert all(part in text for part in ("Heading2", "<w:tbl>", "<m:oMath>", "It is so.", "made"))
     assert "https://doi.org/10.1000/182" in links

@@ -1,9 +1,17 @@
 """Tables for readers: words for names, intervals in one cell, P values as journals print them."""
 
+from backpain_analysis.answers.tables.dose import (
+    dose_answer,
+    dose_by_reports,
+    dose_calibration,
+    left_out,
+    risk_ratios,
+)
 from backpain_analysis.answers.tables.effects import (
     MISSING,
     answer,
     by_type,
+    coefficients,
     corrections,
     curves,
     derivations,
@@ -26,6 +34,7 @@ from backpain_analysis.answers.tables.trials import (
     flow,
     harms,
     trials,
+    warnings,
 )
 from backpain_analysis.answers.tables.verdicts import (
     claim_parts,
@@ -45,11 +54,15 @@ __all__ = [
     "by_type",
     "claim_parts",
     "claims",
+    "coefficients",
     "corrections",
     "counts",
     "coverage",
     "curves",
     "derivations",
+    "dose_answer",
+    "dose_by_reports",
+    "dose_calibration",
     "downgrades",
     "few_trials",
     "findings",
@@ -58,6 +71,7 @@ __all__ = [
     "hypoalgesia",
     "inconsistency",
     "interval_text",
+    "left_out",
     "moderators",
     "pooled",
     "populations",
@@ -67,7 +81,9 @@ __all__ = [
     "published_effects",
     "reasons",
     "reported",
+    "risk_ratios",
     "sensitivity",
     "together",
     "trials",
+    "warnings",
 ]

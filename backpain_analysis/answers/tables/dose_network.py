@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.answers.dose_network import TOGETHER
-from backpain_analysis.answers.tables.effects import MISSING, interval_text
-from backpain_analysis.display import Table, table
+from backpain_analysis.answers.tables.effects import MISSING, interval_text, rounded
+from backpain_analysis.display import Table, Told, table
 from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
 from backpain_analysis.models.network.dose_network import DoseNetworkResult
@@ -20,7 +20,6 @@ from backpain_analysis.words import (
     dose_text,
     effect_digits,
     exercise_label,
-    number,
     p_text,
     plural,
     readable,
@@ -43,13 +42,13 @@ def agents(result: DoseNetworkResult, *, title: str) -> Table:
             "Type": exercise_label(row.agent),
             "Trials": row.trials,
             "Arms": row.arms,
-            "Participants": number(row.participants, 0) if row.participants else MISSING,
+            "Participants": rounded(row.participants, 0) if row.participants else MISSING,
             f"{label}, lowest": _bound(row.lowest, largest),
             "highest": _bound(row.highest, largest),
         }
         for row in result.counts().itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def equal_dose(equal: EqualDose, *, measure: str = "MD", title: str) -> Table:
@@ -58,12 +57,12 @@ def equal_dose(equal: EqualDose, *, measure: str = "MD", title: str) -> Table:
         {
             "Type": exercise_label(agent),
             f"{measure} [{equal.level:.0%} CI]": _interval(row, measure),
-            "P-score": number(row["p_score"], 2),
-            "Ranks first": f"{row['best']:.0%}",
+            "P-score": rounded(row["p_score"], 2),
+            "Ranks first": Told(f"{row['best']:.0%}", value=row["best"]),
         }
         for agent, row in equal.summary().drop(index=equal.reference).iterrows()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def comparators(result: DoseNetworkResult, *, measure: str = "MD", title: str) -> Table:
@@ -77,7 +76,7 @@ def comparators(result: DoseNetworkResult, *, measure: str = "MD", title: str) -
         }
         for name, row in result.comparators_table().iterrows()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def doses(result: DoseNetworkResult, mcid: float | None, *, title: str) -> Table:
@@ -90,14 +89,14 @@ def doses(result: DoseNetworkResult, mcid: float | None, *, title: str) -> Table
         best = result.optimum(agent)
         cells = {
             "Type": exercise_label(agent),
-            "Largest dose": dose_text(largest, largest),
+            "Largest dose": _bound(largest, largest),
             f"{result.measure} there [{result.level:.0%} CI]": _interval(effect, result.measure),
             "Best dose": "none between the doses studied" if best.at_edge else _dose(best),
         }
         if target is not None:
             cells["MCID reached at"] = _dose(result.dose_for(agent, target))
         rows.append(cells)
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def lack_of_fit(found: DoseConsistency, *, measure: str = "MD", title: str) -> Table:
@@ -107,24 +106,26 @@ def lack_of_fit(found: DoseConsistency, *, measure: str = "MD", title: str) -> T
     rows = [
         {
             "Type": exercise_label(row.agent),
-            "Dose": dose_text(row.dose, largest),
+            "Dose": _bound(row.dose, largest),
             "Trials": row.trials,
-            "Curve": number(row.curve, digits),
+            "Curve": rounded(row.curve, digits),
             "On its own [95% CI]": interval_text(row.split, row.ci_low, row.ci_high, digits),
-            "P": p_text(row.p_value).removeprefix("P ").removeprefix("= ")
+            "P": Told(p_text(row.p_value).removeprefix("P ").removeprefix("= "), value=row.p_value)
             if math.isfinite(row.p_value)
             else MISSING,
         }
         for row in found.table.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def sharing(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
     """What `dose_answers.by_sharing` found: a row a type, a column a sharing."""
     trials = found.groupby("sharing")["trials"].first()
     cells = found.assign(
-        cell=[_interval(row, measure) for _, row in found.iterrows()],
+        cell=pd.Series(
+            [_interval(row, measure) for _, row in found.iterrows()], found.index, dtype=object
+        ),
         head=[
             f"{readable(name)} ({trials[name]} trials): {measure} [95% CI]"
             for name in found["sharing"]
@@ -149,7 +150,7 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 "Lumping": LUMPING_WORDS.get(row["lumping"], readable(row["lumping"])),
                 "Types": int(row["agents"]) if fitted else MISSING,
                 "Trials": int(row["trials"]) if fitted else MISSING,
-                "τ": number(row["tau"], effect_digits(measure)) if fitted else MISSING,
+                "τ": rounded(row["tau"], effect_digits(measure)) if fitted else MISSING,
                 "Best estimate at this dose": exercise_label(row["best"])
                 if fitted
                 else "not studied",
@@ -157,7 +158,7 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
                 f"{measure} [95% CI]": _interval(row, measure) if fitted else MISSING,
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def beside_published(found: pd.DataFrame, *, title: str) -> Table:
@@ -174,7 +175,7 @@ def beside_published(found: pd.DataFrame, *, title: str) -> Table:
         }
         for _, row in found.iterrows()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def _interval(row: pd.Series, measure: str) -> str:
@@ -188,8 +189,9 @@ def _dose(dose: DoseEstimate) -> str:
         return "not reached"
     low = "0" if dose.ci_low == 0 else dose_text(dose.ci_low, dose.high)
     high = dose_text(dose.ci_high, dose.high) if np.isfinite(dose.ci_high) else "no limit"
-    return f"{dose_text(dose.estimate, dose.high)} [{low} to {high}]"
+    text = f"{dose_text(dose.estimate, dose.high)} [{low} to {high}]"
+    return Told(text, estimate=dose.estimate, low=dose.ci_low, high=dose.ci_high)
 
 
 def _bound(dose: float, largest: float) -> str:
-    return dose_text(dose, largest) if math.isfinite(dose) else "none"
+    return Told(dose_text(dose, largest), value=dose) if math.isfinite(dose) else "none"

@@ -11,7 +11,7 @@ import pandas as pd
 from backpain_analysis.answers.bayes import FewTrials, share_text
 from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.datasets.bundled import load_reference
-from backpain_analysis.display import Table, table
+from backpain_analysis.display import Table, Told, table
 from backpain_analysis.models.dose.comparison import CurveComparison
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.network.network import NetworkResult
@@ -26,20 +26,25 @@ from backpain_analysis.words import (
     exercise_label,
     measure_heading,
     measure_words,
+    natural,
     number,
     outcome_label,
     p_text,
+    plural,
     readable,
 )
 
 MISSING = "–"
+
+STANDARDISED = "SMD: standardised mean difference (Hedges' g). CI: confidence interval."
 
 
 def interval_text(estimate: float, low: float, high: float, digits: int = 1) -> str:
     """`estimate [low, high]` in one cell; a dash where it is missing."""
     if not math.isfinite(estimate):
         return MISSING
-    return unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
+    text = unbroken(f"{number(estimate, digits)} {_range(low, high, digits)}")
+    return Told(text, estimate=estimate, low=low, high=high)
 
 
 def effect_interval(row: Mapping[str, Any], measure: str) -> str:
@@ -49,14 +54,19 @@ def effect_interval(row: Mapping[str, Any], measure: str) -> str:
     middle, low, high = (
         effect_text(row[name], measure) for name in ("estimate", "ci_low", "ci_high")
     )
-    return unbroken(f"{middle} [{low}, {high}]")
+    exact = {
+        name: natural(row[column], measure)
+        for name, column in (("estimate", "estimate"), ("low", "ci_low"), ("high", "ci_high"))
+    }
+    return Told(unbroken(f"{middle} [{low}, {high}]"), **exact)
 
 
 def effect_range(low: float, high: float, measure: str) -> str:
     """`[low, high]` in one cell, as readers read the measure; a dash where it is missing."""
     if not math.isfinite(low):
         return MISSING
-    return unbroken(f"[{effect_text(low, measure)}, {effect_text(high, measure)}]")
+    text = unbroken(f"[{effect_text(low, measure)}, {effect_text(high, measure)}]")
+    return Told(text, low=natural(low, measure), high=natural(high, measure))
 
 
 def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str) -> Table:
@@ -80,10 +90,16 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
                 {name: getattr(result, name) for name in ("estimate", "ci_low", "ci_high")}, measure
             ),
             "Prediction interval": effect_range(result.pi_low, result.pi_high, measure),
-            "I² (τ²)": f"{result.i2:.0f}% ({number(result.tau2, digits)})"
+            "I² (τ²)": Told(
+                f"{result.i2:.0f}% ({number(result.tau2, digits)})",
+                **{"I², %": result.i2, "τ²": result.tau2},
+            )
             if math.isfinite(result.i2)
             else MISSING,
-            "P": unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
+            "P": Told(
+                unbroken(p_text(result.p_value).removeprefix("P ").removeprefix("= ")),
+                value=result.p_value,
+            ),
         }
         for name, result in results.items()
     ]
@@ -91,16 +107,17 @@ def pooled(results: Mapping[str, PoolResult], *, measure: str = "MD", title: str
         f"{measure}: {measure_words(measure)}. CI: confidence interval. I²: share of the "
         "differences between trials that is more than chance; τ²: their variance."
     )
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def predictions(result: DoseResponseResult, *, title: str) -> Table:
-    """The curve at some round doses among those studied, with its intervals."""
+    """The curve at round doses from the smallest that was studied on, with its intervals."""
+    lowest = result.studied[result.studied > 0][0]
     digits = effect_digits(result.measure)
     label = DOSE_LABELS.get(result.dose_name, result.dose_name).capitalize()
     rows = [
         {
-            label: dose_text(row.dose, result.max_dose),
+            label: Told(dose_text(row.dose, result.max_dose), value=row.dose),
             f"{result.measure} [{result.level:.0%} CI]": interval_text(
                 row.estimate, row.ci_low, row.ci_high, digits
             ),
@@ -111,9 +128,26 @@ def predictions(result: DoseResponseResult, *, title: str) -> Table:
             ),
         }
         for row in result.predict(back=True).itertuples()
-        if row.dose != 0
+        if row.dose >= lowest
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
+
+
+def coefficients(result: DoseResponseResult, *, title: str) -> Table:
+    """The coefficients of a curve, with its size and heterogeneity below."""
+    limits = result.conf_int()
+    rows = [
+        {
+            "": name,
+            f"Estimate [{result.level:.0%} CI]": interval_text(
+                result.params[name], limits.at[name, "ci_low"], limits.at[name, "ci_high"], 3
+            ),
+            "P": p_value(result.pvalues[name]),
+        }
+        for name in result.params.index
+    ]
+    size = f"{plural(result.n_trials, 'trial')}, {plural(len(result.points), 'contrast')}"
+    return table(rows, title=title, note=f"{size}. CI: confidence interval.")
 
 
 def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> Table:
@@ -123,8 +157,10 @@ def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> T
     for name, row in found.iterrows():
         cells = {
             "Curve": name,
-            "AIC": number(row["aic"]) if math.isfinite(row["aic"]) else MISSING,
-            "Weight": f"{row['weight']:.0%}" if math.isfinite(row["weight"]) else MISSING,
+            "AIC": rounded(row["aic"]),
+            "Weight": Told(f"{row['weight']:.0%}", value=row["weight"])
+            if math.isfinite(row["weight"])
+            else MISSING,
             f"{measure} at the typical dose [95% CI]": interval_text(
                 row["effect"], row["ci_low"], row["ci_high"], digits
             ),
@@ -133,11 +169,11 @@ def curves(comparison: CurveComparison, *, measure: str = "MD", title: str) -> T
             reached = math.isfinite(row["mcid_dose"])
             missing = "no dose in it" if name == "constant" else "not reached"
             text = dose_text(row["mcid_dose"], row["mcid_dose"]) if reached else missing
-            cells["MCID reached at"] = text
+            cells["MCID reached at"] = Told(text, value=row["mcid_dose"]) if reached else text
         if "note" in found:
             cells["Why not fitted"] = row["note"]
         rows.append(cells)
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
@@ -151,7 +187,7 @@ def corrections(adjusted: pd.DataFrame, *, measure: str = "MD", title: str) -> T
         }
         for row in adjusted.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def derivations(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
@@ -166,7 +202,7 @@ def derivations(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Tabl
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
@@ -181,7 +217,7 @@ def answer(found: Answer, *, measure: str = "MD", title: str) -> Table | None:
         if "Group" in cells:
             cells["Group"] = exercise_label(cells["Group"])
         rows.append({**cells, f"{measure_heading(measure)} [95% CI]": interval})
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def inconsistency(result: NetworkResult, *, title: str) -> Table:
@@ -189,18 +225,25 @@ def inconsistency(result: NetworkResult, *, title: str) -> Table:
     rows = [
         {
             "": kind.capitalize(),
-            "Q": number(row["q"]),
+            "Q": rounded(row["q"]),
             "df": int(row["df"]),
             "P": p_value(row["p_value"]),
         }
         for kind, row in result.heterogeneity().iterrows()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def p_value(p: float) -> str:
     """A P value in a column of them."""
-    return MISSING if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    if not math.isfinite(p):
+        return MISSING
+    return Told("< 0.001" if p < 0.001 else f"{p:.3f}", value=p)
+
+
+def rounded(value: float, digits: int = 1) -> str:
+    """A number in a column of them; a dash where it is missing."""
+    return Told(number(value, digits), value=value) if math.isfinite(value) else MISSING
 
 
 def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Table:
@@ -240,7 +283,8 @@ def reasons(counts: pd.DataFrame, *, title: str) -> Table:
 def _range(low: float, high: float, digits: int) -> str:
     if not math.isfinite(low):
         return MISSING
-    return unbroken(f"[{number(low, digits)}, {number(high, digits)}]")
+    text = unbroken(f"[{number(low, digits)}, {number(high, digits)}]")
+    return Told(text, low=low, high=high)
 
 
 def unbroken(text: str) -> str:
@@ -255,11 +299,11 @@ def sensitivity(found: pd.DataFrame, *, title: str) -> Table:
             "": f"{readable(row.setting)}, {row.comparison}",
             "Trials": row.trials,
             "SMD [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high, 2),
-            "I²": f"{row.i2:.0f}%" if math.isfinite(row.i2) else MISSING,
+            "I²": Told(f"{row.i2:.0f}%", **{"I², %": row.i2}) if math.isfinite(row.i2) else MISSING,
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title, note=STANDARDISED)
 
 
 def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
@@ -283,7 +327,7 @@ def hypoalgesia(reviews: pd.DataFrame, *, title: str) -> Table:
                 "Note": MISSING if pd.isna(row.note) else row.note,
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def reported(counts: pd.DataFrame, *, title: str) -> Table:
@@ -297,7 +341,7 @@ def reported(counts: pd.DataFrame, *, title: str) -> Table:
         }
         for row in counts.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def by_type(found: pd.DataFrame, *, title: str) -> Table:
@@ -311,7 +355,7 @@ def by_type(found: pd.DataFrame, *, title: str) -> Table:
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title, note=STANDARDISED)
 
 
 def together(found: dict[str, Bivariate | str], *, title: str) -> Table:
@@ -327,7 +371,12 @@ def together(found: dict[str, Bivariate | str], *, title: str) -> Table:
         else:
             row |= {"Note": result}
         rows.append(row)
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
+
+
+def probability(value: float) -> str:
+    """A probability in whole per cent; a dash where it is missing."""
+    return MISSING if pd.isna(value) else Told(share_text(value), value=value)
 
 
 def few_trials(result: FewTrials, *, title: str) -> Table:
@@ -348,9 +397,9 @@ def few_trials(result: FewTrials, *, title: str) -> Table:
         told["With a prior [95% CrI]"] = interval_text(
             row["bayes"], row["bayes_low"], row["bayes_high"], digits
         )
-        told["Benefit"] = share_text(row["benefit"])
+        told["Benefit"] = probability(row["benefit"])
         if result.mcid:
-            told[f"More than {number(result.mcid, 0)} points"] = share_text(row["noticed"])
+            told[f"More than {number(result.mcid, 0)} points"] = probability(row["noticed"])
         rows.append(told)
     note = "The last columns are probabilities of the mean effect."
-    return table(pd.DataFrame(rows).fillna(MISSING), title=title, note=note)
+    return table(pd.DataFrame(rows, dtype=object).fillna(MISSING), title=title, note=note)

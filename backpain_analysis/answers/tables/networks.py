@@ -11,13 +11,14 @@ from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.answers.network_certainty import (
     CHARACTERISTICS,
     DOMAINS,
-    NONE,
+    MAJOR,
+    SOME,
     NetworkCertainty,
     transitivity_summary,
 )
 from backpain_analysis.answers.tables.effects import MISSING, effect_interval, p_value
-from backpain_analysis.display import Table, table
-from backpain_analysis.words import exercise_label, measure_heading, spread_text
+from backpain_analysis.display import Table, Told, table
+from backpain_analysis.words import exercise_label, measure_heading, plural, spread_text
 
 Names = Mapping[str, str] | None
 
@@ -28,15 +29,19 @@ def certainty(found: NetworkCertainty, *, measure: str = "MD", title: str) -> Ta
         {
             "Treatment": exercise_label(row["treatment"]),
             f"{measure_heading(measure)} [95% CI]": effect_interval(row, measure),
-            **{
-                domain.capitalize(): "" if row[domain] == NONE else row[domain]
-                for domain in DOMAINS
-            },
+            "Concerns": _concerns(row),
             "Certainty": row["level"],
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
+
+
+def _concerns(row: dict) -> str:
+    """The domains of a comparison that raise concerns, the greatest concern first."""
+    found = {level: [name for name in DOMAINS if row[name] == level] for level in (MAJOR, SOME)}
+    said = [f"{level}: {', '.join(names)}" for level, names in found.items() if names]
+    return "; ".join(said) or "none"
 
 
 def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
@@ -54,7 +59,7 @@ def beside_pooling(found: Answer, *, measure: str = "MD", title: str) -> Table:
                 f"Pooling them alone: {heading} [95% CI]": effect_interval(alone, measure),
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
@@ -66,19 +71,21 @@ def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
         rows.append(
             {
                 "Grouping": row["lumping"],
-                "Treatments": row["treatments"],
-                "Trials": row["trials"],
-                "τ": spread_text(row["tau"], measure) if math.isfinite(row["tau"]) else MISSING,
+                "Treatments": f"{row['treatments']:.0f} in {plural(row['trials'], 'trial')}"
+                if known
+                else MISSING,
+                "τ": Told(spread_text(row["tau"], measure), value=row["tau"])
+                if math.isfinite(row["tau"])
+                else MISSING,
                 "Inconsistency, P": p_value(row["inconsistency_p"]),
                 "Best estimate": exercise_label(row["best"]) if known else MISSING,
                 f"{measure_heading(measure)} against the reference [95% CI]": effect_interval(
                     row, measure
                 ),
                 "Not told from it": f"{int(row['alike'])} of {int(others)}" if known else MISSING,
-                "May be called best": ("yes" if row["is_named"] else "no") if known else MISSING,
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
@@ -89,14 +96,30 @@ def transitivity(found: pd.DataFrame, *, most: int = 14, title: str) -> Table:
     for row in summary.head(most).to_dict("records"):
         names = " – ".join(exercise_label(name) for name in row["comparison"].split(" : "))
         rows.append(
-            {"Comparison": names, "Trials": row["trials"]}
+            {"Comparison": f"{names}, {plural(int(row['trials']), 'trial')}"}
             | {CHARACTERISTICS[name]: _range(row, name) for name in known}
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def _range(row: dict, name: str) -> str:
     if not math.isfinite(row[name]):
         return MISSING
     low, middle, high = (f"{row[key]:.0f}" for key in (f"{name}_low", name, f"{name}_high"))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    text = middle if low == high else f"{middle} ({low}–{high})"
+    return Told(text, value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
+
+
+def moderators(found: Answer, *, measure: str = "MD", title: str) -> Table:
+    """What `network_variants.by_moderator` found: the change of the effect with each moderator."""
+    rows = [
+        {
+            "Moderator": row["moderator"],
+            "Trials": row["trials"],
+            f"Change, {measure_heading(measure)} [95% CI]": effect_interval(row, measure),
+            "P": p_value(row["p_value"]),
+            "Note": row["note"] or MISSING,
+        }
+        for row in found.table.to_dict("records")
+    ]
+    return table(pd.DataFrame(rows), title=title)

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from backpain_analysis.answers.tables.effects import MISSING, interval_text, p_value
-from backpain_analysis.display import Table, table
+from backpain_analysis.answers.tables.effects import MISSING, interval_text, p_value, rounded
+from backpain_analysis.display import Table, Told, table
 from backpain_analysis.models.pairwise.responders import TrialResponders
 from backpain_analysis.models.people.responders import Responders
 from backpain_analysis.models.time.course import TimeCourseResult
@@ -28,7 +28,7 @@ def models(found: pd.DataFrame, *, title: str) -> Table:
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def interactions(found: pd.DataFrame, *, title: str) -> Table:
@@ -44,7 +44,7 @@ def interactions(found: pd.DataFrame, *, title: str) -> Table:
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def truth(found: pd.DataFrame | None, *, title: str) -> Table | None:
@@ -55,13 +55,13 @@ def truth(found: pd.DataFrame | None, *, title: str) -> Table | None:
         {
             "Week": f"{row.week:g}",
             "Minutes a week": f"{row.dose:g}",
-            "Put in": number(row.truth),
+            "Put in": rounded(row.truth),
             "Found [95% CI]": interval_text(row.estimate, row.ci_low, row.ci_high),
             "Held": "yes" if row.inside else "no",
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def time_effects(result: TimeCourseResult, *, title: str) -> Table:
@@ -78,7 +78,7 @@ def time_effects(result: TimeCourseResult, *, title: str) -> Table:
         }
         for row in result.effect().itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def courses(found: pd.DataFrame, *, at: float, measure: str = "MD", title: str) -> Table:
@@ -87,19 +87,17 @@ def courses(found: pd.DataFrame, *, at: float, measure: str = "MD", title: str) 
     rows = [
         {
             "Choice": row.choice[:1].upper() + row.choice[1:],
-            "AIC": number(row.aic) if math.isfinite(row.aic) else MISSING,
+            "AIC": rounded(row.aic),
             f"{measure} at week {at:g} [95% CI]": interval_text(
                 row.estimate, row.ci_low, row.ci_high, digits
             ),
-            "Weeks to half of the effect": number(row.half_time)
-            if math.isfinite(row.half_time)
-            else MISSING,
+            "Weeks to half of the effect": rounded(row.half_time),
             "95% CI": weeks_between(row.half_low, row.half_high),
             "Note": row.note,
         }
         for row in found.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def lasting(found: Durability, *, measure: str = "MD", title: str) -> Table:
@@ -112,13 +110,15 @@ def lasting(found: Durability, *, measure: str = "MD", title: str) -> Table:
         share = MISSING
         if math.isfinite(row["retained"]):
             low, high = (number(100 * row[name], 0) for name in ("retained_low", "retained_high"))
-            share = f"{number(100 * row['retained'], 0)}% [{low}, {high}]"
+            text = f"{number(100 * row['retained'], 0)}% [{low}, {high}]"
+            limits = {"low": row["retained_low"], "high": row["retained_high"]}
+            share = Told(text, estimate=row["retained"], **limits)
         text = interval_text(row["effect"], row["ci_low"], row["ci_high"], digits)
         when = f"{number(row['weeks'], 0)} weeks later"
         rows.append({"": when, heading: text, "Retained": share, "Note": row["note"]})
     for kind, row in found.change.iterrows():
         rows.append({"": f"Change a month, {kind}", heading: _cell(row, digits + 1)})
-    return table(pd.DataFrame(rows).fillna(""), title=title)
+    return table(pd.DataFrame(rows, dtype=object).fillna(""), title=title)
 
 
 def arm_responders(result: TrialResponders, *, title: str) -> Table:
@@ -139,7 +139,7 @@ def arm_responders(result: TrialResponders, *, title: str) -> Table:
         f"[{low}, {high}]. What is usual without exercise differs between acute and chronic pain, "
         "so no mean is given."
     )
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def dose_responders(result: Responders, *, title: str) -> Table:
@@ -159,18 +159,19 @@ def dose_responders(result: Responders, *, title: str) -> Table:
                 "Number needed to treat": row["nnt"] if known else MISSING,
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def weeks_between(low: float, high: float) -> str:
     """An interval of weeks; one-sided where the data set one limit only."""
     if math.isnan(low) or (low == 0 and math.isinf(high)):
         return MISSING
+    text = f"{number(low)} to {number(high)}"
     if low == 0:
-        return f"at most {number(high)}"
-    if math.isinf(high):
-        return f"at least {number(low)}"
-    return f"{number(low)} to {number(high)}"
+        text = f"at most {number(high)}"
+    elif math.isinf(high):
+        text = f"at least {number(low)}"
+    return Told(text, low=low, high=high)
 
 
 def _cell(row: pd.Series, digits: int) -> str:
@@ -178,8 +179,8 @@ def _cell(row: pd.Series, digits: int) -> str:
 
 
 def _between(low: float, high: float, digits: int) -> str:
-    return f"[{number(low, digits)}, {number(high, digits)}]"
+    return Told(f"[{number(low, digits)}, {number(high, digits)}]", low=low, high=high)
 
 
 def _percent(share: float) -> str:
-    return f"{number(100 * min(share, 1.0), 0)}%"
+    return Told(f"{number(100 * min(share, 1.0), 0)}%", value=share)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from backpain_analysis.answers.flow import ENTERED, Flow
 from backpain_analysis.answers.harms import Harms
+from backpain_analysis.answers.telling import address
 from backpain_analysis.display import Link, Table, table
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import (
@@ -19,8 +20,6 @@ from backpain_analysis.words import (
     readable,
 )
 
-DOI, PUBMED = "https://doi.org/", "https://pubmed.ncbi.nlm.nih.gov/"
-
 
 def flow(found: Flow, *, title: str) -> Table:
     """From all trials to those that enter, reason by reason."""
@@ -28,7 +27,7 @@ def flow(found: Flow, *, title: str) -> Table:
         {"": row.step.capitalize(), "Trials removed": row.removed, "Trials left": row.left}
         for row in found.summary().itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=found.sentence())
+    return table(rows, title=title, note=found.sentence())
 
 
 def trials(found: Flow, *, title: str) -> Table:
@@ -44,20 +43,38 @@ def trials(found: Flow, *, title: str) -> Table:
         }
         for row in ordered.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=found.sentence())
+    return table(rows, title=title, note=found.sentence())
 
 
 def named(name: str, doi: object, pmid: object) -> Link | str:
     """A trial's name that leads to its report, where an address is known."""
-    if pd.notna(doi):
-        return Link(name, f"{DOI}{doi}")
-    return Link(name, f"{PUBMED}{pmid}/") if pd.notna(pmid) else name
+    url = address(doi, pmid)
+    return Link(name, url) if url else name
 
 
 def harms(found: Harms, *, title: str) -> Table:
     """Harms, adherence and dropout, as far as reports print them."""
     words = {"what": "", "trials": "Trials", "arms": "Arms", "said": "What is known"}
     return table(found.table.rename(columns=words), title=title)
+
+
+def warnings(evidence: Evidence, *, title: str) -> Table:
+    """What looks odd in the numbers of each trial, and what to look at."""
+    about = evidence.trials.set_index("trial_id")
+    rows = []
+    for row in evidence.plausibility().to_dict("records"):
+        own = about.loc[row["trial_id"]]
+        name = author_year(own["first_author"], own["year"])
+        rows.append(
+            {
+                "Trial": named(name, own["doi"], own["pmid"]),
+                "Warning": row["kind"],
+                "The numbers": row["arithmetic"],
+                "What to look at": row["look"],
+            }
+        )
+    columns = ["Trial", "Warning", "The numbers", "What to look at"]
+    return table(pd.DataFrame(rows, columns=columns), title=title)
 
 
 def adverse_events(evidence: Evidence, *, title: str) -> Table:
@@ -93,7 +110,7 @@ def counts(evidence: Evidence, *, title: str) -> Table:
             "": readable(row.topic) if new else "",
             "What": LABELS.get(row.topic, _item)(row.item),
             "How many": row.count_,
-            "Of what": row.unit,
+            "Of what": row.unit.removesuffix("s") if row.count_ == 1 else row.unit,
         }
         for new, row in zip(
             ~found["topic"].duplicated(),
@@ -102,7 +119,7 @@ def counts(evidence: Evidence, *, title: str) -> Table:
         )
     ]
     note = f"{evidence.name} {evidence.version or ''}".strip()
-    return table(pd.DataFrame(rows), title=title, note=f"{note}, {evidence.content_hash[:12]}.")
+    return table(rows, title=title, note=f"{note}, {evidence.content_hash[:12]}.")
 
 
 def _item(word: str) -> str:
@@ -132,7 +149,7 @@ def coverage(evidence: Evidence, *, title: str) -> Table:
                 "Results": RESULTS.get(row["results"], ""),
             }
         )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 RESULTS = {"arms": "of each arm", "contrasts": "between arms", "both": "of both kinds"}

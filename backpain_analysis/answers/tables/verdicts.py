@@ -18,14 +18,17 @@ from backpain_analysis.answers.tables.effects import (
     interval_text,
     p_value,
     pooled,
+    probability,
+    rounded,
     unbroken,
 )
 from backpain_analysis.answers.verdicts import VERDICTS
-from backpain_analysis.display import Link, Table, table
+from backpain_analysis.display import Link, Table, Told, table
 from backpain_analysis.words import (
     effect_digits,
     number,
     outcome_words,
+    plural,
     population_label,
 )
 
@@ -63,7 +66,7 @@ def moderators(found: Moderation, *, title: str) -> Table:
         }
         for row in found.table.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def populations(found: Moderation, *, title: str) -> Table:
@@ -79,24 +82,29 @@ def findings(found: Findings, *, title: str) -> Table:
         points = str(row.unit).startswith("points")
         effect = interval_text(row.estimate, row.ci_low, row.ci_high, 1 if points else 2)
         share, needed = row.share_of_mcid, row.nnt_text
-        marked = effect if points or effect == MISSING else f"{effect} {row.unit}"
+        marked = effect
+        if isinstance(effect, Told) and not points:
+            marked = effect.again(f"{effect} {row.unit}")
         rows.append(
             {
                 "Result": _short(row.what),
-                "Trials": row.trials,
-                "Participants": f"{row.participants:,}" if row.participants else MISSING,
+                "Trials (people)": Told(
+                    f"{row.trials} ({row.participants:,})",
+                    trials=row.trials,
+                    people=row.participants,
+                )
+                if row.trials
+                else MISSING,
                 "Effect [95% CI]": marked,
-                "Share of the MCID": MISSING if pd.isna(share) else number(share, 2),
-                "Larger than the MCID": _probability(row.noticed),
-                "NNT [95% CI]": MISSING if pd.isna(needed) else _brief(needed),
+                "Share of the MCID": rounded(share, 2),
+                "Larger than the MCID": probability(row.noticed),
+                "NNT [95% CI]": MISSING
+                if pd.isna(needed)
+                else Told(_brief(needed), estimate=row.nnt, low=row.nnt_low, high=row.nnt_high),
                 "Certainty": row.certainty,
             }
         )
-    return table(pd.DataFrame(rows), title=title, note=_assumptions(found))
-
-
-def _probability(value: float) -> str:
-    return MISSING if pd.isna(value) else share_text(value)
+    return table(rows, title=title, note=_assumptions(found))
 
 
 def _short(what: str) -> str:
@@ -148,7 +156,7 @@ def downgrades(found: Findings, *, title: str) -> Table:
         f"{FEWEST_FOR_ASYMMETRY} trials on, incoherence where a network has direct and indirect "
         f"evidence. {SPELLED_OUT}"
     )
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def _taken(judged: Any) -> str:
@@ -176,7 +184,7 @@ def published_effects(found: Findings, *, title: str) -> Table:
                     "Intervals overlap": "yes" if row.overlap else "no",
                 }
             )
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def claims(found: Claims, *, title: str) -> Table:
@@ -203,7 +211,7 @@ def claims(found: Claims, *, title: str) -> Table:
         for row in found.table.itertuples()
     ]
     note = f"Points of 100 unless another unit is given. {SPELLED_OUT} {PROBABILITY}"
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def _noticed(probability: float) -> str:
@@ -219,10 +227,14 @@ def claim_parts(found: Claims, *, title: str) -> Table:
     rows = [
         {
             "Id": row.claim_id + " decides" * row.primary,
-            "Part": row.what[:1].upper() + row.what[1:],
-            "Trials": row.trials,
-            "Estimate [95% CI]": row.text or MISSING,
-            "Larger than the MCID": _probability(row.noticed),
+            "Part": f"{row.what[:1].upper()}{row.what[1:]}"
+            + (f" ({plural(row.trials, 'trial')})" if row.trials else ""),
+            "Estimate [95% CI]": Told(
+                row.text, estimate=row.estimate, low=row.ci_low, high=row.ci_high
+            )
+            if row.text
+            else MISSING,
+            "Larger than the MCID": probability(row.noticed),
             "Verdict, and why": f"{_signed(row.verdict)}: {row.reason}",
             "Certainty, and of what": f"{row.certainty}: {row.target}"
             if row.target
@@ -231,7 +243,7 @@ def claim_parts(found: Claims, *, title: str) -> Table:
         }
         for row in found.parts.itertuples()
     ]
-    return table(pd.DataFrame(rows), title=title, note=f"{SPELLED_OUT} {PROBABILITY}")
+    return table(rows, title=title, note=f"{SPELLED_OUT} {PROBABILITY}")
 
 
 def published_answers(found: Claims, *, title: str) -> Table:
@@ -252,7 +264,7 @@ def published_answers(found: Claims, *, title: str) -> Table:
         for row in published.published_answers(claim_id).head(published.SHOWN).itertuples()
     ]
     note = "Signs as printed: conventions differ between reports. The bearing is our judgement."
-    return table(pd.DataFrame(rows), title=title, note=note)
+    return table(rows, title=title, note=note)
 
 
 def printed(row: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import optimize, special
 
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Constant
@@ -22,6 +22,7 @@ from backpain_analysis.models.dose.search import (
     edge_note,
     reach_note,
 )
+from backpain_analysis.models.results import quantile
 
 DRAWS = 4000
 
@@ -30,6 +31,44 @@ def _grid(fits: Sequence[DoseResponseResult]) -> np.ndarray:
     """From the smallest dose above zero to the largest."""
     studied = fits[0].studied
     return np.linspace(studied[studied > 0][0], studied[-1], GRID)
+
+
+def effect_at(
+    fits: Sequence[DoseResponseResult], weights: ArrayLike, dose: float
+) -> tuple[float, float, float, float]:
+    """The averaged mean effect of a dose, its interval, and the P value of no effect.
+
+    The interval has model-averaged tail areas: with T(x) the weighted mean of the curves'
+    `Pr(t > (x - f) / se)`, it ends where T is the tail probability or one minus it (Turek &
+    Fletcher 2012, doi 10.1016/j.csda.2012.03.002).
+
+    Parameters
+    ----------
+    fits : sequence of DoseResponseResult
+        Of the same effects.
+    weights : array_like
+        Their weights, summing to one.
+    dose : float
+    """
+    at, w = np.array([dose]), np.asarray(weights, dtype=float)
+    rows = [fit.gradient(at)[0] for fit in fits]
+    mean = np.array([fit.mean(at)[0] for fit in fits])
+    covariances = [fit.cov.to_numpy() for fit in fits]
+    se = np.sqrt([row @ cov @ row for row, cov in zip(rows, covariances, strict=True)])
+    df = np.array([float(np.min(fit.df)) for fit in fits])
+
+    def above(x: float) -> float:
+        """Averaged probability of an effect above x."""
+        t = (mean - x) / se
+        return float(w @ np.where(np.isfinite(df), special.stdtr(df, t), special.ndtr(t)))
+
+    tail = (1 - fits[0].level) / 2
+    half = quantile(fits[0].level, float(df.min())) * se
+    start, end = float((mean - half).min()) - se.max(), float((mean + half).max()) + se.max()
+    ci_low = optimize.brentq(lambda x: above(x) - (1 - tail), start, end)
+    ci_high = optimize.brentq(lambda x: above(x) - tail, start, end)
+    p_value = 2 * min(above(0.0), 1 - above(0.0))
+    return float(w @ mean), float(ci_low), float(ci_high), p_value
 
 
 def dose_reaching(

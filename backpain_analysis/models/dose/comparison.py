@@ -115,6 +115,10 @@ class CurveComparison:
             columns["extrapolated"] = np.any([part["extrapolated"] for part in parts], axis=0)
         return pd.DataFrame(columns)
 
+    def effect_at(self, dose: float) -> tuple[float, float, float, float]:
+        """The averaged effect of a dose, its interval and P value: see `averaged`."""
+        return averaged.effect_at(list(self.results.values()), self.weights, dose)
+
     def dose_for(self, effect: float) -> DoseEstimate:
         """The lowest dose studied whose averaged effect reaches `effect`: see `averaged`."""
         return averaged.dose_reaching(list(self.results.values()), self.weights, effect)

@@ -32,6 +32,7 @@ from backpain_analysis.models.dose.posterior import CurvePosterior, curve_poster
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import Df, check_choices
+from backpain_analysis.words import DOSE_LABELS, plural
 
 Method = Literal["REML", "ML", "CE"]
 Heterogeneity = Literal["curve", "contrasts"]
@@ -485,8 +486,9 @@ def _check_size(contrasts: Contrasts, options: Options) -> None:
     units = len(effects) if options.method == "CE" else effects.n_trials
     if units <= wanted or distinct <= wanted:
         raise CannotEstimate(
-            f"{effects.n_trials} trials with {distinct} distinct doses of {options.dose_name} "
-            f"cannot carry a {curve.name} curve of {wanted} term(s)",
+            f"{plural(effects.n_trials, 'trial')} with {plural(distinct, 'distinct dose')} of "
+            f"{DOSE_LABELS.get(options.dose_name, options.dose_name)} cannot carry the curve "
+            f"{curve.name!r}, of {plural(wanted, 'term')}",
             "use a simpler curve, another dose measure, or fewer filters",
         )
 

@@ -26,7 +26,7 @@ from backpain_analysis.models.dose.search import (
 )
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
-from backpain_analysis.words import back_transform
+from backpain_analysis.words import DOSE_LABELS, back_transform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -513,7 +513,9 @@ class DoseResponseResult(Coefficients):
         return figures.dose_response(self, **options)
 
     def _title(self) -> str:
-        return f"Dose-response: {self.curve.name} in {self.dose_name}"
+        return (
+            f"Dose-response: {self.curve.name} in {DOSE_LABELS.get(self.dose_name, self.dose_name)}"
+        )
 
     def _note(self) -> str:
         size = f"{self.n_trials} trials, {len(self.points)} contrasts"

@@ -85,6 +85,20 @@ class NetworkData:
         }
         return pd.DataFrame(both).drop_duplicates(ignore_index=True)
 
+    def to_frame(self) -> pd.DataFrame:
+        """The contrasts as a plain table: `trial_id, treatment, versus, yi, vi` and their `n`."""
+        names = np.array(self.treatments, dtype=object)
+        variances = [np.diag(matrix) for matrix in self.covariance]
+        sizes = self.arm_sizes.set_index(["trial_id", "treatment"])["participants"]
+        sizes = sizes[~sizes.index.duplicated()]
+        ends = {"treatment": names[self.treatment], "versus": names[self.versus]}
+        people = {
+            f"n_{end}": sizes.reindex(list(zip(self.trial, name, strict=True))).to_numpy()
+            for end, name in ends.items()
+        }
+        effects = {"yi": self.y, "vi": np.concatenate(variances)}
+        return pd.DataFrame({"trial_id": self.trial, **ends, **people, **effects})
+
     def reasons(self) -> pd.DataFrame:
         """How many trials and arms were left out for which reason."""
         return count_reasons(self.excluded)

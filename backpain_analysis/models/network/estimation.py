@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from backpain_analysis.engine.likelihood import group, stack_covariance
-from backpain_analysis.engine.mixed import MixedFit, fit
+from backpain_analysis.engine.mixed import MixedFit, fit, sampling
 from backpain_analysis.models.network.contrasts import NetworkData
 
 Method = Literal["REML", "ML", "DL", "CE", "MH"]
@@ -37,16 +37,14 @@ def estimate(
     CannotEstimate
         As `mixed.fit`.
     """
-    common = at_tau2(data, X, 0.0, names)
+    known = sampling(data.covariance, group(data.trial))
+    common = fit(data.y, X, known, method="CE", names=names)
     if method in COMMON:
         return Estimated(common, common, 0.0)
     if method == "DL":
         tau2 = tau2_by_moments(data, common)
         return Estimated(at_tau2(data, X, tau2, names), common, tau2)
-    term = data.heterogeneity_term()
-    options: dict[str, Any] = {"blocks": data.trial, "terms": [term], "names": names}
-    options["method"] = method
-    model = fit(data.y, X, data.covariance, **options)
+    model = fit(data.y, X, known, terms=[data.heterogeneity_term()], method=method, names=names)
     return Estimated(model, common, float(2 * model.psi[0][0, 0]))
 
 

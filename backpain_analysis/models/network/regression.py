@@ -501,15 +501,18 @@ def network_course(
     full, weeks = _all_visits(effects, visits, treatment, lump)
     shape = shape.prepare(np.append(0.0, weeks))
     basis = shape.basis(weeks)
+    measured = {name: weeks[_has(full, name)] for name in names}
+    few = [name for name, own in measured.items() if len(np.unique(own)) < len(shape.terms)]
+    if few:
+        raise CannotEstimate(
+            f"{', '.join(few)} were measured at too few different weeks for a {shape.name} course",
+            "use curve='constant', or lump types",
+        )
     B = np.delete(full.incidence(), full.treatments.index(name_of(reference)), axis=1)
     X = (B[:, :, None] * basis[:, None, :]).reshape(len(weeks), -1)
     columns = [f"{name}: {term}" for name in names for term in shape.terms]
     found = estimate(full, X, method, columns)
-    studied = {}
-    for name in names:
-        code = full.treatments.index(name)
-        own = weeks[(full.treatment == code) | (full.versus == code)]
-        studied[name] = (float(own.min()), float(own.max()))
+    studied = {name: (float(own.min()), float(own.max())) for name, own in measured.items()}
     return NetworkCourse(
         params=pd.Series(found.model.beta, columns),
         cov=pd.DataFrame(found.model.cov_beta, columns, columns),
@@ -526,6 +529,12 @@ def network_course(
         tau2=found.tau2,
         lower_is_better=lower_is_better,
     )
+
+
+def _has(data: NetworkData, name: str) -> np.ndarray:
+    """Which contrasts have an arm of a treatment."""
+    code = data.treatments.index(name)
+    return (data.treatment == code) | (data.versus == code)
 
 
 def _one_visit(effects: Effects) -> Effects:

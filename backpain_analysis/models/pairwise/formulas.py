@@ -168,13 +168,16 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
     columns = list(dict.fromkeys([*used, *others]))
     kept = np.ones(len(data), dtype=bool)
     for name in columns:
-        kept &= data[name].notna().to_numpy()
+        values = data[name].to_numpy()
+        known = ~np.isnan(values) if values.dtype.kind == "f" else data[name].notna().to_numpy()
+        kept &= known
     if not kept.any():
         raise CannotEstimate(f"no row of the data has all of {', '.join(sorted(columns))}")
     dropped = () if kept.all() else tuple(data.index[~kept])
     complete = data if kept.all() else data[kept]
     left = formula.partition("~")[0].strip()
-    complete = complete.assign(**_plain_columns(complete, columns))
+    if changed := _plain_columns(complete, columns):
+        complete = complete.assign(**changed)
     if left in columns and not _is_number(complete[left]):
         complete = complete.assign(**{left: _as_numbers(complete[left])})
     if plain and all(_is_number(complete[name]) for name in used):

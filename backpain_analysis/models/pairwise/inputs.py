@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,7 @@ def checked_studies(
     if labels is not None and len(labels) != len(y):
         faults.append(f"{len(labels)} labels for {len(y)} effect sizes")
     elif len(y) == len(v):
-        faults += value_faults(y, v, labels or study_names(len(y)))
+        faults += value_faults(y, v, labels or (f"study {i + 1}" for i in range(len(y))))
     if faults:
         raise ValueError("; ".join(faults) + ".")
     return y, v, labels, method, test
@@ -112,12 +112,13 @@ def numbers(values: ArrayLike, name: str) -> np.ndarray:
     return numeric
 
 
-def value_faults(y: np.ndarray, v: np.ndarray, names: Sequence[str], vi: str = "vi") -> list[str]:
+def value_faults(y: np.ndarray, v: np.ndarray, names: Iterable[str], vi: str = "vi") -> list[str]:
     """What is wrong with effect sizes and variances, a fault a study."""
     wrong = ~np.isfinite(y) | ~np.isfinite(v) | ~(v > 0)
     extreme = (np.abs(y) > LARGEST) | (v < SMALLEST_VARIANCE) | (v > LARGEST_VARIANCE)
     if not (wrong | extreme).any():
         return []
+    names = list(names)
     faults = [
         f"{names[i]}: yi = {y[i]}, {vi} = {v[i]}; both must be known and {vi} above zero"
         for i in map(int, np.flatnonzero(wrong))

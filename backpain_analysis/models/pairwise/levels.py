@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,29 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from backpain_analysis.engine.mixed import MixedFit, fit
+from backpain_analysis.engine.mixed import MixedFit, fit, times_precision
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.results import quantile
+from backpain_analysis.models.results import SINGULAR, quantile
 
 if TYPE_CHECKING:
     from backpain_analysis.models.pairwise.multilevel import MultilevelResult
+
+
+def check_groups(terms: Sequence[RandomTerm]) -> None:
+    """Refuse random effects of a single group: they are one draw, or the intercept again.
+
+    Raises
+    ------
+    CannotEstimate
+    """
+    for term in terms:
+        if term.structure == "unstructured" and len(np.unique(np.asarray(term.levels))) < 2:
+            raise CannotEstimate(
+                f"all effects are of one group of {term.name!r}, so how groups differ cannot be "
+                "told",
+                "leave the term out, or use method='CE'",
+            )
 
 
 def covariances(result: MultilevelResult) -> list[np.ndarray]:
@@ -152,7 +168,7 @@ def influence_by(
     model = result.engine
     names = list(result.params.index)
     blocks, known = _rows(model), covariances(result)
-    precision = np.linalg.inv(model.cov_beta)
+    precision = model.X.T @ times_precision(model, model.X)
     leverage = residuals(result)["hat"].to_numpy()
     table = []
     for out, rest in _without_each(result, cluster, reestimate=reestimate):
@@ -163,7 +179,7 @@ def influence_by(
             continue
         shift = model.beta - rest.beta
         error, V = _deleted(result, rest, out)
-        statistic = float(error @ np.linalg.solve(V, error))
+        statistic = float(error @ _solved(V, error))
         told["cook_d"] = float(shift @ precision @ shift)
         told |= {"chi_square": statistic, "p": float(special.chdtrc(n, statistic))}
         dfbetas = shift / np.sqrt(np.diag(_covariance_of_all(model, rest, known, blocks)))
@@ -220,6 +236,8 @@ def _without_each(
             for term in model.terms
         ]
         try:
+            if reestimate and model.method != "CE":
+                check_groups(terms)
             rest = fit(
                 model.y[keep],
                 model.X[keep],
@@ -271,12 +289,23 @@ def _block(model: MixedFit, rest: MixedFit, S: np.ndarray, rows: np.ndarray) -> 
     return S
 
 
+def _solved(V: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """`V^-1` times columns; missing where V is beyond what a computer's numbers can turn around."""
+    if np.linalg.cond(V) > SINGULAR:
+        return np.full(columns.shape, np.nan)
+    return np.linalg.solve(V, columns)
+
+
 def _covariance_of_all(
     model: MixedFit, rest: MixedFit, known: list[np.ndarray], blocks: list[np.ndarray]
 ) -> np.ndarray:
     """Covariance of the coefficients from all rows, by the variances of another fit."""
+    orthonormal, triangle = np.linalg.qr(model.X)
     information = np.zeros_like(model.cov_beta)
     for rows, S in zip(blocks, known, strict=True):
-        X = model.X[rows]
-        information += X.T @ np.linalg.solve(_block(model, rest, S, rows), X)
-    return np.linalg.inv(information)
+        X = orthonormal[rows]
+        information += X.T @ _solved(_block(model, rest, S, rows), X)
+    if not np.isfinite(information).all():
+        return np.full_like(information, np.nan)
+    back = np.linalg.inv(triangle)
+    return back @ np.linalg.inv(information) @ back.T

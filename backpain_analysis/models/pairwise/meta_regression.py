@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.heterogeneity import (
@@ -17,13 +17,11 @@ from backpain_analysis.engine.heterogeneity import (
     estimate_tau2,
     q_profile,
     tau2_se,
-    typical_variance,
 )
 from backpain_analysis.engine.mixed import check_design
 from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.bayes.model import AnyPrior, pooling_model
-from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
 from backpain_analysis.models.pairwise.inputs import named_options, value_faults
 from backpain_analysis.models.pairwise.pooling import (
@@ -31,6 +29,11 @@ from backpain_analysis.models.pairwise.pooling import (
     scaled_covariance,
 )
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
+from backpain_analysis.words import plural
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.bayes.model import AnyPrior
+    from backpain_analysis.models.bayes.posterior import RegressionPosterior
 
 INTERCEPT = "Intercept"
 
@@ -204,7 +207,7 @@ class MetaRegressionResult(Coefficients):
         """
         X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        variance = np.maximum(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X), 0.0)
         critical = quantile(self.level, self.df)
         half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + self.tau2)
         columns = {"estimate": estimate, "se": np.sqrt(variance)}
@@ -218,9 +221,10 @@ class MetaRegressionResult(Coefficients):
     def _note(self) -> str:
         r2 = "" if np.isnan(self.r2) else f"R² {self.r2:.1f}%; "
         lost = ", ".join(map(str, self.dropped))
+        left = "" if np.isnan(self.q_p) else f"; residual heterogeneity P = {self.q_p:.3g}"
         return (
             f"{self.method}, {self.test}; tau² {self.tau2:.4g}; {r2}omnibus P = "
-            f"{self.omnibus['p_value']:.3g}; residual heterogeneity P = {self.q_p:.3g}."
+            f"{self.omnibus['p_value']:.3g}{left}."
             + (f" Left out, with missing values: {lost}." if lost else "")
         )
 
@@ -309,12 +313,16 @@ def meta_regression(
     v = _variances(y, model.data, vi)
     k, p = X.shape
     if prior is not None:
+        from backpain_analysis.models.bayes.model import pooling_model
+        from backpain_analysis.models.bayes.posterior import regression
+
         labels = tuple(map(str, model.data.index))
         waiting = replace(pooling_model(y, v, labels=labels), X=X, names=model.names)
         return regression(waiting, prior, level, model.rows, model.dropped)
     if k <= p and (method != "CE" or test == "knapp-hartung" or k < p):
         raise CannotEstimate(
-            f"{k} trials cannot estimate {p} coefficients ({', '.join(names)}) and what is left",
+            f"{plural(k, 'trial')} cannot estimate {plural(p, 'coefficient')} "
+            f"({', '.join(names)}) and what is left",
             "use fewer moderators",
         )
     check_design(X, names)
@@ -328,7 +336,7 @@ def meta_regression(
     index = pd.Index(names)
     n_parameters = p + (method != "CE")
     n_effective = k - p * (method == "REML")
-    i2, h2 = _relative(tau2, common.rss, v, X, method)
+    i2, h2 = _relative(tau2, common, method)
     return MetaRegressionResult(
         params=pd.Series(weighted.beta, index),
         cov=pd.DataFrame(cov, index, index),
@@ -345,7 +353,7 @@ def meta_regression(
         h2=h2,
         q=common.rss,
         q_df=k - p,
-        q_p=float(special.chdtrc(k - p, common.rss)) if k > p else np.nan,
+        q_p=chi_square_tail(common.rss, k - p) if k > p else np.nan,
         n_trials=k,
         dropped=model.dropped,
         formula=formula,
@@ -378,7 +386,7 @@ def trials_of(data: object) -> pd.DataFrame:
 
 def _variances(y: np.ndarray, data: pd.DataFrame, vi: str) -> np.ndarray:
     v = pd.to_numeric(data[vi], errors="coerce").to_numpy(dtype=float)
-    faults = value_faults(y, v, [f"row {label}" for label in data.index], vi)
+    faults = value_faults(y, v, (f"row {label}" for label in data.index), vi)
     if faults:
         raise ValueError("; ".join(faults) + ".")
     return v
@@ -400,17 +408,15 @@ def _explained(tau2: float, y: np.ndarray, v: np.ndarray, method: str) -> float:
     return max(0.0, 100 * (total - tau2) / total)
 
 
-def _relative(
-    tau2: float, q: float, v: np.ndarray, X: np.ndarray, method: str
-) -> tuple[float, float]:
+def _relative(tau2: float, common: WeightedFit, method: str) -> tuple[float, float]:
     """I2 (per cent) and H2 of the residual heterogeneity, as in `pool`."""
-    df = len(v) - X.shape[1]
+    df = len(common.weights) - len(common.beta)
     if df == 0:
         return np.nan, np.nan
     if method == "CE":
-        h2 = max(1.0, q / df)
+        h2 = max(1.0, common.rss / df)
         return 100 * (h2 - 1) / h2, h2
-    ratio = tau2 / typical_variance(v, X)
+    ratio = tau2 / common.typical_variance
     return 100 * ratio / (1 + ratio), 1 + ratio
 
 
@@ -426,24 +432,30 @@ def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
     """See `MetaRegressionResult.influence`."""
     y, X, v, test = fitted.design.y, fitted.design.X, fitted.vi, fitted.test
     (k, p), names = X.shape, list(fitted.params.index)
-    beta, C = fitted.params.to_numpy(), fitted.cov.to_numpy()
+    beta = fitted.params.to_numpy()
     full = WeightedFit(y, v, X, fitted.tau2)
-    inner = np.linalg.inv(C)
+    scale = _scale(full.rss, k - p, test)
+    inner = X.T @ (X * full.weights[:, None]) / scale
+    size = _log_size(X, full.weights) - p * np.log(scale)
     rows = []
     for i in range(k):
         keep, x = np.arange(k) != i, X[i]
-        if k - 1 - p < 1 or np.linalg.matrix_rank(X[keep]) < p:
+        try:
+            if k - 1 - p < 1:
+                raise CannotEstimate("no trial is left over")
+            check_design(X[keep], names)
+        except CannotEstimate:
             rows.append(np.full(6 + p, np.nan))
             continue
         tau2, _ = residual_tau2(y[keep], v[keep], X[keep], fitted.method)
         rest = WeightedFit(y[keep], v[keep], X[keep], tau2)
-        own = scaled_covariance(rest.cov, rest.rss, k - 1 - p, test, k - 1.0 - p)[0]
-        scale, shift = own[0, 0] / rest.cov[0, 0], beta - rest.beta
+        scale, shift = _scale(rest.rss, k - 1 - p, test), beta - rest.beta
         around = scale * (v[i] + tau2)
         spread = np.sqrt(scale * np.diag(WeightedFit(y, v, X, tau2).cov))
-        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + x @ own @ x)
-        dffits = x @ shift / np.sqrt(around * full.leverage[i])
-        cov_r = np.linalg.det(own @ inner)
+        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + scale * (x @ rest.cov @ x))
+        own = np.sqrt(around * full.leverage[i])
+        dffits = x @ shift / own if own > 0 else np.nan
+        cov_r = np.exp(size - _log_size(X[keep], rest.weights) + p * np.log(scale))
         q = WeightedFit(y[keep], v[keep], X[keep]).rss
         told = [rstudent, dffits, shift @ inner @ shift, cov_r, tau2, q]
         rows.append(np.concatenate([told, shift / spread]))
@@ -457,8 +469,19 @@ def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
     table.insert(1, "rstandard", full.residual / left)
     table["influential"] = (
         (table["dffits"].abs() > 3 * np.sqrt(p / max(k - p, 1)))
-        | (table["cook_d"] > special.chdtri(p, 0.5))
+        | (table["cook_d"] > scipy.special.chdtri(p, 0.5))
         | (table["hat"] > 3 * p / k)
         | (table[changes].abs() > 1).any(axis=1)
     )
     return table
+
+
+def _scale(rss: float, spare: int, test: str) -> float:
+    """What the test multiplies the covariance of the coefficients by."""
+    return float(scaled_covariance(np.eye(1), rss, spare, test, float(spare))[0][0, 0])
+
+
+def _log_size(X: np.ndarray, weights: np.ndarray) -> float:
+    """Logarithm of the determinant of `X'WX`."""
+    triangle = np.linalg.qr(X * np.sqrt(weights)[:, None])[1]
+    return 2 * float(np.log(np.abs(np.diag(triangle))).sum())

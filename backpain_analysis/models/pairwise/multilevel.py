@@ -33,6 +33,7 @@ from backpain_analysis.models.results import (
     check_choices,
     checked_level,
     quantile,
+    wald_statistic,
     wald_test,
 )
 
@@ -118,11 +119,18 @@ class MultilevelResult(Coefficients):
             return pd.Series({"total": np.nan})
         total = float(sigma2.sum()) + self.typical_variance
         parts = 100 * sigma2 / total
+        if np.isnan(total):
+            return pd.Series(np.nan, ["total", *parts.index])
         return pd.concat([pd.Series({"total": float(parts.sum())}), parts])
 
     @property
     def typical_variance(self) -> float:
-        """Typical sampling variance, `(n - p) / tr(P)` of the common-effect model."""
+        """Typical sampling variance, `(n - p) / tr(P)` of the common-effect model.
+
+        Missing where as many coefficients as effects leave nothing over.
+        """
+        if not self.q_df:
+            return np.nan
         model, trace = self.common, 0.0
         for rows, W in zip(model.blocks.batches, model.precision, strict=True):
             WX = W @ model.X[rows]
@@ -189,7 +197,7 @@ class MultilevelResult(Coefficients):
         estimate = L @ self.params.to_numpy()
         cov = L @ self.cov.to_numpy() @ L.T
         if self.sandwich is not None and self.covariance_kind == "CR2":
-            return self.sandwich.hotelling(L, estimate)
+            return self.sandwich.hotelling(L, wald_statistic(estimate, cov))
         df = self.df[np.any(L != 0, axis=0)].min() if isinstance(self.df, pd.Series) else self.df
         return wald_test(estimate, cov, float(df))
 
@@ -233,7 +241,7 @@ class MultilevelResult(Coefficients):
         level = self.level if level is None else checked_level(level)
         X, index = self.design.rows(new_data), as_frame(new_data).index
         estimate = X @ self.params.to_numpy()
-        variance = np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X)
+        variance = np.maximum(np.einsum("ij,jk,ik->i", X, self.cov.to_numpy(), X), 0.0)
         if self.sandwich is not None:
             df = self.sandwich.df(X)
         elif isinstance(self.df, pd.Series):
@@ -474,6 +482,8 @@ def multilevel(
         grouped = group(blocks)
         waiting = _waiting(y, X, names, known, grouped, terms, complete.index)
         return regression(waiting, prior, level, found.rows, found.dropped)
+    if method != "CE":
+        levels.check_groups(terms)
     model = fit(y, X, known, blocks=blocks, terms=terms, method=method, names=names)
     common = fit(y, X, known, blocks=blocks, method="CE", names=names)
     q_df = len(y) - len(names)

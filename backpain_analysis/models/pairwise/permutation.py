@@ -18,6 +18,7 @@ from backpain_analysis.models.pairwise.meta_regression import (
 )
 from backpain_analysis.models.pairwise.pooling import PoolResult, scaled_covariance
 from backpain_analysis.models.results import TableResult
+from backpain_analysis.words import plural
 
 SAME = 1e-9
 """Statistics that differ by less, over the observed one, count as equal."""
@@ -107,7 +108,7 @@ def permutation_test(
         y, v = fitted.design.y, fitted.vi
         X, names = fitted.design.X, list(fitted.params.index)
     if len(y) <= X.shape[1]:
-        raise CannotEstimate(f"{len(y)} trials leave nothing to permute")
+        raise CannotEstimate(f"{plural(len(y), 'trial')} cannot be arranged in another way")
     alone = X.shape[1] == 1
     if alone and np.ptp(X):
         raise ValueError("a model of one column needs the intercept: there is nothing to deal out.")

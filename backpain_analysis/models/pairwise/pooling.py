@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.heterogeneity import (
@@ -24,15 +23,9 @@ from backpain_analysis.engine.heterogeneity import (
 )
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.engine.terms import multi_arm_term
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.bayes.model import (
-    AnyPrior,
-    chosen_prior,
-    implied_sd,
-    pooling_model,
-)
-from backpain_analysis.models.bayes.posterior import PooledPosterior, pooled
 from backpain_analysis.models.pairwise.inputs import NO_RESIDUAL, checked_studies, study_names
 from backpain_analysis.models.results import (
     CoefficientTable,
@@ -41,9 +34,13 @@ from backpain_analysis.models.results import (
     quantile,
     two_sided_p,
 )
+from backpain_analysis.words import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from backpain_analysis.models.bayes.model import AnyPrior
+    from backpain_analysis.models.bayes.posterior import PooledPosterior
 
 
 def fitting_test(n_trials: int) -> str:
@@ -310,7 +307,10 @@ def heterogeneity_table(
     if kind not in HETEROGENEITY_INTERVALS:
         raise ValueError(f"unknown kind {kind!r}: use {' or '.join(HETEROGENEITY_INTERVALS)}.")
     if len(y) <= X.shape[1]:
-        raise CannotEstimate(f"{len(y)} trials leave nothing to estimate heterogeneity from")
+        raise CannotEstimate(
+            f"{plural(len(y), 'trial')} and {plural(X.shape[1], 'coefficient')} cannot tell how "
+            "trials differ"
+        )
     if kind == "q-profile":
         limits = q_profile(y, v, X, level)
     elif method in ("ML", "REML"):
@@ -442,6 +442,9 @@ def _posterior(
     prior: AnyPrior | str,
     level: float,
 ) -> PooledPosterior:
+    from backpain_analysis.models.bayes.model import chosen_prior, implied_sd, pooling_model
+    from backpain_analysis.models.bayes.posterior import pooled
+
     named = tuple(labels or study_names(len(y)))
     if effects is None:
         return pooled(pooling_model(y, v, labels=named), chosen_prior(prior, "", "", None), level)
@@ -479,7 +482,7 @@ def _pool_independent(
     weighted, common = WeightedFit(y, v, X, tau2), WeightedFit(y, v, X)
     if method != "REML":
         llf = -0.5 * (float(np.sum(np.log(2 * np.pi / weighted.weights))) + weighted.rss)
-    typical = typical_variance(v, X) if k > 1 else np.nan
+    typical = common.typical_variance if k > 1 else np.nan
     return _result(
         estimate=float(weighted.beta[0]),
         variance=float(weighted.cov[0, 0]),
@@ -589,7 +592,7 @@ def _result(
         h2=h2,
         q=q,
         q_df=q_df,
-        q_p=float(special.chdtrc(q_df, q)) if q_df else np.nan,
+        q_p=chi_square_tail(q, q_df) if q_df else np.nan,
         method=method,
         test=test,
         level=level,

@@ -1,45 +1,51 @@
-"""Selection models: the effect if publication depends on the P value by steps."""
+"""Selection models: the effect if publication depends on the P value."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import optimize, special
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.search import ConvergenceError, Maximum, maximise
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.pairwise.diagnostics import as_studies
+from backpain_analysis.models.pairwise.diagnostics import Studies, as_studies
+from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult, meta_regression
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool
-from backpain_analysis.models.results import TableResult, quantile, two_sided_p
+from backpain_analysis.models.pairwise.selection_likelihood import BetaWeights, Selected, Steps
+from backpain_analysis.models.results import TableResult, checked_level, quantile, two_sided_p
 
 ALTERNATIVES = ("less", "greater", "two.sided")
 
-_LOG_WEIGHT_LIMIT = 30.0
+FARTHEST = 12.0
+"""Logarithms of delta, and tau over the typical standard error, where profiles are given up."""
 
 
 @dataclass(frozen=True, repr=False)
 class SelectionModel(TableResult):
-    """A pooled effect corrected for selection by P value.
+    """A pooled effect, or a meta-regression, corrected for selection by P value.
 
     Attributes
     ----------
     estimate, se, ci_low, ci_high, p_value : float
-        The effect before selection.
+        The effect before selection; with moderators the first coefficient.
+    coefficients : DataFrame
+        The same for every coefficient, a row each.
     tau2 : float
     delta : DataFrame
-        A row an interval of P values `p_above < p <= p_up_to`: `n_trials` in it, and `delta`, its
-        chance of publication relative to the first interval, with `se, ci_low, ci_high`.
+        Of steps a row an interval of P values `p_above < p <= p_up_to`: `n_trials` in it, and
+        `delta`, its chance of publication relative to the first interval, with `se, ci_low,
+        ci_high`; of beta weights a row a parameter.
     llf : float
     lrt, lrt_df, lrt_p : float
         Likelihood-ratio test against no selection.
-    alternative : str
-    unadjusted : PoolResult
+    alternative, form : str
+    unadjusted : PoolResult or MetaRegressionResult
         The model without selection, by ML.
     """
 
@@ -48,6 +54,7 @@ class SelectionModel(TableResult):
     ci_low: float
     ci_high: float
     p_value: float
+    coefficients: pd.DataFrame = field(repr=False)
     tau2: float
     delta: pd.DataFrame = field(repr=False)
     llf: float
@@ -55,51 +62,97 @@ class SelectionModel(TableResult):
     lrt_df: int
     lrt_p: float
     alternative: str
-    unadjusted: PoolResult = field(repr=False)
+    form: str
+    level: float
+    unadjusted: PoolResult | MetaRegressionResult = field(repr=False)
+    likelihood: Selected = field(repr=False)
+    maximum: Maximum = field(repr=False)
+    unit: float = field(repr=False)
 
     def summary(self) -> pd.DataFrame:
         """Adjusted and unadjusted effect: `estimate, se, ci_low, ci_high, p_value, tau2, llf`."""
-        names = ["estimate", "se", "ci_low", "ci_high", "p_value", "tau2", "llf"]
-        rows = {"adjusted": self, "unadjusted": self.unadjusted}
-        table = {row: [getattr(of, name) for name in names] for row, of in rows.items()}
-        return pd.DataFrame.from_dict(table, orient="index", columns=names).rename_axis("model")
+        bare = self.unadjusted
+        row = bare.summary().iloc[0][["estimate", "se", "ci_low", "ci_high", "p_value"]]
+        names = [*row.index, "tau2", "llf"]
+        rows = {
+            "adjusted": [getattr(self, name) for name in names],
+            "unadjusted": [*row, bare.tau2, bare.llf],
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("model")
+
+    def profile_intervals(self, level: float | None = None) -> pd.DataFrame:
+        """Profile-likelihood intervals of tau2 and delta: what a likelihood-ratio test keeps.
+
+        Those of delta from the observed information, in `delta`, are symmetric and can be far off
+        with few studies in an interval.
+
+        Returns
+        -------
+        DataFrame
+            `estimate, ci_low, ci_high`; rows `tau2`, then a delta each. Zero and infinity where
+            the likelihood never falls far enough.
+        """
+        level = self.level if level is None else checked_level(level)
+        drop = float(special.chdtri(1, 1 - level))
+        first, theta = self.likelihood.X.shape[1], self.maximum.theta
+        rows = {}
+        for index in range(first, len(theta)):
+            limits = list(_profile(self.likelihood, self.maximum, index, drop))
+            if index == first:
+                rows["tau2"] = (self.unit * np.array([theta[index], *limits])) ** 2
+            else:
+                free = self.delta.index[len(self.delta) - (len(theta) - first - 1) :]
+                rows[free[index - first - 1]] = np.exp([theta[index], *limits])
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["estimate", "ci_low", "ci_high"]
+        )
 
     def _title(self) -> str:
-        return f"Selection model, alternative {self.alternative}"
+        return f"Selection model ({self.form}), alternative {self.alternative}"
 
     def _note(self) -> str:
+        test = f"Against none: P = {self.lrt_p:.3g}."
+        if self.form == "beta":
+            one, two = self.delta["delta"]
+            return f"Chance of publication as p^{one - 1:.3g} (1 - p)^{two - 1:.3g}. {test}"
         weights = "; ".join(
             f"{row.delta:.3g} for P up to {row.p_up_to:g}" for row in self.delta.itertuples()
         )
-        return f"Relative chance of publication: {weights}. Against none: P = {self.lrt_p:.3g}."
+        return f"Relative chance of publication: {weights}. {test}"
 
 
 def selection_model(
-    yi: ArrayLike | PoolResult | Effects,
+    yi: ArrayLike | PoolResult | MetaRegressionResult | Effects,
     vi: ArrayLike | None = None,
     *,
+    form: Literal["steps", "beta"] = "steps",
     steps: float | Sequence[float] = 0.025,
     alternative: Literal["less", "greater", "two.sided"] = "less",
     labels: Sequence[str] | None = None,
     level: float | None = None,
 ) -> SelectionModel:
-    """Fit a random-effects model with a step function of selection, by maximum likelihood.
+    """Fit a random-effects model with selection by P value, by maximum likelihood.
 
-    A study with effect y is published with a chance proportional to `delta_j` if its P value lies
-    in interval j, so its density is `delta_j f(y) / sum_h delta_h P(interval h)`, f normal with
-    variance `v + tau2`. Source: Vevea & Hedges 1995 (doi 10.1007/BF02294384). Standard errors are
-    from the observed information of effect, tau2 and delta (without tau2 where it is zero);
-    intervals of delta are normal and cut at zero, as in metafor.
+    "steps": a study is published with a chance proportional to `delta_j` if its P value lies in
+    interval j, so its density is `delta_j f(y) / sum_h delta_h P(interval h)`, f normal with
+    variance `v + tau2` (Vevea & Hedges 1995, doi 10.1007/BF02294384). "beta": with a chance
+    proportional to `p^(delta_1 - 1) (1 - p)^(delta_2 - 1)`, p between 0.00001 and 0.99999
+    (Citkowicz & Vevea 2017, doi 10.1037/met0000119). Standard errors are from the observed
+    information of coefficients, tau2 and delta (without tau2 where it is zero);
+    intervals of delta are normal and cut at zero, as in metafor; see
+    `SelectionModel.profile_intervals`.
 
     Parameters
     ----------
     yi, vi, labels, level
-        As of `leave_one_out`; the estimator is always ML, its test z.
+        As of `leave_one_out`; the estimator is always ML, its test z. A fitted meta-regression as
+        `yi` brings its moderators.
+    form : {"steps", "beta"}
     steps : float or sequence of float
         Cut points of the P value, between 0 and 1; one is the three-parameter model.
     alternative : {"less", "greater", "two.sided"}
         Which P values select: those against negative effects (which favour exercise), positive
-        effects, or both.
+        effects, or both; both for steps only.
 
     Returns
     -------
@@ -123,167 +176,181 @@ def selection_model(
         raise ValueError(
             f"unknown alternative {alternative!r}: use one of {', '.join(ALTERNATIVES)}."
         )
+    if form not in ("steps", "beta"):
+        raise ValueError(f"unknown form {form!r}: use 'steps' or 'beta'.")
+    if form == "beta" and alternative == "two.sided":
+        raise ValueError("beta weights are for one-sided P values: use 'less' or 'greater'.")
     cuts = np.unique(np.atleast_1d(np.asarray(steps, dtype=float)))
     if not len(cuts) or not np.all((cuts > 0) & (cuts < 1)):
         raise ValueError(f"steps {steps}: give cut points between 0 and 1.")
-    studies = as_studies(yi, vi, labels, method="ML", test="z", level=level, least=3)
-    unadjusted = pool(studies.y, studies.v, labels=studies.labels, **studies.options)
+    studies, X, names, unadjusted = _without_selection(yi, vi, labels, level)
     sign = -1.0 if alternative == "less" else 1.0
     unit = float(np.sqrt(np.median(studies.v)))
-    steps_of = _Steps(sign * studies.y / unit, studies.v / unit**2, cuts, alternative)
-    counts = np.bincount(steps_of.interval, minlength=len(cuts) + 1)
-    bounds = np.concatenate([[0.0], cuts, [1.0]])
-    _check_counts(counts, bounds)
-    found = _search(steps_of, sign * unadjusted.estimate / unit, unadjusted.tau2 / unit**2)
-    mean, tau2, delta = steps_of.parameters(found.theta)
-    errors = _standard_errors(steps_of, mean, tau2, delta)
-    critical = quantile(studies.level, np.inf)
-    estimate, se = float(sign * mean * unit), float(errors[0] * unit)
-    delta_se = np.concatenate([[np.nan], errors[1:]])
+    orthonormal, triangle = _orthonormal(X)
+    y, v = sign * studies.y / unit, studies.v / unit**2
+    model: Selected
+    if form == "beta":
+        model = BetaWeights(y, v, orthonormal)
+    else:
+        model = Steps(y, v, orthonormal, cuts, alternative)
+        _check_counts(model.counts, np.concatenate([[0.0], cuts, [1.0]]))
+    start = sign * triangle @ unadjusted.params.to_numpy() / unit
+    found = _search(model, start, unadjusted.tau2 / unit**2)
+    beta, tau2, delta = model.parameters(found.theta)
+    covariance = _covariance(model, beta, tau2, delta)
+    back, critical = sign * unit * np.linalg.inv(triangle), quantile(studies.level, np.inf)
+    p = len(beta)
+    estimates = back @ beta
+    errors = np.sqrt(np.diag(back @ covariance[:p, :p] @ back.T))
+    table = pd.DataFrame({"estimate": estimates, "se": errors}, names)
+    table["ci_low"], table["ci_high"] = estimates - critical * errors, estimates + critical * errors
+    table["p_value"] = two_sided_p(estimates / errors, np.inf)
     llf = found.value - len(studies) * np.log(unit)
     lrt = max(0.0, 2 * (llf - unadjusted.llf))
+    df = len(found.theta) - p - 1
     return SelectionModel(
-        estimate=estimate,
-        se=se,
-        ci_low=estimate - critical * se,
-        ci_high=estimate + critical * se,
-        p_value=float(two_sided_p(np.array(estimate / se), np.inf)),
+        **{name: float(value) for name, value in table.iloc[0].items()},
+        coefficients=table,
         tau2=float(tau2 * unit**2),
-        delta=pd.DataFrame(
-            {
-                "p_above": bounds[:-1],
-                "p_up_to": bounds[1:],
-                "n_trials": counts,
-                "delta": delta,
-                "se": delta_se,
-                "ci_low": np.maximum(0.0, delta - critical * delta_se),
-                "ci_high": delta + critical * delta_se,
-            }
-        ),
+        delta=_told(model, cuts, delta, np.sqrt(np.diag(covariance)[p + 1 :]), critical),
         llf=float(llf),
         lrt=float(lrt),
-        lrt_df=len(cuts),
-        lrt_p=float(special.chdtrc(len(cuts), lrt)),
+        lrt_df=df,
+        lrt_p=float(special.chdtrc(df, lrt)),
         alternative=alternative,
+        form=form,
+        level=studies.level,
         unadjusted=unadjusted,
+        likelihood=model,
+        maximum=found,
+        unit=unit,
     )
 
 
-class _Steps:
-    """The likelihood of the model and its derivatives; larger effects have smaller P values.
-
-    With cut points `c_1 > c_2 > ...` of y between segments of weight delta and
-    `u = (c - mu)/s`, `s^2 = v + tau2`, the chance of publication of a study is
-    `A = sum_h delta_h P(segment h)`, so that `dA = sum_m D_m d Phi(u_m)`, `D_m` the delta below
-    the cut less the delta above it.
-    """
-
-    def __init__(self, y: np.ndarray, v: np.ndarray, steps: np.ndarray, alternative: str) -> None:
-        self.y, self.v = y, v
-        se = np.sqrt(v)
-        if alternative == "two.sided":
-            p = 2 * special.ndtr(-np.abs(y / se))
-            quantiles = -special.ndtri(steps / 2)
-            quantiles = np.concatenate([quantiles, -quantiles[::-1]])
-            segments = [*range(len(steps) + 1), *reversed(range(len(steps)))]
-        else:
-            p = special.ndtr(-y / se)
-            quantiles, segments = -special.ndtri(steps), list(range(len(steps) + 1))
-        self.interval = np.searchsorted(steps, p, side="left")
-        self.cuts = se[:, None] * quantiles
-        self.member = np.eye(len(steps) + 1)[segments]
-
-    def parameters(self, theta: np.ndarray) -> tuple[float, float, np.ndarray]:
-        """Mean, tau2 and delta from the search's mean, tau and logarithms of delta[1:]."""
-        if np.abs(theta[2:]).max() > _LOG_WEIGHT_LIMIT:
-            raise np.linalg.LinAlgError("a relative chance of publication runs off")
-        return theta[0], theta[1] ** 2, np.concatenate([[1.0], np.exp(theta[2:])])
-
-    def at(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Log-likelihood, gradient and Hessian by the search's parameters."""
-        mean, tau2, delta = self.parameters(theta)
-        value, gradient, hessian = self.derivatives(mean, tau2, delta)
-        scale = np.concatenate([[1.0, 2 * theta[1]], delta[1:]])
-        bend = np.concatenate([[0.0, 2.0], delta[1:]])
-        return value, scale * gradient, scale[:, None] * hessian * scale + np.diag(gradient * bend)
-
-    def derivatives(
-        self, mean: float, tau2: float, delta: np.ndarray
-    ) -> tuple[float, np.ndarray, np.ndarray]:
-        """Log-likelihood, gradient and Hessian by mean, tau2 and delta[1:]."""
-        variance = self.v + tau2
-        s = np.sqrt(variance)
-        residual = self.y - mean
-        u = (self.cuts - mean) / s[:, None]
-        density = np.exp(-0.5 * u**2) / np.sqrt(2 * np.pi)
-        chances = _segment_chances(u) @ self.member
-        A = chances @ delta
-        value = np.sum(
-            np.log(delta[self.interval] / A)
-            - 0.5 * (np.log(2 * np.pi * variance) + residual**2 / variance)
-        )
-        jumps = np.diff(self.member, axis=0)
-        D = jumps @ delta
-        by_mean = -density / s[:, None]
-        by_tau2 = -u * density / (2 * variance[:, None])
-        n = len(delta) + 1
-        first = np.column_stack([by_mean @ D, by_tau2 @ D, chances[:, 1:]]) / A[:, None]
-        second = np.zeros((len(s), n, n))
-        second[:, 0, 0] = by_tau2 @ D * 2
-        second[:, 0, 1] = second[:, 1, 0] = (1 - u**2) * density @ D / (2 * s**3)
-        second[:, 1, 1] = u * (3 - u**2) * density @ D / (4 * variance**2)
-        second[:, 0, 2:] = second[:, 2:, 0] = by_mean @ jumps[:, 1:]
-        second[:, 1, 2:] = second[:, 2:, 1] = by_tau2 @ jumps[:, 1:]
-        share = np.bincount(self.interval, minlength=len(delta))[1:]
-        gradient = -first.sum(axis=0)
-        gradient[0] += np.sum(residual / variance)
-        gradient[1] += 0.5 * np.sum((residual**2 - variance) / variance**2)
-        gradient[2:] += share / delta[1:]
-        hessian = first.T @ first - np.sum(second / A[:, None, None], axis=0)
-        hessian[0, 0] -= np.sum(1 / variance)
-        hessian[0, 1] -= np.sum(residual / variance**2)
-        hessian[1, 0] = hessian[0, 1]
-        hessian[1, 1] += np.sum(0.5 / variance**2 - residual**2 / variance**3)
-        hessian[2:, 2:] -= np.diag(share / delta[1:] ** 2)
-        return float(value), gradient, hessian
+def _without_selection(
+    yi: ArrayLike | PoolResult | MetaRegressionResult | Effects,
+    vi: ArrayLike | None,
+    labels: Sequence[str] | None,
+    level: float | None,
+) -> tuple[Studies, np.ndarray, list[str], PoolResult | MetaRegressionResult]:
+    """The studies, their model matrix, names of its columns, and the model without selection."""
+    if isinstance(yi, MetaRegressionResult):
+        if vi is not None or labels is not None:
+            raise ValueError("a fitted meta-regression carries its own variances and names.")
+        kept = yi.level if level is None else checked_level(level)
+        names = [str(label) for label in yi.data.index]
+        studies = Studies(yi.design.y, yi.vi, names, "ML", "z", kept)
+        data = yi.data.assign(**{" vi": yi.vi})
+        refit = meta_regression(yi.formula, data, vi=" vi", **studies.options)
+        return studies, yi.design.X, list(yi.params.index), refit
+    studies = as_studies(yi, vi, labels, method="ML", test="z", level=level, least=3)
+    pooled = pool(studies.y, studies.v, labels=studies.labels, **studies.options)
+    return studies, np.ones((len(studies), 1)), ["estimate"], pooled
 
 
-def _segment_chances(u: np.ndarray) -> np.ndarray:
-    """Normal chances between descending cut points, exact in both tails."""
-    edge = np.full((len(u), 1), np.inf)
-    upper, lower = np.hstack([edge, u]), np.hstack([u, -edge])
-    right = special.ndtr(-lower) - special.ndtr(-upper)
-    return np.where(lower > 0, right, special.ndtr(upper) - special.ndtr(lower))
+def _orthonormal(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """X as columns of unit size that do not correlate, times a triangle."""
+    q, r = np.linalg.qr(X)
+    flip = np.sign(np.diag(r)) * np.sqrt(len(X))
+    return q * flip, r / flip[:, None]
 
 
-def _search(model: _Steps, mean: float, tau2: float) -> Maximum:
+def _told(
+    model: Selected, cuts: np.ndarray, delta: np.ndarray, errors: np.ndarray, critical: float
+) -> pd.DataFrame:
+    """The parameters of selection with their intervals."""
+    table = pd.DataFrame(index=["delta 1", "delta 2"])
+    if isinstance(model, Steps):
+        errors = np.concatenate([[np.nan], errors])
+        above, up_to = np.append(0.0, cuts), np.append(cuts, 1.0)
+        table = pd.DataFrame({"p_above": above, "p_up_to": up_to, "n_trials": model.counts})
+    low = np.maximum(0.0, delta - critical * errors)
+    return table.assign(delta=delta, se=errors, ci_low=low, ci_high=delta + critical * errors)
+
+
+def _search(model: Selected, start: np.ndarray, tau2: float) -> Maximum:
     """The highest of the maxima reached from no, strong and reversed selection."""
     size = max(np.sqrt(tau2), 0.1)
-    others = model.member.shape[1] - 1
-    best, fault = None, None
-    for shift, log_delta in ((1.0, 0.0), (0.3, -1.5), (1.5, 1.0)):
-        start = np.concatenate([[mean * shift, size], np.full(others, log_delta)])
-        try:
-            found = maximise(model.at, start)
-        except (CannotEstimate, np.linalg.LinAlgError) as failure:
-            fault = failure
-            continue
-        if best is None or found.value > best.value:
-            best = found
+    starts = [
+        np.concatenate([start * shift, [size], np.full(model.n_weights, log_delta)])
+        for shift, log_delta in ((1.0, 0.0), (0.3, -1.5), (1.5, 1.0))
+    ]
+    best = _highest(model, starts, np.full(len(starts[0]), True))
     if best is None:
         raise ConvergenceError(
             "the selection model has no maximum of the likelihood", "use fewer steps"
-        ) from fault
+        )
     return best
 
 
-def _standard_errors(model: _Steps, mean: float, tau2: float, delta: np.ndarray) -> np.ndarray:
-    """Standard errors of the mean and of delta[1:] from the observed information."""
-    hessian = model.derivatives(mean, tau2, delta)[2]
-    free = np.arange(len(hessian)) != 1 if tau2 < 1e-8 else np.full(len(hessian), True)
-    variances = np.full(len(hessian), np.nan)
-    variances[free] = np.diag(np.linalg.inv(-hessian[np.ix_(free, free)]))
-    return np.sqrt(np.delete(variances, 1))
+def _highest(model: Selected, starts: Sequence[np.ndarray], free: np.ndarray) -> Maximum | None:
+    """The highest maximum over the free parameters; None where no start reaches one."""
+    best = None
+    for start in starts:
+
+        def at(part: np.ndarray, start: np.ndarray = start) -> tuple:
+            theta = start.copy()
+            theta[free] = part
+            value, gradient, hessian = model.at(theta)
+            return value, gradient[free], hessian[np.ix_(free, free)]
+
+        try:
+            found = maximise(at, start[free])
+        except (CannotEstimate, np.linalg.LinAlgError):
+            continue
+        if best is None or found.value > best.value:
+            theta = start.copy()
+            theta[free] = found.theta
+            best = Maximum(theta, found.value, found.n_iterations)
+    return best
+
+
+def _profile(model: Selected, best: Maximum, index: int, drop: float) -> Iterator[float]:
+    """Where twice the log-likelihood, a parameter held, lies `drop` below its maximum."""
+    free = np.arange(len(best.theta)) != index
+    first, is_tau = model.X.shape[1], index == model.X.shape[1]
+    centre = abs(best.theta[index]) if is_tau else best.theta[index]
+    last = best.theta.copy()
+
+    def gap(value: float) -> float:
+        nonlocal last
+        near, plain = last.copy(), best.theta.copy()
+        plain[first], plain[first + 1 :] = 0.05, 0.0
+        near[index] = plain[index] = value
+        found = _highest(model, [near, plain], free)
+        if found is None:
+            return np.inf
+        last = found.theta
+        return 2 * (best.value - found.value) - drop
+
+    for direction in (-1.0, 1.0):
+        last, inner, step = best.theta.copy(), centre, 0.5
+        end = 0.0 if is_tau and direction < 0 else direction * FARTHEST
+        while True:
+            outer = inner + direction * step
+            if direction * (outer - end) >= 0:
+                outer = end
+            value = gap(outer)
+            if value > 0:
+                yield float(optimize.brentq(gap, inner, outer, xtol=1e-10, rtol=1e-10))
+                break
+            if outer == end:
+                yield 0.0 if is_tau and direction < 0 else direction * np.inf
+                break
+            inner, step = outer, 2 * step
+
+
+def _covariance(model: Selected, beta: np.ndarray, tau2: float, delta: np.ndarray) -> np.ndarray:
+    """Covariance of coefficients, tau2 and free delta from the observed information."""
+    hessian = model.derivatives(beta, tau2, delta)[2]
+    free = np.full(len(hessian), True)
+    free[len(beta)] = tau2 >= 1e-8
+    covariance = np.full(hessian.shape, np.nan)
+    information = -hessian[np.ix_(free, free)]
+    values, vectors = np.linalg.eigh(information)
+    if values[0] > 1e-12 * values[-1]:
+        covariance[np.ix_(free, free)] = (vectors / values) @ vectors.T
+    return covariance
 
 
 def _check_counts(counts: np.ndarray, bounds: np.ndarray) -> None:

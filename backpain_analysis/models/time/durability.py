@@ -13,6 +13,7 @@ from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.results import TableResult, quantile, two_sided_p
+from backpain_analysis.words import plural
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
 GRACE = 1.0
@@ -134,8 +135,9 @@ def durability(
     since = np.maximum(after.table["weeks_after_programme"].to_numpy(dtype=float), 0.0)
     if len(np.unique(since)) < 2 or (after.n_trials < 3 and method != "CE"):
         raise CannotEstimate(
-            f"{after.n_trials} trials with {len(np.unique(since))} different times after the end "
-            "of the programme cannot tell whether the effect lasts",
+            f"{plural(after.n_trials, 'trial')} with "
+            f"{plural(len(np.unique(since)), 'different time')} after the end of the programme "
+            "cannot tell whether the effect lasts",
             "at least three trials and two times are needed",
         )
     months = since / WEEKS_A_MONTH

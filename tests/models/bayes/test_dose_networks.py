@@ -202,6 +202,9 @@ def test_shapes_of_their_own_by_conditioning(table):
         size = other["ci_high"] - other["ci_low"]
         assert_allclose(one["estimate":], other["estimate":], atol=0.01 * size)
     assert result.marginal("tau").median() == pytest.approx(beside.tau, rel=0.02)
+    shrunk, other = result.shrinkage(), beside.shrinkage()
+    assert_allclose(shrunk["estimate"], other["estimate"], atol=0.05)
+    assert_allclose(shrunk["sd"], other["sd"], rtol=0.02)
 
 
 @pytest.mark.parametrize(("shared", "parameters"), [("common", 3), ("exchangeable", 4)])

@@ -52,7 +52,7 @@ def test_curves_that_cannot_be_fitted_say_why():
     effects = load_evidence().effects("pain_intensity")
     few = effects.select(effects.table["minutes_per_week"] == 75, "another dose")
     table = compare_curves(few, dose="minutes_per_week").table
-    assert "cannot carry a rcs curve" in table.loc["rcs", "note"]
+    assert "cannot carry the curve 'rcs'" in table.loc["rcs", "note"]
     assert np.isnan(table.loc["rcs", "aic"])
     with pytest.raises(ValueError, match="no curve can be fitted"):
         compare_curves(few, ["rcs"], dose="minutes_per_week")
@@ -77,3 +77,29 @@ def test_a_constant_effect_has_no_best_dose(reference_table):
     assert flat.weight_of_dose == 0
     with pytest.raises(CannotEstimate, match="no best dose"):
         flat.optimum()
+
+
+def test_the_averaged_effect_of_one_curve_is_its_own(reference_table):
+    alone = compare_curves(reference_table("dose"), ["linear"], heterogeneity="contrasts")
+    fit = alone.results["linear"]
+    row = fit.predict([80.0]).iloc[0]
+    estimate, low, high, p = alone.effect_at(80.0)
+    assert_allclose([estimate, low, high], row[["estimate", "ci_low", "ci_high"]].astype(float))
+    assert_allclose(p, 2 * stats.t.sf(abs(row["estimate"] / row["se"]), float(np.min(fit.df))))
+
+
+def test_the_averaged_interval_has_averaged_tails(comparison):
+    """At its ends the curves' tail areas, each by its weight, average to 2.5%."""
+    estimate, low, high, p = comparison.effect_at(100.0)
+    weights = comparison.weights.to_numpy()
+    rows = [fit.predict([100.0]).iloc[0] for fit in comparison.results.values()]
+    df = [float(np.min(fit.df)) for fit in comparison.results.values()]
+
+    def tail(end, side):
+        t = [side * (row["estimate"] - end) / row["se"] for row in rows]
+        return float(weights @ stats.t.sf(t, df))
+
+    assert_allclose([tail(high, -1), tail(low, 1)], 0.025)
+    assert_allclose(estimate, weights @ [row["estimate"] for row in rows])
+    assert_allclose(p, 2 * min(tail(0.0, 1), tail(0.0, -1)))
+    assert low < estimate < high

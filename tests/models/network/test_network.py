@@ -55,6 +55,17 @@ def test_common_effect_and_parts_of_q_as_netmeta(arms, expected):
     assert result.effects()["pi_low"].isna().all()
 
 
+@pytest.mark.parametrize("method", ["ML", "REML"])
+def test_parts_of_q_do_not_depend_on_the_estimator(arms, expected, method):
+    table, numbers = network(arms, method=method).heterogeneity(), expected[method]
+    parts = [numbers["Q"], numbers["Q_het"], numbers["Q_inc"]]
+    assert table["q"].to_numpy() == pytest.approx(np.array(parts), abs=1e-8)
+    assert table["df"].iloc[0] == numbers["df_Q"]
+    for key in ("TE_common", "seTE_common"):
+        assert np.array(numbers[key]) == pytest.approx(np.array(expected["DL"][key]), abs=1e-10)
+    assert numbers["I2"] == pytest.approx(expected["DL"]["I2"])
+
+
 def test_standardised_differences_as_netmeta(arms, expected):
     result, numbers = network(arms, measure="d", method="DL"), expected["SMD"]
     estimate, se = pairs(result, numbers["treatments"])

@@ -33,9 +33,10 @@ def test_as_metafor(data):
 
 def test_what_is_kept(data):
     site = data["trial_id"].str[1:].astype(int)
-    mixed = data.assign(site=site).sample(frac=1, random_state=1)
+    known = data["outcome"].where(data.index > 3, None)
+    mixed = data.assign(site=site, known=known, none=None).sample(frac=1, random_state=1)
     found = bp.aggregate(mixed, rho=0.6)
-    assert list(found.columns) == ["trial_id", "yi", "vi", "n_effects", "site"]
+    assert list(found.columns) == ["trial_id", "yi", "vi", "n_effects", "site", "none"]
     assert list(found["trial_id"]) == list(mixed["trial_id"].unique())
     assert found["n_effects"].sum() == len(data)
     plain = bp.aggregate(data, rho=0.6).set_index("trial_id").loc[found["trial_id"]]

@@ -12,6 +12,7 @@ from scipy import stats
 
 from backpain_analysis.engine.robust import robust_covariance
 from backpain_analysis.engine.sampling import sampling_covariance
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.multilevel import multilevel
 
 NESTED = ["trial_id/effect_id"]
@@ -566,6 +567,40 @@ def test_what_the_others_cannot_carry_is_missing():
     assert fitted.influence("trial")["cook_d"].isna().tolist() == [False, True, False, False]
     assert fitted.deleted_residuals("trial")["rstudent"].isna().tolist() == [0, 1, 0, 0, 0]
     assert fitted.residuals()["rstandard"].isna().tolist() == [0, 1, 0, 0, 0]
+
+
+SMALL = {"vi": 1.0, "trial": list("aabbc"), "x": [0.0, 1, 2, 3, 5]}
+
+
+def test_nothing_left_over_is_missing():
+    """As many coefficients as effects: no I2, no Q."""
+    table = pd.DataFrame({"yi": [1.0, 2.0], "vi": 1.0, "trial": ["a", "b"], "x": [0.0, 1.0]})
+    result = multilevel("yi ~ x", table, V="vi", random="trial", method="ML")
+    assert result.i2.isna().all()
+    assert np.isnan(result.typical_variance) and np.isnan(result.q_p)
+    assert "trial" in result.i2.index
+
+
+def test_equal_effects_have_no_robust_test():
+    """Residuals of zero make a robust covariance of zero: no statistic, and no error."""
+    table = pd.DataFrame({"yi": 0.0, **SMALL})
+    robust = multilevel("yi ~ x", table, V="vi", random="trial").robust("trial")
+    assert robust.omnibus[["statistic", "p_value"]].isna().all()
+    assert robust.wald(["x"])["df_num"] == 1
+
+
+TOO_FAR = [
+    ({"trial": "a"}, "all effects are of one group of 'trial'"),
+    ({"yi": [0.0, 1, 2, 3, 1e8]}, r"effects lie 6e\+07 standard errors apart"),
+    ({"vi": [1e-9, 1, 1, 1, 1e9]}, r"sampling variances differ by a factor of 1e\+18"),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), TOO_FAR)
+def test_what_no_model_can_hold_is_refused(changed, message):
+    table = pd.DataFrame({"yi": [0.0, 1, 2, 3, 4], **SMALL, **changed})
+    with pytest.raises(CannotEstimate, match=message):
+        multilevel("yi ~ x", table, V="vi", random="trial")
 
 
 def test_an_arm_on_both_sides_correlates_negatively():

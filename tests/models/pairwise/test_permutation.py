@@ -81,7 +81,7 @@ def test_random_arrangements_can_be_repeated(trials):
 def test_unusable_models(trials):
     with pytest.raises(ValueError, match="give at least 2"):
         permutation_test(bp.pool([1.0, 2.0], [1.0, 1.0]), arrangements=1)
-    with pytest.raises(bp.CannotEstimate, match="1 trials leave nothing to permute"):
+    with pytest.raises(bp.CannotEstimate, match="1 trial cannot be arranged in another way"):
         permutation_test(bp.pool([1.0], [1.0]))
     with pytest.raises(ValueError, match="needs the intercept"):
         permutation_test(bp.meta_regression("yi ~ weeks - 1", trials))

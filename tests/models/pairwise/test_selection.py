@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from scipy import integrate, stats
+from scipy import stats
 
+from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import pool
-from backpain_analysis.models.pairwise.selection import _Steps, selection_model
+from backpain_analysis.models.pairwise.selection import selection_model
+from backpain_analysis.models.pairwise.selection_likelihood import BetaWeights, Steps
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
@@ -27,6 +30,21 @@ HACKSHAW = """
 1.19 0.66 2.13, 1.66 0.73 3.78, 1.26 1.04 1.54, 1.10 0.62 1.96, 1.66 1.12 2.45, 1.16 0.80 1.69,
 1.11 0.67 1.84
 """
+
+
+# Hedges' g and standard errors of 23 trials of practice facilitation: Baskerville, Liddy & Hogg
+# 2012 (Annals of Family Medicine 10, 63-74, doi 10.1370/afm.1312), as in metadat.
+BASKERVILLE = """
+1.01 .52, .82 .46, .59 .23, .44 .18, .84 .29, .73 .29, 1.12 .36, .04 .37, .24 .15, .32 .4, 1.04 .32,
+1.31 .57, .59 .29, .66 .19, .62 .31, .47 .27, 1.08 .32, .98 .32, .26 .18, .39 .18, .6 .31, .94 .53,
+.11 .27
+"""
+
+
+@pytest.fixture(scope="module")
+def baskerville():
+    g, se = np.array([[float(x) for x in row.split()] for row in BASKERVILLE.split(",")]).T
+    return g, se**2
 
 
 @pytest.fixture(scope="module")
@@ -66,44 +84,106 @@ def test_published_example(hackshaw):
     assert delta["ci_low"].min() == 0.0
 
 
-@pytest.mark.parametrize("alternative", ["greater", "two.sided"])
+def test_beta_weights_as_published(baskerville):
+    """As metafor 3.8-1 prints it for Citkowicz & Vevea's example; it stops a little below."""
+    result = selection_model(*baskerville, form="beta", alternative="greater")
+    assert_allclose(result.estimate, 0.1147500, rtol=3e-4)
+    assert_allclose(result.se, 0.16645966, rtol=3e-3)
+    assert_allclose(result.delta["delta"], [0.47311202, 4.46128630], rtol=5e-5)
+    assert_allclose(result.delta["se"], [0.23525156, 2.18464662], rtol=3e-3)
+    assert -2.79240358 <= result.llf < -2.792
+    assert_allclose([result.lrt, result.lrt_p], [7.84690346, 0.01977273], rtol=2e-4)
+    assert (result.lrt_df, result.tau2) == (2, pytest.approx(0, abs=1e-9))
+    assert "Chance of publication as p^-0.527 (1 - p)^3.46." in result._repr_html_()
+
+
+def test_profile_intervals_metafor(baskerville):
+    """confint(selmodel(rma(smd, se^2, method="ML"), type="stepfun", steps=.025)), metafor 3.8-1."""
+    result = selection_model(*baskerville, alternative="greater")
+    assert_allclose(result.delta["delta"][1], 0.4404337, rtol=1e-4)
+    found = result.profile_intervals()
+    assert_allclose(found.loc["tau2"], [0.0076933, 0.0, 0.0847162], rtol=1e-4)
+    assert_allclose(found.loc[1], [0.4404337, 0.1175227, 1.6648406], rtol=1e-4)
+    wide, narrow = result.profile_intervals(0.99), result.profile_intervals(0.5)
+    assert wide.loc[1, "ci_low"] < found.loc[1, "ci_low"] < narrow.loc[1, "ci_low"]
+
+
+def test_a_profile_that_never_falls_has_no_end():
+    """Four studies alike, three of them significant: delta can be next to nothing."""
+    result = selection_model([0.8, 0.9, 0.7, 0.01], [0.04] * 4, alternative="greater")
+    limits = result.profile_intervals(0.99)
+    assert limits.loc[1, "ci_low"] < 0.02
+    assert limits.loc["tau2", "ci_low"] == 0
+
+
+def test_moderators_metafor(reference, reference_table):
+    """selmodel(rma(yi, vi, mods=~weeks, method="ML"), type="stepfun", steps=.025,
+    alternative="less") and its confint, metafor 3.8-1.
+    """
+    md = reference["effect_sizes"]["MD"]
+    table = reference_table("pairwise").assign(yi=md["yi"], vi=md["vi"])
+    fitted = meta_regression("yi ~ weeks", table)
+    result = selection_model(fitted)
+    assert_allclose(result.coefficients["estimate"], [-11.0185744, -0.35297185], rtol=1e-6)
+    assert_allclose(result.coefficients["se"], [4.19263633, 0.24687670], rtol=1e-5)
+    assert_allclose([result.tau2, result.delta["delta"][1]], [34.518475, 0.84055459], rtol=1e-5)
+    assert_allclose([result.llf, result.lrt_p], [-95.7975333717, 0.81547604], rtol=1e-7)
+    limits = result.profile_intervals().loc[1, ["ci_low", "ci_high"]]
+    assert_allclose(limits, [0.1764480, 3.4613468], rtol=1e-5)
+    assert list(result.coefficients.index) == ["Intercept", "weeks"]
+    assert result.unadjusted.method == "ML"
+    beta = selection_model(fitted, form="beta")
+    assert beta.llf >= -94.6033751709 - 2e-4  # R's integrals are good to 1e-4
+    assert_allclose(beta.delta["delta"], [0.8118675, 0.7845714], rtol=1e-3)
+    assert_allclose(beta.coefficients.loc["weeks", "estimate"], -0.4315083, rtol=1e-3)
+    with pytest.raises(ValueError, match="carries its own variances"):
+        selection_model(fitted, table["vi"])
+
+
+@pytest.mark.parametrize("alternative", ["greater", "two.sided", "beta"])
 def test_derivatives(hackshaw, alternative):
-    model = _Steps(*hackshaw, np.array([0.05, 0.5]), alternative)
-    theta, step = np.array([0.2, 0.3, -0.4, 0.3]), 1e-5 * np.eye(4)
+    X = np.column_stack([np.ones(37), np.arange(37) / 37])
+    model = BetaWeights(*hackshaw, X)
+    if alternative != "beta":
+        model = Steps(*hackshaw, X, np.array([0.05, 0.5]), alternative)
+    theta, step = np.array([0.2, -0.1, 0.3, -0.4, 0.3]), 1e-5 * np.eye(5)
     _, gradient, hessian = model.at(theta)
     ends = [(model.at(theta + h), model.at(theta - h)) for h in step]
     assert_allclose(gradient, [(up[0] - down[0]) / 2e-5 for up, down in ends], rtol=1e-6)
     assert_allclose(hessian, [(up[1] - down[1]) / 2e-5 for up, down in ends], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("alternative", ["greater", "two.sided"])
+@pytest.mark.parametrize("alternative", ["greater", "two.sided", "beta"])
 def test_density_of_a_published_study_integrates_to_one(alternative):
-    v, mean, tau2, delta = 0.3, 0.4, 0.2, np.array([1.0, 0.6, 0.2])
-
-    def density(y):
-        model = _Steps(np.array([y]), np.array([v]), np.array([0.05, 0.5]), alternative)
-        return np.exp(model.derivatives(mean, tau2, delta)[0])
-
-    p = np.array([0.05, 0.5])
-    z = stats.norm.isf(p if alternative == "greater" else p / 2) * np.sqrt(v)
-    jumps = sorted({*z, *-z})
-    total, _ = integrate.quad(density, -8, 8, points=jumps, limit=200)
-    assert_allclose(total, 1.0, rtol=1e-7)
+    v, tau2, delta = 0.3, 0.2, np.array([1.0, 0.6, 0.2])
+    p = np.array([1e-5]) if alternative == "beta" else np.array([0.05, 0.5])
+    z = stats.norm.isf(p / 2 if alternative == "two.sided" else p) * np.sqrt(v)
+    total = 0.0
+    for low, high in pairwise(sorted({-8.0, *z, *-z, 8.0})):
+        nodes, shares = np.polynomial.legendre.leggauss(60)
+        y = (low + high + (high - low) * nodes) / 2
+        many = y, np.full(60, v), np.ones((60, 1))
+        if alternative == "beta":
+            logs = BetaWeights(*many).rows(np.full(60, 0.4), tau2, np.array([0.6, 2.5]))[0]
+        else:
+            logs = Steps(*many, p, alternative).rows(np.full(60, 0.4), tau2, delta)[0]
+        total += (high - low) / 2 * shares @ np.exp(logs)
+    assert_allclose(total, 1.0, rtol=1e-9)
 
 
 def test_no_better_point_nearby(hackshaw):
     """The estimates are a maximum: no random neighbour has a higher likelihood."""
     result = selection_model(*hackshaw, steps=[0.05, 0.5], alternative="two.sided")
-    model = _Steps(*hackshaw, np.array([0.05, 0.5]), "two.sided")
+    model = Steps(*hackshaw, np.ones((37, 1)), np.array([0.05, 0.5]), "two.sided")
     delta = result.delta["delta"].to_numpy()
-    best = model.derivatives(result.estimate, result.tau2, delta)[0]
+    best = model.derivatives(np.array([result.estimate]), result.tau2, delta)[0]
     assert_allclose(best, result.llf)
     random = np.random.default_rng(1)
     for _ in range(200):
         mean, tau2, *others = np.array([result.estimate, result.tau2, *delta[1:]]) * np.exp(
             random.normal(0, 0.3, 4)
         )
-        assert model.derivatives(mean, tau2, np.array([1.0, *others]))[0] < best
+        assert model.derivatives(np.array([mean]), tau2, np.array([1.0, *others]))[0] < best
 
 
 def test_selected_trials_are_corrected():
@@ -136,6 +216,10 @@ def test_empty_intervals_are_named(trials):
 def test_unusable_choices(trials):
     with pytest.raises(ValueError, match="unknown alternative 'up': use one of less, greater"):
         selection_model(*trials, alternative="up")
+    with pytest.raises(ValueError, match="unknown form 'exp': use 'steps' or 'beta'"):
+        selection_model(*trials, form="exp")
+    with pytest.raises(ValueError, match="beta weights are for one-sided P values"):
+        selection_model(*trials, form="beta", alternative="two.sided")
     for steps in (0.0, [0.5, 1.0], [], [np.nan]):
         with pytest.raises(ValueError, match="give cut points between 0 and 1"):
             selection_model(*trials, steps=steps)

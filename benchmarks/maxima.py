@@ -149,6 +149,9 @@ def problem(rng: np.random.Generator, kind: str) -> Problem:
     V += np.eye(WIDTH) * ~rows[:, :, None]
     unit = float(np.sqrt(np.median(np.diagonal(V, axis1=1, axis2=2)[rows])))
     flat = X[rows]
+    length = np.linalg.norm(flat, axis=0)
+    if not length.all() or len(flat) < len(length) or np.linalg.cond(flat / length) > 1e8:
+        return problem(rng, kind)
     if kind in ("one variance", "two levels"):
         Z = rows[..., None].astype(float)
     else:

@@ -99,7 +99,9 @@ def explored_in(nb: nbformat.NotebookNode) -> str:
 
 def _checked(content: object) -> str:
     try:
-        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(
+            content, ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True
+        )
         if len(text) > MOST_CHARACTERS:
             return ""
         _Explorer.model_validate_json(text)

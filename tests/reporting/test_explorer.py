@@ -14,6 +14,7 @@ import backpain_analysis as bp
 from backpain_analysis.answers.dose_explorer import FINE
 from backpain_analysis.reporting import read_suite
 from backpain_analysis.reporting.build import assemble
+from backpain_analysis.reporting.downloads import executed_notebook
 from backpain_analysis.reporting.explorer import MEDIA_TYPE, explored_in
 from backpain_analysis.reporting.page import neighbours, turned
 from backpain_analysis.reporting.pdf import find_browser
@@ -70,6 +71,12 @@ def shown(content) -> nbformat.NotebookNode:
 def test_data_of_the_known_shape_are_kept(data):
     assert json.loads(explored_in(shown(data))) == data
     assert explored_in(new_notebook(cells=[new_code_cell("x")])) == ""
+
+
+def test_the_notebook_as_it_was_run_makes_the_same_page(data):
+    ran = shown(data)
+    again = nbformat.reads(executed_notebook(ran).decode(), as_version=4)
+    assert explored_in(again) == explored_in(ran)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,9 @@ def test_curves_that_were_not_fitted_say_why():
 
 
 @pytest.mark.parametrize("method", ["REML", "CE"])
-def test_a_curve_is_shown_at_every_dose_but_none(method):
-    found = pd.DataFrame({"dose": [0.0, 1.0, 60.0], "estimate": [0.0, -1.0, -9.0]})
+def test_a_curve_is_shown_from_the_smallest_dose_studied_on(method):
+    """Not at none, nor below what any arm was given."""
+    found = pd.DataFrame({"dose": [0.0, 0.5, 1.0, 60.0], "estimate": [0.0, -0.5, -1.0, -9.0]})
     found = found.assign(ci_low=found["estimate"] - 2, ci_high=found["estimate"] + 2)
     found = found.assign(pi_low=found["estimate"] - 5, pi_high=found["estimate"] + 5)
     result = SimpleNamespace(
@@ -71,6 +72,7 @@ def test_a_curve_is_shown_at_every_dose_but_none(method):
         measure="MD",
         level=0.95,
         method=method,
+        studied=np.array([0.0, 1.0, 90.0]),
         max_dose=90.0,
         predict=lambda back: found,
     )

@@ -377,8 +377,8 @@ def trials_of(data: object) -> pd.DataFrame:
         return as_frame(data)
     if data.n_trials < len(data.table):
         raise ValueError(
-            f"{len(data.table)} contrasts of {plural(data.n_trials, 'trial')}: contrasts of one trial "
-            "share its reference arm, and a meta-regression takes them as independent. Give "
+            f"{len(data.table)} contrasts of {plural(data.n_trials, 'trial')}: contrasts of one "
+            "trial share its reference arm, and a meta-regression takes them as independent. Give "
             "effects.one_per_trial(), or use pool(effects) or dose_response(effects)."
         )
     return data.table

@@ -262,3 +262,12 @@ def test_an_installed_wheel_has_its_data_and_notebooks(tmp_path):
     assert Path(file).is_relative_to(target)
     assert int(trials) > 100
     assert "03_dose_response" in run("-m", "backpain_analysis", "report", "list")
+
+
+def test_one_trial_is_not_said_as_several():
+    """Counts of trials in texts go through `words.plural`, unless one is told apart beside it."""
+    count = re.compile(r"\{[\w.]*n_(?:trials|clusters)\} trials")
+    for path in PACKAGE.rglob("*.py"):
+        for line in path.read_text().splitlines():
+            told_apart = " == 1 else " in line
+            assert told_apart or not count.search(line), f"{path.relative_to(ROOT)}: {line.strip()}"

@@ -17,7 +17,7 @@ from backpain_analysis.models.people.gee import gee
 from backpain_analysis.models.people.imputation import Imputations
 from backpain_analysis.models.people.interactions import dose_by_moderator
 from backpain_analysis.models.people.longitudinal import longitudinal
-from backpain_analysis.words import number, p_text
+from backpain_analysis.words import number, p_text, plural
 
 STEPS = {"age": 10.0, "baseline": 10.0, "pain_duration_months": 12.0, "sitting_hours": 1.0}
 """Units of a moderator that a coefficient is read in."""
@@ -30,10 +30,11 @@ def answer(result: TwoStageResult, dose: float, week: float, *, synthetic: bool)
     row = result.predict([dose]).iloc[0]
     clear = row["ci_low"] * row["ci_high"] > 0
     verb = "differs" if clear else "does not clearly differ"
+    people = f"{number(result.n_participants, 0)} participants"
     text = (
-        f"In {result.n_trials} trials ({number(result.n_participants, 0)} participants), the score "
-        f"at week {week:g} {verb} between {number(dose, 0)} minutes a week and none, adjusted for "
-        f"baseline: {number(row['estimate'])} points (95% CI {number(row['ci_low'])} to "
+        f"In {plural(result.n_trials, 'trial')} ({people}), the score at week {week:g} {verb} "
+        f"between {number(dose, 0)} minutes a week and none, adjusted for baseline: "
+        f"{number(row['estimate'])} points (95% CI {number(row['ci_low'])} to "
         f"{number(row['ci_high'])})."
     )
     return f"Synthetic data: nobody in them exists. {text}" if synthetic else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -56,21 +57,25 @@ def published_answers(claim_id: str) -> pd.DataFrame:
     DataFrame
         Rows of the reference table `published_claims`.
     """
+    table = _strongest_first()
+    return table[table["claim_id"] == claim_id].reset_index(drop=True)
+
+
+@cache
+def _strongest_first() -> pd.DataFrame:
     table = load_reference("published_claims")
-    own = table[table["claim_id"] == claim_id]
-    printed = own["certainty_as_reported"].fillna("").str.lower()
+    printed = table["certainty_as_reported"].fillna("").str.lower()
     rank = printed.map({name: place for place, name in enumerate(CERTAINTIES)})
     keys = pd.DataFrame(
         {
-            "indirect": own["direction_for_claim"] == INDIRECT,
-            "single": ~own["design"].isin(SYNTHESES),
+            "indirect": table["direction_for_claim"] == INDIRECT,
+            "single": ~table["design"].isin(SYNTHESES),
             "certainty": rank.fillna(len(CERTAINTIES)),
-            "bare": own["ci_low"].isna(),
-            "studies": -own["n_studies"].astype(float).fillna(0),
+            "bare": table["ci_low"].isna(),
+            "studies": -table["n_studies"].astype(float).fillna(0),
         }
     )
-    order = keys.sort_values(list(keys), kind="stable").index
-    return own.loc[order].reset_index(drop=True)
+    return table.loc[keys.sort_values(list(keys), kind="stable").index]
 
 
 def estimate_text(row: Mapping[str, Any]) -> str:

@@ -299,8 +299,9 @@ class Effects:
         wanted = ["label", "exercise_type", "instrument", "timepoint_weeks", "dose", "ref_dose"]
         shown = self.table[[name for name in (*wanted, "yi", "vi") if name in self.table]]
         note = (
-            f"{len(self)} contrasts of {self.n_trials} trials, {self.n_participants} participants; "
-            f"{len(self.excluded)} arms left out (see .excluded)."
+            f"{plural(len(self), 'contrast')} of {plural(self.n_trials, 'trial')}, "
+            f"{plural(self.n_participants, 'participant')}; "
+            f"{plural(len(self.excluded), 'arm')} left out (see .excluded)."
         )
         if "dose" in self.table:
             note += f" Doses {self.dose_basis}."

@@ -32,7 +32,7 @@ def t_quantile(tail: float, df: float) -> float:
     """The value that Student's t on `df` degrees exceeds with probability `tail`, below one half.
 
     Newton's steps from Cornish and Fisher's expansion (26.7.5); from the left of the answer they
-    stay there, since the tail is convex.
+    stay there, since the tail is convex. The error after a step is of the order of its square.
     """
     z = _normal_quantile(tail)
     if math.isinf(df):
@@ -43,7 +43,7 @@ def t_quantile(tail: float, df: float) -> float:
     for _ in range(STEPS):
         step = (t_tail(t, df) - tail) / _t_density(t, df)
         t += step
-        if abs(step) <= 1e-15 * t:
+        if abs(step) <= 1e-9 * t:
             break
     return t
 

@@ -29,7 +29,7 @@ from backpain_analysis.evidence.reading import (
 )
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES
 from backpain_analysis.evidence.visits import Scale, known_people, of_instruments, visit_table
-from backpain_analysis.words import exercise_label, number, readable
+from backpain_analysis.words import exercise_label, number, plural, readable
 
 _WEEKS_SHOWN = 15
 
@@ -428,8 +428,8 @@ class Participants:
         version = f" {self.version}" if self.version else ""
         made_up = ", synthetic" if self.synthetic else ""
         return (
-            f"<Participants {self.name}{version}: {trials} trials, {people} participants, "
-            f"{len(self.scores)} scores{made_up}>"
+            f"<Participants {self.name}{version}: {plural(trials, 'trial')}, "
+            f"{people} participants, {len(self.scores)} scores{made_up}>"
         )
 
     def _repr_html_(self) -> str:

@@ -25,7 +25,7 @@ from backpain_analysis.figures.style import (
     plain_ticks,
 )
 from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult
-from backpain_analysis.words import readable
+from backpain_analysis.words import plural, readable
 
 GRID = 201
 
@@ -166,7 +166,7 @@ def _draw_legend(ax: Axes, result: MetaRegressionResult, held: dict[str, object]
     level = f"{result.level:.0%}"
     circle: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6.5, "color": MUTED, "mew": 0}
     entries = [
-        Line2D([], [], label=f"{result.n_trials} trials, area by weight", **circle),
+        Line2D([], [], label=f"{plural(result.n_trials, 'trial')}, area by weight", **circle),
         Line2D([], [], color=ACCENT, lw=1.9, label="Mean effect"),
         Patch(color=BAND, label=f"{level} confidence interval"),
         Line2D([], [], color=ACCENT, lw=0.8, ls=(0, (4, 3)), label=f"{level} prediction interval"),

@@ -36,6 +36,7 @@ from backpain_analysis.words import (
     measure_heading,
     measured,
     natural,
+    plural,
     shortened,
 )
 
@@ -143,7 +144,7 @@ def _trials(part: pd.DataFrame, weights: pd.Series, level: float) -> list[Row]:
 
 
 def _summary(label: str, part: pd.DataFrame, result: AnyPooled, weight: float) -> list[Row]:
-    trials = "1 trial" if result.n_trials == 1 else f"{result.n_trials} trials"
+    trials = plural(result.n_trials, "trial")
     interval = (result.estimate, result.ci_low, result.ci_high)
     return [
         Row("summary", f"{label}, {trials}", interval, result, _sizes(part), weight),

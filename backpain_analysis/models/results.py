@@ -12,7 +12,7 @@ import scipy
 
 from backpain_analysis.display import html_table, with_numbers
 from backpain_analysis.engine.tails import t_quantile, t_tail
-from backpain_analysis.words import benefit_sign
+from backpain_analysis.words import benefit_sign, plural
 
 
 class Summary(pd.DataFrame):
@@ -190,7 +190,7 @@ class CoefficientTable:
             low, high = self.conf_int().iloc[0]
             shown = f"{self.params.iloc[0]:.4g} ({100 * self.level:g}% CI {low:.4g} to {high:.4g})"
         trials = getattr(self, "n_trials", None)
-        of = "" if trials is None else ", 1 trial" if trials == 1 else f", {trials} trials"
+        of = "" if trials is None else f", {plural(trials, 'trial')}"
         return f"<{type(self).__name__}: {shown}{of}>"
 
     def __str__(self) -> str:

@@ -41,7 +41,8 @@ def of_no_version(module: str) -> Path | None:
     place = _place(module)
     if place is None or INSTALLED & set(place.parts):
         return None
-    paths = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    paths = [os.path.abspath(path) for path in named]
     if place.parent == Path.cwd() and str(place.parent) not in paths:
         return None
     return place

@@ -52,7 +52,8 @@ def context(monkeypatch):
         [("a", "total", "7"), ("b", "total", "3"), ("z", "total", "9")],
         columns=["trial_id", "domain", "judgement"],
     )
-    return Context(SimpleNamespace(appraisals=appraisals))
+    trials = pd.DataFrame({"trial_id": ["a", "b", "z"], "rob_or_pedro": None})
+    return Context(SimpleNamespace(trials=trials, appraisals=appraisals))
 
 
 def asked(context, found, first="yoga", second="inactive", rule="benefit"):

@@ -94,7 +94,7 @@ def test_the_time_course_page_and_its_claim_are_one_model(trials):
     assert course.rests_on == ("machado2010",)
     parts = bp.claims(ids=["C18"]).parts.set_index("what")
     waits = parts.loc["weeks until 90% of the effect, pain"]
-    assert waits["reason"] == "not estimable without machado2010"
+    assert waits["reason"] == "not estimable without Machado 2010"
     assert waits["verdict"] == "not tested in these trials" and math.isnan(waits["estimate"])
     lasts = parts.loc["change in the 6 months after the programme, pain"]
     assert lasts["reason"] == "1 trial measured more than once"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -155,4 +156,7 @@ def test_an_answer_of_unknown_size_stands_last_among_its_like(monkeypatch):
     table = table.assign(claim_id="C01", certainty_as_reported=None, ci_low=-1.0)
     table = table.assign(direction_for_claim="supports", design="systematic review")
     monkeypatch.setattr(published, "load_reference", lambda name: table)
+    monkeypatch.setattr(
+        published, "_strongest_first", cache(published._strongest_first.__wrapped__)
+    )
     assert list(published_answers("C01")["review_id"]) == ["many", "one", "unknown"]

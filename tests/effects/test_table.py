@@ -78,7 +78,7 @@ def test_reasons_are_counted(build):
 
 
 def test_html(effects):
-    assert "2 contrasts of 1 trials, 86 participants" in effects._repr_html_()
+    assert "2 contrasts of 1 trial, 86 participants" in effects._repr_html_()
 
 
 def test_what_a_dose_counts_is_shown(build):

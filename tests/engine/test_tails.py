@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special
 
+from backpain_analysis.engine import tails
 from backpain_analysis.engine.tails import chi_square_tail, t_quantile, t_tail
 
 DEGREES = (0.7, 1, 2, 2.7, 5, 49, 119, 121, 2000.5, 2e4)
@@ -33,3 +34,12 @@ def test_chi_square_tail(df):
 def test_ends():
     assert np.isnan(t_tail(np.nan, 3)) and np.isnan(chi_square_tail(np.nan, 3))
     assert (t_tail(np.inf, 3), chi_square_tail(np.inf, 3), chi_square_tail(0, 3)) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("df", [1, 3, 4, 30, 121, 333, 5000, 20_000, 1e6])
+def test_a_quantile_takes_few_steps(df, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tails, "t_tail", lambda t, df: asked.append(t) or t_tail(t, df))
+    for tail in (0.4, 0.025, 0.0001234):
+        t_quantile.__wrapped__(tail, df)
+    assert len(asked) <= 60

@@ -43,6 +43,7 @@ def judged():
     parts = parts.assign(
         trials=2, participants=0, text="−12.0 [−20.0 to −4.0] points of 100", certainty="low"
     )
+    parts = parts.assign(estimate=-12.0, ci_low=-20.0, ci_high=-4.0)
     parts["noticed"] = [0.004, *[np.nan] * (len(parts) - 1)]
     parts["verdict"] = [VERDICTS[0], *table["verdict"]]
     parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y", target="zero")
@@ -73,13 +74,13 @@ def test_claims_read_line_by_line(judged):
 
 def test_parts_of_claims(judged):
     head, first, second = rows_of(tables.claim_parts(judged, title="Parts"))[:3]
-    assert len(head) == 8
+    assert len(head) == 7
     assert first == [
-        *("C01 decides", "Yoga against no exercise, pain", "2"),
+        *("C01 decides", "Yoga against no exercise, pain (2 trials)"),
         *("−12.0 [−20.0 to −4.0] points of 100", "below 1%", "● supported: an effect", "low: zero"),
         "a −1: x; b −1: y",
     ]
-    assert (second[0], second[4]) == ("C01", "–")
+    assert (second[0], second[3]) == ("C01", "–")
 
 
 def test_published_answers_lead_to_their_source(judged):
@@ -169,11 +170,11 @@ def test_summary_of_findings_reads_as_in_a_review():
     shown = tables.findings(findings(), title="Findings")
     _, yoga, strength, pilates, note = rows_of(shown)
     assert yoga == [
-        *("Yoga, pain", "3", "1,200", "−12.0 [−20.0, −4.0]", "0.80", "26%"),
+        *("Yoga, pain", "3 (1,200)", "−12.0 [−20.0, −4.0]", "0.80", "26%"),
         *("NNTB 5.0 (3.0 to 20)", "low"),
     ]
-    assert strength[2:7] == ["–", "0.70 [0.50, 0.90] SD", "–", "–", "–"]
-    assert pilates[1:] == ["0", "–", "–", "–", "–", "–", "no evidence"]
+    assert strength[2:6] == ["0.70 [0.50, 0.90] SD", "–", "–", "–"]
+    assert pilates[1:] == ["–", "–", "–", "–", "–", "no evidence"]
     assert (
         "43% of people with acute low back pain improve as much without exercise (from 4 trials)"
         in note[0]

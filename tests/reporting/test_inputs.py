@@ -177,6 +177,7 @@ def test_a_module_on_the_path_that_nobody_installed_counts_by_content(folder, mo
     assert sorted(found) == ["further.py", "unversioned/__init__.py", "unversioned_too.py"]
     assert found["further.py"] == folder / "further.py"
     modules.of_no_version.cache_clear()
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(place)
     assert modules.of_no_version("unversioned_too") is None, "what a run would not find there"
     monkeypatch.setenv("PYTHONPATH", str(place))

@@ -127,7 +127,7 @@ def sharing(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
             [_interval(row, measure) for _, row in found.iterrows()], found.index, dtype=object
         ),
         head=[
-            f"{readable(name)} ({trials[name]} trials): {measure} [95% CI]"
+            f"{readable(name)} ({plural(trials[name], 'trial')}): {measure} [95% CI]"
             for name in found["sharing"]
         ],
         name=[

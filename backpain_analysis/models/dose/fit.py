@@ -569,7 +569,7 @@ def _covariance(
     if not curve.shape_terms:
         return model.cov_beta
     if stages == 2 or design.size > 1:
-        raise ValueError(f"a {curve.name} curve is fitted in one stage and without moderators.")
+        raise ValueError(f"the curve {curve.name} is fitted in one stage and without moderators.")
     dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
     J = curve.gradient(dose, model.beta) - curve.gradient(reference, model.beta)
     return inverse_information(

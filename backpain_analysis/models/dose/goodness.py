@@ -157,6 +157,6 @@ def bootstrap(result: DoseResponseResult, replicates: int = 1000, *, seed: int =
         For a curve with shape parameters.
     """
     if result.curve.shape_terms:
-        raise ValueError(f"a {result.curve.name} curve has shape parameters: not bootstrapped.")
+        raise ValueError(f"the curve {result.curve.name} has shape parameters: not bootstrapped.")
     drawn = resample(result.engine, _known(result), replicates, seed)
     return pd.DataFrame(drawn, columns=result.params.index)

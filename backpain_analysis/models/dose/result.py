@@ -26,7 +26,7 @@ from backpain_analysis.models.dose.search import (
 )
 from backpain_analysis.models.pairwise.formulas import Moderators
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
-from backpain_analysis.words import DOSE_LABELS, back_transform
+from backpain_analysis.words import DOSE_LABELS, back_transform, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -389,9 +389,9 @@ class DoseResponseResult(Coefficients):
         """
         terms = [term for term in self.curve.terms if term != ANY]
         if len(terms) < 2:
-            raise ValueError(f"a {self.curve.name} curve has no term beyond the first to test.")
+            raise ValueError(f"the curve {self.curve.name} has no term beyond the first to test.")
         if terms[0] != "dose":
-            raise ValueError(f"a {self.curve.name} curve has no linear part to test against.")
+            raise ValueError(f"the curve {self.curve.name} has no linear part to test against.")
         return self._wald(lambda name: name.split(":")[0] not in ("dose", ANY))
 
     def test_dose(self) -> pd.Series:
@@ -518,7 +518,7 @@ class DoseResponseResult(Coefficients):
         )
 
     def _note(self) -> str:
-        size = f"{self.n_trials} trials, {len(self.points)} contrasts"
+        size = f"{plural(self.n_trials, 'trial')}, {plural(len(self.points), 'contrast')}"
         return f"{size}, {self.n_participants} participants. {super()._note()}"
 
 

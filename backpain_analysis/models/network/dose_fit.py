@@ -54,7 +54,7 @@ def check_options(shapes: Mapping[str, Curve], by_agent: bool, shared: Shared, m
     for curve in shapes.values():
         alone = not by_agent and isinstance(curve, (Emax, Hill))
         if curve.shape_terms and not alone and not curve.shape:
-            faults.append(f"a {curve.name} curve is not for such networks: use 'emax' or 'hill'")
+            faults.append(f"the curve {curve.name} is not for such networks: use 'emax' or 'hill'")
         if shared == "step" and not (has_step(curve) and not curve.shape_terms):
             faults.append("shared='step' takes curves with a step: use any_exercise=True")
     if faults:

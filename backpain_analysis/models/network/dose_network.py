@@ -50,7 +50,7 @@ from backpain_analysis.models.network.estimation import Method
 from backpain_analysis.models.network.posterior import DoseNetworkPosterior, dose_network_posterior
 from backpain_analysis.models.network.ranking import EqualDose
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
-from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean
+from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -459,7 +459,7 @@ class DoseNetworkResult(Coefficients):
         return f"Dose network: {curve} in {self.dose_name}{tied}"
 
     def _note(self) -> str:
-        size = f"{len(self.agents)} agents, {self.n_trials} trials, {self.n_arms} arms"
+        size = f"{len(self.agents)} agents, {plural(self.n_trials, 'trial')}, {self.n_arms} arms"
         return (
             f"{size}, {self.n_participants} participants in arms of known size; against "
             f"{self.reference}; {self.measure}, tau {self.tau:.3g}. {super()._note()}"

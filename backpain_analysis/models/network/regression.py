@@ -491,7 +491,7 @@ def network_course(
         raise ValueError("these effects have no column 'weeks': make them with effects_over_time.")
     shape = named(curve)
     if shape.shape_terms and not shape.shape:
-        raise ValueError(f"a {shape.name} curve must have its shape given.")
+        raise ValueError(f"the curve {shape.name} must have its shape given.")
     level = checked_level(level)
     visits = network_data(_one_visit(effects), Columns(treatment=treatment), lump=lump)
     check_connected(visits)

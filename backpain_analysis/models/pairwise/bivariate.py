@@ -49,7 +49,7 @@ class Bivariate(TableResult):
         return self.estimates.rename_axis("outcome").reset_index()
 
     def _title(self) -> str:
-        return f"{self.outcomes[0]} and {self.outcomes[1]} in {self.n_trials} trials"
+        return f"{self.outcomes[0]} and {self.outcomes[1]} in {plural(self.n_trials, 'trial')}"
 
 
 def bivariate(

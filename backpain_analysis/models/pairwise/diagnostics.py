@@ -17,6 +17,7 @@ from backpain_analysis.models.pairwise.inputs import checked_studies, study_name
 from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.pairwise.subsets import pool_rows, pool_subsets
+from backpain_analysis.words import plural
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def as_studies(
         table = yi.table
         if yi.n_trials < len(table):
             raise ValueError(
-                f"{len(table)} contrasts of {yi.n_trials} trials: contrasts of one trial are "
-                "correlated, but this diagnostic is for independent ones. Keep one contrast a "
+                f"{len(table)} contrasts of {plural(yi.n_trials, 'trial')}: contrasts of one trial "
+                "are correlated, but this diagnostic is for independent ones. Keep one contrast a "
                 "trial."
             )
         values, vi = table["yi"].to_numpy(), table["vi"].to_numpy()

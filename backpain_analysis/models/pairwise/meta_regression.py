@@ -216,7 +216,7 @@ class MetaRegressionResult(Coefficients):
         return pd.DataFrame(columns, index=index)
 
     def _title(self) -> str:
-        return f"Meta-regression of {self.n_trials} trials: {self.formula}"
+        return f"Meta-regression of {plural(self.n_trials, 'trial')}: {self.formula}"
 
     def _note(self) -> str:
         r2 = "" if np.isnan(self.r2) else f"R² {self.r2:.1f}%; "
@@ -377,8 +377,8 @@ def trials_of(data: object) -> pd.DataFrame:
         return as_frame(data)
     if data.n_trials < len(data.table):
         raise ValueError(
-            f"{len(data.table)} contrasts of {data.n_trials} trials: contrasts of one trial share "
-            "its reference arm, and a meta-regression takes them as independent. Give "
+            f"{len(data.table)} contrasts of {plural(data.n_trials, 'trial')}: contrasts of one "
+            "trial share its reference arm, and a meta-regression takes them as independent. Give "
             "effects.one_per_trial(), or use pool(effects) or dose_response(effects)."
         )
     return data.table

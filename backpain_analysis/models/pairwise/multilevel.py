@@ -36,6 +36,7 @@ from backpain_analysis.models.results import (
     wald_statistic,
     wald_test,
 )
+from backpain_analysis.words import plural
 
 INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")
 
@@ -366,7 +367,7 @@ class MultilevelResult(Coefficients):
         return "Multilevel meta-analysis"
 
     def _note(self) -> str:
-        size = f"{self.n_rows} effect sizes of {self.n_clusters} trials"
+        size = f"{plural(self.n_rows, 'effect size')} of {plural(self.n_clusters, 'trial')}"
         lost = f"; {len(self.dropped)} rows with missing values left out" if self.dropped else ""
         return f"{size}{lost}. {super()._note()} Covariance: {self.covariance_kind}."
 

@@ -265,7 +265,7 @@ class PoolResult(CoefficientTable):
         return figures.forest(self.table, self, **options)
 
     def _title(self) -> str:
-        trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
+        trials = plural(self.n_trials, "trial")
         return f"Pooled effect of {trials}"
 
     def _note(self) -> str:

@@ -17,7 +17,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid as published_mcid
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool
-from backpain_analysis.words import LOWER_IS_BETTER
+from backpain_analysis.words import LOWER_IS_BETTER, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -229,7 +229,7 @@ class TrialResponders:
 
     def _repr_html_(self) -> str:
         title = f"Responders: improvement of {self.response.text}"
-        note = f"{self.n_trials} trials; normal approximation. {self.nnt.text}."
+        note = f"{plural(self.n_trials, 'trial')}; normal approximation. {self.nnt.text}."
         return html_table(self.summary(), title=title, note=note)
 
 

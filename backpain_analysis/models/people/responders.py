@@ -20,6 +20,7 @@ from backpain_analysis.models.pairwise.responders import NNT, number_needed
 from backpain_analysis.models.people.ancova import at_week, scaled
 from backpain_analysis.models.people.visits import PERSON, as_visits
 from backpain_analysis.models.results import TableResult, check_choices, quantile, two_sided_p
+from backpain_analysis.words import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -209,8 +210,8 @@ class Responders(TableResult):
         how = f"standardised over {', '.join(self.adjust)}" if self.adjust else "Mantel-Haenszel"
         unseen = "left out" if self.missing == "observed" else "counted as non-responders"
         return (
-            f"{self.n_participants} participants of {self.n_trials} trials; risk differences "
-            f"within trials ({how}); participants without a score {unseen}."
+            f"{self.n_participants} participants of {plural(self.n_trials, 'trial')}; risk "
+            f"differences within trials ({how}); participants without a score {unseen}."
         )
 
 

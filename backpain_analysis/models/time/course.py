@@ -33,7 +33,7 @@ from backpain_analysis.models.time.curves import (
 )
 from backpain_analysis.models.time.durability import Durability, durability
 from backpain_analysis.models.time.participants import effects_of_participants
-from backpain_analysis.words import LOWER_IS_BETTER
+from backpain_analysis.words import LOWER_IS_BETTER, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -370,14 +370,16 @@ class TimeCourseResult:
         return time_course(self, **options)
 
     def __repr__(self) -> str:
-        return f"<TimeCourseResult: {len(self.params)} coefficients, {self.n_trials} trials>"
+        return (
+            f"<TimeCourseResult: {len(self.params)} coefficients, {plural(self.n_trials, 'trial')}>"
+        )
 
     def __str__(self) -> str:
         return str(self.summary())
 
     def _repr_html_(self) -> str:
         table = self.summary().rename_axis("coefficient").reset_index()
-        size = f"{self.n_trials} trials, {len(self.effects)} contrasts and times. "
+        size = f"{plural(self.n_trials, 'trial')}, {len(self.effects)} contrasts and times. "
         note = f"{self.note[:1].upper()}{self.note[1:]}." if self.note else ""
         return html_table(table, title=f"Time course: {self.curve.name}", note=size + note)
 

@@ -78,8 +78,9 @@ class Durability(TableResult):
 
     def _note(self) -> str:
         return (
-            f"{self.n_trials} trials, {self.n_repeated} with more than one follow-up, the latest "
-            f"{self.last_week:.0f} weeks after the end. A month is {WEEKS_A_MONTH:.2f} weeks."
+            f"{plural(self.n_trials, 'trial')}, {self.n_repeated} with more than one "
+            f"follow-up, the latest {self.last_week:.0f} weeks after the end. A month is "
+            f"{WEEKS_A_MONTH:.2f} weeks."
         )
 
 

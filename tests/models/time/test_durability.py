@@ -85,7 +85,7 @@ def test_short_followups_are_asked_at_their_last_week():
 def test_too_little_is_refused():
     with pytest.raises(ValueError, match="2 trials with 2 different times"):
         followed(YI[:3], MONTHS[:3], TRIALS[:3])
-    with pytest.raises(ValueError, match="3 trials with 1 different times"):
+    with pytest.raises(ValueError, match="3 trials with 1 different time "):
         followed(YI[:3], [0, 0, 0], ["t1", "t2", "t3"])
     with pytest.raises(ValueError, match="programme_weeks"):
         durability(effects([4, 12], [-3, -6]))

@@ -39,6 +39,7 @@ nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+suppress_warnings = ["mystnb.unknown_mime_type"]  # the exact numbers of tables, for downloads
 
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"

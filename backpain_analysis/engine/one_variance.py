@@ -35,7 +35,7 @@ LOWEST, BEYOND = 1e-4, 20.0
 MANY, BIN = 600, 1 / 32
 """From so many rows on the grid is of rows grouped by log d; the climb is of all rows."""
 NEARBY = 0.01
-STEPS, FURTHER, LARGEST = 200, 2.0, 600.0
+STEPS, FURTHER, LARGEST, EXACT = 200, 2.0, 600.0, 1e-14
 
 
 class Peak(NamedTuple):
@@ -219,11 +219,17 @@ class _Line:
         line = np.append(-solved[:, -1], 1.0)
         return float(0.5 * (line @ bent @ line - shares + self.reml * solved.trace()))
 
+    def _tells(self, t: float) -> bool:
+        """Whether every coefficient still rests on rows that say something at exp(t)."""
+        w = 1 / (1 + np.exp(t) * self.d)
+        sums = (w @ self.products).reshape(self.p + 1, self.p + 1)[:-1, :-1]
+        return self.p == 1 or bool(np.linalg.cond(sums) < 1 / EXACT)
+
     def top(self, low: float, high: float) -> Peak:
         """The top of the hill between two values of log psi, by Illinois' false position."""
         a, b = float(low), float(high)
         fa, fb = self.slope(a), self.slope(b)
-        while fb > 0 and b < LARGEST:
+        while fb > 0 and b < LARGEST and self._tells(b + FURTHER):
             a, fa, b = b, fb, b + FURTHER
             fb = self.slope(b)
         while fa <= 0 and a > -LARGEST:

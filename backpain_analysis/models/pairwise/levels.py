@@ -101,11 +101,16 @@ def predicted_effects(result: MultilevelResult, name: str | None, level: float) 
     return pd.DataFrame(values, index=pd.Index(index, name=name))
 
 
+FAR = 2.0**30
+"""A variance this many times the typical one, and not rejected, has no upper limit."""
+
+
 def profile_intervals(result: MultilevelResult, level: float) -> pd.DataFrame:
     """Profile-likelihood intervals of the variances of random intercepts; see `MultilevelResult`.
 
     Each variance is held at a value, the others are estimated anew, and what a likelihood-ratio
-    test on one degree of freedom does not reject is inside (Hardy & Thompson 1996).
+    test on one degree of freedom does not reject is inside (Hardy & Thompson 1996). Where data
+    set no upper limit it is infinite.
     """
     drop = float(special.chdtri(1, 1 - level))
     rows = {}
@@ -114,10 +119,14 @@ def profile_intervals(result: MultilevelResult, level: float) -> pd.DataFrame:
         low = 0.0
         if gap(0.0) < 0:
             low = float(optimize.brentq(gap, 0.0, s2, xtol=1e-9 * s2, rtol=1e-9))
-        high = 2 * max(float(s2), result.typical_variance)
-        while gap(high) > 0:
+        typical = max(float(s2), result.typical_variance)
+        high = 2 * typical
+        while gap(high) > 0 and high < FAR * typical:
             high *= 2
-        high = float(optimize.brentq(gap, float(s2), high, xtol=1e-9 * high, rtol=1e-9))
+        if high < FAR * typical:
+            high = float(optimize.brentq(gap, float(s2), high, xtol=1e-9 * high, rtol=1e-9))
+        else:
+            high = np.inf
         rows[name] = {"estimate": s2, "ci_low": low, "ci_high": high}
     return pd.DataFrame.from_dict(rows, orient="index")
 

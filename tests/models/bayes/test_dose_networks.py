@@ -223,7 +223,7 @@ def test_hill_curves_of_one_shape(table, shared, parameters):
     [
         ({"curve": "quadratic", "shared": "common"}, "shared='common' is not to be had of these"),
         ({"curve": "linear", "shared": "step", "any_exercise": True}, "shared='step' is not to be"),
-        ({"curve": {"yoga": "emax", "*": "linear"}}, "curve is not for such networks"),
+        ({"curve": {"yoga": "emax", "*": "linear"}}, "is not for such networks"),
         ({"curve": "emax", "shared": "common"}, "flat prior leave ED50 open"),
         ({"curve": "emax"}, "flat prior leave aerobic: ED50 and pilates: ED50"),
     ],

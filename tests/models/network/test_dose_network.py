@@ -283,7 +283,7 @@ def test_too_few_doses_are_named():
         ({"shared": "same"}, "must be None, 'common', 'exchangeable' or 'step'"),
         ({"method": "DL"}, "unknown method 'DL'"),
         ({"shared": "exchangeable", "method": "CE"}, "estimates variances"),
-        ({"curve": {"*": Hill()}}, "a hill curve is not for such networks"),
+        ({"curve": {"*": Hill()}}, "the curve hill is not for such networks"),
         ({"agent": "kind"}, "no column 'kind'"),
         ({"level": 95}, "for 95% give 0.95"),
         ({"curve": "cubic"}, "unknown curve 'cubic'"),

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
+from backpain_analysis.engine.subsets import WithoutOne
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.pairwise.influence import influence_table
 from backpain_analysis.models.pairwise.inputs import checked_studies, study_names
 from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult
-from backpain_analysis.models.pairwise.pooling import PoolResult
-from backpain_analysis.models.pairwise.subsets import pool_rows, pool_subsets
+from backpain_analysis.models.pairwise.pooling import PoolResult, pool
+from backpain_analysis.models.pairwise.subsets import pool_growing, pool_subsets
 from backpain_analysis.words import plural
 
 
@@ -167,6 +168,7 @@ def influence(
     s2 for the scale that Knapp-Hartung gives the variance (1 for "z"):
 
     - `rstudent`: `(y_i - mu_(i)) / sqrt(s2_(i) (v_i + tau2_(i)) + se_(i)^2)`
+    - `rstandard`: `(y_i - mu) / sqrt((1 - h_i) (v_i + tau2))`
     - `dffits`: `(mu - mu_(i)) / sqrt(s2_(i) h_i (v_i + tau2_(i)))`
     - `cook_d`: `(mu - mu_(i))^2 / se^2`
     - `cov_r`: `se_(i)^2 / se^2`
@@ -205,36 +207,10 @@ def influence(
             raise ValueError("a fitted meta-regression carries all its options: give it alone.")
         return yi.influence()
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=3)
-    y, v, k = studies.y, studies.v, len(studies)
-    full = pool_subsets(y, v, np.ones((1, k)), **studies.options).iloc[0]
-    others = _without_each(studies)
-    se_del, tau2_del = others["se"].to_numpy(), others["tau2"].to_numpy()
-    weights = 1 / (v + full["tau2"])
-    hat = weights / weights.sum()
-    all_weights = np.array([np.sum(1 / (v + tau2)) for tau2 in tau2_del])
-    scale = se_del**2 * (all_weights - 1 / (v + tau2_del))
-    shift = full["estimate"] - others["estimate"].to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table = pd.DataFrame(
-            {
-                "rstudent": (y - others["estimate"]) / np.sqrt(scale * (v + tau2_del) + se_del**2),
-                "dffits": shift / np.sqrt(scale * hat * (v + tau2_del)),
-                "cook_d": shift**2 / full["se"] ** 2,
-                "cov_r": se_del**2 / full["se"] ** 2,
-                "tau2_del": tau2_del,
-                "q_del": others["q"],
-                "hat": hat,
-                "weight": 100 * hat,
-                "dfbetas": shift / np.sqrt(scale / all_weights),
-            }
-        )
-    table["influential"] = (
-        (table["dffits"].abs() > 3 * np.sqrt(1 / (k - 1)))
-        | (table["cook_d"] > special.chdtri(1, 0.5))
-        | (table["hat"] > 3 / k)
-        | (table["dfbetas"].abs() > 1)
-    )
-    return _labelled(studies.labels, table)
+    y, v = studies.y, studies.v
+    tau2, ones = pool(y, v, **studies.options).tau2, np.ones((len(studies), 1))
+    table = influence_table(y, v, ones, ["estimate"], tau2, studies.method, studies.test)
+    return _labelled(studies.labels, table.rename(columns={"dfbetas estimate": "dfbetas"}))
 
 
 def cumulative(
@@ -280,22 +256,13 @@ def cumulative(
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level)
     rows = _sorted(order, studies.labels)
-    k = len(rows)
-
-    def first(steps: np.ndarray) -> np.ndarray:
-        return np.arange(k) <= steps[:, None]
-
-    steps = pool_rows(studies.y[rows], studies.v[rows], first, k, **studies.options)
+    steps = pool_growing(studies.y[rows], studies.v[rows], **studies.options)
     return _labelled([studies.labels[row] for row in rows], steps)
 
 
 def _without_each(studies: Studies) -> pd.DataFrame:
     k = len(studies)
-
-    def others(left_out: np.ndarray) -> np.ndarray:
-        return np.arange(k) != left_out[:, None]
-
-    return pool_rows(studies.y, studies.v, others, k, **studies.options)
+    return pool_subsets(studies.y, studies.v, WithoutOne(k, np.arange(k)), **studies.options)
 
 
 def _sorted(order: ArrayLike | None, labels: list[str]) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
-import scipy
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.heterogeneity import (
@@ -23,6 +22,7 @@ from backpain_analysis.engine.one_variance import independent
 from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
+from backpain_analysis.models.pairwise.influence import influence_table
 from backpain_analysis.models.pairwise.inputs import named_options, value_faults
 from backpain_analysis.models.pairwise.pooling import (
     heterogeneity_table,
@@ -184,7 +184,16 @@ class MetaRegressionResult(Coefficients):
             A row a trial, on the index of `data`. Missing where the other trials cannot carry the
             model.
         """
-        return _influence(self)
+        table = influence_table(
+            self.design.y,
+            self.vi,
+            self.design.X,
+            list(self.params.index),
+            self.tau2,
+            self.method,
+            self.test,
+        )
+        return table.set_index(self.data.index)
 
     def predict(self, new_data: pd.DataFrame) -> pd.DataFrame:
         """Mean effects, and where those of new trials are expected, at moderator values.
@@ -426,62 +435,3 @@ def _omnibus(beta: np.ndarray, cov: np.ndarray, names: list[str], df: float) -> 
         empty = {"statistic": np.nan, "df_num": len(tested), "df_denom": df, "p_value": np.nan}
         return pd.Series(empty)
     return wald_test(beta[tested], cov[np.ix_(tested, tested)], df)
-
-
-def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
-    """See `MetaRegressionResult.influence`."""
-    y, X, v, test = fitted.design.y, fitted.design.X, fitted.vi, fitted.test
-    (k, p), names = X.shape, list(fitted.params.index)
-    beta = fitted.params.to_numpy()
-    full = WeightedFit(y, v, X, fitted.tau2)
-    scale = _scale(full.rss, k - p, test)
-    inner = X.T @ (X * full.weights[:, None]) / scale
-    size = _log_size(X, full.weights) - p * np.log(scale)
-    rows = []
-    for i in range(k):
-        keep, x = np.arange(k) != i, X[i]
-        try:
-            if k - 1 - p < 1:
-                raise CannotEstimate("no trial is left over")
-            check_design(X[keep], names)
-        except CannotEstimate:
-            rows.append(np.full(6 + p, np.nan))
-            continue
-        tau2, _ = residual_tau2(y[keep], v[keep], X[keep], fitted.method)
-        rest = WeightedFit(y[keep], v[keep], X[keep], tau2)
-        scale, shift = _scale(rest.rss, k - 1 - p, test), beta - rest.beta
-        around = scale * (v[i] + tau2)
-        spread = np.sqrt(scale * np.diag(WeightedFit(y, v, X, tau2).cov))
-        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + scale * (x @ rest.cov @ x))
-        own = np.sqrt(around * full.leverage[i])
-        dffits = x @ shift / own if own > 0 else np.nan
-        cov_r = np.exp(size - _log_size(X[keep], rest.weights) + p * np.log(scale))
-        q = WeightedFit(y[keep], v[keep], X[keep]).rss
-        told = [rstudent, dffits, shift @ inner @ shift, cov_r, tau2, q]
-        rows.append(np.concatenate([told, shift / spread]))
-    columns = ["rstudent", "dffits", "cook_d", "cov_r", "tau2_del", "q_del"]
-    changes = [f"dfbetas {name}" for name in names]
-    table = pd.DataFrame(np.array(rows), fitted.data.index, columns + changes)
-    table.insert(6, "hat", full.leverage)
-    table.insert(7, "weight", 100 * full.weights / full.weights.sum())
-    whole = full.leverage > 1 - 1e-10
-    left = np.sqrt(np.where(whole, np.nan, 1 - full.leverage) / full.weights)
-    table.insert(1, "rstandard", full.residual / left)
-    table["influential"] = (
-        (table["dffits"].abs() > 3 * np.sqrt(p / max(k - p, 1)))
-        | (table["cook_d"] > scipy.special.chdtri(p, 0.5))
-        | (table["hat"] > 3 * p / k)
-        | (table[changes].abs() > 1).any(axis=1)
-    )
-    return table
-
-
-def _scale(rss: float, spare: int, test: str) -> float:
-    """What the test multiplies the covariance of the coefficients by."""
-    return float(scaled_covariance(np.eye(1), rss, spare, test, float(spare))[0][0, 0])
-
-
-def _log_size(X: np.ndarray, weights: np.ndarray) -> float:
-    """Logarithm of the determinant of `X'WX`."""
-    triangle = np.linalg.qr(X * np.sqrt(weights)[:, None])[1]
-    return 2 * float(np.log(np.abs(np.diag(triangle))).sum())

@@ -108,7 +108,8 @@ class CurveComparison:
         errors = np.stack([part["se"] for part in parts])
         mean = (weights * estimates).sum(axis=0)
         se = (weights * np.sqrt(errors**2 + (estimates - mean) ** 2)).sum(axis=0)
-        half = quantile(fits[0].level, min(float(np.min(fit.df)) for fit in fits)) * se
+        df = np.min([fit.df_of(fit.gradient(doses, reference)) for fit in fits], axis=0)
+        half = quantile(fits[0].level, pd.Series(df)).to_numpy() * se
         columns = {"dose": doses, "estimate": mean, "se": se}
         columns |= {"ci_low": mean - half, "ci_high": mean + half}
         if extrapolate:

@@ -206,17 +206,22 @@ class DoseResponseResult(Coefficients):
         basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
         return basis @ self._curve_coefficients(at)
 
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values of combinations of the coefficients, shape (n,).
+    def df_of(self, rows: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of combinations of the coefficients, shape (n,).
 
-        With a robust covariance each combination has degrees of freedom of its own (at least
-        one); the reference dose itself has none and needs none.
+        With a robust covariance each combination has its own (at least one); the reference dose
+        itself has none and needs none. Otherwise the least of any coefficient.
         """
         if self.robust is None:
-            return np.full(len(rows), quantile(self.level, self.df))
+            return np.full(len(rows), float(np.min(self.df)))
         df = self.robust.df(rows)
-        df = np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
-        return quantile(self.level, pd.Series(df)).to_numpy()
+        return np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
+
+    def critical(self, rows: np.ndarray) -> np.ndarray:
+        """Critical values of combinations of the coefficients, shape (n,); see `df_of`."""
+        if self.robust is None:
+            return np.full(len(rows), quantile(self.level, self.df))
+        return quantile(self.level, pd.Series(self.df_of(rows))).to_numpy()
 
     def _as_doses(self, reference: float) -> np.ndarray:
         return np.atleast_1d(np.asarray(reference, dtype=float))

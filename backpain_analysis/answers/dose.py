@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ from backpain_analysis.words import (
     short_dose,
     unit_words,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MORE, LESS, NOT_SHOWN, UNKNOWN = VERDICTS = (
     "more does more",
@@ -195,6 +198,19 @@ class DoseAnswer:
             if found is not None
         }
         return Summary.from_dict(table, orient="index")
+
+    def plot(self, **options: Any) -> Axes:
+        """The fit behind the first two statements, and the doses that the third names.
+
+        See `figures.dose_response`.
+        """
+        from backpain_analysis.figures.dose_plot import BEST, REACHED, dose_response
+
+        reach, best = self.mcid_dose, self.optimum
+        named = {} if reach is None or not reach.reached else {REACHED: reach}
+        if best is not None and not best.at_edge:
+            named[BEST] = best
+        return dose_response(self.result, mcid=self.mcid, annotate=named, **options)
 
     def __repr__(self) -> str:
         return f"<DoseAnswer: {self.outcome}, {self.dose_name}: {self.verdict}>"

@@ -95,9 +95,10 @@ def dose_reaching(
     for fit, weight in zip(fits, np.asarray(weights, dtype=float), strict=True):
         base = fit.reference_dose
         rows, own = fit.gradient(doses, base), fit.mean(doses, base)
-        se = np.sqrt(np.einsum("ij,jk,ik->i", rows, fit.cov.to_numpy(), rows))
+        with np.errstate(divide="ignore"):  # the reference dose itself has no error
+            beyond = sign * (own - effect) / fit.se_of(rows)
         mean += weight * own
-        certain += weight * special.stdtr(fit.df_of(rows), sign * (own - effect) / se)
+        certain += weight * special.stdtr(fit.df_of(rows), beyond)
     tail = (1 - fits[0].level) / 2
     estimate = _first_above(doses, sign * (mean - effect))
     first, last = _first_above(doses, certain - tail), _first_above(doses, certain - (1 - tail))

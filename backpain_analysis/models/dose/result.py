@@ -206,6 +206,11 @@ class DoseResponseResult(Coefficients):
         basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
         return basis @ self._curve_coefficients(at)
 
+    def se_of(self, rows: np.ndarray) -> np.ndarray:
+        """Standard errors of combinations of the coefficients, shape (n,)."""
+        variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
+        return np.sqrt(np.maximum(variance, 0.0))
+
     def df_of(self, rows: np.ndarray) -> np.ndarray:
         """Degrees of freedom of combinations of the coefficients, shape (n,).
 
@@ -275,15 +280,14 @@ class DoseResponseResult(Coefficients):
         reference = self.reference_dose if reference is None else reference
         outside = self._inside(doses, extrapolate) | self._inside(reference, extrapolate).any()
         estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
-        variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
-        between = self.between(doses, reference)
+        se, between = self.se_of(rows), self.between(doses, reference)
         critical = self.critical(rows)
-        half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
+        half, reach = critical * se, critical * np.sqrt(se**2 + between)
         table = pd.DataFrame(
             {
                 **({"dose": doses} if doses.ndim == 1 else dict(zip("xy", doses.T, strict=True))),
                 "estimate": estimate,
-                "se": np.sqrt(variance),
+                "se": se,
                 "ci_low": estimate - half,
                 "ci_high": estimate + half,
                 "pi_low": estimate - reach,
@@ -301,7 +305,7 @@ class DoseResponseResult(Coefficients):
         """Mean effect of one dose against `reference_dose`, its error, and half its interval."""
         doses = np.array([dose])
         rows = self.gradient(doses, self.reference_dose)
-        se = float(np.sqrt(rows[0] @ self.cov.to_numpy() @ rows[0]))
+        se = float(self.se_of(rows)[0])
         mean = float(self.mean(doses, self.reference_dose)[0])
         return mean, se, float(self.critical(rows)[0]) * se
 

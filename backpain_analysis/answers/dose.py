@@ -477,7 +477,11 @@ def _ruled_out(answer: DoseAnswer) -> str:
         return ""
     steps = (answer.highest - answer.lowest) / answer.step
     farthest = steps * max(abs(answer.slope.ci_low), abs(answer.slope.ci_high))
-    verdict = "are not ruled out" if farthest >= abs(answer.mcid) else "are ruled out"
+    verdict = (
+        "are not ruled out"
+        if farthest >= abs(answer.mcid)
+        else "are ruled out, if dose acts along a line"
+    )
     return f"Differences that matter between the doses studied, {_range(answer)}, {verdict}. "
 
 

@@ -123,7 +123,8 @@ def test_the_typical_dose_in_words(changes, words):
             {},
             "That more exercise does more is not shown: 60 more minutes per week changed pain by "
             "−0.4 points of 100 (95% CI −3.1 to 2.3, P = 0.77). Differences that matter between "
-            "the doses studied, 60 to 150 minutes per week, are ruled out. Only 1 trial "
+            "the doses studied, 60 to 150 minutes per week, are ruled out, if dose acts along a "
+            "line. Only 1 trial "
             "randomised people to different doses.",
         ),
         (
@@ -176,7 +177,7 @@ def test_the_border_of_what_is_ruled_out():
     """From 60 to 150 are 1.5 steps of 60: a limit of 10 a step reaches 15."""
     there = Estimate(0.0, -10.0, 5.0, 0.9)
     assert "are not ruled out" in dose_sentence(said(slope=there))
-    assert "are ruled out" in dose_sentence(said(slope=replace(there, ci_low=-9.9)))
+    assert "are ruled out, if dose acts along a line" in dose_sentence(said(slope=replace(there, ci_low=-9.9)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from backpain_analysis.reporting import (
     ReportingError,
     SuiteError,
     inputs,
-    modules,
     run_suite,
     watch,
 )
@@ -176,14 +175,14 @@ def test_a_module_on_the_path_that_nobody_installed_counts_by_content(folder, mo
     found = inputs.beside(folder / "reads.ipynb", code)
     assert sorted(found) == ["further.py", "unversioned/__init__.py", "unversioned_too.py"]
     assert found["further.py"] == folder / "further.py"
-    modules.of_no_version.cache_clear()
+    inputs.of_no_version.cache_clear()
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(place)
-    assert modules.of_no_version("unversioned_too") is None, "what a run would not find there"
+    assert inputs.of_no_version("unversioned_too") is None, "what a run would not find there"
     monkeypatch.setenv("PYTHONPATH", str(place))
-    modules.of_no_version.cache_clear()
-    assert modules.of_no_version("unversioned_too") == place / "unversioned_too.py"
-    modules.of_no_version.cache_clear()
+    inputs.of_no_version.cache_clear()
+    assert inputs.of_no_version("unversioned_too") == place / "unversioned_too.py"
+    inputs.of_no_version.cache_clear()
 
 
 def test_the_versions_of_what_a_notebook_imports_count_too():

@@ -15,7 +15,6 @@ from backpain_analysis.reporting import (
     SuiteError,
     inputs,
     run_suite,
-    watch,
 )
 from backpain_analysis.reporting.facts import gather_facts
 from backpain_analysis.reporting.run import plan
@@ -217,8 +216,8 @@ def test_a_report_that_reads_what_nobody_named_is_not_finished(tmp_path, forked)
 
 def test_notes_of_what_was_read_that_end_early_are_taken_as_far_as_they_go(tmp_path):
     (tmp_path / "read-elsewhere").write_bytes(b"/a\0/b\0/a\0half")
-    assert watch.read_elsewhere(tmp_path / "run") == ("/a", "/b")
-    assert watch.read_elsewhere(tmp_path / "none" / "run") == ()
+    assert inputs.read_elsewhere(tmp_path / "run") == ("/a", "/b")
+    assert inputs.read_elsewhere(tmp_path / "none" / "run") == ()
 
 
 def test_two_evidence_folders_of_equal_content_both_serve(tmp_path):

@@ -231,4 +231,5 @@ def _table(found: dict[str, NetworkResult]) -> pd.DataFrame:
     for method, prefix in (("MH", ""), ("REML", "iv_")):
         own = found[method].effects()[COLUMNS] if method in found else pd.DataFrame(columns=COLUMNS)
         rows = rows.join(own.astype(float).add_prefix(prefix))
-    return rows.reset_index()
+    first = "iv_estimate" if "REML" in found else "estimate"
+    return rows.sort_values(first, na_position="last").reset_index()

@@ -124,6 +124,7 @@ def curves_of_trials(rng: np.random.Generator) -> Found:
         "correlation": below(result.marginal("correlation of tau: dose and tau: dose^2"), rho),
     }
 
+
 def splines_of_trials(rng: np.random.Generator) -> Found:
     """A cubic spline of three terms, each trial with its own: six parameters, sampled."""
     shape = bp.rcs((0.5, 1.5, 2.5, 3.5))

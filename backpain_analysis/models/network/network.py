@@ -541,8 +541,7 @@ def network(
     )
     contrasts = network_data(data, columns, measure=measure, lump=lump)
     if lower_is_better is None:
-        lower_is_better = not contrasts.outcome or contrasts.outcome in LOWER_IS_BETTER
-        lower_is_better |= contrasts.outcome == "outcome"
+        lower_is_better = _lower_is_better(data, contrasts.outcome)
     reference = name_of(reference)
     if reference not in contrasts.treatments:
         raise CannotEstimate(
@@ -583,6 +582,13 @@ def network(
         engine=found.model,
         common=found.common,
     )
+
+
+def _lower_is_better(data: Effects | pd.DataFrame, outcome: str) -> bool:
+    """By the outcome; differences in shares of responders are better the higher they are."""
+    if isinstance(data, Effects) and "ref_share" in data.table:
+        return False
+    return outcome in ("", "outcome") or outcome in LOWER_IS_BETTER
 
 
 def _loadings(

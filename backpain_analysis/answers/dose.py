@@ -278,9 +278,8 @@ def dose_answer(
         "heterogeneity": "contrasts",
         "level": level,
     }
-    result, reason = _fitted(known, options)
+    result, effect, reason = _fitted(known, options)
     typical = result.typical_dose
-    effect = _effect(result, typical)
     studied = result.studied
     slope: Estimate | None = None
     curves: CurveComparison | None = None
@@ -351,7 +350,7 @@ def _clear_p(slope: Estimate, level: float) -> bool:
     return slope.p_value < round(1 - level, 9)
 
 
-def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult, str]:
+def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult, Estimate, str]:
     """The step and line, or a constant effect with the reason why there is no line."""
     above = known.table["dose"][known.table["dose"] > 0]
     distinct = len(np.unique([*above, *known.table["ref_dose"][known.table["ref_dose"] > 0]]))
@@ -360,17 +359,23 @@ def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult
         reason = f"the trials studied only {plural(distinct, 'dose')} above zero"
     else:
         try:
-            return dose_response(known, curve="step + linear", test="CR2", **options), ""
+            return *_with_effect(known, "step + linear", options), ""
         except CannotEstimate as fault:
             reason = fault.reason
-    return dose_response(known, curve="constant", test="CR2", **options), reason
+    return *_with_effect(known, "constant", options), reason
 
 
-def _effect(result: DoseResponseResult, dose: float) -> Estimate:
-    estimate, se, half = result.effect_at(dose)
-    df = result.df_of(result.gradient(np.array([dose]), result.reference_dose))
+def _with_effect(
+    known: Effects, curve: str, options: dict[str, Any]
+) -> tuple[DoseResponseResult, Estimate]:
+    """A fit, and the effect of its typical dose."""
+    result = dose_response(known, curve=curve, test="CR2", **options)
+    estimate, se, half = result.effect_at(result.typical_dose)
+    if not se > 0:
+        raise CannotEstimate("too few trials carry the effect of the typical dose")
+    df = result.df_of(result.gradient(np.array([result.typical_dose]), result.reference_dose))
     p_value = float(two_sided_p(np.array([estimate / se]), pd.Series(df))[0])
-    return Estimate(estimate, estimate - half, estimate + half, p_value)
+    return result, Estimate(estimate, estimate - half, estimate + half, p_value)
 
 
 def _slope(result: DoseResponseResult, step: float) -> Estimate:
@@ -477,7 +482,11 @@ def _ruled_out(answer: DoseAnswer) -> str:
         return ""
     steps = (answer.highest - answer.lowest) / answer.step
     farthest = steps * max(abs(answer.slope.ci_low), abs(answer.slope.ci_high))
-    verdict = "are not ruled out" if farthest >= abs(answer.mcid) else "are ruled out"
+    verdict = (
+        "are not ruled out"
+        if farthest >= abs(answer.mcid)
+        else "are ruled out, if dose acts along a line"
+    )
     return f"Differences that matter between the doses studied, {_range(answer)}, {verdict}. "
 
 

@@ -123,7 +123,8 @@ def test_the_typical_dose_in_words(changes, words):
             {},
             "That more exercise does more is not shown: 60 more minutes per week changed pain by "
             "−0.4 points of 100 (95% CI −3.1 to 2.3, P = 0.77). Differences that matter between "
-            "the doses studied, 60 to 150 minutes per week, are ruled out. Only 1 trial "
+            "the doses studied, 60 to 150 minutes per week, are ruled out, if dose acts along a "
+            "line. Only 1 trial "
             "randomised people to different doses.",
         ),
         (
@@ -176,7 +177,9 @@ def test_the_border_of_what_is_ruled_out():
     """From 60 to 150 are 1.5 steps of 60: a limit of 10 a step reaches 15."""
     there = Estimate(0.0, -10.0, 5.0, 0.9)
     assert "are not ruled out" in dose_sentence(said(slope=there))
-    assert "are ruled out" in dose_sentence(said(slope=replace(there, ci_low=-9.9)))
+    assert "are ruled out, if dose acts along a line" in dose_sentence(
+        said(slope=replace(there, ci_low=-9.9))
+    )
 
 
 @pytest.mark.parametrize(
@@ -310,3 +313,13 @@ def test_the_figure_marks_the_doses_that_the_answer_names():
     assert mark.get_xdata() == [77.0]
     edge = replace(answer, mcid_dose=None, optimum=at(120.0, 90.0, 120.0, edge=True))
     assert artists(edge.plot(), "dose-mark") == []
+
+
+def test_an_effect_that_one_trial_carries_is_not_told():
+    """The other compares a dose with a dose: of exercise against none it says nothing."""
+    rows = [
+        {"yi": -4.3, "vi": 14.0, "duration_weeks": 12.0},
+        {"yi": -2.4, "vi": 1.9, "duration_weeks": 36.0, "ref_duration_weeks": 12.0},
+    ]
+    with pytest.raises(CannotEstimate, match="1 cluster with information"):
+        dose_answer(make_effects(rows), "duration_weeks")

@@ -11,8 +11,7 @@ import pandas as pd
 from backpain_analysis.answers.dose import DoseAnswer, least_half, more_of
 from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.effects.assemble import LATE_TEXT, effects_if_measured
-from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
-from backpain_analysis.effects.minutes import imputed_minutes
+from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL, imputed_minutes
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence

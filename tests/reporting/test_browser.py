@@ -20,7 +20,7 @@ from backpain_analysis.figures.style import new_axes
 from backpain_analysis.reporting import page as page_module
 from backpain_analysis.reporting import render
 from backpain_analysis.reporting.clean import clean
-from backpain_analysis.reporting.pdf import find_browser
+from backpain_analysis.reporting.documents import find_browser
 from backpain_analysis.reporting.render import render_body
 from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
 

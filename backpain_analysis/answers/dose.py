@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ from backpain_analysis.words import (
     short_dose,
     unit_words,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MORE, LESS, NOT_SHOWN, UNKNOWN = VERDICTS = (
     "more does more",
@@ -196,6 +199,19 @@ class DoseAnswer:
         }
         return Summary.from_dict(table, orient="index")
 
+    def plot(self, **options: Any) -> Axes:
+        """The fit behind the first two statements, and the doses that the third names.
+
+        See `figures.dose_response`.
+        """
+        from backpain_analysis.figures.dose_plot import BEST, REACHED, dose_response
+
+        reach, best = self.mcid_dose, self.optimum
+        named = {} if reach is None or not reach.reached else {REACHED: reach}
+        if best is not None and not best.at_edge:
+            named[BEST] = best
+        return dose_response(self.result, mcid=self.mcid, annotate=named, **options)
+
     def __repr__(self) -> str:
         return f"<DoseAnswer: {self.outcome}, {self.dose_name}: {self.verdict}>"
 
@@ -218,11 +234,13 @@ def dose_answer(
     """Say what the typical dose does, whether more does more, and where enough is reached.
 
     Trials differ by one variance of their contrasts, with correlation one half between those that
-    share a reference arm, whatever the curve; intervals are Knapp & Hartung's (`dose_response` with
-    heterogeneity="contrasts", test="knapp-hartung"). Where the data support that dose matters, the
-    effect of the typical dose is the mean over curves too, as a line is then not the only one
-    that fits. benchmarks/README.md says how often the
-    answer is right where the truth is known.
+    share a reference arm, whatever the curve (`dose_response` with heterogeneity="contrasts").
+    Effects of doses have the bias-reduced covariance clustered by trial (test="CR2"), which also
+    holds where trials differ in another way than that: by their own strength of the dose, say. The
+    slope is tested by Knapp & Hartung, which keeps its error rate there too, and finds more. Where
+    the data support that dose matters, the effect of the typical dose is the mean over curves, as a
+    line is then not the only one that fits. benchmarks/README.md says how often the answer is right
+    where the truth is known.
 
     Parameters
     ----------
@@ -258,14 +276,11 @@ def dose_answer(
     options: dict[str, Any] = {
         "dose": dose,
         "heterogeneity": "contrasts",
-        "test": "knapp-hartung",
         "level": level,
     }
     result, reason = _fitted(known, options)
     typical = result.typical_dose
-    estimate, se, half = result.effect_at(typical)
-    p_value = float(two_sided_p(np.array([estimate / se]), float(np.min(result.df)))[0])
-    effect = Estimate(estimate, estimate - half, estimate + half, p_value)
+    effect = _effect(result, typical)
     studied = result.studied
     slope: Estimate | None = None
     curves: CurveComparison | None = None
@@ -274,14 +289,15 @@ def dose_answer(
     mcid_dose = optimum = None
     sign = benefit_sign(effects.outcome)
     if not reason:
-        slope = _slope(result, step)
+        line = dose_response(known, curve="step + linear", test="knapp-hartung", **options)
+        slope = _slope(line, step)
         if shapes or _clear_p(slope, level):
-            curves = compare_curves(known, **options)
+            curves = compare_curves(known, test="CR2", **options)
             weight = curves.weight_of_dose
         verdict = judged(slope, weight, sign, level)
         if curves is not None and verdict in (MORE, LESS):
             effect = Estimate(*curves.effect_at(typical))
-            without = _carried_by(result, step, level)
+            without = _carried_by(line, step, level)
             optimum = curves.optimum(best="lowest" if sign < 0 else "highest")
             mcid_dose = curves.dose_for(sign * abs(mcid)) if mcid else None
     return DoseAnswer(
@@ -344,10 +360,17 @@ def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult
         reason = f"the trials studied only {plural(distinct, 'dose')} above zero"
     else:
         try:
-            return dose_response(known, curve="step + linear", **options), ""
+            return dose_response(known, curve="step + linear", test="CR2", **options), ""
         except CannotEstimate as fault:
             reason = fault.reason
-    return dose_response(known, curve="constant", **options), reason
+    return dose_response(known, curve="constant", test="CR2", **options), reason
+
+
+def _effect(result: DoseResponseResult, dose: float) -> Estimate:
+    estimate, se, half = result.effect_at(dose)
+    df = result.df_of(result.gradient(np.array([dose]), result.reference_dose))
+    p_value = float(two_sided_p(np.array([estimate / se]), pd.Series(df))[0])
+    return Estimate(estimate, estimate - half, estimate + half, p_value)
 
 
 def _slope(result: DoseResponseResult, step: float) -> Estimate:

@@ -23,8 +23,9 @@ from backpain_analysis.answers.dose import (
     place_sentence,
 )
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.dose.search import DoseEstimate
-from tests.figures.drawn import make_effects
+from tests.figures.drawn import artists, make_effects
 
 SLOPE = Estimate(-0.4, -3.1, 2.3, 0.77)
 
@@ -297,3 +298,15 @@ def test_trials_that_carry_the_slope_are_named():
 def test_nothing_without_trials():
     with pytest.raises(CannotEstimate):
         dose_answer(trials(lambda d: -12.0, doses=(90,)), "minutes_per_week")
+
+
+def test_the_figure_marks_the_doses_that_the_answer_names():
+    """Not those of the line alone, which would be a second number for one thing."""
+    doses = [30.0, 60.0, 90.0, 120.0]
+    effects = make_effects([{"yi": -d / 8, "vi": 1.0, "minutes_per_week": d} for d in doses])
+    fit = dose_response(effects, dose="minutes_per_week", heterogeneity="contrasts")
+    answer = said(result=fit, verdict=MORE, mcid_dose=at(77.0, 70.0, 85.0), mcid=10.0)
+    (mark,) = artists(answer.plot(), "dose-mark")
+    assert mark.get_xdata() == [77.0]
+    edge = replace(answer, mcid_dose=None, optimum=at(120.0, 90.0, 120.0, edge=True))
+    assert artists(edge.plot(), "dose-mark") == []

@@ -51,7 +51,7 @@ PR_SET_CHILD_SUBREAPER = 36
 GRACE = 2.0
 """Seconds that an interrupted cell has to end in."""
 
-WATCH = "from backpain_analysis.reporting.watch import watch; watch({!r})"
+WATCH = "from backpain_analysis.reporting.inputs import watch; watch({!r})"
 """What a fresh kernel begins with."""
 
 SHOWN = {"stream", "display_data", "execute_result", "update_display_data", "error"}

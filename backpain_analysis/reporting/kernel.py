@@ -26,8 +26,7 @@ from traitlets import Any as Anything
 from traitlets import Int, Type
 from traitlets.config import Config
 
-from backpain_analysis.reporting.inputs import own_place
-from backpain_analysis.reporting.watch import watch
+from backpain_analysis.reporting.inputs import own_place, watch
 
 RC = {"svg.hashsalt": "backpain"}
 FIGURES = {"figure_formats": {"svg"}, "rc": RC}

@@ -161,8 +161,9 @@ def pooled_otherwise(
         effects = evidence.effects(outcome, measure, **{**usual, **reading}).against_inactive()
         if len(effects):
             single = effects.one_per_trial()
-            fitting = {"method": method, "test": fitting_test(single.n_trials)}
-            found[name] = pool(single, **{**fitting, **pooling})
+            test = fitting_test(single.n_trials)
+            fitting = {"method": method, "test": test} | pooling
+            found[name] = pool(single, method=fitting["method"], test=fitting["test"])
     return found
 
 

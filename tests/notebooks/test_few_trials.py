@@ -12,13 +12,7 @@ from backpain_analysis.datasets.bundled import notebooks_dir
 from backpain_analysis.evidence.evidence import load_evidence
 
 NOTEBOOKS = (
-    *(
-        "02_pooled_effects",
-        "04_exercise_types",
-        "07_pain_sensitivity",
-        "08_mechanisms",
-        "10_moderators",
-    ),
+    *("04_exercise_types", "07_pain_sensitivity", "08_mechanisms", "10_moderators"),
     *("11_certainty", "12_claims", "13_dose_explorer"),
 )
 FEW = {

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.figures.behind import remembers
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
     FAINT,

@@ -15,9 +15,9 @@ from matplotlib.patches import Rectangle
 from scipy import special
 
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.forest_plot import summary_forest
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -43,7 +43,7 @@ from backpain_analysis.words import (
 )
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.network.funnel import ComparisonAdjustedFunnel
+    from backpain_analysis.models.network.diagnostics import ComparisonAdjustedFunnel
     from backpain_analysis.models.network.inconsistency import NetHeat, NodeSplit
     from backpain_analysis.models.network.network import NetworkResult
     from backpain_analysis.models.network.ranking import EqualDose

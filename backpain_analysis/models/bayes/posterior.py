@@ -496,9 +496,7 @@ def _sources(prior: AnyPrior) -> list[str]:
     """Where the numbers of empirical priors come from."""
     taus = [part.tau for part, _ in parts_of(prior).values()]
     return [
-        own.source
-        for tau in taus
-        for own in ([tau] if isinstance(tau, TauPrior) else tau.values())
+        own.source for tau in taus for own in ([tau] if isinstance(tau, TauPrior) else tau.values())
     ]
 
 

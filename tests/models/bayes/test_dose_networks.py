@@ -220,9 +220,7 @@ def test_exchangeable_steps_with_one_line_by_hand(table):
         for term, at in (("any exercise", place), ("dose", count)):
             found = result.marginal(f"{agent}: {term}")
             assert_allclose([found.mean, found.sd], [middle[at], spread[at]], rtol=2e-3)
-    assert_allclose(
-        result.marginal("agents: any exercise").mean, mass.sum(axis=0) @ sds, rtol=5e-3
-    )
+    assert_allclose(result.marginal("agents: any exercise").mean, mass.sum(axis=0) @ sds, rtol=5e-3)
 
 
 def test_shapes_of_their_own_by_conditioning(table):

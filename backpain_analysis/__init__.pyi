@@ -18,11 +18,11 @@ from .answers.moderation import Moderation, moderation
 from .answers.robustness import adjusted_estimates, derivations, robustness
 from .answers.telling import told, warned
 from .datasets.bundled import load_reference
+from .datasets.participants import Truth
 from .datasets.trials import TrialTruth
-from .datasets.truth import Truth
 from .display import table
+from .effects.derive import imputed_minutes
 from .effects.measures import effect_size, prepost_effect_size
-from .effects.minutes import imputed_minutes
 from .effects.over_time import effects_over_time
 from .effects.risks import relative_risks
 from .effects.sensitivity import sensitivity_changes
@@ -37,8 +37,9 @@ from .evidence.evidence import BACK_PAIN, Evidence, load_evidence, simulate_tria
 from .evidence.faults import EvidenceError
 from .evidence.participants import Participants, load_participants, simulate_participants
 from .evidence.scales import mcid
-from .evidence.streaming import visits_in_chunks
+from .evidence.visits import visits_in_chunks
 from .evidence.wide import reshape_wide
+from .figures.explore_widget import explore
 from .models.bayes.posterior import Posterior
 from .models.dose.comparison import compare_curves, multiverse, select_fractional_polynomial
 from .models.dose.curves import piecewise, rcs
@@ -136,6 +137,7 @@ __all__ = [
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "explore",
     "few_trials",
     "figures",
     "gee",

@@ -275,7 +275,7 @@ def pdf(
     * `backpain report pdf my-site/pooled-pain.html --out .`
     """
     with one_message():
-        from backpain_analysis.reporting.pdf import make_pdf
+        from backpain_analysis.reporting.documents import make_pdf
 
         for path in make_pdf(source, out):
             print(path)
@@ -294,7 +294,7 @@ def docx(
     * `backpain report docx my-site/pooled-pain.html --out .`
     """
     with one_message():
-        from backpain_analysis.reporting.word import make_docx
+        from backpain_analysis.reporting.documents import make_docx
 
         for path in make_docx(source, out):
             print(path)
@@ -316,7 +316,7 @@ def figures(
     * `backpain report figures my-site/pooled-pain.html --kind png --out .`
     """
     with one_message():
-        from backpain_analysis.reporting.pdf import make_figures
+        from backpain_analysis.reporting.documents import make_figures
 
         for path in make_figures(source, out, kind):
             print(path)

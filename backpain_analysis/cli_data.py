@@ -185,7 +185,7 @@ def check(
             tables, faults = checked_tables(path, missing or ())
             doubts = plausibility(tables) if tables else doubts
         if mark is not None:
-            from backpain_analysis.importing.marking import write_marked
+            from backpain_analysis.importing.workbooks import write_marked
 
             write_marked(path, faults, doubts, mark)
         _tell(path, faults, doubts, told)

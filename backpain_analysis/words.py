@@ -367,6 +367,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
+def article(word: str) -> str:
+    """A word with its indefinite article: "an emax", "a line"."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
 def author_year(author: object, year: Any) -> str:
     """A study as readers cite it: "Saper 2013", "authors not seen, 2014".
 

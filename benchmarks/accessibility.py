@@ -15,7 +15,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from backpain_analysis.reporting.pdf import find_browser
+from backpain_analysis.reporting.documents import find_browser
 
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 EVERY_RULE = {"iframes": False, "resultTypes": ["violations"]}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
+import subprocess
 from collections.abc import Callable, Iterator
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -22,8 +22,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 from scipy import stats
+from timing import best_of
 
 import backpain_analysis as bp
+from backpain_analysis.errors import CannotEstimate
 
 priors = bp.priors
 SD = 20.0
@@ -124,6 +126,107 @@ def curves_of_trials(rng: np.random.Generator) -> Found:
     }
 
 
+def splines_of_trials(rng: np.random.Generator) -> Found:
+    """A cubic spline of three terms, each trial with its own: six parameters, sampled."""
+    shape = bp.rcs((0.5, 1.5, 2.5, 3.5))
+    scales = dict(zip(shape.terms, (6.0, 3.0, 3.0), strict=True))
+    belief = {term: priors.normal(0, scale) for term, scale in scales.items()}
+    prior = priors.Prior(priors.half_normal(4), belief)
+    sds = np.array([tau_of(prior.tau, rng) for _ in scales])
+    own = np.array([rng.normal(0, scale) for scale in scales.values()])
+    R = correlations(rng, 3)
+    picks = [np.sort(rng.choice([1.0, 2.0, 3.0, 4.0], 2, replace=False)) for _ in range(10)]
+    basis = shape.basis(np.concatenate(picks))
+    triangle = np.linalg.qr(basis, mode="r")
+    triangle = triangle * np.sign(np.diag(triangle))[:, None] / np.sqrt(len(basis))
+    spread = np.linalg.inv(triangle) @ (sds[:, None] * np.linalg.cholesky(R))
+    rows = []
+    for number, pick in enumerate(picks):
+        doses = np.concatenate([[0.0], pick])
+        b = own + spread @ rng.standard_normal(3)
+        rows += arms(rng, doses, shape.basis(doses) @ b, f"t{number}")
+    result = bp.dose_response(pd.DataFrame(rows), curve=shape, prior=prior)
+    at = shape.basis(np.array([2.0]))[0]
+    first, second, third = shape.terms
+    return {
+        "slope": below(result.marginal("dose"), own[0]),
+        "effect of 2 hours": below(result.combination(at), at @ own),
+        f"sd, {first}": below(result.marginal(f"tau: {first}"), sds[0]),
+        f"sd, {third}": below(result.marginal(f"tau: {third}"), sds[2]),
+        "correlation of the first two": below(
+            result.marginal(f"correlation of tau: {first} and tau: {second}"), R[0, 1]
+        ),
+    }
+
+
+def correlations(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A correlation matrix, all as likely: entries at random until they make one."""
+    while True:
+        R = np.eye(size)
+        above = np.triu_indices(size, 1)
+        R[above] = rng.uniform(-1, 1, len(above[0]))
+        R.T[above] = R[above]
+        if np.linalg.eigvalsh(R)[0] > 0:
+            return R
+
+
+def levels(rng: np.random.Generator) -> Found:
+    """Regions, trials, groups within trials, effects within groups: four variances, sampled."""
+    random = "region/trial/group/effect"
+    names = [random.rsplit("/", k)[0] for k in (3, 2, 1)] + [random]
+    prior = priors.Prior(
+        {name: priors.half_normal(3 + k) for k, name in enumerate(names)},
+        {"Intercept": priors.normal(0, 10)},
+    )
+    sds = {name: tau_of(prior.tau_of(name), rng) for name in names}
+    mean = rng.normal(0, 10)
+    table = pd.DataFrame(
+        np.array(np.meshgrid(*(range(k) for k in (4, 2, 2, 2)), indexing="ij")).reshape(4, -1).T,
+        columns=random.split("/"),
+    )
+    vi = rng.uniform(2, 20, len(table))
+    yi = mean + rng.normal(0, np.sqrt(vi))
+    for depth, name in enumerate(names, 1):
+        cluster = table.groupby(list(table.columns[:depth])).ngroup()
+        yi = yi + rng.normal(0, sds[name], cluster.max() + 1)[cluster]
+    data = table.assign(yi=yi, vi=vi)
+    result = bp.multilevel("yi ~ 1", data, V="vi", random=[random], prior=prior)
+    return {
+        "mean": below(result.marginal("Intercept"), mean),
+        **{f"sd, {name}": below(result.marginal(name), sds[name]) for name in names},
+    }
+
+
+def emax_network(rng: np.random.Generator) -> Found:
+    """Emax curves of three agents, each with its ED50, and one tau: sampled."""
+    agents = ("pilates", "walking", "yoga")
+    shape, largest = priors.half_normal(3), 4.0
+    belief = {f"{agent}: Emax": priors.normal(0, 15) for agent in agents}
+    prior = priors.Prior(priors.half_normal(4), belief, shape=shape)
+    tau = tau_of(prior.tau, rng)
+    top = {agent: rng.normal(0, 15) for agent in agents}
+    ed50 = {agent: tau_of(shape, rng) for agent in agents}
+    rows = []
+    for number in range(12):
+        agent = agents[number % 3]
+        here = [(agent, dose) for dose in rng.choice([0.5, 1.0, 2.0, largest], 2, replace=False)]
+        here.insert(0, ("usual_care", 0.0))
+        if number % 2:
+            here[1] = (agents[(number + 1) % 3], here[1][1])
+        own = rng.normal(0, tau / np.sqrt(2), 3)
+        effects = [top[a] * d / (d + ed50[a]) if d else 0.0 for a, d in here]
+        made = arms(rng, np.array([d for _, d in here]), np.array(effects) + own, f"t{number}")
+        rows += [row | {"agent": a} for row, (a, _) in zip(made, here, strict=True)]
+    result = bp.dose_network(pd.DataFrame(rows), curve="emax", prior=prior)
+    row = result._rows("yoga", np.array([1.0]))[0]
+    return {
+        "Emax of yoga": below(result.marginal("yoga: Emax"), top["yoga"]),
+        "ED50 of yoga": below(result.marginal("yoga: ED50"), ed50["yoga"]),
+        "an hour of yoga": below(result.combination(row), top["yoga"] / (1 + ed50["yoga"])),
+        "tau": below(result.marginal("tau"), tau),
+    }
+
+
 def network(rng: np.random.Generator) -> Found:
     """Four treatments and usual care in twelve trials of two or three arms."""
     names = ["pilates", "resistance", "usual_care", "walking", "yoga"]
@@ -160,14 +263,26 @@ MODELS: dict[str, Callable[[np.random.Generator], Found]] = {
     ),
     "curve, one tau": curve,
     "curve, trials' own": curves_of_trials,
+    "curve of three terms, trials' own": splines_of_trials,
+    "four variances": levels,
     "network": network,
+    "network of Emax curves": emax_network,
 }
 
 
 def calibration(name: str, sets: int, seed: int) -> pd.DataFrame:
-    """A row a parameter of a model."""
+    """A row a parameter of a model, and how many sets were refused.
+
+    What is refused depends on the data alone, so that what is left is uniform all the same.
+    """
     rng = np.random.default_rng(seed)
-    found = pd.DataFrame([MODELS[name](rng) for _ in range(sets)])
+    answers = []
+    for _ in range(sets):
+        try:
+            answers.append(MODELS[name](rng))
+        except CannotEstimate:
+            continue
+    found = pd.DataFrame(answers)
     rows = {
         parameter: {
             "in 50%": 100 * np.mean(np.abs(ranks - 0.5) < 0.25),
@@ -176,23 +291,43 @@ def calibration(name: str, sets: int, seed: int) -> pd.DataFrame:
         }
         for parameter, ranks in found.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").assign(refused=sets - len(found))
 
 
-def best_of(call: Callable[[], object], repeats: int = 7) -> float:
-    """Shortest time, in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
+def ten_trials() -> tuple[np.ndarray, np.ndarray]:
+    """Effects and variances that are pooled."""
+    rng = np.random.default_rng(1)
+    return rng.normal(-8, 5, 10), rng.uniform(5, 30, 10)
+
+
+BAYESMETA = """
+library(bayesmeta)
+y <- c({y}); sigma <- sqrt(c({v}))
+run <- function() bayesmeta(y, sigma, tau.prior = function(t) dhalfnormal(t, scale = 5))
+found <- run()
+times <- replicate(7, sum(system.time(run())[c("user.self", "sys.self")]))
+cat(1000 * min(times), found$summary["median", "mu"])
+"""
+
+
+def beside_bayesmeta(y: np.ndarray, v: np.ndarray) -> str:
+    """What bayesmeta (R) needs for the same pooling, where it is installed; else that it is not."""
+    script = BAYESMETA.format(y=", ".join(map(str, y)), v=", ".join(map(str, v)))
+    try:
+        found = subprocess.run(["Rscript", "-e", script], capture_output=True, text=True)
+    except FileNotFoundError:
+        return "bayesmeta was not timed: R is not installed"
+    if found.returncode:
+        return "bayesmeta was not timed: R is installed, but not this package (CRAN has it)"
+    ms, middle = map(float, found.stdout.split())
+    ours = bp.pool(y, v, prior=priors.half_normal(5)).estimate
+    return f"bayesmeta for the same: {ms:.0f} ms, median {middle:.5f}, ours {ours:.5f}"
 
 
 def speed() -> Iterator[dict]:
     """A row a task."""
     rng = np.random.default_rng(1)
-    y, v = rng.normal(-8, 5, 10), rng.uniform(5, 30, 10)
+    y, v = ten_trials()
     prior = priors.half_normal(5)
     yield {"task": "pool of 10 trials", "ms": best_of(lambda: bp.pool(y, v, prior=prior))}
 
@@ -229,6 +364,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.model is None:
         print(pd.DataFrame(speed()).round(1).to_string(index=False))
+        print(beside_bayesmeta(*ten_trials()))
     for name in options.model or MODELS:
         print(f"\n{name}: {options.sets} sets, seed {options.seed}")
         table = calibration(name, options.sets, options.seed)

@@ -22,8 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.datasets.participants import draw_people, draw_scores
-from backpain_analysis.datasets.truth import Truth
+from backpain_analysis.datasets.participants import Truth, draw_people, draw_scores
 from backpain_analysis.engine.search import ConvergenceError
 from backpain_analysis.models.dose.curves import rcs
 from backpain_analysis.models.people.ancova import ancova

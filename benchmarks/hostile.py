@@ -399,7 +399,7 @@ def models(count: Count, trials: int, chance: random.Random) -> None:
 
 def pages(count: Count, folder: Path) -> None:
     """Show hostile outputs on pages, and open these in a browser, with and without their policy."""
-    from backpain_analysis.reporting.pdf import find_browser
+    from backpain_analysis.reporting.documents import find_browser
     from backpain_analysis.reporting.render import render_body
     from tests.reporting.hostile import CONFUSING, FETCHING, FORMULAE, LINKS, PICTURES, RUNNING
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from backpain_analysis.answers.dose_questions import Answer, no_answer
 from backpain_analysis.answers.sentences import share_of_mcid, size_words
@@ -27,7 +28,7 @@ from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_data import connected_agents
 from backpain_analysis.models.network.dose_network import dose_network
-from backpain_analysis.models.results import Summary, two_sided_p
+from backpain_analysis.models.results import Summary, quantile, two_sided_p
 from backpain_analysis.words import (
     DOSE_LABELS,
     DOSE_STEPS,
@@ -41,6 +42,9 @@ from backpain_analysis.words import (
     short_dose,
     unit_words,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MORE, LESS, NOT_SHOWN, UNKNOWN = VERDICTS = (
     "more does more",
@@ -58,12 +62,22 @@ FEWEST_DOSES = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval."""
+    """A number with its interval.
+
+    `least` is half the normal interval by the model's own covariance: where effects happen to agree
+    closely others are narrower than the errors within the trials allow.
+    """
 
     estimate: float
     ci_low: float
     ci_high: float
     p_value: float = np.nan
+    least: float = 0.0
+
+    @property
+    def too_narrow(self) -> bool:
+        """Whether the interval is narrower than that by more than a tenth."""
+        return self.ci_high - self.ci_low < 0.9 * 2 * self.least
 
     @property
     def clear(self) -> bool:
@@ -196,6 +210,19 @@ class DoseAnswer:
         }
         return Summary.from_dict(table, orient="index")
 
+    def plot(self, **options: Any) -> Axes:
+        """The fit behind the first two statements, and the doses that the third names.
+
+        See `figures.dose_response`.
+        """
+        from backpain_analysis.figures.dose_plot import BEST, REACHED, dose_response
+
+        reach, best = self.mcid_dose, self.optimum
+        named = {} if reach is None or not reach.reached else {REACHED: reach}
+        if best is not None and not best.at_edge:
+            named[BEST] = best
+        return dose_response(self.result, mcid=self.mcid, annotate=named, **options)
+
     def __repr__(self) -> str:
         return f"<DoseAnswer: {self.outcome}, {self.dose_name}: {self.verdict}>"
 
@@ -218,11 +245,14 @@ def dose_answer(
     """Say what the typical dose does, whether more does more, and where enough is reached.
 
     Trials differ by one variance of their contrasts, with correlation one half between those that
-    share a reference arm, whatever the curve; intervals are Knapp & Hartung's (`dose_response` with
-    heterogeneity="contrasts", test="knapp-hartung"). Where the data support that dose matters, the
-    effect of the typical dose is the mean over curves too, as a line is then not the only one
-    that fits. benchmarks/README.md says how often the
-    answer is right where the truth is known.
+    share a reference arm, whatever the curve (`dose_response` with heterogeneity="contrasts").
+    Effects of doses have the bias-reduced covariance clustered by trial (test="CR2"), which also
+    holds where trials differ in another way than that: by their own strength of the dose, say. The
+    slope is tested by Knapp & Hartung, which keeps its error rate there too, and finds more; it is
+    never surer than the errors within the trials allow. Where
+    the data support that dose matters, the effect of the typical dose is the mean over curves, as a
+    line is then not the only one that fits. benchmarks/README.md says how often the answer is right
+    where the truth is known.
 
     Parameters
     ----------
@@ -258,14 +288,10 @@ def dose_answer(
     options: dict[str, Any] = {
         "dose": dose,
         "heterogeneity": "contrasts",
-        "test": "knapp-hartung",
         "level": level,
     }
-    result, reason = _fitted(known, options)
+    result, effect, reason = _fitted(known, options)
     typical = result.typical_dose
-    estimate, se, half = result.effect_at(typical)
-    p_value = float(two_sided_p(np.array([estimate / se]), float(np.min(result.df)))[0])
-    effect = Estimate(estimate, estimate - half, estimate + half, p_value)
     studied = result.studied
     slope: Estimate | None = None
     curves: CurveComparison | None = None
@@ -274,14 +300,15 @@ def dose_answer(
     mcid_dose = optimum = None
     sign = benefit_sign(effects.outcome)
     if not reason:
-        slope = _slope(result, step)
+        line = dose_response(known, curve="step + linear", test="knapp-hartung", **options)
+        slope = _slope(line, step)
         if shapes or _clear_p(slope, level):
-            curves = compare_curves(known, **options)
+            curves = compare_curves(known, test="CR2", **options)
             weight = curves.weight_of_dose
         verdict = judged(slope, weight, sign, level)
         if curves is not None and verdict in (MORE, LESS):
-            effect = Estimate(*curves.effect_at(typical))
-            without = _carried_by(result, step, level)
+            effect = Estimate(*curves.effect_at(typical), effect.least)
+            without = _carried_by(line, step, level)
             optimum = curves.optimum(best="lowest" if sign < 0 else "highest")
             mcid_dose = curves.dose_for(sign * abs(mcid)) if mcid else None
     return DoseAnswer(
@@ -335,7 +362,7 @@ def _clear_p(slope: Estimate, level: float) -> bool:
     return slope.p_value < round(1 - level, 9)
 
 
-def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult, str]:
+def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult, Estimate, str]:
     """The step and line, or a constant effect with the reason why there is no line."""
     above = known.table["dose"][known.table["dose"] > 0]
     distinct = len(np.unique([*above, *known.table["ref_dose"][known.table["ref_dose"] > 0]]))
@@ -344,20 +371,38 @@ def _fitted(known: Effects, options: dict[str, Any]) -> tuple[DoseResponseResult
         reason = f"the trials studied only {plural(distinct, 'dose')} above zero"
     else:
         try:
-            return dose_response(known, curve="step + linear", **options), ""
+            return *_with_effect(known, "step + linear", options), ""
         except CannotEstimate as fault:
             reason = fault.reason
-    return dose_response(known, curve="constant", **options), reason
+    return *_with_effect(known, "constant", options), reason
+
+
+def _with_effect(
+    known: Effects, curve: str, options: dict[str, Any]
+) -> tuple[DoseResponseResult, Estimate]:
+    """A fit, and the effect of its typical dose."""
+    result = dose_response(known, curve=curve, test="CR2", **options)
+    estimate, se, half = result.effect_at(result.typical_dose)
+    row = result.gradient(np.array([result.typical_dose]), result.reference_dose)
+    p_value = float(two_sided_p(np.array([estimate / se]), pd.Series(result.df_of(row)))[0])
+    least = least_half(result, row[0])
+    return result, Estimate(estimate, estimate - half, estimate + half, p_value, least)
 
 
 def _slope(result: DoseResponseResult, step: float) -> Estimate:
-    limits = result.conf_int().loc["dose"]
-    return Estimate(
-        step * float(result.params["dose"]),
-        step * float(limits["ci_low"]),
-        step * float(limits["ci_high"]),
-        float(result.pvalues["dose"]),
-    )
+    """What a step more adds, its interval and P value no narrower than the model's normal ones."""
+    limits, slope = result.conf_int().loc["dose"], step * float(result.params["dose"])
+    least = least_half(result, step * (result.params.index == "dose"))
+    half = max(step * float(limits["ci_high"] - limits["ci_low"]) / 2, least)
+    normal = 2 * special.ndtr(-abs(slope) * quantile(result.level, np.inf) / least)
+    p_value = max(float(result.pvalues["dose"]), float(normal))
+    return Estimate(slope, slope - half, slope + half, p_value, least)
+
+
+def least_half(result: DoseResponseResult, row: np.ndarray) -> float:
+    """Half the normal interval of a combination of coefficients, by the model's own covariance."""
+    se = float(np.sqrt(row @ result.engine.cov_beta @ row))
+    return float(quantile(result.level, np.inf)) * se
 
 
 def _carried_by(result: DoseResponseResult, step: float, level: float) -> tuple[str, ...]:
@@ -384,7 +429,7 @@ def effect_sentence(answer: DoseAnswer) -> str:
         middle, low, high = found.signed(digits)
         return (
             f"In {size}, no clear difference in {word} between the typical dose of exercise, "
-            f"{dose}, and none: {middle} {unit} ({level} {low} to {high})."
+            f"{dose}, and none: {middle} {unit} ({level} {low} to {high}).{_too_narrow(answer)}"
         )
     middle, low, high = found.sizes(digits)
     direction = "lower" if found.estimate < 0 else "higher"
@@ -392,6 +437,20 @@ def effect_sentence(answer: DoseAnswer) -> str:
     return (
         f"In {size}, {word} was {middle} {unit} {direction} with the typical dose of exercise, "
         f"{dose}, than with none ({level} {low} to {high} {direction}).{share}"
+        f"{_too_narrow(answer)}"
+    )
+
+
+def _too_narrow(answer: DoseAnswer) -> str:
+    """What the errors within the trials would allow, where they agree more closely than that."""
+    found = answer.effect
+    if not found.too_narrow:
+        return ""
+    digits = effect_digits(answer.measure)
+    low, high = (number(found.estimate + side * found.least, digits) for side in (-1, 1))
+    return (
+        f" The trials agree more closely than their own errors would let expect: by those alone "
+        f"the interval is {low} to {high}."
     )
 
 
@@ -454,7 +513,11 @@ def _ruled_out(answer: DoseAnswer) -> str:
         return ""
     steps = (answer.highest - answer.lowest) / answer.step
     farthest = steps * max(abs(answer.slope.ci_low), abs(answer.slope.ci_high))
-    verdict = "are not ruled out" if farthest >= abs(answer.mcid) else "are ruled out"
+    verdict = (
+        "are not ruled out"
+        if farthest >= abs(answer.mcid)
+        else "are ruled out, if dose acts along a line"
+    )
     return f"Differences that matter between the doses studied, {_range(answer)}, {verdict}. "
 
 

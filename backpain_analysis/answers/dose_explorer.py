@@ -222,8 +222,8 @@ class DoseExplorer(TableResult):
     >>> trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
     >>> found = bp.dose_explorer(trials, ["pain_intensity"], ["sessions_per_week"])
     >>> print(found.chosen("pain_intensity", "sessions_per_week").at(2))
-    At 2 sessions per week, pain was 13.5 points of 100 lower than without exercise (95% CI 8.7 to
-    18.4 lower).
+    At 2 sessions per week, pain was 13.5 points of 100 lower than without exercise (95% CI 7.5 to
+    19.5 lower).
     >>> print(found.chosen("pain_intensity", "sessions_per_week").at(3.5))
     No trial studied about 3.5 sessions per week, so nothing is told of it. The doses studied
     reach from 1 to 3 sessions per week.

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.dose import DoseAnswer, more_of
+from backpain_analysis.answers.dose import DoseAnswer, least_half, more_of
 from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.effects.assemble import LATE_TEXT, effects_if_measured
-from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
-from backpain_analysis.effects.minutes import imputed_minutes
+from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL, imputed_minutes
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.fit import dose_response
-from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.people.imputation import pool_imputations
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import dose_with_unit, effect_text, outcome_words, unit_words
@@ -47,8 +45,8 @@ def dose_by_reports(
     should rest on, and all. Follow-ups that stand for missing values enter a second time with
     their weeks after the programme as a moderator, and the numbers are those at its end. Last the
     usual ones with unknown minutes of sessions imputed (`imputed_minutes`), the fits pooled by
-    Rubin's rules with Barnard & Rubin's degrees of freedom (`pool_imputations`). The model is that
-    of the answer's first two statements.
+    Rubin's rules with Barnard & Rubin's degrees of freedom (`pool_imputations`). Models and
+    intervals are those of the answer's first two statements.
 
     Parameters
     ----------
@@ -149,18 +147,17 @@ def _of_fits(
     row: dict[str, float] = {"trials": known[0].n_trials, "participants": known[0].n_participants}
     for curve in ("step + linear", "constant"):
         try:
-            fits = [_fit(answer, effects, curve, moderator) for effects in known]
+            found = [_numbers(answer, effects, curve, moderator) for effects in known]
         except CannotEstimate:
             continue
-        found = [_numbers(fit, answer) for fit in fits]
-        estimates, covariances = zip(*found, strict=True)
-        df = min(float(np.min(fit.df)) for fit in fits)
-        values, variances, dfs = estimates[0], np.diag(covariances[0]), np.full(2, df)
-        if len(fits) > 1:
-            pooled = pool_imputations(estimates, covariances, df)
-            values, variances, dfs = pooled.params, np.diag(pooled.cov), pooled.df
-        half = quantile(answer.level, pd.Series(dfs)).to_numpy() * np.sqrt(variances)
-        ends = np.column_stack([values, values - half, values + half])
+        values, variances, dfs, least = (np.array(part) for part in zip(*found, strict=True))
+        value, variance, df = values[0], variances[0], dfs.min(axis=0)
+        if len(found) > 1:
+            pooled = pool_imputations(values, [np.diag(own) for own in variances], df)
+            value, variance, df = pooled.params, np.diag(pooled.cov), pooled.df
+        half = quantile(answer.level, pd.Series(df)).to_numpy() * np.sqrt(variance)
+        half = np.maximum(half, least.mean(axis=0))
+        ends = np.column_stack([value, value - half, value + half])
         row |= dict(zip(("estimate", "ci_low", "ci_high"), ends[0], strict=True))
         if curve != "constant":
             row |= dict(zip(("slope", "slope_low", "slope_high"), ends[1], strict=True))
@@ -168,27 +165,31 @@ def _of_fits(
     return row
 
 
-def _fit(
+def _numbers(
     answer: DoseAnswer, effects: Effects, curve: str, moderator: str | None
-) -> DoseResponseResult:
-    return dose_response(
-        effects,
-        dose=answer.dose_name,
-        curve=curve,
-        moderators=moderator,
-        heterogeneity="contrasts",
-        test="knapp-hartung",
-        level=answer.level,
-    )
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Effect of the typical dose and of a step more.
 
-
-def _numbers(fit: DoseResponseResult, answer: DoseAnswer) -> tuple[np.ndarray, np.ndarray]:
-    """Effect of the typical dose and of a step more, with their covariance."""
-    dose = np.array([answer.typical])
-    fit.predict(dose)
-    more = np.array([name == "dose" for name in fit.params.index], dtype=float) * answer.step
-    rows = np.vstack([fit.gradient(dose), more])
-    return rows @ fit.params.to_numpy(), rows @ fit.cov.to_numpy() @ rows.T
+    Their values, variances, degrees of freedom, and half the least interval.
+    """
+    dose, found = np.array([answer.typical]), []
+    for test in ("CR2", "knapp-hartung"):
+        fit = dose_response(
+            effects,
+            dose=answer.dose_name,
+            curve=curve,
+            moderators=moderator,
+            heterogeneity="contrasts",
+            test=test,
+            level=answer.level,
+        )
+        fit.predict(dose)
+        more = [answer.step * float(name == "dose") for name in fit.params.index]
+        row = fit.gradient(dose)[0] if test == "CR2" else np.array(more)
+        least = 0.0 if test == "CR2" else least_half(fit, row)
+        found.append((row @ fit.params, row @ fit.cov @ row, fit.df_of(row[None])[0], least))
+    values, variances, df, floors = np.array(found, dtype=float).T
+    return values, variances, df, floors
 
 
 def _text(answer: DoseAnswer, table: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
-from backpain_analysis.datasets.truth import load_truth
+from backpain_analysis.datasets.participants import load_truth
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.participants import Participants
 from backpain_analysis.models.people.ancova import TwoStageResult, ancova

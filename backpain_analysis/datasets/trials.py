@@ -18,7 +18,7 @@ from scipy import stats
 
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.datapackage import read_datapackage
-from backpain_analysis.datasets.truth import DOSE_CURVES, Parameters, frozen, of, told
+from backpain_analysis.datasets.participants import DOSE_CURVES, Parameters, frozen, of, told
 from backpain_analysis.words import did_you_mean
 
 Shares = tuple[tuple[float, float], ...]

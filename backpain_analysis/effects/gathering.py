@@ -22,11 +22,11 @@ from backpain_analysis.effects.derive import (
     with_pooled_sds,
 )
 from backpain_analysis.effects.measures import pooled_sd
+from backpain_analysis.evidence.conversions import SKEWED, with_sd
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.plausibility import contradicted
 from backpain_analysis.evidence.scales import orientation, to_percent_of_scale, with_limits
-from backpain_analysis.evidence.spread import SKEWED, with_sd
 from backpain_analysis.words import measure_words
 
 CONTRADICTED = "contradicts its arms"

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from backpain_analysis.effects.gathering import KILOPASCAL
+from backpain_analysis.evidence.conversions import with_sd
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.evidence.spread import with_sd
 from backpain_analysis.words import author_year
 
 OUTCOMES = ("pressure_pain_threshold", "temporal_summation", "conditioned_pain_modulation")

@@ -4,8 +4,11 @@ Priors of tau by family (Röver 2020, doi 10.18637/jss.v093.i06, gives their use
 predictive distributions that were found in thousands of meta-analyses of the Cochrane Database:
 Rhodes, Turner & Higgins 2015 (doi 10.1016/j.jclinepi.2014.08.012) for standardised mean
 differences, Turner et al. 2015 (doi 10.1002/sim.6381) and Turner et al. 2012
-(doi 10.1093/ije/dys041) for log odds ratios. Their numbers were read in transcriptions of the
-papers' tables in public packages, not in the papers themselves.
+(doi 10.1093/ije/dys041) for log odds ratios. Of the papers themselves only the abstracts were at
+hand. Every number was compared with transcriptions of their tables in public packages that were
+made apart from each other, and equals them all: Rhodes (table 3) in bayesmeta, rnmamod and CINeMA;
+Turner 2015 (table IV) in bayesmeta and rnmamod; Turner 2012 in gemtc and CINeMA. Besides, the
+papers' models add up a part for the outcome and one for the comparison, and the numbers do, too.
 """
 
 from __future__ import annotations
@@ -169,7 +172,8 @@ RHODES = {
 
 Comparisons with a non-pharmacological intervention, medical areas other than cancer and
 respiratory disease; "general" is over all settings (Rhodes et al. 2015). Mental health is left
-out: the sources at hand do not agree on its location.
+out: its location is printed as -3.85, but the paper's model adds up, and its other numbers say
+-2.85.
 """
 
 TURNER_2015 = {

@@ -18,6 +18,7 @@ from scipy import special
 from backpain_analysis.engine.likelihood import Blocks, group
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.words import plural
 
 Kind = Literal["CR0", "CR1", "CR1S", "CR2"]
 
@@ -133,8 +134,12 @@ def robust_covariance(model: MixedFit, cluster: Sequence, kind: Kind = "CR2") ->
         raise ValueError(f"unknown kind {kind!r}: use one of {', '.join(KINDS)}.")
     clusters = group(cluster)
     m, (n, p) = len(clusters.labels), model.X.shape
-    if m <= p:
-        raise CannotEstimate(f"{m} clusters cannot give a robust covariance of {p} coefficients")
+    carrying = sum(int(np.any(model.X[rows], axis=(1, 2)).sum()) for rows in clusters.batches)
+    if carrying <= p:
+        raise CannotEstimate(
+            f"{plural(carrying, 'cluster')} with information on them cannot give a robust "
+            f"covariance of {plural(p, 'coefficient')}"
+        )
     C = model.cov_beta
     residual = model.y - model.X @ model.beta
     cov, scale = np.zeros((p, p)), _scale(kind, m, n, p)

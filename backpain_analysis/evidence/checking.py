@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 from backpain_analysis.datasets.datapackage import Field
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.reading import NEEDED, RawTable, read_tables
-from backpain_analysis.evidence.rules import RULES, Rule
 from backpain_analysis.evidence.schema import (
     MALFORMED,
+    RULES,
     TABLES,
     TOO_HIGH,
     TOO_LOW,
     UNKNOWN_WORD,
+    Rule,
     empty_table,
     table_schema,
     table_spec,

@@ -14,11 +14,10 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import data_dir
-from backpain_analysis.datasets.participants import simulate_tables
-from backpain_analysis.datasets.truth import Truth
+from backpain_analysis.datasets.participants import Truth, simulate_tables
 from backpain_analysis.display import html_table
 from backpain_analysis.evidence.checking import words_of
-from backpain_analysis.evidence.exposure import PERSON, Exposure, exercise_types, participant_doses
+from backpain_analysis.evidence.dose import PERSON, Exposure, exercise_types, participant_doses
 from backpain_analysis.evidence.faults import EvidenceError, Fault
 from backpain_analysis.evidence.participants_checking import check_participant_tables
 from backpain_analysis.evidence.reading import (
@@ -362,9 +361,9 @@ class Participants:
             One of `DOSE_MEASURES`.
         exposure
             ``prescribed`` or ``attended``: the participant's dose, the same at every visit (see
-            :func:`~backpain_analysis.evidence.exposure.participant_doses`). ``cumulative``: what
+            :func:`~backpain_analysis.evidence.dose.participant_doses`). ``cumulative``: what
             the sessions attended add up to by the visit (see
-            :func:`~backpain_analysis.evidence.exposure.cumulative_doses`).
+            :func:`~backpain_analysis.evidence.dose.cumulative_doses`).
         scale
             ``recorded``: values in units of the instrument. ``0-100``: per cent of the scale;
             of instruments of pain and disability higher = worse.

@@ -1,6 +1,6 @@
 """What may be wrong though it could be true: warnings about trial tables, one function a question.
 
-Faults keep tables from being used (``evidence/rules.py``); warnings do not. Each says where it
+Faults keep tables from being used (``evidence/schema.py``); warnings do not. Each says where it
 looked, the arithmetic, and what to look at in the report of the trial. A question takes the tables
 (typed, any index) and yields its warnings. All are linear in the rows.
 """
@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from backpain_analysis.evidence.conversions import with_sd
 from backpain_analysis.evidence.scales import WIDEST_LIMITS, with_limits
-from backpain_analysis.evidence.spread import with_sd
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -3,11 +3,10 @@
 None of them touches `pyplot`: a figure lives as long as its `Axes`, and `show` puts it on a page.
 """
 
-from backpain_analysis.figures.answer_plots import claims, moderation, sensitivity
+from backpain_analysis.figures.answer_plots import claims, moderation, multiverse, sensitivity
 from backpain_analysis.figures.bayes_plot import posterior, prior_sensitivity
-from backpain_analysis.figures.bias_plots import risk_of_bias_lights, risk_of_bias_summary
 from backpain_analysis.figures.bubble_plot import bubble
-from backpain_analysis.figures.diagnostic_plots import baujat, cumulative, influence
+from backpain_analysis.figures.diagnostic_plots import baujat, cumulative, gosh, influence
 from backpain_analysis.figures.dose_network_plot import dose_network, dose_network_panels
 from backpain_analysis.figures.dose_plot import dose_response
 from backpain_analysis.figures.evidence_map import (
@@ -15,13 +14,13 @@ from backpain_analysis.figures.evidence_map import (
     frequency_against_minutes,
     outcomes_by_type,
     risk_of_bias,
+    risk_of_bias_lights,
+    risk_of_bias_summary,
     trial_sizes,
     trials_by_type_and_year,
 )
 from backpain_analysis.figures.forest_plot import forest, summary_forest
 from backpain_analysis.figures.funnel_plot import funnel
-from backpain_analysis.figures.gosh_plot import gosh
-from backpain_analysis.figures.multiverse_plot import multiverse
 from backpain_analysis.figures.network_plots import (
     comparison_forest,
     league,

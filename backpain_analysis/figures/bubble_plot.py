@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.figures.behind import remembers
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,

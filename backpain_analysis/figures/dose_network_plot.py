@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.figures.behind import remembers
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
     FAINT,
@@ -131,6 +131,7 @@ def dose_network_panels(
     """Draw one panel an agent, as `dose_network`, with the other curves in grey behind it.
 
     Dashes: the prediction interval of a new trial, at the doses that the agent was studied at.
+    Triangles: the confidence interval goes on beyond the panel.
 
     Parameters
     ----------
@@ -162,6 +163,7 @@ def dose_network_panels(
                 ax.remove()
                 continue
             _finish(ax, result, shown, largest, mcid)
+            _mark_cut(ax, result, shown[place], colours[shown[place]])
             if place + columns >= len(shown):
                 ax.tick_params(labelbottom=True)
                 ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
@@ -301,6 +303,18 @@ def _finish(
     if threshold is not None:
         ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
     plain_ticks(ax)
+
+
+def _mark_cut(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> None:
+    """A triangle where the confidence interval at the largest dose leaves the panel."""
+    own = result.predict(agent, [result.max_dose(agent)]).iloc[0]
+    low, high = ax.get_ylim()
+    for end, marker, cut in (
+        (low, "v", own["ci_low"] < low),
+        (high, "^", own["ci_high"] > high),
+    ):
+        if cut:
+            ax.plot(own["dose"], end, marker, color=colour, ms=6, clip_on=False, gid="goes-on")
 
 
 def _heights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.figures.behind import remembers
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -39,6 +39,10 @@ from backpain_analysis.words import (
 )
 
 MOST_TYPES = 8
+
+REACHED, BEST = "MCID reached at", "Best dose"
+
+MARK_COLOURS = {REACHED: TARGET, BEST: ACCENT}
 
 FOOT, LANE = 0.03, 0.085
 """Heights of the rug and of a bracket, as shares of the axes."""
@@ -175,7 +179,7 @@ def dose_response(
     effect_label: str | None = None,
     extrapolate_to: float | None = None,
     ax: Axes | None = None,
-    annotate: bool = True,
+    annotate: bool | Mapping[str, DoseEstimate] = True,
 ) -> Axes:
     """Draw a fitted dose-response curve.
 
@@ -199,9 +203,9 @@ def dose_response(
         Draw the mean curve on to this dose, which was not studied.
     ax : Axes, optional
         By default on a new figure.
-    annotate : bool
+    annotate : bool or mapping of DoseEstimate
         Whether to mark the lowest dose that reaches the MCID, and the best dose where the curve
-        turns within the data, with their intervals.
+        turns within the data, with their intervals; or the doses to mark, by what they are.
 
     Returns
     -------
@@ -222,7 +226,9 @@ def dose_response(
     curve = result.predict(grid, reference, extrapolate=further)
     ends = (studied.min(), studied.max(), *([extrapolate_to] if further else []))
     width = np.array([min(ends), max(ends)])
-    marks = _marked_doses(result, threshold, benefit, reference) if annotate else []
+    if annotate is True:
+        annotate = _marked_doses(result, threshold, benefit, reference)
+    marks = annotate or {}
     with figure_style():
         ax = new_axes(WIDTH, 4.7) if ax is None else ax
         _draw_ground(ax, studied, width)
@@ -237,8 +243,9 @@ def dose_response(
         if threshold is not None:
             draw_threshold(ax, threshold)
         _draw_rug(ax, studied)
-        for lane, (text, dose, colour) in enumerate(marks):
+        for lane, (name, dose) in enumerate(marks.items()):
             place = (dose.estimate, dose.ci_low, dose.ci_high)
+            text, colour = f"{name} {_dose_text(dose, result.level)}", MARK_COLOURS.get(name, INK)
             draw_bracket(ax, text, place, (dose.low, dose.high), colour, lane)
         plain_ticks(ax)
         if result.measure in RATIO_WORDS:
@@ -251,19 +258,19 @@ def dose_response(
 
 def _marked_doses(
     result: DoseResponseResult, threshold: float | None, benefit: int, reference: float
-) -> list[tuple[str, DoseEstimate, str]]:
-    marks: list[tuple[str, DoseEstimate, str]] = []
+) -> dict[str, DoseEstimate]:
     if isinstance(result.curve, Constant):
-        return marks
+        return {}
     if isinstance(result.curve, AnyExercise) and result.test_dose()["p_value"] >= 1 - result.level:
-        return marks
+        return {}
+    marks = {}
     if threshold is not None:
         dose = result.dose_for(threshold, reference=reference, extrapolate=True)
         if dose.reached:
-            marks.append((f"MCID reached at {_dose_text(dose, result.level)}", dose, TARGET))
+            marks[REACHED] = dose
     best = result.optimum(best="lowest" if benefit < 0 else "highest")
     if not best.at_edge:
-        marks.append((f"Best dose {_dose_text(best, result.level)}", best, ACCENT))
+        marks[BEST] = best
     return marks
 
 

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
@@ -25,6 +24,7 @@ from backpain_analysis.figures.forest_marks import (
     prediction_bar,
     prediction_text,
 )
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import ACCENT, INK, WIDTH, effect_axis, figure_style, new_axes
 from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.pairwise.pooling import PoolResult

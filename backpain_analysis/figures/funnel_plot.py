@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from scipy import special
 
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.figures.behind import remembers
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     INK,

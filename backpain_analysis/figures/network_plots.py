@@ -15,9 +15,9 @@ from matplotlib.patches import Rectangle
 from scipy import special
 
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.forest_plot import summary_forest
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,
@@ -43,7 +43,7 @@ from backpain_analysis.words import (
 )
 
 if TYPE_CHECKING:
-    from backpain_analysis.models.network.funnel import ComparisonAdjustedFunnel
+    from backpain_analysis.models.network.diagnostics import ComparisonAdjustedFunnel
     from backpain_analysis.models.network.inconsistency import NetHeat, NodeSplit
     from backpain_analysis.models.network.network import NetworkResult
     from backpain_analysis.models.network.ranking import EqualDose
@@ -83,8 +83,9 @@ def network_graph(result: NetworkResult, *, ax: Axes | None = None) -> Axes:
     place = np.empty((len(order), 2))
     place[order] = np.column_stack([np.cos(angle), np.sin(angle)])
     with figure_style():
-        ax = new_axes(WIDTH, 5.2) if ax is None else ax
-        ax.set(xlim=(-1.45 * ROOM, 1.45 * ROOM), ylim=(-1.45, 1.45), aspect="equal")
+        wide, high = 1.45 * ROOM, 1.3
+        ax = new_axes(WIDTH, WIDTH * high / wide) if ax is None else ax
+        ax.set(xlim=(-wide, wide), ylim=(-high, high), aspect="equal")
         ax.axis("off")
         for i, j in np.argwhere(np.triu(trials) > 0):
             _draw_edge(ax, place[i], place[j], int(trials[i, j]), int(trials.max()))
@@ -484,7 +485,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
                     ax.plot(values.median(), row, "|", color=INK, ms=11, gid="median")
             middle = found[name].median()
             ax.axvline(middle, color=FAINT, lw=1, zorder=0)
-            ax.set_title(labels[name], fontsize=8)
+            ax.set_title(textwrap.fill(labels[name], 22), fontsize=8)
             ax.set_ylim(len(order) - 0.5, -0.5)
             names = [
                 " – ".join(shortened(exercise_label(part), 18) for part in pair.split(" : "))
@@ -633,6 +634,10 @@ def _difference(measure: str) -> str:
 GREY = "#9a9a9a"
 
 
+INCHES_A_LETTER = 0.05
+"""About, of the names of designs."""
+
+
 @remembers
 def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
     """Net heat plot (Krahn, Binder & König 2013, doi 10.1186/1471-2288-13-35).
@@ -655,7 +660,8 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
     size = len(names)
     bound = max(float(heat.heat.abs().to_numpy().max()), 1e-9)
     with figure_style():
-        ax = new_axes(WIDTH, 1.8 + 0.3 * size) if ax is None else ax
+        beside = INCHES_A_LETTER * max(map(len, names), default=0)
+        ax = new_axes(WIDTH, WIDTH - 0.3 * beside - 0.5) if ax is None else ax
         image = ax.imshow(heat.heat, cmap=BETTER_WORSE, vmin=-bound, vmax=bound, aspect="equal")
         rows, columns = np.indices(heat.share.shape)
         share = np.clip(heat.share.to_numpy(), 0, 1).ravel()

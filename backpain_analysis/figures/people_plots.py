@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from backpain_analysis.figures.behind import remembers
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,

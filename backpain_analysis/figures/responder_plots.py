@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     FAINT,

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from backpain_analysis.figures.behind import remembers
 from backpain_analysis.figures.dose_plot import (
     circle,
     draw_bracket,
@@ -17,6 +16,7 @@ from backpain_analysis.figures.dose_plot import (
     set_heights,
     shown_types,
 )
+from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
     BAND,

@@ -7,8 +7,8 @@ from backpain_analysis.importing.importer import (
     write_imported,
 )
 from backpain_analysis.importing.mapping import Mapping, mapping_text, read_mapping
-from backpain_analysis.importing.template import write_template
 from backpain_analysis.importing.turning import turn
+from backpain_analysis.importing.workbooks import write_template
 
 __all__ = [
     "Mapping",

@@ -13,6 +13,7 @@ import backpain_analysis
 from backpain_analysis.reporting.downloads import Extras, extras_of
 from backpain_analysis.reporting.execute import execute
 from backpain_analysis.reporting.explorer import explored_in
+from backpain_analysis.reporting.inputs import read_elsewhere
 from backpain_analysis.reporting.job import NOTHING, Built, Job, Outcome
 from backpain_analysis.reporting.notebooks import answer_of
 from backpain_analysis.reporting.page import report_page, texts_of
@@ -21,7 +22,6 @@ from backpain_analysis.reporting.references import NOTE, cited, link_of
 from backpain_analysis.reporting.render import render_body
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.terminal import without_kernel, written
-from backpain_analysis.reporting.watch import read_elsewhere
 
 MISSING = re.compile(r"(?:FileNotFoundError|ModuleNotFoundError): .*'([^']+)'")
 LIST_IT = (

@@ -17,9 +17,8 @@ from uuid import uuid4
 
 from backpain_analysis.reporting.errors import ReportingError
 from backpain_analysis.reporting.facts import library_hash, versions
-from backpain_analysis.reporting.inputs import Input, home
+from backpain_analysis.reporting.inputs import Input, home, packages, versions_here
 from backpain_analysis.reporting.job import Built, Job
-from backpain_analysis.reporting.modules import packages, versions_here
 
 if TYPE_CHECKING:
     from dask.distributed import Client, Future

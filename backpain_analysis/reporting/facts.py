@@ -16,7 +16,7 @@ from typing import Any
 import backpain_analysis
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.evidence import load_evidence
-from backpain_analysis.reporting.modules import packages, packages_of
+from backpain_analysis.reporting.inputs import packages, packages_of
 
 PACKAGES = [
     *("backpain-analysis", "numpy", "pandas", "scipy", "statsmodels", "matplotlib"),

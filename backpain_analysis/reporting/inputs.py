@@ -3,7 +3,7 @@
 A run sees the files that its notebook, its parameters or its suite name, in a folder of its own:
 
 - modules that the code imports and that lie beside the notebook, or on Python's path though nobody
-  installed them, and what those name in turn;
+  installed them, and what those name in turn; of installed ones the version counts;
 - files and folders that a text in the code names, relative to the notebook; ``*`` and gaps within
   an f-string match anything; who asks for the working folder gets the files beside the notebook;
 - files and folders that a parameter names, relative to the suite or to where the command is given;
@@ -11,6 +11,10 @@ A run sees the files that its notebook, its parameters or its suite name, in a f
 
 Each counts by its content. What lies under an absolute path or above the suite appears as
 ``inputs/<parameter>/<name>``, so that no page depends on where it was.
+
+What a run reads though nobody named it (an absolute path, a module that nobody installed) is seen
+by Python's audit hook: it cannot be known to be up to date, and counts as unfinished. Reading by
+other programs, and from the network, is not seen.
 """
 
 from __future__ import annotations
@@ -21,17 +25,24 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import backpain_analysis
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.modules import imported, of_no_version
+from backpain_analysis.reporting.reading import read_plain
 
 TEXT = re.compile(r"""(?<![\w\\])[rRbBfF]{0,2}(?:"([^"\n]{1,250})"|'([^'\n]{1,250})')""")
 GAP = re.compile(r"\{[^{}]*\}")
@@ -399,3 +410,142 @@ def _runs(pid: int) -> bool:
     import psutil
 
     return psutil.pid_exists(pid)
+
+
+OURS = "backpain-analysis"
+IMPORT = re.compile(
+    r"(?:^|[;:])[ \t]*(?:from|import|%run|%load_ext)[ \t]+([\w., \t/-]+)", re.MULTILINE
+)
+ALIAS = re.compile(r"\s+(?:as\s+\w+|import\b.*)")
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+def imported(code: str) -> set[str]:
+    """Return the first parts of the names that code imports: ``a`` of ``from a.b import c``."""
+    found = set()
+    for names in IMPORT.findall(code):
+        for name in re.split(r"[,\s]+", ALIAS.sub("", names)):
+            found.add(name.removesuffix(".py").replace(".", "/").split("/")[0])
+    return found - {""}
+
+
+@cache
+def of_no_version(module: str) -> Path | None:
+    """Return the file or folder of a module on Python's path that nobody installed, if it is one.
+
+    Its files count by their content, as of one that lies beside the notebook. A module in the
+    working folder is none: what a run finds does not depend on where it is started.
+    """
+    place = _place(module)
+    if place is None or INSTALLED & set(place.parts):
+        return None
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    paths = [os.path.abspath(path) for path in named]
+    if place.parent == Path.cwd() and str(place.parent) not in paths:
+        return None
+    return place
+
+
+def _place(module: str) -> Path | None:
+    """Return where a module is that comes neither with Python nor with this package."""
+    if module in sys.stdlib_module_names or canonicalize_name(module) == OURS:
+        return None
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError, AttributeError):  # odd entries among those imported already
+        return None
+    if spec is None or not spec.origin:
+        return None
+    place = Path(spec.origin)
+    return place.parent if spec.submodule_search_locations else place
+
+
+@cache
+def packages(name: str = OURS) -> dict[str, str]:
+    """Return the versions of a package and of all that it asks for, and they in turn."""
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        package = canonicalize_name(waiting.pop())
+        try:
+            if package not in found:
+                about = distribution(package)
+                found[package] = about.version
+                asked = map(Requirement, about.requires or [])
+                waiting += [each.name for each in asked if _applies(each)]
+        except PackageNotFoundError:
+            continue
+    return dict(sorted(found.items()))
+
+
+def _applies(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def packages_of(modules: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the packages that modules belong to, and of all that these ask for."""
+    found: dict[str, str] = {}
+    for module in modules:
+        place = _place(module)
+        if place and INSTALLED & set(place.parts) and canonicalize_name(module) not in packages():
+            for name in _owners(module):
+                found |= packages(name)
+    return found
+
+
+def _owners(module: str) -> list[str]:
+    """Return the packages that a module came with; most are called like it."""
+    return [module] if packages(module) else packages_distributions().get(module, [])
+
+
+def versions_here(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    return {name: found[name] for name in names if name in (found := packages(name))}
+
+
+SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/bin", "/System", "/Library")
+NOTED = "read-elsewhere"
+MOST = 20
+
+
+def watch(folder: Path | str) -> None:
+    """From now on, note what this process and its forks read outside a run's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; the notes are written beside it.
+    """
+    from backpain_analysis.datasets.bundled import data_dir  # loads pandas, which asks for a shell
+
+    folder = Path(folder)
+    package = Path(backpain_analysis.__file__).parent
+    own = [*map(str, (folder.parent, package, data_dir())), sys.prefix, sys.base_prefix, *SYSTEM]
+    own.append(os.environ.get("SystemRoot", "/proc"))
+    known = tuple({f"{each}{os.sep}" for each in [*own, *map(os.path.realpath, own)]})
+    hidden = f"{Path.home()}{os.sep}."
+    notes = os.open(folder.with_name(NOTED), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    seen: set[str] = set()
+
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], str | bytes):
+            return
+        with suppress(OSError, ValueError):
+            path = os.path.abspath(os.fsdecode(arguments[0]))
+            if path in seen or path.startswith((*known, hidden)):
+                return
+            seen.add(path)
+            if not arguments[2] & (os.O_WRONLY | os.O_TRUNC) and os.path.isfile(path):
+                os.write(notes, f"{path}\0".encode(errors="surrogateescape"))
+
+    sys.addaudithook(look)
+
+
+def read_elsewhere(folder: Path) -> tuple[str, ...]:
+    """Return what a run has read outside its folder, the first few."""
+    try:
+        noted = read_plain(folder.with_name(NOTED))
+    except OSError:
+        return ()
+    paths = noted.decode(errors="replace").split("\0")[:-1]
+    return tuple(dict.fromkeys(paths))[:MOST]

@@ -16,9 +16,15 @@ from backpain_analysis.reporting import pictures, warm
 from backpain_analysis.reporting.cluster import Scheduler, build_there, connect
 from backpain_analysis.reporting.errors import ReportingError, SuiteError
 from backpain_analysis.reporting.facts import evidence_facts, gather_facts
-from backpain_analysis.reporting.inputs import Input, beside, laid_out, of_parameter, taken
+from backpain_analysis.reporting.inputs import (
+    Input,
+    beside,
+    imported,
+    laid_out,
+    of_parameter,
+    taken,
+)
 from backpain_analysis.reporting.job import DIED, Built, Job, Outcome
-from backpain_analysis.reporting.modules import imported
 from backpain_analysis.reporting.notebooks import (
     check_kernel,
     code_of,

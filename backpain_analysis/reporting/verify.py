@@ -21,9 +21,8 @@ from backpain_analysis.reporting.facts import (
     evidence_facts,
     gather_facts,
 )
-from backpain_analysis.reporting.inputs import Input, files_by_content, home
+from backpain_analysis.reporting.inputs import Input, files_by_content, home, versions_here
 from backpain_analysis.reporting.job import Built, Job, notebook_hash
-from backpain_analysis.reporting.modules import versions_here
 from backpain_analysis.reporting.notebooks import (
     Notebook,
     described,

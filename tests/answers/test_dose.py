@@ -12,6 +12,7 @@ from backpain_analysis.answers.dose_questions import (
     spread_over_week,
 )
 from backpain_analysis.datasets.bundled import load_reference
+from backpain_analysis.effects.choice import INACTIVE
 from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
 from backpain_analysis.models.dose.comparison import CHOICES, multiverse
 from backpain_analysis.models.dose.fit import dose_response
@@ -100,6 +101,7 @@ def test_each_world_is_the_analysis_it_names(evidence):
 def test_choices_that_come_to_the_same_effects_have_rows_of_their_own(evidence):
     """Final values do not need the correlation with the baseline; changes do."""
     choices = {**CHOICES, "curve": {"line": "linear"}, "trials": {"all": ()}}
+    del choices["derived"]
     table = multiverse(evidence, "disability", dose="sessions_per_week", at=2.0, choices=choices)
     assert len(table) == 3 * 3 * 3
     spread = table.groupby(["results", "reference"])["estimate"].agg(np.ptp).unstack("results")
@@ -115,6 +117,19 @@ def test_choices_that_come_to_the_same_effects_have_rows_of_their_own(evidence):
         )
         line = dose_response(effects, dose="sessions_per_week")
         assert_allclose(found["estimate"], line.predict([2.0])["estimate"].iloc[0], rtol=1e-9)
+
+
+def test_deriving_more_is_a_choice_like_the_others(evidence):
+    """The trials it adds, and the estimate they give, are those of `evidence.effects`."""
+    choices = {name: dict([next(iter(of.items()))]) for name, of in CHOICES.items()}
+    choices["derived"] = CHOICES["derived"]
+    table = multiverse(evidence, "disability", dose="sessions_per_week", at=2.0, choices=choices)
+    trials = table.set_index("derived")["n_trials"]
+    more = CHOICES["derived"]["all but other trials' SDs"]
+    effects = evidence.effects("disability", inactive=INACTIVE[:2], derive=more)
+    assert "pooled_sd" not in more
+    known = effects.with_dose("sessions_per_week")
+    assert trials["all but other trials' SDs"] == known.n_trials > trials["as usual"]
 
 
 def test_a_world_that_cannot_be_fitted_says_why(evidence):

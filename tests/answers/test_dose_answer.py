@@ -23,8 +23,9 @@ from backpain_analysis.answers.dose import (
     place_sentence,
 )
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.dose.search import DoseEstimate
-from tests.figures.drawn import make_effects
+from tests.figures.drawn import artists, make_effects
 
 SLOPE = Estimate(-0.4, -3.1, 2.3, 0.77)
 
@@ -122,7 +123,8 @@ def test_the_typical_dose_in_words(changes, words):
             {},
             "That more exercise does more is not shown: 60 more minutes per week changed pain by "
             "−0.4 points of 100 (95% CI −3.1 to 2.3, P = 0.77). Differences that matter between "
-            "the doses studied, 60 to 150 minutes per week, are ruled out. Only 1 trial "
+            "the doses studied, 60 to 150 minutes per week, are ruled out, if dose acts along a "
+            "line. Only 1 trial "
             "randomised people to different doses.",
         ),
         (
@@ -175,7 +177,9 @@ def test_the_border_of_what_is_ruled_out():
     """From 60 to 150 are 1.5 steps of 60: a limit of 10 a step reaches 15."""
     there = Estimate(0.0, -10.0, 5.0, 0.9)
     assert "are not ruled out" in dose_sentence(said(slope=there))
-    assert "are ruled out" in dose_sentence(said(slope=replace(there, ci_low=-9.9)))
+    assert "are ruled out, if dose acts along a line" in dose_sentence(
+        said(slope=replace(there, ci_low=-9.9))
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,7 +254,8 @@ def test_the_effect_is_averaged_over_curves_where_dose_matters():
     bent = dose_answer(trials(noisy(lambda d: -25 * d / (40 + d))), "minutes_per_week")
     true = -25 * 135 / 175
     assert bent.verdict == MORE
-    assert bent.effect == Estimate(*bent.curves.effect_at(135.0))
+    averaged = Estimate(*bent.curves.effect_at(135.0), bent.effect.least)
+    assert bent.effect == averaged
     line = bent.result.effect_at(135.0)[0]
     assert abs(bent.effect.estimate - true) < 0.5 * abs(line - true)
     flat = dose_answer(trials(noisy(lambda d: -12.0)), "minutes_per_week")
@@ -297,3 +302,51 @@ def test_trials_that_carry_the_slope_are_named():
 def test_nothing_without_trials():
     with pytest.raises(CannotEstimate):
         dose_answer(trials(lambda d: -12.0, doses=(90,)), "minutes_per_week")
+
+
+def test_the_figure_marks_the_doses_that_the_answer_names():
+    """Not those of the line alone, which would be a second number for one thing."""
+    doses = [30.0, 60.0, 90.0, 120.0]
+    effects = make_effects([{"yi": -d / 8, "vi": 1.0, "minutes_per_week": d} for d in doses])
+    fit = dose_response(effects, dose="minutes_per_week", heterogeneity="contrasts")
+    answer = said(result=fit, verdict=MORE, mcid_dose=at(77.0, 70.0, 85.0), mcid=10.0)
+    (mark,) = artists(answer.plot(), "dose-mark")
+    assert mark.get_xdata() == [77.0]
+    edge = replace(answer, mcid_dose=None, optimum=at(120.0, 90.0, 120.0, edge=True))
+    assert artists(edge.plot(), "dose-mark") == []
+
+
+def test_an_effect_that_one_trial_carries_is_not_told():
+    """The other compares a dose with a dose: of exercise against none it says nothing."""
+    rows = [
+        {"yi": -4.3, "vi": 14.0, "duration_weeks": 12.0},
+        {"yi": -2.4, "vi": 1.9, "duration_weeks": 36.0, "ref_duration_weeks": 12.0},
+    ]
+    with pytest.raises(CannotEstimate, match="1 cluster with information"):
+        dose_answer(make_effects(rows), "duration_weeks")
+
+
+def test_a_slope_is_never_surer_than_the_errors_within_the_trials_allow():
+    """Equal effects: no slope, with the interval of a line of known variances through them."""
+    doses = np.array([60.0, 75.0, 90.0, 120.0, 150.0])
+    rows = [{"yi": -5.0, "vi": 4.0, "minutes_per_week": dose} for dose in doses]
+    answer = dose_answer(make_effects(rows), "minutes_per_week", mcid=10.0, shapes=False)
+    half = 1.959964 * 60 * np.sqrt(4 / np.sum((doses - doses.mean()) ** 2))
+    assert_allclose([answer.slope.ci_low, answer.slope.ci_high], [-half, half], rtol=1e-6)
+    assert_allclose(answer.slope.p_value, 1.0)
+    assert answer.effect.ci_high - answer.effect.ci_low > 2 * answer.effect.least
+
+
+@pytest.mark.parametrize(
+    ("least", "words"),
+    [
+        (6.0, ""),
+        (6.6, ""),
+        (7.0, " The trials agree more closely than their own errors would let expect: by those "
+              "alone the interval is −19.0 to −5.0."),
+    ],
+)  # fmt: skip
+def test_effects_that_agree_too_closely_are_told(least, words):
+    close = replace(said().effect, least=least)
+    plain = effect_sentence(said())
+    assert effect_sentence(said(effect=close)) == plain + words

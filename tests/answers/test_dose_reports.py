@@ -21,8 +21,7 @@ from backpain_analysis.answers.dose_reports import (
 )
 from backpain_analysis.answers.tables.effects import unbroken
 from backpain_analysis.effects.assemble import LATE_TEXT
-from backpain_analysis.effects.derive import DERIVATIONS
-from backpain_analysis.effects.minutes import imputed_minutes
+from backpain_analysis.effects.derive import DERIVATIONS, imputed_minutes
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.people.imputation import pool_imputations

@@ -11,7 +11,7 @@ import pytest
 
 from backpain_analysis.answers import participants as report
 from backpain_analysis.datasets.bundled import data_dir
-from backpain_analysis.datasets.truth import load_truth
+from backpain_analysis.datasets.participants import load_truth
 from backpain_analysis.evidence.participants import load_participants
 from backpain_analysis.models.people.ancova import ancova
 from backpain_analysis.models.people.gee import gee

@@ -11,12 +11,13 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.participants import (
+    Truth,
     draw_people,
     draw_scores,
+    load_truth,
     simulate_tables,
     write_synthetic,
 )
-from backpain_analysis.datasets.truth import Truth, load_truth
 from backpain_analysis.evidence.participants import load_participants, simulate_participants
 from backpain_analysis.models.dose.curves import CURVES, Emax
 from backpain_analysis.models.time.curves import Exponential

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backpain_analysis.effects.minutes import IMPUTED, imputed_minutes
+from backpain_analysis.effects.derive import IMPUTED, imputed_minutes
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.people.imputation import pool_imputations
 from tests.effects.conftest import arm, result, trial

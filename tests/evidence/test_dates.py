@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from backpain_analysis.evidence.dates import DateError, read_date
+from backpain_analysis.evidence.participants_checking import DateError, read_date
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from backpain_analysis.evidence.exposure import cumulative_doses, exercise_types, participant_doses
+from backpain_analysis.evidence.dose import cumulative_doses, exercise_types, participant_doses
 from backpain_analysis.evidence.participants import Participants, doses, load_participants
 
 INTERVENTIONS = pd.DataFrame(

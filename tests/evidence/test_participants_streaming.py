@@ -6,10 +6,10 @@ import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from backpain_analysis.evidence import streaming as score_batches
+from backpain_analysis.evidence import visits as score_batches
 from backpain_analysis.evidence.faults import EvidenceError
 from backpain_analysis.evidence.participants import Participants, load_participants
-from backpain_analysis.evidence.streaming import visits_in_chunks
+from backpain_analysis.evidence.visits import visits_in_chunks
 
 PEOPLE = 40
 WEEKS = (0, 4, 12)

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, special, stats
 
-from backpain_analysis.evidence.spread import (
+from backpain_analysis.evidence.conversions import (
     mean_from_quartiles,
     mean_from_range,
     sd_from_ci,

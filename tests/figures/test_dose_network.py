@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -192,6 +194,12 @@ def test_curves_with_a_step_are_drawn_where_doses_were_studied(result):
     single, line = (artists(ax, "curve")[0] for ax in figure.axes)
     assert list(single.get_xdata()) == [60] and single.get_marker() == "D"
     assert (line.get_xdata()[0], line.get_xdata()[-1]) == (30, 240)
+    wide = replace(stepped, cov=400 * stepped.cov)
+    for ax in dose_network_panels(wide).axes:
+        ends = {line.get_marker(): line.get_ydata()[0] for line in artists(ax, "goes-on")}
+        assert ends == dict(zip("v^", ax.get_ylim(), strict=True))
+    narrow = dose_network_panels(replace(stepped, cov=1e-4 * stepped.cov))
+    assert not any(artists(ax, "goes-on") for ax in narrow.axes)
     assert dose_tables.agents(stepped, title="Agents").html.count("<tr>") == 4
 
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
 from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
-from backpain_analysis.figures.gosh_plot import n_subsets, pool_masks, subset_masks
+from backpain_analysis.figures.diagnostic_plots import n_subsets, pool_masks, subset_masks
 from backpain_analysis.models.pairwise.diagnostics import as_studies
 from backpain_analysis.models.pairwise.pooling import pool
 from tests.figures.drawn import artists, make_effects, outside, overlaps

@@ -83,6 +83,9 @@ def test_net_heat_and_funnel_draw_all(result):
     ax = heat.plot()
     assert len(ax.get_xticklabels()) == len(heat.q)
     assert "Usual care : Yoga" in [label.get_text() for label in ax.get_yticklabels()]
+    ax.figure.canvas.draw()
+    bar = ax.figure.axes[1].get_window_extent().height
+    assert bar <= 1.05 * ax.get_window_extent().height
     funnel = result.comparison_adjusted_funnel()
     points = sum(len(c.get_offsets()) for c in funnel.plot().collections)
     assert points == len(funnel.table)
@@ -159,6 +162,8 @@ def test_transitivity_has_a_panel_for_what_is_known():
     (ax,) = figure.axes
     medians = [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "median"]
     assert ax.get_title(loc="left") == "Age" and medians == [45, 60]
+    long = figures.transitivity(table, {"age": "Baseline of the outcome, 0–100"}).axes[0]
+    assert long.get_title(loc="left") == "Baseline of the\noutcome, 0–100"
 
 
 RATIO = pd.DataFrame(

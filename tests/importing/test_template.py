@@ -12,7 +12,7 @@ from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.evidence.participants import load_participants
 from backpain_analysis.evidence.participants_checking import check_participants
 from backpain_analysis.evidence.schema import PARTICIPANT_TABLES, TABLES, table_spec
-from backpain_analysis.importing.template import write_template
+from backpain_analysis.importing.workbooks import write_template
 
 
 @pytest.fixture(scope="module")

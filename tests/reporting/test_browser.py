@@ -20,7 +20,7 @@ from backpain_analysis.figures.style import new_axes
 from backpain_analysis.reporting import page as page_module
 from backpain_analysis.reporting import render
 from backpain_analysis.reporting.clean import clean
-from backpain_analysis.reporting.pdf import find_browser
+from backpain_analysis.reporting.documents import find_browser
 from backpain_analysis.reporting.render import render_body
 from tests.reporting.hostile import CONFUSING, FETCHING, RUNNING
 
@@ -245,7 +245,7 @@ def test_the_text_of_all_reports_is_searched(tab):
 
 
 def test_contents_stand_beside_the_text_where_there_is_room(tab):
-    page = tab((1500, 900)).open("plain.html")
+    page = tab((1280, 900)).open("plain.html")
     beside, text = (page.locator(part).bounding_box() for part in ("nav.contents", "main"))
     assert beside["x"] + beside["width"] < text["x"] and beside["y"] < text["y"]
     page.set_viewport_size({"width": 900, "height": 800})

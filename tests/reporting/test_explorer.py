@@ -14,10 +14,10 @@ import backpain_analysis as bp
 from backpain_analysis.answers.dose_explorer import FINE
 from backpain_analysis.reporting import read_suite
 from backpain_analysis.reporting.build import assemble
+from backpain_analysis.reporting.documents import find_browser
 from backpain_analysis.reporting.downloads import executed_notebook
 from backpain_analysis.reporting.explorer import MEDIA_TYPE, explored_in
 from backpain_analysis.reporting.page import neighbours, turned
-from backpain_analysis.reporting.pdf import find_browser
 from backpain_analysis.reporting.run import plan
 from tests.reporting.audit import audit
 from tests.reporting.little import make_suite, write_notebook

@@ -14,9 +14,7 @@ from backpain_analysis.reporting import (
     ReportingError,
     SuiteError,
     inputs,
-    modules,
     run_suite,
-    watch,
 )
 from backpain_analysis.reporting.facts import gather_facts
 from backpain_analysis.reporting.run import plan
@@ -176,14 +174,14 @@ def test_a_module_on_the_path_that_nobody_installed_counts_by_content(folder, mo
     found = inputs.beside(folder / "reads.ipynb", code)
     assert sorted(found) == ["further.py", "unversioned/__init__.py", "unversioned_too.py"]
     assert found["further.py"] == folder / "further.py"
-    modules.of_no_version.cache_clear()
+    inputs.of_no_version.cache_clear()
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(place)
-    assert modules.of_no_version("unversioned_too") is None, "what a run would not find there"
+    assert inputs.of_no_version("unversioned_too") is None, "what a run would not find there"
     monkeypatch.setenv("PYTHONPATH", str(place))
-    modules.of_no_version.cache_clear()
-    assert modules.of_no_version("unversioned_too") == place / "unversioned_too.py"
-    modules.of_no_version.cache_clear()
+    inputs.of_no_version.cache_clear()
+    assert inputs.of_no_version("unversioned_too") == place / "unversioned_too.py"
+    inputs.of_no_version.cache_clear()
 
 
 def test_the_versions_of_what_a_notebook_imports_count_too():
@@ -218,8 +216,8 @@ def test_a_report_that_reads_what_nobody_named_is_not_finished(tmp_path, forked)
 
 def test_notes_of_what_was_read_that_end_early_are_taken_as_far_as_they_go(tmp_path):
     (tmp_path / "read-elsewhere").write_bytes(b"/a\0/b\0/a\0half")
-    assert watch.read_elsewhere(tmp_path / "run") == ("/a", "/b")
-    assert watch.read_elsewhere(tmp_path / "none" / "run") == ()
+    assert inputs.read_elsewhere(tmp_path / "run") == ("/a", "/b")
+    assert inputs.read_elsewhere(tmp_path / "none" / "run") == ()
 
 
 def test_two_evidence_folders_of_equal_content_both_serve(tmp_path):

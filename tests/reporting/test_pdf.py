@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from backpain_analysis.reporting import pdf
+from backpain_analysis.reporting import documents
+from backpain_analysis.reporting.documents import find_browser, make_figures, make_pdf
 from backpain_analysis.reporting.errors import ReportingError
-from backpain_analysis.reporting.pdf import find_browser, make_figures, make_pdf
 
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed")
 
@@ -41,14 +41,14 @@ def test_every_report_of_a_site_is_printed(folder, tmp_path):
 
 
 def test_without_a_browser_it_says_what_to_do(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(pdf, "BROWSERS", ["a-browser-nobody-has"])
+    monkeypatch.setattr(documents, "BROWSERS", ["a-browser-nobody-has"])
     with pytest.raises(ReportingError, match="needs Chromium or Google Chrome"):
         make_pdf(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_browser_that_fails_is_told_of(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(pdf, "BROWSERS", ["false"])
+    monkeypatch.setattr(documents, "BROWSERS", ["false"])
     with pytest.raises(ReportingError, match=r"short\.html could not be printed"):
         make_pdf(folder / "short.html", tmp_path / "out")
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from backpain_analysis.reporting import ReportingError, word
+from backpain_analysis.reporting import ReportingError, documents
 
 PAGE = """<!DOCTYPE html><title>t</title><style>p {}</style>
 <header><nav class="turn">next</nav><h1>Dose &amp; effect</h1>
@@ -23,7 +23,7 @@ PAGE = """<!DOCTYPE html><title>t</title><style>p {}</style>
 
 
 def test_what_goes_into_a_document():
-    text = word.simple(PAGE)
+    text = documents.simple(PAGE)
     parts = ["It is so.", "A section", "<math", "Trials", "10.1000/182", "made"]
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
     assert "<title>Dose &amp; effect</title>" in text
@@ -36,7 +36,7 @@ def test_columns_have_the_room_their_words_need():
         "<tr><td>1</td><td>−12.3\u00a0[−45.6,\u00a07.8]</td><td>many short words that may be broken"
         " anywhere they like</td></tr><tr><td colspan=3>a note over all</td></tr></table>"
     )
-    text = word.simple(f"<main>{table}</main>")
+    text = documents.simple(f"<main>{table}</main>")
     widths = [float(w) for w in re.findall(r'<col style="width: ([\d.]+)%"', text)]
     assert len(widths) == 3 and sum(widths) == pytest.approx(100, abs=0.2)
     assert widths[0] < widths[1] < widths[2] < 2 * widths[1]
@@ -48,12 +48,12 @@ def test_drawings_become_pictures(monkeypatch):
         path.write_bytes(drawing[:4])
         return path
 
-    monkeypatch.setattr(word, "browser_of", lambda: "a browser")
-    monkeypatch.setattr(word, "put_figure", put)
+    monkeypatch.setattr(documents, "browser_of", lambda: "a browser")
+    monkeypatch.setattr(documents, "put_figure", put)
     svg = '<svg viewBox="0 0 72 36"><path d="M 0 1"></path></svg>'
     wide = svg.replace("0 0 72 36", "0 0 7200 36")
     page = f'<main><div role="img" aria-label="A &amp; b">{svg}</div>{wide}</main>'
-    text = word.simple(page)
+    text = documents.simple(page)
     assert 'src="data:image/png;base64,PHN2Zw==" alt="A &amp; b" width="96"' in text
     assert 'alt="Figure" width="620"' in text and "<path" not in text
 
@@ -61,7 +61,7 @@ def test_drawings_become_pictures(monkeypatch):
 def test_without_pandoc_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pypandoc", None)
     with pytest.raises(ReportingError, match=r"needs Pandoc; .*\[word\]'$"):
-        word.make_docx(tmp_path, tmp_path / "out")
+        documents.make_docx(tmp_path, tmp_path / "out")
 
 
 def test_a_pandoc_that_fails_is_told_of(tmp_path, monkeypatch):
@@ -73,13 +73,13 @@ def test_a_pandoc_that_fails_is_told_of(tmp_path, monkeypatch):
     with pytest.raises(
         ReportingError, match=r"a\.html could not be written for Word: with code 99"
     ):
-        word.make_docx(tmp_path / "a.html", tmp_path / "out")
+        documents.make_docx(tmp_path / "a.html", tmp_path / "out")
 
 
 def test_a_document_has_real_headings_tables_formulae_and_links(tmp_path):
     pytest.importorskip("pypandoc")
     (tmp_path / "a.html").write_text(PAGE)
-    (path,) = word.make_docx(tmp_path / "a.html", tmp_path / "out")
+    (path,) = documents.make_docx(tmp_path / "a.html", tmp_path / "out")
     with zipfile.ZipFile(path) as parts:
         text = parts.read("word/document.xml").decode()
         links = parts.read("word/_rels/document.xml.rels").decode()

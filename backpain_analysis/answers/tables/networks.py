@@ -123,3 +123,21 @@ def moderators(found: Answer, *, measure: str = "MD", title: str) -> Table:
         for row in found.table.to_dict("records")
     ]
     return table(pd.DataFrame(rows), title=title)
+
+
+def events(found: Answer, *, measure: str = "OR", words: str = "People lost", title: str) -> Table:
+    """What `network_events.events` found: counts, and both estimates of each treatment."""
+    heading = measure_heading(measure)
+    rows = []
+    for row in found.table.to_dict("records"):
+        by_inverse = {name: row[f"iv_{name}"] for name in ("estimate", "ci_low", "ci_high")}
+        rows.append(
+            {
+                "Treatment": exercise_label(row["treatment"]),
+                "Trials": row["trials"],
+                words: f"{row['events']:.0f} of {row['people']:.0f}",
+                f"Mantel–Haenszel: {heading} [95% CI]": effect_interval(row, measure),
+                f"Inverse variance: {heading} [95% CI]": effect_interval(by_inverse, measure),
+            }
+        )
+    return table(rows, title=title)

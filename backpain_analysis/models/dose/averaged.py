@@ -22,7 +22,6 @@ from backpain_analysis.models.dose.search import (
     edge_note,
     reach_note,
 )
-from backpain_analysis.models.results import quantile
 
 DRAWS = 4000
 
@@ -50,25 +49,25 @@ def effect_at(
         Their weights, summing to one.
     dose : float
     """
-    at, w = np.array([dose]), np.asarray(weights, dtype=float)
-    rows = [fit.gradient(at)[0] for fit in fits]
-    mean = np.array([fit.mean(at)[0] for fit in fits])
-    covariances = [fit.cov.to_numpy() for fit in fits]
-    se = np.sqrt([row @ cov @ row for row, cov in zip(rows, covariances, strict=True)])
-    df = np.array([float(np.min(fit.df)) for fit in fits])
+    w = np.asarray(weights, dtype=float)
+    mean, se, halves = np.array([fit.effect_at(dose) for fit in fits]).T
+    df = np.array([_df_at(fit, dose) for fit in fits])
 
     def above(x: float) -> float:
         """Averaged probability of an effect above x."""
-        t = (mean - x) / se
-        return float(w @ np.where(np.isfinite(df), special.stdtr(df, t), special.ndtr(t)))
+        return float(w @ special.stdtr(df, (mean - x) / se))
 
     tail = (1 - fits[0].level) / 2
-    half = quantile(fits[0].level, float(df.min())) * se
-    start, end = float((mean - half).min()) - se.max(), float((mean + half).max()) + se.max()
+    start = float((mean - halves).min() - se.max())
+    end = float((mean + halves).max() + se.max())
     ci_low = optimize.brentq(lambda x: above(x) - (1 - tail), start, end)
     ci_high = optimize.brentq(lambda x: above(x) - tail, start, end)
     p_value = 2 * min(above(0.0), 1 - above(0.0))
     return float(w @ mean), float(ci_low), float(ci_high), p_value
+
+
+def _df_at(fit: DoseResponseResult, dose: float) -> float:
+    return float(fit.df_of(fit.gradient(np.array([dose]), fit.reference_dose))[0])
 
 
 def dose_reaching(
@@ -93,11 +92,12 @@ def dose_reaching(
     doses, sign = _grid(fits), float(np.sign(effect))
     mean, certain = np.zeros(GRID), np.zeros(GRID)
     for fit, weight in zip(fits, np.asarray(weights, dtype=float), strict=True):
-        rows, own = fit.gradient(doses), fit.mean(doses)
-        se = np.sqrt(np.einsum("ij,jk,ik->i", rows, fit.cov.to_numpy(), rows))
-        beyond, df = sign * (own - effect) / se, float(np.min(fit.df))
+        base = fit.reference_dose
+        rows, own = fit.gradient(doses, base), fit.mean(doses, base)
+        with np.errstate(divide="ignore"):  # the reference dose itself has no error
+            beyond = sign * (own - effect) / fit.se_of(rows)
         mean += weight * own
-        certain += weight * (special.stdtr(df, beyond) if np.isfinite(df) else special.ndtr(beyond))
+        certain += weight * special.stdtr(fit.df_of(rows), beyond)
     tail = (1 - fits[0].level) / 2
     estimate = _first_above(doses, sign * (mean - effect))
     first, last = _first_above(doses, certain - tail), _first_above(doses, certain - (1 - tail))

@@ -16,13 +16,14 @@ from scipy import special
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.assemble import from_evidence
 from backpain_analysis.effects.choice import INACTIVE, Timepoint
-from backpain_analysis.effects.derive import USUAL
+from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose import averaged
 from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
 from backpain_analysis.models.dose.fit import (
+    Contrasts,
     Method,
     Options,
     contrasts_of,
@@ -108,7 +109,8 @@ class CurveComparison:
         errors = np.stack([part["se"] for part in parts])
         mean = (weights * estimates).sum(axis=0)
         se = (weights * np.sqrt(errors**2 + (estimates - mean) ** 2)).sum(axis=0)
-        half = quantile(fits[0].level, min(float(np.min(fit.df)) for fit in fits)) * se
+        df = np.min([fit.df_of(fit.gradient(doses, reference)) for fit in fits], axis=0)
+        half = quantile(fits[0].level, pd.Series(df)).to_numpy() * se
         columns = {"dose": doses, "estimate": mean, "se": se}
         columns |= {"ci_low": mean - half, "ci_high": mean + half}
         if extrapolate:
@@ -353,6 +355,10 @@ CHOICES: dict[str, Mapping[str, Any]] = {
         "+ sham, passive": (*INACTIVE, "sham", "passive_modality"),
     },
     "trials": {"all but excluded": ("exclude",), "without cautions": ("exclude", "caution")},
+    "derived": {
+        "as usual": USUAL,
+        "all but other trials' SDs": tuple(n for n in DERIVATIONS if n not in SENSITIVITY_ONLY),
+    },
 }
 """Choice -> option as a reader knows it -> value."""
 
@@ -382,8 +388,8 @@ def multiverse(
     mcid : float, optional
         Adds the dose that first reaches it.
     choices : mapping
-        See `CHOICES`; names must be those, or "derived" with values of the `derive` of
-        `effects.from_evidence`.
+        See `CHOICES`; names must be those. Values of "derived" are the `derive` of
+        `effects.from_evidence`; without it `effects.derive.USUAL`.
 
     Returns
     -------
@@ -411,7 +417,7 @@ def multiverse(
     1   log        12     -15.2
     """
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
-    prepared: dict[tuple, tuple[Effects, Hashable]] = {}
+    prepared: dict[tuple, tuple[Contrasts, Hashable]] = {}
     found: dict[tuple, dict[str, Any]] = {}
     rows = []
     for names in product(*(choices[choice] for choice in choices)):
@@ -430,11 +436,11 @@ def multiverse(
                 flags=value["trials"],
                 derive=value.get("derived", USUAL),
             ).with_dose(dose)
-            prepared[key] = effects, _numbers_in(effects)
-        effects, numbers = prepared[key]
+            prepared[key] = Contrasts(effects, dose), _numbers_in(effects)
+        contrasts, numbers = prepared[key]
         fit = numbers, chosen["curve"]
         if fit not in found:
-            found[fit] = _fitted(effects, value["curve"], dose, at, target)
+            found[fit] = _fitted(contrasts, value["curve"], at, target)
         rows.append({**chosen, **found[fit]})
     return pd.DataFrame(rows).sort_values("estimate", kind="stable", ignore_index=True)
 
@@ -449,13 +455,11 @@ def _numbers_in(effects: Effects) -> Hashable:
     )
 
 
-def _fitted(
-    effects: Effects, curve: str, dose: str, at: float, target: float | None
-) -> dict[str, Any]:
+def _fitted(contrasts: Contrasts, curve: str, at: float, target: float | None) -> dict[str, Any]:
     row: dict[str, Any] = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
     row |= {"mcid_dose": np.nan, "note": ""}
     try:
-        result = dose_response(effects, curve=curve, dose=dose)
+        result = fit_contrasts(contrasts, Options(named(curve), contrasts.dose_name))
         row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
     except CannotEstimate as fault:
         return row | {"note": str(fault)}

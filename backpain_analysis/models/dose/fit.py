@@ -39,6 +39,9 @@ Heterogeneity = Literal["curve", "contrasts"]
 Test = Literal["t", "z", "CR2", "knapp-hartung"]
 TESTS = ("t", "z", "CR2", "knapp-hartung")
 
+EXACT = 1e-9
+"""Weighted sum of squared residuals below which effects lie on the curve."""
+
 SINGULAR = 1e-8
 """Smallest eigenvalue of a covariance of the trials' coefficients, over its largest, that counts
 as above zero (both by correlation)."""
@@ -258,7 +261,9 @@ def dose_response(
         "t" uses (trials - coefficients) degrees of freedom: it covers 93-98% in simulations of 10
         to 50 trials, erring to the safe side. "CR2" is the bias-reduced covariance clustered by
         trial with Satterthwaite degrees of freedom of each dose: 93-96%, where the model holds
-        (see benchmarks/README.md). "knapp-hartung" scales the covariance by the mean square of the
+        (see benchmarks/README.md); of curves with shape parameters that of the linearised model,
+        and of effects that lie on the curve, which leave it nothing to go by, "t".
+        "knapp-hartung" scales the covariance by the mean square of the
         weighted residuals, with t on as many degrees as "t" (Knapp & Hartung 2003,
         doi 10.1002/sim.1482). "CE" is always "z".
     level : float
@@ -406,7 +411,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
         df = float(max(spare, 1))
     if options.method != "CE" and options.test == "knapp-hartung":
         cov = cov * model.rss / max(model.n_rows - len(names), 1)
-    if options.method != "CE" and options.test == "CR2":
+    if options.method != "CE" and options.test == "CR2" and model.rss > EXACT:
         robust = _clustered(model, entered, curve, options.stages)
         cov, df = robust.cov, pd.Series(robust.df(np.eye(len(names))), names)
     return DoseResponseResult(
@@ -551,8 +556,12 @@ def _two_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
 
 
 def _clustered(model: MixedFit, effects: Effects, curve: Curve, stages: int) -> RobustCovariance:
+    """The covariance CR2 by trial; with shape parameters that of the linearised model."""
     if curve.shape_terms:
-        raise ValueError(f"test='CR2' is not for a {curve.name} curve: use 't'.")
+        J, cov = _linearised(model, effects, curve)
+        beta = np.append(model.beta, curve.shape)
+        left = model.y - model.X @ model.beta
+        model = replace(model, X=J, y=J @ beta + left, beta=beta, cov_beta=cov)
     labels = effects.table["trial_id"].to_numpy()
     if stages == 2:
         labels = np.repeat(np.array(effects.trials, dtype=object), len(curve.terms))
@@ -562,19 +571,22 @@ def _clustered(model: MixedFit, effects: Effects, curve: Curve, stages: int) -> 
 def _covariance(
     model: MixedFit, effects: Effects, curve: Curve, stages: int, design: Moderators
 ) -> np.ndarray:
-    """Covariance of the coefficients; with shape parameters that of the linearised model.
-
-    `(J'V^-1 J)^-1`, J the derivatives of the mean by all parameters (Bates & Watts 1988).
-    """
+    """Covariance of the coefficients; with shape parameters that of the linearised model."""
     if not curve.shape_terms:
         return model.cov_beta
     if stages == 2 or design.size > 1:
         raise ValueError(f"the curve {curve.name} is fitted in one stage and without moderators.")
+    return _linearised(model, effects, curve)[1]
+
+
+def _linearised(model: MixedFit, effects: Effects, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives J of the mean by all parameters, and `(J'V^-1 J)^-1` (Bates & Watts 1988)."""
     dose, reference = _doses(effects.table, "dose"), _doses(effects.table, "ref_dose")
     J = curve.gradient(dose, model.beta) - curve.gradient(reference, model.beta)
-    return inverse_information(
+    cov = inverse_information(
         J,
         times_precision(model, J),
         f"the data do not tell the parameters of a {curve.name} curve apart",
         "use a simpler curve",
     )
+    return J, cov

@@ -206,17 +206,27 @@ class DoseResponseResult(Coefficients):
         basis = self.curve.basis(doses) - self.curve.basis(self._as_doses(reference))
         return basis @ self._curve_coefficients(at)
 
-    def critical(self, rows: np.ndarray) -> np.ndarray:
-        """Critical values of combinations of the coefficients, shape (n,).
+    def se_of(self, rows: np.ndarray) -> np.ndarray:
+        """Standard errors of combinations of the coefficients, shape (n,)."""
+        variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
+        return np.sqrt(np.maximum(variance, 0.0))
 
-        With a robust covariance each combination has degrees of freedom of its own (at least
-        one); the reference dose itself has none and needs none.
+    def df_of(self, rows: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of combinations of the coefficients, shape (n,).
+
+        With a robust covariance each combination has its own (at least one); the reference dose
+        itself has none and needs none. Otherwise the least of any coefficient.
         """
         if self.robust is None:
-            return np.full(len(rows), quantile(self.level, self.df))
+            return np.full(len(rows), float(np.min(self.df)))
         df = self.robust.df(rows)
-        df = np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
-        return quantile(self.level, pd.Series(df)).to_numpy()
+        return np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
+
+    def critical(self, rows: np.ndarray) -> np.ndarray:
+        """Critical values of combinations of the coefficients, shape (n,); see `df_of`."""
+        if self.robust is None:
+            return np.full(len(rows), quantile(self.level, self.df))
+        return quantile(self.level, pd.Series(self.df_of(rows))).to_numpy()
 
     def _as_doses(self, reference: float) -> np.ndarray:
         return np.atleast_1d(np.asarray(reference, dtype=float))
@@ -270,15 +280,14 @@ class DoseResponseResult(Coefficients):
         reference = self.reference_dose if reference is None else reference
         outside = self._inside(doses, extrapolate) | self._inside(reference, extrapolate).any()
         estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
-        variance = np.einsum("ij,jk,ik->i", rows, self.cov.to_numpy(), rows)
-        between = self.between(doses, reference)
+        se, between = self.se_of(rows), self.between(doses, reference)
         critical = self.critical(rows)
-        half, reach = critical * np.sqrt(variance), critical * np.sqrt(variance + between)
+        half, reach = critical * se, critical * np.sqrt(se**2 + between)
         table = pd.DataFrame(
             {
                 **({"dose": doses} if doses.ndim == 1 else dict(zip("xy", doses.T, strict=True))),
                 "estimate": estimate,
-                "se": np.sqrt(variance),
+                "se": se,
                 "ci_low": estimate - half,
                 "ci_high": estimate + half,
                 "pi_low": estimate - reach,
@@ -296,7 +305,7 @@ class DoseResponseResult(Coefficients):
         """Mean effect of one dose against `reference_dose`, its error, and half its interval."""
         doses = np.array([dose])
         rows = self.gradient(doses, self.reference_dose)
-        se = float(np.sqrt(rows[0] @ self.cov.to_numpy() @ rows[0]))
+        se = float(self.se_of(rows)[0])
         mean = float(self.mean(doses, self.reference_dose)[0])
         return mean, se, float(self.critical(rows)[0]) * se
 

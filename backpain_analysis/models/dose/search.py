@@ -213,13 +213,20 @@ def best_doses(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """The dose of the grid with the lowest `sign` times effect of each drawn curve, (draws,)."""
-    cov = result.cov.to_numpy()
-    deviations = rng.standard_normal((draws, len(cov))) @ np.linalg.cholesky(cov).T
-    df = float(np.min(result.df))
+    root = _root(result.cov.to_numpy())
+    deviations = rng.standard_normal((draws, len(root))) @ root.T
+    df = max(float(np.min(result.df)), 1.0)
     if np.isfinite(df):
         deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
     curves = result.mean(grid) + deviations @ result.gradient(grid).T
     return grid[np.argmin(sign * curves, axis=1)]
+
+
+def _root(cov: np.ndarray) -> np.ndarray:
+    """R with `R R' = cov`; a robust covariance of few clusters may lack full rank."""
+    spread = np.sqrt(np.diag(cov))
+    values, vectors = np.linalg.eigh(cov / np.outer(spread, spread))
+    return spread[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def edge_note(grid: np.ndarray, place: int, doses: np.ndarray, tail: float) -> str:

@@ -21,6 +21,7 @@ from backpain_analysis.models.network.dose_shapes import (
 )
 from backpain_analysis.models.network.estimation import Method, at_tau2
 from backpain_analysis.models.network.exchangeable import ExchangeableFit, fit_exchangeable
+from backpain_analysis.words import article
 
 Shared = Literal["common", "exchangeable", "step"] | None
 """What agents have in common; see `dose_network`."""
@@ -96,9 +97,9 @@ def check_doses(data: DoseNetworkData, curve: Curve, shared: Shared) -> None:
     wanted = 1 if shared == "step" else len(curve.terms)
     if shared in ("exchangeable", "step") and len(data.agents) <= wanted:
         raise CannotEstimate(
-            f"how the coefficients of a {curve.name} curve vary between agents takes more than "
-            f"{wanted}; the network has {', '.join(data.agents)}. Use shared=None, or a simpler "
-            "curve"
+            f"how the coefficients of {article(curve.name)} curve vary between agents takes more "
+            f"than {wanted}; the network has {', '.join(data.agents)}. Use shared=None, or a "
+            "simpler curve"
         )
     if shared is not None:
         return
@@ -109,8 +110,8 @@ def check_doses(data: DoseNetworkData, curve: Curve, shared: Shared) -> None:
             f"{name} ({', '.join(f'{dose:g}' for dose in doses)})" for name, doses in few.items()
         )
         raise CannotEstimate(
-            f"a {curve.name} curve needs {wanted} different doses above 0 of every agent; fewer "
-            f"have {listed}. Use a simpler curve, shared='common' or 'exchangeable', or lump "
+            f"{article(curve.name)} curve needs {wanted} different doses above 0 of every agent; "
+            f"fewer have {listed}. Use a simpler curve, shared='common' or 'exchangeable', or lump "
             "agents"
         )
 

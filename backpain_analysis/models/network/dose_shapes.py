@@ -15,6 +15,7 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve, Emax, Hill
 from backpain_analysis.models.network.dose_data import DoseNetworkData
 from backpain_analysis.models.network.estimation import COMMON, Method, estimate
+from backpain_analysis.words import article
 
 
 @dataclass(frozen=True)
@@ -235,10 +236,11 @@ class SaturatingShape:
             ]
             if loose:
                 names = "any agent" if len(loose) == len(self.data.agents) else ", ".join(loose)
+                one_shape = "shared='common' or " if self.groups > 1 else ""
                 raise CannotEstimate(
                     f"the data do not bound the {term} of {names}",
-                    "the likelihood is highest at the edge of the doses. Use shared='common' or a "
-                    "simpler curve (linear, log)",
+                    "the likelihood is highest at the edge of the doses. Use "
+                    f"{one_shape}a simpler curve (linear, log)",
                 )
 
 
@@ -276,7 +278,8 @@ class ProportionalShape:
         length = np.linalg.norm(every, axis=0)
         if np.linalg.matrix_rank(every / np.where(length > 0, length, 1.0)) < size:
             raise CannotEstimate(
-                f"the doses of all agents together do not carry the shape of a {curve.name} curve",
+                "the doses of all agents together do not carry the shape of "
+                f"{article(curve.name)} curve",
                 "use a simpler curve",
             )
         triangle = np.linalg.qr(every, mode="r")

@@ -63,6 +63,11 @@ def by_design(data: NetworkData) -> NetworkData:
         kept = [code for code, own in zip(design, informs, strict=True) if own]
         name = data.joined(design)
         effect, cov = pooled(events[:, informs], n[:, informs], data.measure)
+        if data.measure == "RD" and np.linalg.eigvalsh(cov)[0] <= 0:
+            raise CannotEstimate(
+                f"no event in trials of {name}: their risk difference has no variance",
+                "use another method, which adds 1/2 to empty cells in the variance",
+            )
         labels += [name] * (len(kept) - 1)
         of += kept[1:]
         against += [kept[0]] * (len(kept) - 1)

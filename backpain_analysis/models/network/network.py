@@ -14,7 +14,7 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, chosen_prior, implied_sd
-from backpain_analysis.models.network import contribution, funnel, inconsistency, ranking
+from backpain_analysis.models.network import diagnostics, inconsistency, ranking
 from backpain_analysis.models.network.contrasts import NetworkData, check_connected
 from backpain_analysis.models.network.data import Columns, name_of, network_data
 from backpain_analysis.models.network.estimation import COMMON, METHODS, Method, estimate
@@ -340,14 +340,14 @@ class NetworkResult(Coefficients):
         return inconsistency.net_heat(self)
 
     def contribution(self) -> pd.DataFrame:
-        """Share of each direct comparison in each estimate: see `contribution.contribution`."""
-        return contribution.contribution(self)
+        """Share of each direct comparison in each estimate: see `diagnostics.contribution`."""
+        return diagnostics.contribution(self)
 
     def comparison_adjusted_funnel(
         self, order: list[str] | None = None
-    ) -> funnel.ComparisonAdjustedFunnel:
-        """Small-study effects over the whole network: see `funnel.comparison_adjusted_funnel`."""
-        return funnel.comparison_adjusted_funnel(self, order)
+    ) -> diagnostics.ComparisonAdjustedFunnel:
+        """Small-study effects: see `diagnostics.comparison_adjusted_funnel`."""
+        return diagnostics.comparison_adjusted_funnel(self, order)
 
     def plot(self, **options: Any) -> Axes:
         """Network graph: see `figures.network_graph`."""
@@ -541,8 +541,7 @@ def network(
     )
     contrasts = network_data(data, columns, measure=measure, lump=lump)
     if lower_is_better is None:
-        lower_is_better = not contrasts.outcome or contrasts.outcome in LOWER_IS_BETTER
-        lower_is_better |= contrasts.outcome == "outcome"
+        lower_is_better = _lower_is_better(data, contrasts.outcome)
     reference = name_of(reference)
     if reference not in contrasts.treatments:
         raise CannotEstimate(
@@ -583,6 +582,13 @@ def network(
         engine=found.model,
         common=found.common,
     )
+
+
+def _lower_is_better(data: Effects | pd.DataFrame, outcome: str) -> bool:
+    """By the outcome; differences in shares of responders are better the higher they are."""
+    if isinstance(data, Effects) and "ref_share" in data.table:
+        return False
+    return outcome in ("", "outcome") or outcome in LOWER_IS_BETTER
 
 
 def _loadings(

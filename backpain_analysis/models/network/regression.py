@@ -56,6 +56,8 @@ class NetworkRegression(Coefficients):
         Variance of exchangeable interactions; missing for others.
     mean : float
         Their mean; missing for others.
+    groups : tuple of str
+        The two words of a covariate of words, which count as 0 and 1.
     """
 
     data: NetworkData = field(repr=False)
@@ -68,18 +70,19 @@ class NetworkRegression(Coefficients):
     tau2_without: float
     between: float = np.nan
     mean: float = np.nan
+    groups: tuple[str, ...] = ()
 
     @property
     def treatments(self) -> list[str]:
         return list(self.data.treatments)
 
-    def effects(self, at: float | None = None) -> pd.DataFrame:
+    def effects(self, at: float | str | None = None) -> pd.DataFrame:
         """Every treatment against the reference where the covariate has a value.
 
         Parameters
         ----------
-        at : float, optional
-            By default its mean.
+        at : float or str, optional
+            By default its mean; of subgroups the word of one.
 
         Returns
         -------
@@ -88,10 +91,12 @@ class NetworkRegression(Coefficients):
 
         Raises
         ------
+        ValueError
+            For a word that is no subgroup's.
         CannotEstimate
             For a value outside those observed.
         """
-        value = self.centre if at is None else float(at)
+        value = self.centre if at is None else self._value(at)
         low, high = self.observed
         if not low <= value <= high:
             raise CannotEstimate(
@@ -110,6 +115,14 @@ class NetworkRegression(Coefficients):
         columns = {"estimate": estimate, "se": se}
         columns |= {"ci_low": estimate - half, "ci_high": estimate + half}
         return pd.DataFrame(columns, index=pd.Index(names, name="treatment"))
+
+    def _value(self, at: float | str) -> float:
+        if not isinstance(at, str):
+            return float(at)
+        if at not in self.groups:
+            known = ", ".join(map(repr, self.groups)) or "none: give a number"
+            raise ValueError(f"no subgroup {at!r} of {self.covariate}: they are {known}.")
+        return float(self.groups.index(at))
 
     def test_interaction(self) -> pd.Series:
         """Joint Wald test that no effect varies with the covariate.
@@ -146,7 +159,7 @@ def network_regression(
     level: float = 0.95,
     **columns: Any,
 ) -> NetworkRegression:
-    """Network meta-regression on a covariate of trials; a subgroup is a covariate of 0 and 1.
+    """Network meta-regression on a covariate of trials; subgroups are a covariate of two words.
 
     `d_t(x) = d_t + b_t (x - mean x)` against the reference: "common" one b for all treatments
     against the reference (none among themselves), "independent" one each, "exchangeable"
@@ -158,7 +171,8 @@ def network_regression(
     data : Effects or DataFrame
         As for `network`.
     covariate : str
-        A column, one value a trial (baseline pain, year, 1 for high risk of bias).
+        A column, one value a trial: baseline pain, year, or "high" and "low" for its risk of bias.
+        Of two words the first in the alphabet is 0 and the other 1, and names the interaction.
     interaction : {"common", "independent", "exchangeable"}
     measure, reference, method, lump, level, **columns
         As for `network`.
@@ -182,11 +196,13 @@ def network_regression(
     """
     check_choices(level, method=(method, METHODS), interaction=(interaction, INTERACTIONS))
     network, own = _read(data, Columns(**columns), measure, lump, reference)
-    by_trial = _covariate(data, own, covariate)
+    by_trial, groups = _covariate(data, own, covariate)
     x = pd.Series(network.trial).map(by_trial).to_numpy(dtype=float)
     values = by_trial.reindex(pd.unique(network.trial)).to_numpy(dtype=float)
     if np.ptp(values) == 0:
-        raise CannotEstimate(f"{covariate} is {values[0]:g} in every trial")
+        same = groups[int(values[0])] if groups else f"{values[0]:g}"
+        raise CannotEstimate(f"{covariate} is {same} in every trial")
+    term = f"{covariate}={groups[1]}" if groups else covariate
     centre = float(values.mean())
     names = [name for name in network.treatments if name != name_of(reference)]
     B = np.delete(network.incidence(), network.treatments.index(name_of(reference)), axis=1)
@@ -201,10 +217,10 @@ def network_regression(
         params, cov = found.effects[order], found.cov[np.ix_(order, order)]
         llf, tau2, count = found.llf, found.tau2, len(found.mean) + found.n_variance_parameters
         more = {"between": float(found.omega[0, 0]), "mean": float(found.mean[0])}
-        terms = [f"{name}: {covariate}" for name in names]
+        terms = [f"{name}: {term}" for name in names]
     else:
         common = interaction == "common"
-        terms = [covariate] if common else [f"{name}: {covariate}" for name in names]
+        terms = [term] if common else [f"{name}: {term}" for name in names]
         extra = moved.sum(axis=1, keepdims=True) if common else moved
         fitted = estimate(network, np.hstack([B, extra]), method, [*names, *terms])
         params, cov, llf = fitted.model.beta, fitted.model.cov_beta, fitted.model.llf
@@ -227,6 +243,7 @@ def network_regression(
         observed=(float(values.min()), float(values.max())),
         tau2=tau2,
         tau2_without=without,
+        groups=groups,
         **more,
     )
 
@@ -356,19 +373,30 @@ def _read(
     return network, columns
 
 
-def _covariate(data: Effects | pd.DataFrame, columns: Columns, name: str) -> pd.Series:
-    """The covariate by trial.
+def _covariate(
+    data: Effects | pd.DataFrame, columns: Columns, name: str
+) -> tuple[pd.Series, tuple[str, ...]]:
+    """The covariate by trial, and of words the two that count as 0 and 1.
 
     Raises
     ------
     ValueError
-        If it is missing, or varies within a trial: all trials at once.
+        If it is missing, or varies within a trial: all trials at once; for more than two words.
     """
     table = data.table if isinstance(data, Effects) else data
     trial = "trial_id" if isinstance(data, Effects) else columns.trial
     if name not in table:
         raise ValueError(f"no column {name!r}; the data have {', '.join(map(str, table.columns))}.")
     values = pd.to_numeric(table[name], errors="coerce").astype(float)
+    groups: tuple[str, ...] = ()
+    if values.isna().all() and table[name].notna().any():
+        groups = tuple(sorted(table[name].dropna().astype(str).unique()))
+        if len(groups) > 2:
+            raise ValueError(
+                f"{name} has {len(groups)} words ({', '.join(groups)}): compare two subgroups at a "
+                "time."
+            )
+        values = table[name].map({word: float(k) for k, word in enumerate(groups)}).astype(float)
     grouped = values.groupby(table[trial].array, sort=False)
     missing = grouped.apply(lambda own: own.isna().any())
     varied = grouped.nunique() > 1
@@ -378,7 +406,7 @@ def _covariate(data: Effects | pd.DataFrame, columns: Columns, name: str) -> pd.
     ]
     if faults:
         raise ValueError("\n".join(faults))
-    return grouped.first()
+    return grouped.first(), groups
 
 
 @dataclass(frozen=True, repr=False)

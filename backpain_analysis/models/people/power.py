@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from backpain_analysis.datasets.participants import People, draw_people, draw_scores
-from backpain_analysis.datasets.truth import Truth
+from backpain_analysis.datasets.participants import People, Truth, draw_people, draw_scores
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.visits import difference, prepared

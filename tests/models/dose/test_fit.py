@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy import optimize, stats
+from scipy import linalg, optimize, stats
 
 from backpain_analysis.engine.robust import robust_covariance
 from backpain_analysis.evidence.evidence import load_evidence
@@ -207,8 +207,38 @@ def test_cr2_with_degrees_of_freedom_of_each_dose(trials):
     low, high = bent.robust.df(bent.gradient(np.array([20.0, 390.0])))
     assert low != high
     assert bent.dose_for(-5).ci_low < bent.dose_for(-5).estimate
-    with pytest.raises(ValueError, match="not for a emax curve"):
-        trials(curve="emax", test="CR2")
+
+
+def test_cr2_of_a_curve_with_a_shape_is_that_of_its_linearisation(trials, reference):
+    """The sandwich by dense matrices, with derivatives of Emax taken by differences."""
+    curve = trials(curve="emax", heterogeneity="contrasts", test="CR2")
+    points = curve.points
+    dose, reference_dose = points["dose"].to_numpy(), points["ref_dose"].to_numpy()
+
+    def mean(theta):
+        most, half = theta
+        return most * dose / (half + dose) - most * reference_dose / (half + reference_dose)
+
+    theta = curve.params.to_numpy()
+    J = np.column_stack(
+        [(mean(theta + step) - mean(theta - step)) / 2e-4 for step in 1e-4 * np.eye(2)]
+    )
+    rows = list(points.groupby("trial_id", sort=False).indices.values())
+    V = [
+        S + curve.tau2 * (np.eye(len(S)) + 1) / 2
+        for S in map(np.atleast_2d, reference["dose_response"]["md_S"])
+    ]
+    C = np.linalg.inv(
+        sum(J[own].T @ np.linalg.solve(v, J[own]) for own, v in zip(rows, V, strict=True))
+    )
+    left, meat = points["yi"].to_numpy() - mean(theta), np.zeros((2, 2))
+    for own, v in zip(rows, V, strict=True):
+        D = np.linalg.cholesky(v).T
+        inner = D @ (v - J[own] @ C @ J[own].T) @ D.T
+        A = D.T @ np.linalg.inv(linalg.sqrtm(inner)) @ D
+        score = J[own].T @ np.linalg.solve(v, A @ left[own])
+        meat += np.outer(score, score)
+    assert_allclose(curve.cov_params(), C @ meat @ C, rtol=1e-5)
 
 
 def test_too_little_data_is_refused():

@@ -63,6 +63,25 @@ def test_effects_follow_the_covariate_within_its_range(arms):
         result.effects(2050)
 
 
+def test_two_words_are_subgroups_of_zero_and_one(arms):
+    late = arms.assign(late=(arms["year"] > 2005).astype(float))
+    words = arms.assign(late=np.where(arms["year"] > 2005, "recent", "early"))
+    number, word = (network_regression(own, "late") for own in (late, words))
+    assert_allclose(word.params, number.params)
+    assert word.params.index[-1] == "late=recent" and word.groups == ("early", "recent")
+    for name, value in (("early", 0.0), ("recent", 1.0)):
+        assert_allclose(word.effects(name)["estimate"], number.effects(value)["estimate"])
+    with pytest.raises(ValueError, match="no subgroup 'late' of late: they are 'early', 'recent'"):
+        word.effects("late")
+    with pytest.raises(ValueError, match="'early' of late: they are none: give a number"):
+        number.effects("early")
+    third = words.assign(late=words["late"].where(words["year"] > 1995, "old"))
+    with pytest.raises(ValueError, match=r"late has 3 words \(early, old, recent\)"):
+        network_regression(third, "late")
+    with pytest.raises(CannotEstimate, match="late is recent in every trial"):
+        network_regression(words.assign(late="recent"), "late")
+
+
 def test_exchangeable_interactions_lie_between_common_and_independent(arms):
     """A large spread of slopes gives nearly the independent ones."""
     steep = {"aerobic": -3, "pilates": 3, "resistance": 2, "stretching": -2, "yoga": 0}

@@ -13,10 +13,14 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.subsets import Chosen
-from backpain_analysis.models.pairwise.diagnostics import cumulative, influence, leave_one_out
+from backpain_analysis.models.pairwise.diagnostics import (
+    cumulative,
+    influence,
+    leave_one_out,
+    pool_subsets,
+)
 from backpain_analysis.models.pairwise.inputs import METHODS, TESTS
 from backpain_analysis.models.pairwise.pooling import pool
-from backpain_analysis.models.pairwise.subsets import pool_subsets
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 1000.0])
 NUMBERS = "estimate se ci_low ci_high p_value pi_low pi_high tau2 i2 h2 q q_df q_p".split()

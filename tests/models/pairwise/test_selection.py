@@ -14,8 +14,7 @@ from scipy import stats
 
 from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import pool
-from backpain_analysis.models.pairwise.selection import selection_model
-from backpain_analysis.models.pairwise.selection_likelihood import BetaWeights, Steps
+from backpain_analysis.models.pairwise.selection import BetaWeights, Steps, selection_model
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate, special, stats
 from statsmodels.stats.power import TTestIndPower
 
-from backpain_analysis.datasets.truth import Truth
+from backpain_analysis.datasets.participants import Truth
 from backpain_analysis.engine.search import ConvergenceError
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Quadratic

@@ -1,0 +1,132 @@
+"""Events as networks: what reports carry, odds ratios by hand, words by truth tables."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+import backpain_analysis as bp
+from backpain_analysis.answers.network_events import counted_arms, events, lost_arms
+from backpain_analysis.answers.tables import networks
+
+
+def evidence(*arms, design="parallel", outcome="dropout"):
+    """Rows of trial, exercise type, randomised, measured, and events that a report counts."""
+    rows = pd.DataFrame(arms, columns=["trial_id", "kind", "n_randomised", "measured", "events"])
+    rows["arm_id"] = [f"a{k}" for k in range(len(rows))]
+    inactive = rows["kind"] == "usual_care"
+    rows["exercise_type"] = rows["kind"].mask(inactive, "none")
+    rows["comparator_type"] = rows["kind"].where(inactive)
+    outcomes = rows.rename(columns={"measured": "n"})[["trial_id", "arm_id", "n", "events"]]
+    outcomes = outcomes.assign(outcome=outcome, timepoint_label="post", timepoint_weeks=8.0)
+    trials = pd.DataFrame({"trial_id": rows["trial_id"].unique(), "design": design})
+    columns = ["trial_id", "arm_id", "n_randomised", "exercise_type", "comparator_type"]
+    return SimpleNamespace(trials=trials, arms=rows[columns], outcomes=outcomes)
+
+
+YOGA = [
+    ("a", "yoga", 40, 30, np.nan),
+    ("a", "usual_care", 50, 45, np.nan),
+    ("b", "yoga", 60, 54, np.nan),
+    ("b", "usual_care", 60, 55, np.nan),
+]
+
+
+def test_lost_are_those_not_measured():
+    found = lost_arms(evidence(*YOGA))
+    assert found["events"].tolist() == [10, 5, 6, 5]
+    assert found["n"].tolist() == [40, 50, 60, 60]
+    assert found["treatment"].tolist() == ["yoga", "usual_care"] * 2
+    assert lost_arms(evidence(*YOGA, design="crossover")).empty
+    assert lost_arms(evidence(*YOGA[:3]))["trial_id"].tolist() == ["a", "a"]
+    more = evidence(*YOGA[:2])
+    again = more.outcomes.assign(n=[35, 44], timepoint_label=["post", "followup"])
+    more.outcomes = pd.concat([more.outcomes, again])
+    assert lost_arms(more)["events"].tolist() == [5, 5]
+
+
+def test_counted_arms_take_the_first_count():
+    given = evidence(("a", "yoga", 40, 38, 3), ("a", "usual_care", 40, 39, 4))
+    later = given.outcomes.assign(events=[7, 9], timepoint_weeks=52.0)
+    given.outcomes = pd.concat([later, given.outcomes])
+    found = counted_arms(given, "dropout")
+    assert found[["events", "n"]].to_numpy().tolist() == [[3, 38], [4, 39]]
+    assert counted_arms(given, "responders").empty
+
+
+def test_odds_ratios_by_hand():
+    """Two trials of two arms: Mantel-Haenszel by its formula, and each trial's own."""
+    found = events(evidence(*YOGA), "dropout", measure="OR")
+    row = found.table.set_index("treatment").loc["yoga"]
+    up, down = 10 * 45 / 90 + 6 * 55 / 120, 5 * 30 / 90 + 5 * 54 / 120
+    assert_allclose(np.exp(row["estimate"]), up / down)
+    assert row[["trials", "events", "people"]].tolist() == [2, 16, 100]
+    own = np.log([10 * 45 / (5 * 30), 6 * 55 / (5 * 54)])
+    assert own.min() < row["iv_estimate"] < own.max()
+    assert row["iv_ci_low"] < row["ci_low"]
+    shown = networks.events(found, title="Lost").html
+    assert "16 of 100" in shown and f"{up / down:.2f}" in shown
+
+
+LOST = "No report counts dropout, but "
+WORDED = [
+    (
+        YOGA,
+        f"{LOST}2 trials print for each arm how many people were randomised and how many were "
+        "measured after treatment: 26 of 210 (12%) were not. 2 trials compare 2 treatments. By "
+        "Mantel–Haenszel, none has clearly more or fewer people lost than inactive control.",
+    ),
+    (
+        [*YOGA[:2], ("c", "yoga", 20, 20, np.nan), ("c", "usual_care", 20, 20, np.nan)],
+        f"{LOST}2 trials print for each arm how many people were randomised and how many were "
+        "measured after treatment: 15 of 130 (12%) were not. In 1 of them nobody was missing, "
+        "which says nothing of ratios; some may have filled in what was missing. 1 trial compares "
+        "2 treatments. By Mantel–Haenszel, none has clearly more or fewer people lost than "
+        "inactive control.",
+    ),
+    (
+        [("a", "yoga", 90, 80, 40), ("a", "usual_care", 90, 80, 4)],
+        "1 trial counts people lost by arm: 44 of 160 (28%). 1 trial compares 2 treatments. By "
+        "Mantel–Haenszel, people lost are clearly, against inactive control: more with yoga (odds "
+        "ratio 19.00 (95% CI 6.34 to 56.90)).",
+    ),
+    (
+        [("a", "yoga", 90, 80, 4), ("a", "usual_care", 90, 80, 40)],
+        "1 trial counts people lost by arm: 44 of 160 (28%). 1 trial compares 2 treatments. By "
+        "Mantel–Haenszel, people lost are clearly, against inactive control: fewer with yoga (odds "
+        "ratio 0.05 (95% CI 0.02 to 0.16)).",
+    ),
+    (
+        [("a", "yoga", 90, 80, 0), ("a", "usual_care", 90, 80, 0)],
+        "1 trial counts people lost by arm: 0 of 160 (0%). In 1 of them it happened to nobody, "
+        "which says nothing of ratios. They make no network: no trial compares the events of two "
+        "treatments.",
+    ),
+    (
+        [("a", "yoga", 90, 80, 3), ("a", "pilates", 90, 80, 5)],
+        "1 trial counts people lost by arm: 8 of 160 (5%). They make no network: no trial with "
+        "events has inactive control.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arms", "words"), WORDED)
+def test_words(arms, words):
+    assert events(evidence(*arms), "dropout").text == words
+
+
+def test_what_the_bundled_trials_carry():
+    trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    for outcome in ("responders", "adverse_events"):
+        found = events(trials, outcome)
+        assert found.table.empty and "they make no network" in found.text
+    lost = events(trials, "dropout")
+    yoga = lost.table.set_index("treatment").loc["yoga"]
+    assert yoga[["trials", "events", "people"]].tolist() == [1, 11, 92]
+    assert_allclose(np.exp(yoga["estimate"]), 11 * 44 / (1 * 81))
+    with pytest.raises(ValueError, match="'responders', 'dropout', 'adverse_events': not 'pain'"):
+        events(trials, "pain")

@@ -31,7 +31,7 @@ STRUCTURES = ("unstructured", "random_slope")
 
 KNOWN_SHARES = (0.1, 0.01, 0.001)
 PLENTY = 5
-"""People with scores at any two visits, over the visits, from which on a likelihood has one hill."""
+"""People with scores at two visits, for each visit: from so many on a likelihood has one hill."""
 
 
 @dataclass(frozen=True)

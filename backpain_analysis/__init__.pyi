@@ -39,6 +39,7 @@ from .evidence.participants import Participants, load_participants, simulate_par
 from .evidence.scales import mcid
 from .evidence.visits import visits_in_chunks
 from .evidence.wide import reshape_wide
+from .figures.explore_widget import explore
 from .models.bayes.posterior import Posterior
 from .models.dose.comparison import compare_curves, multiverse, select_fractional_polynomial
 from .models.dose.curves import piecewise, rcs
@@ -136,6 +137,7 @@ __all__ = [
     "effect_size",
     "effects_over_time",
     "egger_test",
+    "explore",
     "few_trials",
     "figures",
     "gee",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from backpain_analysis.answers.dose_questions import Answer, no_answer
 from backpain_analysis.answers.sentences import share_of_mcid, size_words
@@ -27,7 +28,7 @@ from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_data import connected_agents
 from backpain_analysis.models.network.dose_network import dose_network
-from backpain_analysis.models.results import Summary, two_sided_p
+from backpain_analysis.models.results import Summary, quantile, two_sided_p
 from backpain_analysis.words import (
     DOSE_LABELS,
     DOSE_STEPS,
@@ -61,12 +62,22 @@ FEWEST_DOSES = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval."""
+    """A number with its interval.
+
+    `least` is half the normal interval by the model's own covariance: where effects happen to agree
+    closely others are narrower than the errors within the trials allow.
+    """
 
     estimate: float
     ci_low: float
     ci_high: float
     p_value: float = np.nan
+    least: float = 0.0
+
+    @property
+    def too_narrow(self) -> bool:
+        """Whether the interval is narrower than that by more than a tenth."""
+        return self.ci_high - self.ci_low < 0.9 * 2 * self.least
 
     @property
     def clear(self) -> bool:
@@ -237,7 +248,8 @@ def dose_answer(
     share a reference arm, whatever the curve (`dose_response` with heterogeneity="contrasts").
     Effects of doses have the bias-reduced covariance clustered by trial (test="CR2"), which also
     holds where trials differ in another way than that: by their own strength of the dose, say. The
-    slope is tested by Knapp & Hartung, which keeps its error rate there too, and finds more. Where
+    slope is tested by Knapp & Hartung, which keeps its error rate there too, and finds more; it is
+    never surer than the errors within the trials allow. Where
     the data support that dose matters, the effect of the typical dose is the mean over curves, as a
     line is then not the only one that fits. benchmarks/README.md says how often the answer is right
     where the truth is known.
@@ -295,7 +307,7 @@ def dose_answer(
             weight = curves.weight_of_dose
         verdict = judged(slope, weight, sign, level)
         if curves is not None and verdict in (MORE, LESS):
-            effect = Estimate(*curves.effect_at(typical))
+            effect = Estimate(*curves.effect_at(typical), effect.least)
             without = _carried_by(line, step, level)
             optimum = curves.optimum(best="lowest" if sign < 0 else "highest")
             mcid_dose = curves.dose_for(sign * abs(mcid)) if mcid else None
@@ -371,21 +383,26 @@ def _with_effect(
     """A fit, and the effect of its typical dose."""
     result = dose_response(known, curve=curve, test="CR2", **options)
     estimate, se, half = result.effect_at(result.typical_dose)
-    if not se > 0:
-        raise CannotEstimate("too few trials carry the effect of the typical dose")
-    df = result.df_of(result.gradient(np.array([result.typical_dose]), result.reference_dose))
-    p_value = float(two_sided_p(np.array([estimate / se]), pd.Series(df))[0])
-    return result, Estimate(estimate, estimate - half, estimate + half, p_value)
+    row = result.gradient(np.array([result.typical_dose]), result.reference_dose)
+    p_value = float(two_sided_p(np.array([estimate / se]), pd.Series(result.df_of(row)))[0])
+    least = least_half(result, row[0])
+    return result, Estimate(estimate, estimate - half, estimate + half, p_value, least)
 
 
 def _slope(result: DoseResponseResult, step: float) -> Estimate:
-    limits = result.conf_int().loc["dose"]
-    return Estimate(
-        step * float(result.params["dose"]),
-        step * float(limits["ci_low"]),
-        step * float(limits["ci_high"]),
-        float(result.pvalues["dose"]),
-    )
+    """What a step more adds, its interval and P value no narrower than the model's normal ones."""
+    limits, slope = result.conf_int().loc["dose"], step * float(result.params["dose"])
+    least = least_half(result, step * (result.params.index == "dose"))
+    half = max(step * float(limits["ci_high"] - limits["ci_low"]) / 2, least)
+    normal = 2 * special.ndtr(-abs(slope) * quantile(result.level, np.inf) / least)
+    p_value = max(float(result.pvalues["dose"]), float(normal))
+    return Estimate(slope, slope - half, slope + half, p_value, least)
+
+
+def least_half(result: DoseResponseResult, row: np.ndarray) -> float:
+    """Half the normal interval of a combination of coefficients, by the model's own covariance."""
+    se = float(np.sqrt(row @ result.engine.cov_beta @ row))
+    return float(quantile(result.level, np.inf)) * se
 
 
 def _carried_by(result: DoseResponseResult, step: float, level: float) -> tuple[str, ...]:
@@ -412,7 +429,7 @@ def effect_sentence(answer: DoseAnswer) -> str:
         middle, low, high = found.signed(digits)
         return (
             f"In {size}, no clear difference in {word} between the typical dose of exercise, "
-            f"{dose}, and none: {middle} {unit} ({level} {low} to {high})."
+            f"{dose}, and none: {middle} {unit} ({level} {low} to {high}).{_too_narrow(answer)}"
         )
     middle, low, high = found.sizes(digits)
     direction = "lower" if found.estimate < 0 else "higher"
@@ -420,6 +437,20 @@ def effect_sentence(answer: DoseAnswer) -> str:
     return (
         f"In {size}, {word} was {middle} {unit} {direction} with the typical dose of exercise, "
         f"{dose}, than with none ({level} {low} to {high} {direction}).{share}"
+        f"{_too_narrow(answer)}"
+    )
+
+
+def _too_narrow(answer: DoseAnswer) -> str:
+    """What the errors within the trials would allow, where they agree more closely than that."""
+    found = answer.effect
+    if not found.too_narrow:
+        return ""
+    digits = effect_digits(answer.measure)
+    low, high = (number(found.estimate + side * found.least, digits) for side in (-1, 1))
+    return (
+        f" The trials agree more closely than their own errors would let expect: by those alone "
+        f"the interval is {low} to {high}."
     )
 
 

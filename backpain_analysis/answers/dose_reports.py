@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.dose import DoseAnswer, more_of
+from backpain_analysis.answers.dose import DoseAnswer, least_half, more_of
 from backpain_analysis.answers.dose_questions import Answer
 from backpain_analysis.effects.assemble import LATE_TEXT, effects_if_measured
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL, imputed_minutes
@@ -150,12 +150,13 @@ def _of_fits(
             found = [_numbers(answer, effects, curve, moderator) for effects in known]
         except CannotEstimate:
             continue
-        values, variances, dfs = (np.array(part) for part in zip(*found, strict=True))
+        values, variances, dfs, least = (np.array(part) for part in zip(*found, strict=True))
         value, variance, df = values[0], variances[0], dfs.min(axis=0)
         if len(found) > 1:
             pooled = pool_imputations(values, [np.diag(own) for own in variances], df)
             value, variance, df = pooled.params, np.diag(pooled.cov), pooled.df
         half = quantile(answer.level, pd.Series(df)).to_numpy() * np.sqrt(variance)
+        half = np.maximum(half, least.mean(axis=0))
         ends = np.column_stack([value, value - half, value + half])
         row |= dict(zip(("estimate", "ci_low", "ci_high"), ends[0], strict=True))
         if curve != "constant":
@@ -166,8 +167,11 @@ def _of_fits(
 
 def _numbers(
     answer: DoseAnswer, effects: Effects, curve: str, moderator: str | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Effect of the typical dose and of a step more, their variances and degrees of freedom."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Effect of the typical dose and of a step more.
+
+    Their values, variances, degrees of freedom, and half the least interval.
+    """
     dose, found = np.array([answer.typical]), []
     for test in ("CR2", "knapp-hartung"):
         fit = dose_response(
@@ -182,9 +186,10 @@ def _numbers(
         fit.predict(dose)
         more = [answer.step * float(name == "dose") for name in fit.params.index]
         row = fit.gradient(dose)[0] if test == "CR2" else np.array(more)
-        found.append((row @ fit.params, row @ fit.cov @ row, fit.df_of(row[None])[0]))
-    values, variances, df = np.array(found, dtype=float).T
-    return values, variances, df
+        least = 0.0 if test == "CR2" else least_half(fit, row)
+        found.append((row @ fit.params, row @ fit.cov @ row, fit.df_of(row[None])[0], least))
+    values, variances, df, floors = np.array(found, dtype=float).T
+    return values, variances, df, floors
 
 
 def _text(answer: DoseAnswer, table: pd.DataFrame) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +20,19 @@ from openpyxl.utils.cell import range_boundaries
 MOST_BYTES = 1 << 30
 """What the parts of a workbook may unpack to."""
 
-MOST_CELLS = 30_000_000
-"""Cells of a sheet that are looked at, empty ones included."""
+MOST_CELLS = 5_000_000
+"""Cells of a sheet that are looked at; of a large one, those that hold something."""
+
+LARGE = 5_000_000
+"""Bytes of a sheet from which its empty cells are left out before it is parsed."""
 
 _OLE = b"\xd0\xcf\x11\xe0"
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell ref="([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})"')
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >]")
+_VALUE = re.compile(rb"<(?:\w+:)?(?:v|is)[ >]")
+_NO_PLACE = re.compile(rb"<(?:c|row)(?![^<>]* r=)[ />]|<!")
+_EMPTY_CELL = re.compile(rb"<c (?:[^<>]*[^<>/])?(?:/>|></c>)")
+_EMPTY_ROW = re.compile(rb"<row (?:[^<>]*[^<>/])?(?:/>|>\s*</row>)")
 
 
 class UnreadableWorkbook(ValueError):
@@ -74,9 +83,9 @@ class Workbook:
     """
 
     def __init__(self, file: Path) -> None:
-        has_formulas = _inspected(file)
-        self._values = _opened(file, data_only=True)
-        self._formulas = _opened(file, data_only=False) if has_formulas else None
+        has_formulas, large = _inspected(file)
+        self._values = _opened(file, large, data_only=True)
+        self._formulas = _opened(file, large, data_only=False) if has_formulas else None
         self.titles: tuple[str, ...] = tuple(sheet.title for sheet in self._values.worksheets)
 
     def __enter__(self) -> Workbook:
@@ -133,8 +142,11 @@ class Workbook:
 _RECALCULATE = "Open the workbook in a spreadsheet program and save it, or write the value."
 
 
-def _inspected(file: Path) -> bool:
-    """Whether any sheet holds a formula; refuses what is no plain zip of modest size."""
+def _inspected(file: Path) -> tuple[bool, set[str]]:
+    """Whether any sheet holds a formula, and the large sheets whose empty cells can be left out.
+
+    Refuses what is no plain zip of modest size.
+    """
     with open(file, "rb") as start:
         if start.read(4) == _OLE:
             reason = "not readable as an XLSX workbook (it has a password, or is an old .xls)"
@@ -147,21 +159,47 @@ def _inspected(file: Path) -> bool:
                     f"unpacks to {size / 1e9:.1f} GB, more than is read",
                     "Copy the cells that are needed into a new workbook.",
                 )
-            sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
-            return any(_FORMULA.search(parts.read(name)) for name in sheets)
+            has_formulas, large = False, set()
+            for name in parts.namelist():
+                if name.startswith("xl/worksheets/"):
+                    content = parts.read(name)
+                    has_formulas = has_formulas or bool(_FORMULA.search(content))
+                    if len(content) > LARGE:
+                        values = islice(_VALUE.finditer(content), MOST_CELLS + 1)
+                        _refuse_too_many(name, sum(1 for _ in values))
+                        if not _NO_PLACE.search(content):
+                            large.add(name)
+            return has_formulas, large
     except UnreadableWorkbook:
         raise
     except Exception as error:
         raise _unreadable(error) from error
 
 
-def _opened(file: Path, *, data_only: bool) -> openpyxl.Workbook:
+def _refuse_too_many(sheet: str, cells: int) -> None:
+    if cells > MOST_CELLS:
+        raise UnreadableWorkbook(
+            f"{sheet} has more than {MOST_CELLS:,} cells",
+            "Copy the cells that are needed into a new workbook, or save the sheet as CSV.",
+        )
+
+
+def _opened(file: Path, large: Collection[str], *, data_only: bool) -> openpyxl.Workbook:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles that openpyxl does not keep
-            return openpyxl.load_workbook(file, read_only=True, data_only=data_only)
+            book = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
     except Exception as error:  # whatever openpyxl stumbles over, the file is at fault
         raise _unreadable(error) from error
+    for sheet in book.worksheets:
+        if sheet._worksheet_path in large:
+            sheet._get_source = partial(_without_empty, book._archive, sheet._worksheet_path)
+    return book
+
+
+def _without_empty(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
+    """The part of a sheet without the cells and rows that hold nothing but a format."""
+    return io.BytesIO(_EMPTY_ROW.sub(b"", _EMPTY_CELL.sub(b"", archive.read(name))))
 
 
 def _cells(sheet: openpyxl.worksheet._read_only.ReadOnlyWorksheet) -> Iterator[tuple]:
@@ -173,11 +211,7 @@ def _cells(sheet: openpyxl.worksheet._read_only.ReadOnlyWorksheet) -> Iterator[t
             sheet.reset_dimensions()
             for row in sheet.rows:
                 seen += len(row) + 1
-                if seen > MOST_CELLS:
-                    raise UnreadableWorkbook(
-                        f"sheet {sheet.title} has more than {MOST_CELLS:,} cells",
-                        "Copy the cells that are needed into a new workbook.",
-                    )
+                _refuse_too_many(f"sheet {sheet.title}", seen)
                 yield row
     except UnreadableWorkbook:
         raise

@@ -179,11 +179,14 @@ class _Client(PapermillNotebookClient):
         self._left_of_page = int(watch.limits.page_mb * 2**20)
         self._left_of_cell: dict[int, int] = {}
         self._told: set[int] = set()
+        self._pieces: dict[str, list[dict[str, Any]]] = {}
 
     def process_message(
         self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int
     ) -> nbformat.NotebookNode | None:
         """Take in a message; what is too much for a cell or a page is left out with a word."""
+        if msg["msg_type"] != "stream":
+            self.settle(cell, cell_index)
         if msg["msg_type"] not in SHOWN:
             return super().process_message(msg, cell, cell_index)
         limits, content, size = self.watch.limits, msg["content"], _size(msg["content"])
@@ -202,6 +205,7 @@ class _Client(PapermillNotebookClient):
             self._take(msg, cell, cell_index)
         if cell_index not in self._told:
             self._told.add(cell_index)
+            self.settle(cell, cell_index)
             full = ("cell", limits.output_mb) if of_cell == room else ("page", limits.page_mb)
             word = "What else this cell shows is left out: it is more than a {}'s {:g} MB.\n"
             cell.outputs.append(
@@ -212,11 +216,21 @@ class _Client(PapermillNotebookClient):
     def _take(
         self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int
     ) -> nbformat.NotebookNode | None:
-        """Take in a message; streams become one each, however their texts came in pieces."""
-        output = super().process_message(msg, cell, cell_index)
-        if msg["msg_type"] == "stream":
+        """Take in a message, or keep a piece of a stream until all of it is there."""
+        if msg["msg_type"] != "stream":
+            return super().process_message(msg, cell, cell_index)
+        self._pieces.setdefault(msg["content"]["name"], []).append(msg)
+        return None
+
+    def settle(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
+        """Take in the streams that came in pieces, one each."""
+        pieces, self._pieces = self._pieces, {}
+        for messages in pieces.values():
+            text = "".join(each["content"]["text"] for each in messages)
+            whole = {**messages[0], "content": {**messages[0]["content"], "text": text}}
+            super().process_message(whole, cell, cell_index)
+        if pieces:
             _merge_streams(cell.outputs)
-        return output
 
 
 def _merge_streams(outputs: list[nbformat.NotebookNode]) -> None:
@@ -259,7 +273,8 @@ class ForkedEngine(Engine):
         """Fork a kernel, run the cells in it, and end it."""
         watch = options["watch"]
         watch.begin(nb_man)
-        with _fork(options["folder"]) as kernel:
+        longest = int(watch.limits.output_mb * 2**20)
+        with _fork(options["folder"], longest) as kernel:
             limit_memory(kernel.pid, watch.limits.memory_mb)
             _ForkedClient(nb_man, watch, kernel).papermill_execute_cells()
 
@@ -273,7 +288,7 @@ class _Fork:
 
 
 @contextmanager
-def _fork(folder: Path) -> Iterator[_Fork]:
+def _fork(folder: Path, longest: int) -> Iterator[_Fork]:
     """Fork a kernel that runs in a folder; at the end, end it and all that it started."""
     ours, theirs = Pipe()
     _adopt_orphans()
@@ -281,7 +296,7 @@ def _fork(folder: Path) -> Iterator[_Fork]:
     if pid == 0:
         try:
             ours.close()
-            serve(theirs, folder)
+            serve(theirs, folder, longest)
         finally:
             os._exit(0)
     theirs.close()
@@ -336,6 +351,8 @@ class _ForkedClient(_Client):
                 raise RunEnded(self.watch.overdue())
         except (EOFError, OSError) as end:
             raise DeadKernelError(DIED) from end
+        finally:
+            self.settle(cell, index)
         cell.execution_count = reply.get("execution_count")
         _heed(reply)
         if reply["failed"] and not expects_error(cell):
@@ -447,6 +464,14 @@ class _ThisInterpreter(_Quiet):
 
 class _FreshClient(_Client):
     """Papermill's own client, which leaves nothing running."""
+
+    def execute_cell(self, cell: nbformat.NotebookNode, index: int) -> nbformat.NotebookNode:
+        """Run a cell, and keep what it showed however it ended."""
+        try:
+            return super().execute_cell(cell, index)
+        finally:
+            if cell.cell_type == "code":
+                self.settle(cell, index)
 
     def papermill_execute_cells(self) -> None:
         """Run the cells; at the end, end what they started. The kernel is ended by who asked."""

@@ -23,7 +23,7 @@ from ipykernel.inprocess.ipkernel import InProcessKernel
 from ipykernel.inprocess.manager import InProcessKernelManager
 from ipykernel.iostream import OutStream
 from traitlets import Any as Anything
-from traitlets import Type
+from traitlets import Int, Type
 from traitlets.config import Config
 
 from backpain_analysis.reporting.inputs import own_place, watch
@@ -71,18 +71,33 @@ class _Channel(InProcessChannel):
     """Passes on what the kernel says."""
 
     def call_handlers(self, msg: dict[str, Any]) -> None:
-        """Send what a client looks at."""
-        self.client.connection.send({part: msg[part] for part in LOOKED_AT})
+        """Send what a client looks at, each text as far as any of it can be shown."""
+        looked_at = {part: msg[part] for part in LOOKED_AT}
+        looked_at["content"] = cut(msg["content"], self.client.longest)
+        self.client.connection.send(looked_at)
 
 
 class _Client(InProcessKernelClient):
     """The near end of the kernel in its own process."""
 
     connection = Anything()
+    longest = Int()
     iopub_channel_class = Type(_Channel)
 
 
-def serve(connection: Connection, folder: Path) -> None:
+def cut(content: Any, longest: int) -> Any:
+    """Cut every text in a message's content to one character more than may be shown."""
+    match content:
+        case str():
+            return content[: longest + 1]
+        case dict():
+            return {name: cut(each, longest) for name, each in content.items()}
+        case list():
+            return [cut(each, longest) for each in content]
+    return content
+
+
+def serve(connection: Connection, folder: Path, longest: int) -> None:
     """Run every cell that arrives, until the other end is closed.
 
     Parameters
@@ -93,6 +108,8 @@ def serve(connection: Connection, folder: Path) -> None:
         `execution_count`, whether it `failed`, and its `payload`.
     folder : Path
         Where the notebook runs.
+    longest : int
+        How long a text may be shown.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
@@ -104,7 +121,7 @@ def serve(connection: Connection, folder: Path) -> None:
     kernel = InProcessKernel(
         parent=manager, shell_class=ZMQInteractiveShell, session=manager.session
     )
-    kernel.frontends.append(_Client(kernel=kernel, connection=connection))
+    kernel.frontends.append(_Client(kernel=kernel, connection=connection, longest=longest))
     sys.stdout, sys.stderr = (
         OutStream(kernel.session, kernel.iopub_thread, name) for name in ("stdout", "stderr")
     )

@@ -254,7 +254,8 @@ def test_the_effect_is_averaged_over_curves_where_dose_matters():
     bent = dose_answer(trials(noisy(lambda d: -25 * d / (40 + d))), "minutes_per_week")
     true = -25 * 135 / 175
     assert bent.verdict == MORE
-    assert bent.effect == Estimate(*bent.curves.effect_at(135.0))
+    averaged = Estimate(*bent.curves.effect_at(135.0), bent.effect.least)
+    assert bent.effect == averaged
     line = bent.result.effect_at(135.0)[0]
     assert abs(bent.effect.estimate - true) < 0.5 * abs(line - true)
     flat = dose_answer(trials(noisy(lambda d: -12.0)), "minutes_per_week")
@@ -323,3 +324,29 @@ def test_an_effect_that_one_trial_carries_is_not_told():
     ]
     with pytest.raises(CannotEstimate, match="1 cluster with information"):
         dose_answer(make_effects(rows), "duration_weeks")
+
+
+def test_a_slope_is_never_surer_than_the_errors_within_the_trials_allow():
+    """Equal effects: no slope, with the interval of a line of known variances through them."""
+    doses = np.array([60.0, 75.0, 90.0, 120.0, 150.0])
+    rows = [{"yi": -5.0, "vi": 4.0, "minutes_per_week": dose} for dose in doses]
+    answer = dose_answer(make_effects(rows), "minutes_per_week", mcid=10.0, shapes=False)
+    half = 1.959964 * 60 * np.sqrt(4 / np.sum((doses - doses.mean()) ** 2))
+    assert_allclose([answer.slope.ci_low, answer.slope.ci_high], [-half, half], rtol=1e-6)
+    assert_allclose(answer.slope.p_value, 1.0)
+    assert answer.effect.ci_high - answer.effect.ci_low > 2 * answer.effect.least
+
+
+@pytest.mark.parametrize(
+    ("least", "words"),
+    [
+        (6.0, ""),
+        (6.6, ""),
+        (7.0, " The trials agree more closely than their own errors would let expect: by those "
+              "alone the interval is −19.0 to −5.0."),
+    ],
+)  # fmt: skip
+def test_effects_that_agree_too_closely_are_told(least, words):
+    close = replace(said().effect, least=least)
+    plain = effect_sentence(said())
+    assert effect_sentence(said(effect=close)) == plain + words

@@ -341,6 +341,43 @@ def test_entities_are_not_expanded(tmp_path):
         pass
 
 
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+    '<row r="1"><c r="A1" t="inlineStr"><is><t>trial_id</t></is></c><c r="B1" s="1"/></row>'
+    '<row r="2" s="1"/><row r="3"><c r="A3" s="1"/><c r="B3"></c></row>'
+    '<row r="4"><c r="B4"/><c r="C4"><f>1+1</f><v>2</v></c><c r="D4"><f>1/0</f></c></row>'
+    '<row{}><c{} s="1"/><c{}><v>7</v></c></row></sheetData></worksheet>'
+)
+
+
+@pytest.mark.parametrize("places", [(' r="9"', ' r="A9"', ' r="B9"'), ("", "", "")])
+def test_a_large_sheet_of_formatted_nothing_reads_as_a_small_one(tmp_path, monkeypatch, places):
+    file = tmp_path / "book.xlsx"
+    openpyxl.Workbook().save(file)
+    content = io.BytesIO(file.read_bytes())
+    with zipfile.ZipFile(content) as source, zipfile.ZipFile(file, "w") as target:
+        for part in source.infolist():
+            sheet = part.filename.endswith("sheet1.xml")
+            target.writestr(part, SHEET.format(*places) if sheet else source.read(part))
+    read = []
+    for large in (0, 10**9):
+        monkeypatch.setattr(workbooks, "LARGE", large)
+        with Workbook(file) as book:
+            read.append(book.sheet("Sheet"))
+    small = read[1]
+    assert small.rows[4][2] == "2" and small.problems[0].row == 4
+    assert small.rows[9 if places[0] else 5][1] == "7"
+    filled = [
+        ({n: "|".join(row).rstrip("|") for n, row in each.rows.items()}, each.problems)
+        for each in read
+    ]
+    assert filled[0] == filled[1]
+    monkeypatch.setattr(workbooks, "LARGE", 0)
+    monkeypatch.setattr(workbooks, "MOST_CELLS", 2)
+    with pytest.raises(UnreadableWorkbook, match="more than 2 cells"):
+        Workbook(file)
+
+
 def test_a_sheet_may_lie_about_its_size(book, tmp_path):
     file = saved(book, tmp_path)
     dimension = f'<dimension ref="{book["trials"].dimensions}"'.encode()

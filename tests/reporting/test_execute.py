@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_notebook
+from papermill.engines import NotebookExecutionManager
 
-from backpain_analysis.reporting.execute import _merge_streams, execute
+from backpain_analysis.reporting.execute import _ForkedClient, _Watch, execute
 from backpain_analysis.reporting.render import has_failed
+from backpain_analysis.reporting.suite import Limits
 
 
 def test_a_dead_kernel_is_an_error_at_its_cell(tmp_path):
@@ -30,14 +32,20 @@ def test_a_dead_kernel_is_an_error_at_its_cell(tmp_path):
     ],
 )  # fmt: skip
 def test_streams_are_one_each_however_they_came(pieces, whole):
-    outputs = []
+    nb = new_notebook(cells=[new_code_cell("print()")])
+    manager = NotebookExecutionManager(nb, progress_bar=False)
+    client = _ForkedClient(manager, _Watch(print, Limits()), kernel=None)
+    client.clear_before_next_output = False
+    (cell,) = nb.cells
     for piece in pieces:
-        if piece is None:
-            outputs.append(new_output("display_data", data={}))
-        else:
-            outputs.append(new_output("stream", name=piece[0], text=piece[1]))
-            _merge_streams(outputs)
-    assert [o.get("name") and (o.name, o.text) for o in outputs] == whole
+        kind, content = "display_data", {"data": {}, "metadata": {}}
+        if piece:
+            kind, content = "stream", dict(zip(("name", "text"), piece, strict=True))
+        said = {"header": {"msg_type": kind}, "msg_type": kind, "content": content}
+        client.process_message({**said, "parent_header": {}}, cell, 0)
+        assert not piece or not cell.outputs or not cell.outputs[-1].get("name")  # joined once
+    client.settle(cell, 0)
+    assert [o.get("name") and (o.name, o.text) for o in cell.outputs] == whole
 
 
 def test_streams_that_come_in_pieces_are_one_on_the_page(tmp_path):

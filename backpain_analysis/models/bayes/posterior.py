@@ -456,7 +456,9 @@ class Posterior:
         return f"Posterior, {self.n_trials} trial{'s' * (self.n_trials != 1)}"
 
     def _note(self) -> str:
-        return f"Prior: {self.prior}. Numerical error below {max(self.error, 1e-9):.0e}."
+        found = dict.fromkeys(source for source in _sources(self.prior) if source)
+        said = f" ({'; '.join(found)})" if found else ""
+        return f"Prior: {self.prior}{said}. Numerical error below {max(self.error, 1e-9):.0e}."
 
     def _repr_html_(self) -> str:
         table = self.summary().rename_axis("coefficient").reset_index()
@@ -490,6 +492,14 @@ def parsed(than: str) -> tuple[str, float]:
     return match[1], _number(match[2], than)
 
 
+def _sources(prior: AnyPrior) -> list[str]:
+    """Where the numbers of empirical priors come from."""
+    taus = [part.tau for part, _ in parts_of(prior).values()]
+    return [
+        own.source for tau in taus for own in ([tau] if isinstance(tau, TauPrior) else tau.values())
+    ]
+
+
 def _alternatives(prior: AnyPrior) -> dict[str, AnyPrior]:
     """Priors of tau to compare with a given one; effects as they are."""
     if isinstance(prior, Mixture):
@@ -501,7 +511,9 @@ def _alternatives(prior: AnyPrior) -> dict[str, AnyPrior]:
     others = {"half as wide": tau.rescaled(0.5), "twice as wide": tau.rescaled(2.0)}
     others["half-normal, same median"] = half_normal(middle / half_normal(1.0).median)
     others["half-Cauchy, same median"] = TauPrior("half-t", middle, df=1)
-    return {name: replace(part, tau=other) for name, other in others.items()}
+    return {
+        name: replace(part, tau=other) for name, other in others.items() if str(other) != str(tau)
+    }
 
 
 def posterior(model: BayesModel, prior: AnyPrior, level: float = 0.95) -> Posterior:

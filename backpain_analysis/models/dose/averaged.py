@@ -55,8 +55,7 @@ def effect_at(
 
     def above(x: float) -> float:
         """Averaged probability of an effect above x."""
-        t = (mean - x) / se
-        return float(w @ special.stdtr(df, t))
+        return float(w @ special.stdtr(df, (mean - x) / se))
 
     tail = (1 - fits[0].level) / 2
     start = float((mean - halves).min() - se.max())

@@ -39,6 +39,9 @@ Heterogeneity = Literal["curve", "contrasts"]
 Test = Literal["t", "z", "CR2", "knapp-hartung"]
 TESTS = ("t", "z", "CR2", "knapp-hartung")
 
+EXACT = 1e-9
+"""Weighted sum of squared residuals below which effects lie on the curve."""
+
 SINGULAR = 1e-8
 """Smallest eigenvalue of a covariance of the trials' coefficients, over its largest, that counts
 as above zero (both by correlation)."""
@@ -258,7 +261,8 @@ def dose_response(
         "t" uses (trials - coefficients) degrees of freedom: it covers 93-98% in simulations of 10
         to 50 trials, erring to the safe side. "CR2" is the bias-reduced covariance clustered by
         trial with Satterthwaite degrees of freedom of each dose: 93-96%, where the model holds
-        (see benchmarks/README.md); of curves with shape parameters that of the linearised model.
+        (see benchmarks/README.md); of curves with shape parameters that of the linearised model,
+        and of effects that lie on the curve, which leave it nothing to go by, "t".
         "knapp-hartung" scales the covariance by the mean square of the
         weighted residuals, with t on as many degrees as "t" (Knapp & Hartung 2003,
         doi 10.1002/sim.1482). "CE" is always "z".
@@ -407,7 +411,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
         df = float(max(spare, 1))
     if options.method != "CE" and options.test == "knapp-hartung":
         cov = cov * model.rss / max(model.n_rows - len(names), 1)
-    if options.method != "CE" and options.test == "CR2":
+    if options.method != "CE" and options.test == "CR2" and model.rss > EXACT:
         robust = _clustered(model, entered, curve, options.stages)
         cov, df = robust.cov, pd.Series(robust.df(np.eye(len(names))), names)
     return DoseResponseResult(

@@ -231,6 +231,22 @@ def test_mantel_haenszel_needs_the_events_of_every_arm(events):
     assert network(replace(effects, table=gap)).n_trials == effects.n_trials
 
 
+def test_mantel_haenszel_of_arms_in_which_everyone_has_the_event():
+    """Of odds they say nothing; of risks 20 in 20 against 3 in 20 is a ratio of 20/3."""
+    rows = [("t", "a", 3, 20), ("t", "b", 5, 20), ("t", "c", 20, 20)]
+    table = pd.DataFrame(rows, columns=["trial_id", "treatment", "events", "n"])
+    options = {"events": "events", "reference": "a", "method": "MH"}
+    odds = network(table, **options, measure="OR")
+    assert odds.treatments == ["a", "b"]
+    assert odds.params["b"] == pytest.approx(np.log(5 * 17 / (15 * 3)))
+    assert odds.excluded["reason"].tolist() == ["no event tells c apart in trials of a:b:c"]
+    risks = network(table, **options, measure="RR")
+    assert risks.params["c"] == pytest.approx(np.log(20 / 3))
+    none = pd.DataFrame([("u", "a", 0, 9), ("u", "b", 0, 9)], columns=table.columns)
+    with pytest.raises(CannotEstimate, match="no event in trials of a:b: their risk difference"):
+        network(pd.concat([table, none]), **options, measure="RD")
+
+
 def test_published_networks(reference_table):
     """Krahn 2013 (tables 1 and 2); metafor 3.8-1 for the odds ratios."""
     diabetes = reference_table("published_senn2013")

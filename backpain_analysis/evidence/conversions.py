@@ -29,7 +29,7 @@ def sd_from_ci(lower: ArrayLike, upper: ArrayLike, n: ArrayLike, level: float = 
     """
     n = np.asarray(n, dtype=float)
     with np.errstate(invalid="ignore"):
-        quantile = scipy.stats.t.ppf((1 + level) / 2, n - 1)
+        quantile = scipy.special.stdtrit(n - 1, (1 + level) / 2)
     return np.sqrt(n) * (np.asarray(upper, float) - np.asarray(lower, float)) / (2 * quantile)
 
 
@@ -39,7 +39,7 @@ def sd_from_quartiles(q1: ArrayLike, q3: ArrayLike, n: ArrayLike) -> np.ndarray:
     Source: Wan et al. 2014 (doi 10.1186/1471-2288-14-135), equation 16.
     """
     n = np.asarray(n, dtype=float)
-    z = scipy.stats.norm.ppf((0.75 * n - 0.125) / (n + 0.25))
+    z = scipy.special.ndtri((0.75 * n - 0.125) / (n + 0.25))
     return (np.asarray(q3, dtype=float) - np.asarray(q1, dtype=float)) / (2 * z)
 
 
@@ -49,7 +49,7 @@ def sd_from_range(minimum: ArrayLike, maximum: ArrayLike, n: ArrayLike) -> np.nd
     Source: Wan et al. 2014 (doi 10.1186/1471-2288-14-135), equation 9.
     """
     n = np.asarray(n, dtype=float)
-    z = scipy.stats.norm.ppf((n - 0.375) / (n + 0.25))
+    z = scipy.special.ndtri((n - 0.375) / (n + 0.25))
     return (np.asarray(maximum, dtype=float) - np.asarray(minimum, dtype=float)) / (2 * z)
 
 
@@ -238,7 +238,7 @@ def conv_wald(
     on = np.where(finite, df_, 1.0)
 
     def upper(tail: np.ndarray) -> np.ndarray:
-        return np.where(finite, scipy.stats.t.isf(tail, on), -scipy.special.ndtri(tail))
+        return np.where(finite, np.abs(scipy.special.stdtrit(on, tail)), -scipy.special.ndtri(tail))
 
     with np.errstate(divide="ignore", invalid="ignore"):
         q = upper((1 - level_) / 2)

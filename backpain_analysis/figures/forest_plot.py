@@ -131,7 +131,7 @@ def _parts(
 
 
 def _trials(part: pd.DataFrame, weights: pd.Series, level: float) -> list[Row]:
-    critical = scipy.stats.norm.ppf((1 + level) / 2)
+    critical = scipy.special.ndtri((1 + level) / 2)
     rows = []
     for index, effect in part.sort_values("yi", kind="stable").iterrows():
         yi, half = float(effect["yi"]), float(critical * np.sqrt(effect["vi"]))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
+import subprocess
 from collections.abc import Callable, Iterator
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -22,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 from scipy import stats
+from timing import best_of
 
 import backpain_analysis as bp
 from backpain_analysis.errors import CannotEstimate
@@ -293,20 +294,40 @@ def calibration(name: str, sets: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").assign(refused=sets - len(found))
 
 
-def best_of(call: Callable[[], object], repeats: int = 7) -> float:
-    """Shortest time, in milliseconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
+def ten_trials() -> tuple[np.ndarray, np.ndarray]:
+    """Effects and variances that are pooled."""
+    rng = np.random.default_rng(1)
+    return rng.normal(-8, 5, 10), rng.uniform(5, 30, 10)
+
+
+BAYESMETA = """
+library(bayesmeta)
+y <- c({y}); sigma <- sqrt(c({v}))
+run <- function() bayesmeta(y, sigma, tau.prior = function(t) dhalfnormal(t, scale = 5))
+found <- run()
+times <- replicate(7, sum(system.time(run())[c("user.self", "sys.self")]))
+cat(1000 * min(times), found$summary["median", "mu"])
+"""
+
+
+def beside_bayesmeta(y: np.ndarray, v: np.ndarray) -> str:
+    """What bayesmeta (R) needs for the same pooling, where it is installed; else that it is not."""
+    script = BAYESMETA.format(y=", ".join(map(str, y)), v=", ".join(map(str, v)))
+    try:
+        found = subprocess.run(["Rscript", "-e", script], capture_output=True, text=True)
+    except FileNotFoundError:
+        return "bayesmeta was not timed: R is not installed"
+    if found.returncode:
+        return "bayesmeta was not timed: R is installed, but not this package (CRAN has it)"
+    ms, middle = map(float, found.stdout.split())
+    ours = bp.pool(y, v, prior=priors.half_normal(5)).estimate
+    return f"bayesmeta for the same: {ms:.0f} ms, median {middle:.5f}, ours {ours:.5f}"
 
 
 def speed() -> Iterator[dict]:
     """A row a task."""
     rng = np.random.default_rng(1)
-    y, v = rng.normal(-8, 5, 10), rng.uniform(5, 30, 10)
+    y, v = ten_trials()
     prior = priors.half_normal(5)
     yield {"task": "pool of 10 trials", "ms": best_of(lambda: bp.pool(y, v, prior=prior))}
 
@@ -343,6 +364,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.model is None:
         print(pd.DataFrame(speed()).round(1).to_string(index=False))
+        print(beside_bayesmeta(*ten_trials()))
     for name in options.model or MODELS:
         print(f"\n{name}: {options.sets} sets, seed {options.seed}")
         table = calibration(name, options.sets, options.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -125,6 +126,45 @@ def _stability(result: PoolResult, left_out: pd.DataFrame) -> str:
     if fragile:
         return f"the interval would include zero without {', '.join(fragile)}."
     return "the interval excludes zero every time."
+
+
+def pooled_otherwise(
+    evidence: Evidence,
+    outcome: str,
+    measure: Measure = "MD",
+    *,
+    method: str = "REML",
+    flags: Sequence[str] = ("exclude",),
+    **options: Any,
+) -> dict[str, PoolResult]:
+    """The pooled effect under other usual choices, those under which any trial is left.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    outcome, measure, flags
+        As of `Evidence.effects`.
+    method : str
+        As of `pool`.
+    **options
+        Further ones of `Evidence.effects`, such as `timepoint`.
+    """
+    usual: dict[str, Any] = {"flags": flags, **options}
+    ways: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+        "Without trials flagged for caution": ({"flags": ("exclude", "caution")}, {}),
+        "Final values first": ({"analysis": "final"}, {}),
+        "Change scores first": ({"analysis": "change"}, {}),
+        "Common effect": ({}, {"method": "CE", "test": "z"}),
+    }
+    found = {}
+    for name, (reading, pooling) in ways.items():
+        effects = evidence.effects(outcome, measure, **{**usual, **reading}).against_inactive()
+        if len(effects):
+            single = effects.one_per_trial()
+            test = fitting_test(single.n_trials)
+            fitting = {"method": method, "test": test} | pooling
+            found[name] = pool(single, method=fitting["method"], test=fitting["test"])
+    return found
 
 
 PRINTED, USUALLY, WITHOUT, ALL = "as printed", "usual", "all but other trials' SDs", "all of these"

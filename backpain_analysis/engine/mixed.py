@@ -195,6 +195,7 @@ def fit(
     terms: Sequence[RandomTerm] = (),
     method: str = "REML",
     names: Sequence[str] | None = None,
+    near: np.ndarray | None = None,
 ) -> MixedFit:
     """Fit the model by restricted or full maximum likelihood, or with no random effects.
 
@@ -217,6 +218,9 @@ def fit(
         "CE" is the common-effect model (no random effects, full likelihood).
     names : sequence of str, optional
         Names of the columns of X, for messages.
+    near : ndarray, shape (q, q), optional
+        About the Psi of the only term, unstructured and positive definite, of data so many that
+        their likelihood has one hill: it is climbed from there alone.
 
     Returns
     -------
@@ -242,7 +246,8 @@ def fit(
         _check_distances((y - orthonormal @ (orthonormal.T @ y)) / spread)
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     reml = method == "REML"
-    theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml)
+    start = None if near is None or not scaled else scaled[0].at_psi(near / spread**2)
+    theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml, start)
     back = np.linalg.inv(triangle)
     n_effective = len(y) - X.shape[1] * reml
     return MixedFit(
@@ -398,7 +403,12 @@ def batches_of(
 
 
 def _search(
-    y: np.ndarray, X: np.ndarray, covariance: Sampling, terms: list[ScaledTerm], reml: bool
+    y: np.ndarray,
+    X: np.ndarray,
+    covariance: Sampling,
+    terms: list[ScaledTerm],
+    reml: bool,
+    near: np.ndarray | None,
 ) -> tuple[np.ndarray, Point, int]:
     blocks = covariance.blocks
     if sum(term.n_parameters for term in terms) == 1:
@@ -410,7 +420,7 @@ def _search(
     batches = batches_of(y, X, covariance.stacks, blocks, terms)
     theta, n_iterations = np.zeros(0), 0
     if terms:
-        theta, n_iterations = several_variances.highest(batches, terms, reml=reml)
+        theta, n_iterations = several_variances.highest(batches, terms, reml=reml, near=near)
     return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations
 
 

@@ -128,8 +128,16 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
     return np.where(outside, -np.inf, found)
 
 
-def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tuple[np.ndarray, int]:
+def highest(
+    batches: list[Batch],
+    terms: list[ScaledTerm],
+    *,
+    reml: bool,
+    near: np.ndarray | None = None,
+) -> tuple[np.ndarray, int]:
     """Parameters at the highest maximum found, and the steps of the climb that found it.
+
+    With `near`, parameters on the only hill there is, one climb from there.
 
     Raises
     ------
@@ -149,7 +157,8 @@ def highest(batches: list[Batch], terms: list[ScaledTerm], *, reml: bool) -> tup
         "leave out trials with extreme variances",
     )
     agreed = 0
-    for start in _starts(batches, terms, reml)[: CLIMBS if few else FEW_CLIMBS]:
+    several = _starts(batches, terms, reml) if near is None else [near]
+    for start in several[: CLIMBS if few else FEW_CLIMBS]:
         if agreed == AGREED:
             break
         try:

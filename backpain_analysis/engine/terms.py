@@ -128,6 +128,12 @@ class ScaledTerm:
         lower = np.asarray(sizes)[:, None] * np.linalg.cholesky(self.leans[lean])
         return np.array([lower[cell] for cell in self.cells])
 
+    def at_psi(self, psi: np.ndarray) -> np.ndarray:
+        """Parameters of an unstructured term at a positive definite Psi, for y scaled to one."""
+        own = np.linalg.inv(self.back)
+        lower = np.linalg.cholesky(own @ psi @ own.T)
+        return np.array([lower[cell] for cell in self.cells])
+
     def size(self, theta: np.ndarray) -> float:
         """The largest of the parameters that are zero where the term is."""
         own = theta[: self.n_sizes] if self.term.structure in CORRELATED else theta

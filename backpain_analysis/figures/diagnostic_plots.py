@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.subsets import Chosen
 from backpain_analysis.figures.forest_marks import (
     SIZE,
     Cell,
@@ -543,7 +544,9 @@ def n_subsets(k: int) -> int:
 def pool_masks(studies: Studies, masks: np.ndarray) -> pd.DataFrame:
     """`pool_subsets` in batches, so that memory does not grow with the number of subsets."""
     batches = [masks[start : start + BATCH] for start in range(0, len(masks), BATCH)]
-    parts = [pool_subsets(studies.y, studies.v, part, **studies.options) for part in batches]
+    parts = [
+        pool_subsets(studies.y, studies.v, Chosen(part), **studies.options) for part in batches
+    ]
     return pd.concat(parts, ignore_index=True)
 
 

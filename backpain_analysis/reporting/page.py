@@ -26,6 +26,9 @@ SHORTEST_CONTENTS = 4
 NO_CSS_TEXT = re.compile(r"[^\w .,:;?!()%+/–-]")
 STYLES = ["fonts.css", "style.css"]
 
+TOLD = "CannotEstimate: "
+"""How an error begins that says what data cannot tell; all others are faults."""
+
 
 def report_page(
     report: Report,
@@ -255,6 +258,7 @@ def _environment() -> Environment:
     environment.filters["css_text"] = lambda text: NO_CSS_TEXT.sub("", text)
     environment.globals["style"] = Markup("".join(styles))
     environment.globals["code_style"] = Markup(code_style())
+    environment.globals["told"] = TOLD
     return environment
 
 

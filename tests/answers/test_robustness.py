@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backpain_analysis.answers.robustness import _applies, adjusted_estimates, robustness
+import backpain_analysis as bp
+from backpain_analysis.answers.robustness import (
+    _applies,
+    adjusted_estimates,
+    pooled_otherwise,
+    robustness,
+)
 from backpain_analysis.models.pairwise.pooling import pool
 
 
@@ -94,3 +100,21 @@ APPLIES = [
 @pytest.mark.parametrize(("name", "measure", "expected"), APPLIES)
 def test_which_derivations_matter(name, measure, expected):
     assert _applies(name, measure) is expected
+
+
+def test_other_choices_that_leave_no_trial_are_left_out():
+    """Levels at the end of the programme alone: no change from baseline can be told."""
+    truth = bp.TrialTruth(trials=3, reported={"levels": 1.0}, inactive_share=1.0)
+    evidence = bp.simulate_trials(truth, seed=1)
+    keep = evidence.outcomes["timepoint_label"] != "baseline"
+    bare = bp.Evidence.from_frames(
+        trials=evidence.trials, arms=evidence.arms, outcomes=evidence.outcomes[keep]
+    )
+    found = pooled_otherwise(bare, "pain_intensity")
+    assert list(found) == [
+        "Without trials flagged for caution",
+        "Final values first",
+        "Common effect",
+    ]
+    single = bare.effects("pain_intensity", analysis="final").against_inactive().one_per_trial()
+    assert found["Common effect"].estimate == bp.pool(single, method="CE").estimate

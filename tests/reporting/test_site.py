@@ -13,10 +13,12 @@ import pytest
 from bs4 import BeautifulSoup
 
 from backpain_analysis.reporting import page as page_module
+from backpain_analysis.reporting.facts import Facts
 from backpain_analysis.reporting.page import (
     Entry,
     compare_page,
     index_page,
+    report_page,
     texts_of,
     turned,
 )
@@ -368,3 +370,18 @@ def test_same_inputs_give_the_same_bytes(site, tmp_path):
     assert files_of(again) == files_of(site)
     for file in files_of(site) - VARYING:
         assert (again / file).read_bytes() == (site / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("CannotEstimate: no <trial> is left", "These data cannot answer this: no <trial> is left"),
+        ("ValueError: shapes do not match", "This report could not be finished."),
+    ],
+)
+def test_what_data_cannot_tell_is_no_fault(built, error, words):
+    facts = Facts({"backpain-analysis": "1"}, {}, "0" * 64, None)
+    report = built[1][0].report
+    text = report_page(report, "", suite_title="ours", facts=facts, evidence=None, error=error)
+    alert = BeautifulSoup(text, "html.parser").select_one(".failure")
+    assert " ".join(alert.get_text().split()).startswith(words)

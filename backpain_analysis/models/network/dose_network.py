@@ -581,9 +581,9 @@ def dose_network(
         Of intervals.
     prior : Prior, TauPrior, Mixture or "auto", optional
         What is believed before the data (see `priors`): then the result is a posterior and `method`
-        does not count. Of agents with curves of their own, exchangeable ones (standard deviations
-        "agents: term", with priors by name in `Prior.tau`), and "emax" and "hill" with any of
-        shared=None (a shape each), "common" or "exchangeable" (one shape).
+        does not count. Of agents with curves of their own, exchangeable ones or steps (standard
+        deviations "agents: term", with priors by name in `Prior.tau`), and "emax" and "hill" with
+        any of shared=None (a shape each), "common" or "exchangeable" (one shape).
 
     Returns
     -------

@@ -34,7 +34,7 @@ from backpain_analysis.models.network.estimation import structure
 from backpain_analysis.models.results import checked_level
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkPosterior(Posterior):
     """The posterior of a network.
 
@@ -158,7 +158,7 @@ def waiting_network(data: NetworkData, X: np.ndarray, names: Sequence[str]) -> B
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DoseNetworkPosterior(Posterior):
     """The posterior of the dose-response curves of a network.
 
@@ -270,18 +270,18 @@ def dose_network_posterior(
     (Mawdsley et al. 2016, doi 10.1002/psp4.12091): one for all agents where they share anything,
     else one each. Exchangeable agents have coefficients `N(mu, sd^2)`, a mean and a standard
     deviation a term, independent of each other, as MBNMAdose has them (Pedder et al. 2021,
-    doi 10.1177/0272989X20983315).
+    doi 10.1177/0272989X20983315); with shared="step" only the step has a deviation.
 
     Raises
     ------
     ValueError
-        For agents that share something else.
+        For curves of one unknown shape that is not Emax or Hill.
     """
     shaped = any(curve.shape_terms and not curve.shape for curve in curves)
-    if shared == "step" or (shared == "common" and not shaped):
+    if shared == "common" and not shaped:
         raise ValueError(
-            f"with a prior, shared={shared!r} is not to be had of these curves: use None, "
-            "'exchangeable', or 'common' with 'emax' or 'hill'."
+            "with a prior, shared='common' is for 'emax' and 'hill': stretching any other curve "
+            "is not linear in its coefficients. Use None, 'exchangeable' or 'step'."
         )
     names = [
         f"{agent}: {term}"
@@ -291,19 +291,22 @@ def dose_network_posterior(
     groups = len(curves) if shaped and shared is None else 1
     shape_of = _shapes(data.agents, curves, groups) if shaped else dict.fromkeys(data.agents, ())
     agents = _columns(data, curves, shape_of)
-    tied = _Exchangeable(data, curves, shaped) if shared == "exchangeable" else None
+    tied = None
+    if shared in ("exchangeable", "step"):
+        tied = _Exchangeable(data, curves, shaped, only_step=shared == "step")
     means = [] if tied is None else [f"mean: {term}" for term in tied.terms]
+    spreads = [] if tied is None else [f"{AGENTS}{term}" for term in tied.varying]
     largest = max(float(doses.max()) for doses in data.studied.values())
     own = shape_priors(curves[0], largest) * groups if shaped else ()
     start = np.array([[largest / 2, 1.0][: len(curves[0].shape_terms)] * groups if shaped else []])
     if tied is not None:
-        start = np.hstack([np.ones((1, len(means))), start])
+        start = np.hstack([np.ones((1, len(spreads))), start])
     beside = data.beside()
 
     def X_at(values: np.ndarray) -> np.ndarray:
-        columns = agents(values[:, len(means) :])
+        columns = agents(values[:, len(spreads) :])
         if tied is not None:
-            columns = tied.spread(columns, values[:, : len(means)])
+            columns = tied.spread(columns, values[:, : len(spreads)])
         every = np.broadcast_to(beside, (len(values), *beside.shape))
         return np.concatenate([columns, every], axis=2)
 
@@ -313,8 +316,8 @@ def dose_network_posterior(
         K = tuple(stack[None] for stack in model.K)
         shape_names = _names_of_shapes(data.agents, curves[0], groups) if shaped else ()
         shape = Shape(
-            (*(f"{AGENTS}{term}" for term in (tied.terms if tied else ())), *shape_names),
-            (*[half_normal(1.0)] * len(means), *own),
+            (*spreads, *shape_names),
+            (*[half_normal(1.0)] * len(spreads), *own),
             lambda values: (X_at(values), K),
             standard=tuple(names) if tied else (),
             told=tied.told(len(data.comparators)) if tied else None,
@@ -323,7 +326,7 @@ def dose_network_posterior(
     sd = implied_sd(given.table) if isinstance(given, Effects) else None
     chosen = chosen_prior(prior, model.outcome, model.measure, sd)
     parts, weights = model.integrals(chosen)
-    moved = {agent: tuple(len(means) + k for k in own) for agent, own in shape_of.items()}
+    moved = {agent: tuple(len(spreads) + k for k in own) for agent, own in shape_of.items()}
     return DoseNetworkPosterior(
         model,
         parts,
@@ -376,22 +379,31 @@ class _Exchangeable:
 
     The standard deviation of a term is that of its effect at the doses studied (their root mean
     square), so that its prior is in the units of the effects; of Emax curves that of the maximal
-    effect.
+    effect. With `only_step` it is zero for all terms but the first.
     """
 
-    def __init__(self, data: DoseNetworkData, curves: Sequence[Curve], shaped: bool) -> None:
+    def __init__(
+        self, data: DoseNetworkData, curves: Sequence[Curve], shaped: bool, *, only_step: bool
+    ) -> None:
         if any(curve.terms != curves[0].terms for curve in curves):
             raise ValueError("exchangeable agents have curves of one kind.")
         self.terms = curves[0].terms
+        self.varying = self.terms[:1] if only_step else self.terms
         self.count = len(curves)
         studied = np.concatenate([data.studied[agent] for agent in data.agents])
         size = np.ones((1, len(self.terms))) if shaped else curves[0].basis(studied)
         self.unit = 1 / np.sqrt((size**2).mean(axis=0))
 
+    def _units(self, sds: np.ndarray) -> np.ndarray:
+        """Standard deviations of all coefficients, shape (G, q), from those that vary."""
+        every = np.zeros((len(sds), len(self.terms)))
+        every[:, : len(self.varying)] = sds[:, : len(self.varying)]
+        return every * self.unit
+
     def spread(self, columns: np.ndarray, sds: np.ndarray) -> np.ndarray:
         """Columns of the deviations, then of the means."""
         apart = columns.reshape(*columns.shape[:2], self.count, len(self.terms))
-        deviations = apart * (sds * self.unit)[:, None, None, :]
+        deviations = apart * self._units(sds)[:, None, None, :]
         return np.concatenate([deviations.reshape(columns.shape), apart.sum(axis=2)], axis=2)
 
     def told(self, others: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -401,7 +413,7 @@ class _Exchangeable:
 
         def turn(values: np.ndarray) -> np.ndarray:
             matrix = np.tile(np.eye(size + q + others), (len(values), 1, 1))
-            own = np.tile(values[:, :q] * self.unit, (1, self.count))
+            own = np.tile(self._units(values), (1, self.count))
             matrix[:, np.arange(size), np.arange(size)] = own
             matrix[:, np.arange(size), size + np.arange(size) % q] = 1.0
             return matrix

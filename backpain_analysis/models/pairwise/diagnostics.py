@@ -1,36 +1,32 @@
-"""How much a pooled effect rests on single studies, and how it grew with them.
-
-Leave-one-out, cumulative meta-analysis and random subsets are the same task: pool the studies of
-every row of a mask. All subsets are estimated together, each exactly as `pool` would.
-"""
+"""How much a pooled effect rests on single studies, and how it grew with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
+from backpain_analysis.engine.subsets import Family, FirstOnes, WithoutOne, fit_subsets
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.pairwise.inputs import NO_RESIDUAL, checked_studies, study_names
-from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult
-from backpain_analysis.models.pairwise.pooling import PoolResult
+from backpain_analysis.models.pairwise.inputs import checked_studies, study_names
+from backpain_analysis.models.pairwise.meta_regression import MetaRegressionResult, influence_table
+from backpain_analysis.models.pairwise.pooling import PoolResult, pool, scales
 from backpain_analysis.models.results import quantile, two_sided_p
 from backpain_analysis.words import plural
 
-_GRID_POINTS_PER_DECADE = 8
-
-CELLS = 2_000_000
-"""Studies times subsets that are pooled in one go: memory does not grow with the subsets."""
+FIRST = 256
+"""Cumulative meta-analysis goes to so many studies at first, then to twice as many each time."""
 
 
 def pool_subsets(
-    y: np.ndarray, v: np.ndarray, masks: np.ndarray, *, method: str, test: str, level: float
+    y: np.ndarray, v: np.ndarray, family: Family, *, method: str, test: str, level: float
 ) -> pd.DataFrame:
     """Pooled effect of each subset.
 
@@ -38,7 +34,7 @@ def pool_subsets(
     ----------
     y, v : ndarray, shape (k,)
         Effect sizes and sampling variances.
-    masks : ndarray of bool, shape (m, k)
+    family : Family
         Which studies are in which subset; at least one each.
     method, test, level
         As of `pool`.
@@ -49,36 +45,22 @@ def pool_subsets(
         A row a subset: `n_trials, estimate, se, ci_low, ci_high, p_value, pi_low, pi_high, tau2,
         i2, h2, q, q_df, q_p`, each as in `PoolResult`.
     """
-    masks = np.asarray(masks, dtype=float)
-    centre = float(np.mean(y))
-    y = y - centre
-    k = masks.sum(axis=1)
-    several = k > 1
-    tau2 = np.zeros(len(masks))
-    if method != "CE":
-        tau2[several] = _tau2(y, v, masks[several], method)
-    weights, mean, rss = _weighted(y, v, masks, tau2)
-    common, _, q = _weighted(y, v, masks, np.zeros(len(masks)))
-    total = weights.sum(axis=1)
-    variance, df = 1 / total, np.full(len(masks), np.inf)
-    spare = np.where(several, k - 1, 1)
-    if test != "z":
-        factor = rss / spare
-        used = np.maximum(factor, 1.0) if test == "adhoc" else factor
-        used = np.ones(len(k)) if test == "t" else np.where(factor > NO_RESIDUAL, used, 1.0)
-        variance = np.where(several, variance * used, variance)
-        df = np.where(several, k - 1, np.inf)
+    shift = float(y[0] + np.mean(y - y[0]))
+    fits = fit_subsets(y - shift, v, np.ones((len(y), 1)), family, method)
+    k, tau2 = fits.n, fits.tau2
+    several, spare = k > 1, np.maximum(k - 1, 1)
+    variance = scales(fits.rss, spare, test) / fits.information[:, 0, 0]
+    df = np.where(several & (test != "z"), k - 1, np.inf)
     se = np.sqrt(variance)
     critical = quantile(level, pd.Series(df)).to_numpy()
-    estimate = mean + centre
+    estimate, q = fits.beta[:, 0] + shift, fits.q
     reach = critical * np.sqrt(variance + tau2)
     if method == "CE":
         h2 = np.maximum(1.0, q / spare)
         i2 = 100 * (h2 - 1) / h2
     else:
         reach = np.where(k < 3, np.nan, reach)
-        trace = common.sum(axis=1) - (common**2).sum(axis=1) / common.sum(axis=1)
-        ratio = tau2 * np.where(several, trace, 0.0) / spare
+        ratio = tau2 * np.where(several, fits.trace, 0.0) / spare
         h2, i2 = 1 + ratio, 100 * ratio / (1 + ratio)
     t = np.divide(estimate, se, out=np.full(len(se), np.nan), where=se > 0)
     return pd.DataFrame(
@@ -96,128 +78,24 @@ def pool_subsets(
             "h2": np.where(several, h2, np.nan),
             "q": q,
             "q_df": (k - 1).astype(int),
-            "q_p": np.where(several, special.chdtrc(spare, q), np.nan),
+            "q_p": np.where(several, scipy.special.chdtrc(spare, q), np.nan),
         }
     )
 
 
-def pool_rows(
-    y: np.ndarray,
-    v: np.ndarray,
-    mask_of: Callable[[np.ndarray], np.ndarray],
-    n_subsets: int,
-    **options: Any,
-) -> pd.DataFrame:
-    """`pool_subsets` of subsets made batch by batch: `mask_of(rows)` gives those of some rows."""
-    step = max(1, CELLS // len(y))
-    rows = np.arange(n_subsets)
-    batches = [rows[first : first + step] for first in range(0, n_subsets, step)]
-    parts = [pool_subsets(y, v, mask_of(batch), **options) for batch in batches]
+def pool_growing(y: np.ndarray, v: np.ndarray, **options: Any) -> pd.DataFrame:
+    """`pool_subsets` of the first, the first two, ... studies.
+
+    In pieces, so that few studies are not looked for in the range of all.
+    """
+    ends = [0]
+    while ends[-1] < len(y):
+        ends.append(min(max(2 * ends[-1], FIRST), len(y)))
+    parts = [
+        pool_subsets(y[:stop], v[:stop], FirstOnes(stop, start), **options)
+        for start, stop in pairwise(ends)
+    ]
     return pd.concat(parts, ignore_index=True)
-
-
-def _weighted(
-    y: np.ndarray, v: np.ndarray, masks: np.ndarray, tau2: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights (m, k), means (m,) and weighted residual sums of squares (m,)."""
-    weights = masks / (v + tau2[:, None])
-    mean = weights @ y / weights.sum(axis=1)
-    return weights, mean, (weights * (y - mean[:, None]) ** 2).sum(axis=1)
-
-
-def _tau2(y: np.ndarray, v: np.ndarray, masks: np.ndarray, method: str) -> np.ndarray:
-    """Between-trial variance of each subset of at least two; see `heterogeneity`."""
-    if method in ("ML", "REML"):
-        return _maximum_likelihood(y, v, masks, reml=method == "REML")
-    if method in ("PM", "EB", "SJIT", "DLIT"):
-        return _paule_mandel(y, v, masks, masks.sum(axis=1) - 1)
-    if method == "PMM":
-        return _paule_mandel(y, v, masks, special.chdtri(masks.sum(axis=1) - 1, 0.5))
-    k = masks.sum(axis=1)
-    mean = masks @ y / k
-    squares = (masks * (y - mean[:, None]) ** 2).sum(axis=1)
-    if method == "HE":
-        return np.maximum(0.0, squares / (k - 1) - masks @ v / k)
-    if method == "SJ":
-        return squares / k * _weighted(y, v, masks, squares / k)[2] / (k - 1)
-    weights, _, q = _weighted(y, v, masks, np.zeros(len(masks)))
-    total = weights.sum(axis=1)
-    if method in ("HS", "HSk"):
-        return np.maximum(0.0, (q * (k / (k - 1) if method == "HSk" else 1) - k) / total)
-    return np.maximum(0.0, (q - (k - 1)) / (total - (weights**2).sum(axis=1) / total))
-
-
-def _paule_mandel(
-    y: np.ndarray, v: np.ndarray, masks: np.ndarray, target: np.ndarray
-) -> np.ndarray:
-    """Newton from zero: the generalised Q is convex and falls in tau2, so steps never overshoot."""
-    tau2 = np.zeros(len(masks))
-    for _ in range(200):
-        weights, mean, rss = _weighted(y, v, masks, tau2)
-        slope = (weights**2 * (y - mean[:, None]) ** 2).sum(axis=1)
-        gap = np.maximum(rss - target, 0.0)
-        step = np.divide(gap, slope, out=np.zeros(len(masks)), where=slope > 0)
-        tau2 += step
-        if np.all(step <= 1e-14 * (tau2 + v.min())):
-            break
-    return tau2
-
-
-def _maximum_likelihood(
-    y: np.ndarray, v: np.ndarray, masks: np.ndarray, *, reml: bool
-) -> np.ndarray:
-    """The highest point of a grid, then Newton's method kept between its neighbours."""
-    grid = _grid(y, v)
-    heights = np.stack([_height(y, v, masks, tau2, reml) for tau2 in grid], axis=1)
-    best = np.argmax(heights, axis=1)
-    low, tau2 = grid[np.maximum(best - 1, 0)], grid[best]
-    high = grid[np.minimum(best + 1, len(grid) - 1)]
-    for _ in range(200):
-        slope, curvature = _slope(y, v, masks, tau2, reml)
-        climbing = slope > 0
-        low, high = np.where(climbing, tau2, low), np.where(climbing, high, tau2)
-        concave = curvature < 0
-        newton = tau2 - np.divide(slope, curvature, out=np.zeros(len(tau2)), where=concave)
-        inside = concave & (newton >= low) & (newton <= high)
-        new = np.where(inside, newton, (low + high) / 2)
-        done = np.abs(new - tau2) <= 1e-13 * (new + v.min())
-        tau2 = new
-        if np.all(done):
-            break
-    return np.where(tau2 <= 1e-12 * v.min(), 0.0, tau2)
-
-
-def _grid(y: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Zero, and values up to well above any maximum, which is of the order of range(y)^2."""
-    low = 1e-4 * float(v.min())
-    high = max(4 * float(np.ptp(y)) ** 2, 10 * low)
-    points = int(np.ceil(_GRID_POINTS_PER_DECADE * np.log10(high / low))) + 1
-    return np.concatenate([[0.0], np.geomspace(low, high, points)])
-
-
-def _height(y: np.ndarray, v: np.ndarray, masks: np.ndarray, tau2: float, reml: bool) -> np.ndarray:
-    """Log-likelihood of each subset at one tau2, up to a constant."""
-    w = 1 / (v + tau2)
-    total, first = masks @ w, masks @ (w * y)
-    rss = masks @ (w * y**2) - first**2 / total
-    return 0.5 * (masks @ np.log(w) - rss - reml * np.log(total))
-
-
-def _slope(
-    y: np.ndarray, v: np.ndarray, masks: np.ndarray, tau2: np.ndarray, reml: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """First and second derivative of the log-likelihood by tau2; see `likelihood`."""
-    w, mean, _ = _weighted(y, v, masks, tau2)
-    residual = y - mean[:, None]
-    w2 = w * w
-    w3 = w2 * w
-    s1, s2, s3 = w.sum(axis=1), w2.sum(axis=1), w3.sum(axis=1)
-    quadratic = (w2 * residual**2).sum(axis=1)
-    quadratic2 = (w3 * residual**2).sum(axis=1) - (w2 * residual).sum(axis=1) ** 2 / s1
-    trace, trace2 = s1, s2
-    if reml:
-        trace, trace2 = s1 - s2 / s1, s2 - 2 * s3 / s1 + (s2 / s1) ** 2
-    return -0.5 * (trace - quadratic), 0.5 * trace2 - quadratic2
 
 
 @dataclass(frozen=True)
@@ -367,6 +245,7 @@ def influence(
     s2 for the scale that Knapp-Hartung gives the variance (1 for "z"):
 
     - `rstudent`: `(y_i - mu_(i)) / sqrt(s2_(i) (v_i + tau2_(i)) + se_(i)^2)`
+    - `rstandard`: `(y_i - mu) / sqrt((1 - h_i) (v_i + tau2))`
     - `dffits`: `(mu - mu_(i)) / sqrt(s2_(i) h_i (v_i + tau2_(i)))`
     - `cook_d`: `(mu - mu_(i))^2 / se^2`
     - `cov_r`: `se_(i)^2 / se^2`
@@ -405,36 +284,10 @@ def influence(
             raise ValueError("a fitted meta-regression carries all its options: give it alone.")
         return yi.influence()
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=3)
-    y, v, k = studies.y, studies.v, len(studies)
-    full = pool_subsets(y, v, np.ones((1, k)), **studies.options).iloc[0]
-    others = _without_each(studies)
-    se_del, tau2_del = others["se"].to_numpy(), others["tau2"].to_numpy()
-    weights = 1 / (v + full["tau2"])
-    hat = weights / weights.sum()
-    all_weights = np.array([np.sum(1 / (v + tau2)) for tau2 in tau2_del])
-    scale = se_del**2 * (all_weights - 1 / (v + tau2_del))
-    shift = full["estimate"] - others["estimate"].to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table = pd.DataFrame(
-            {
-                "rstudent": (y - others["estimate"]) / np.sqrt(scale * (v + tau2_del) + se_del**2),
-                "dffits": shift / np.sqrt(scale * hat * (v + tau2_del)),
-                "cook_d": shift**2 / full["se"] ** 2,
-                "cov_r": se_del**2 / full["se"] ** 2,
-                "tau2_del": tau2_del,
-                "q_del": others["q"],
-                "hat": hat,
-                "weight": 100 * hat,
-                "dfbetas": shift / np.sqrt(scale / all_weights),
-            }
-        )
-    table["influential"] = (
-        (table["dffits"].abs() > 3 * np.sqrt(1 / (k - 1)))
-        | (table["cook_d"] > special.chdtri(1, 0.5))
-        | (table["hat"] > 3 / k)
-        | (table["dfbetas"].abs() > 1)
-    )
-    return _labelled(studies.labels, table)
+    y, v = studies.y, studies.v
+    tau2, ones = pool(y, v, **studies.options).tau2, np.ones((len(studies), 1))
+    table = influence_table(y, v, ones, ["estimate"], tau2, studies.method, studies.test)
+    return _labelled(studies.labels, table.rename(columns={"dfbetas estimate": "dfbetas"}))
 
 
 def cumulative(
@@ -480,22 +333,13 @@ def cumulative(
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level)
     rows = _sorted(order, studies.labels)
-    k = len(rows)
-
-    def first(steps: np.ndarray) -> np.ndarray:
-        return np.arange(k) <= steps[:, None]
-
-    steps = pool_rows(studies.y[rows], studies.v[rows], first, k, **studies.options)
+    steps = pool_growing(studies.y[rows], studies.v[rows], **studies.options)
     return _labelled([studies.labels[row] for row in rows], steps)
 
 
 def _without_each(studies: Studies) -> pd.DataFrame:
     k = len(studies)
-
-    def others(left_out: np.ndarray) -> np.ndarray:
-        return np.arange(k) != left_out[:, None]
-
-    return pool_rows(studies.y, studies.v, others, k, **studies.options)
+    return pool_subsets(studies.y, studies.v, WithoutOne(k, np.arange(k)), **studies.options)
 
 
 def _sorted(order: ArrayLike | None, labels: list[str]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -20,6 +21,7 @@ from backpain_analysis.engine.heterogeneity import (
 )
 from backpain_analysis.engine.mixed import check_design
 from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.subsets import WithoutOne, fit_subsets
 from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
@@ -27,6 +29,7 @@ from backpain_analysis.models.pairwise.inputs import named_options, value_faults
 from backpain_analysis.models.pairwise.pooling import (
     heterogeneity_table,
     scaled_covariance,
+    scales,
 )
 from backpain_analysis.models.results import Coefficients, checked_level, quantile, wald_test
 from backpain_analysis.words import plural
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from backpain_analysis.models.bayes.posterior import RegressionPosterior
 
 INTERCEPT = "Intercept"
+
+ALONE = 1e-6
+"""A trial with less than this between its leverage and one may be all that a coefficient has."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -184,7 +190,16 @@ class MetaRegressionResult(Coefficients):
             A row a trial, on the index of `data`. Missing where the other trials cannot carry the
             model.
         """
-        return _influence(self)
+        table = influence_table(
+            self.design.y,
+            self.vi,
+            self.design.X,
+            list(self.params.index),
+            self.tau2,
+            self.method,
+            self.test,
+        )
+        return table.set_index(self.data.index)
 
     def predict(self, new_data: pd.DataFrame) -> pd.DataFrame:
         """Mean effects, and where those of new trials are expected, at moderator values.
@@ -428,60 +443,80 @@ def _omnibus(beta: np.ndarray, cov: np.ndarray, names: list[str], df: float) -> 
     return wald_test(beta[tested], cov[np.ix_(tested, tested)], df)
 
 
-def _influence(fitted: MetaRegressionResult) -> pd.DataFrame:
-    """See `MetaRegressionResult.influence`."""
-    y, X, v, test = fitted.design.y, fitted.design.X, fitted.vi, fitted.test
-    (k, p), names = X.shape, list(fitted.params.index)
-    beta = fitted.params.to_numpy()
-    full = WeightedFit(y, v, X, fitted.tau2)
-    scale = _scale(full.rss, k - p, test)
-    inner = X.T @ (X * full.weights[:, None]) / scale
-    size = _log_size(X, full.weights) - p * np.log(scale)
-    rows = []
-    for i in range(k):
-        keep, x = np.arange(k) != i, X[i]
-        try:
-            if k - 1 - p < 1:
-                raise CannotEstimate("no trial is left over")
-            check_design(X[keep], names)
-        except CannotEstimate:
-            rows.append(np.full(6 + p, np.nan))
-            continue
-        tau2, _ = residual_tau2(y[keep], v[keep], X[keep], fitted.method)
-        rest = WeightedFit(y[keep], v[keep], X[keep], tau2)
-        scale, shift = _scale(rest.rss, k - 1 - p, test), beta - rest.beta
-        around = scale * (v[i] + tau2)
-        spread = np.sqrt(scale * np.diag(WeightedFit(y, v, X, tau2).cov))
-        rstudent = (y[i] - x @ rest.beta) / np.sqrt(around + scale * (x @ rest.cov @ x))
-        own = np.sqrt(around * full.leverage[i])
-        dffits = x @ shift / own if own > 0 else np.nan
-        cov_r = np.exp(size - _log_size(X[keep], rest.weights) + p * np.log(scale))
-        q = WeightedFit(y[keep], v[keep], X[keep]).rss
-        told = [rstudent, dffits, shift @ inner @ shift, cov_r, tau2, q]
-        rows.append(np.concatenate([told, shift / spread]))
-    columns = ["rstudent", "dffits", "cook_d", "cov_r", "tau2_del", "q_del"]
+def influence_table(
+    y: np.ndarray,
+    v: np.ndarray,
+    X: np.ndarray,
+    names: Sequence[str],
+    tau2: float,
+    method: str,
+    test: str,
+) -> pd.DataFrame:
+    """The columns of `MetaRegressionResult.influence`, a row a trial.
+
+    In columns made orthonormal, and of what the whole model leaves unexplained: a coefficient of
+    the other trials is then its change.
+
+    Parameters
+    ----------
+    y, v : ndarray, shape (k,)
+    X : ndarray, shape (k, p)
+    names : sequence of str
+        Of the coefficients.
+    tau2 : float
+        Of the whole model.
+    method, test : str
+    """
+    k, p = X.shape
+    Q, R = np.linalg.qr(X)
+    full = WeightedFit(y, v, Q, tau2)
+    spare = k - 1 - p
+    rows = _removable(X, Q, names) if spare > 0 else np.arange(0)
     changes = [f"dfbetas {name}" for name in names]
-    table = pd.DataFrame(np.array(rows), fitted.data.index, columns + changes)
-    table.insert(6, "hat", full.leverage)
-    table.insert(7, "weight", 100 * full.weights / full.weights.sum())
-    whole = full.leverage > 1 - 1e-10
-    left = np.sqrt(np.where(whole, np.nan, 1 - full.leverage) / full.weights)
-    table.insert(1, "rstandard", full.residual / left)
-    table["influential"] = (
-        (table["dffits"].abs() > 3 * np.sqrt(p / max(k - p, 1)))
-        | (table["cook_d"] > scipy.special.chdtri(p, 0.5))
-        | (table["hat"] > 3 * p / k)
-        | (table[changes].abs() > 1).any(axis=1)
+    told = np.full((6 + p, k), np.nan)
+    if len(rows):
+        fits = fit_subsets(full.residual, v, Q, WithoutOne(k, rows), method)
+        x, change, inner = Q[rows], fits.beta, (Q * full.weights[:, None]).T @ Q
+        inner = inner / scales(np.array([full.rss]), spare + 1, test)
+        scale, w = scales(fits.rss, spare, test), 1 / (v[rows] + fits.tau2)
+        fitted = (x * change).sum(axis=1)
+        reach = (x * np.linalg.solve(fits.information, x[:, :, None])[:, :, 0]).sum(axis=1)
+        whole = np.linalg.inv(fits.information + (w * x.T).T[:, :, None] * x[:, None, :])
+        back = np.linalg.inv(R)
+        spread = np.sqrt(scale[:, None] * np.einsum("ij,mjk,ik->mi", back, whole, back))
+        size = p * np.log(scale) - np.linalg.slogdet(fits.information)[1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            told[:, rows] = [
+                (full.residual[rows] - fitted) / np.sqrt(scale * (1 / w + reach)),
+                -fitted / np.sqrt(scale / w * full.leverage[rows]),
+                np.einsum("mi,ij,mj->m", change, inner, change),
+                np.exp(np.linalg.slogdet(inner)[1] + size),
+                fits.tau2,
+                fits.q,
+                *(-(change @ back.T) / spread).T,
+            ]
+    weight = full.weights / full.weights.sum()
+    left = np.where(full.leverage > 1 - 1e-10, np.nan, 1 - full.leverage)
+    rstandard = full.residual / np.sqrt(left / full.weights)
+    columns = {"rstudent": told[0], "rstandard": rstandard}
+    columns |= dict(zip(["dffits", "cook_d", "cov_r", "tau2_del", "q_del"], told[1:6], strict=True))
+    columns |= {"hat": full.leverage, "weight": 100 * weight}
+    columns |= dict(zip(changes, told[6:], strict=True))
+    columns["influential"] = (
+        (np.abs(told[1]) > 3 * np.sqrt(p / max(k - p, 1)))
+        | (told[2] > scipy.special.chdtri(p, 0.5))
+        | (full.leverage > 3 * p / k)
+        | (np.abs(told[6:]) > 1).any(axis=0)
     )
-    return table
+    return pd.DataFrame(columns)
 
 
-def _scale(rss: float, spare: int, test: str) -> float:
-    """What the test multiplies the covariance of the coefficients by."""
-    return float(scaled_covariance(np.eye(1), rss, spare, test, float(spare))[0][0, 0])
-
-
-def _log_size(X: np.ndarray, weights: np.ndarray) -> float:
-    """Logarithm of the determinant of `X'WX`."""
-    triangle = np.linalg.qr(X * np.sqrt(weights)[:, None])[1]
-    return 2 * float(np.log(np.abs(np.diag(triangle))).sum())
+def _removable(X: np.ndarray, Q: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The trials without which the others still tell every coefficient."""
+    may = np.ones(len(X), dtype=bool)
+    for row in np.flatnonzero((Q * Q).sum(axis=1) > 1 - ALONE):
+        try:
+            check_design(np.delete(X, row, axis=0), names)
+        except CannotEstimate:
+            may[row] = False
+    return np.flatnonzero(may)

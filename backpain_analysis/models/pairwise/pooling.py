@@ -71,6 +71,15 @@ def scaled_covariance(
     return cov * used, df, factor
 
 
+def scales(rss: np.ndarray, spare: np.ndarray | int, test: str) -> np.ndarray:
+    """What each subset's test multiplies the covariance by; see `scaled_covariance`."""
+    factor = rss / spare
+    if test in ("z", "t"):
+        return np.ones(len(rss))
+    used = np.maximum(factor, 1.0) if test == "adhoc" else factor
+    return np.where(factor > NO_RESIDUAL, used, 1.0)
+
+
 @dataclass(frozen=True, repr=False)
 class PoolResult(CoefficientTable):
     """A pooled effect.

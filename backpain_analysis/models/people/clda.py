@@ -30,6 +30,8 @@ Structure = Literal["unstructured", "random_slope"]
 STRUCTURES = ("unstructured", "random_slope")
 
 KNOWN_SHARES = (0.1, 0.01, 0.001)
+PLENTY = 5
+"""People with scores at two visits, for each visit: from so many on a likelihood has one hill."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,14 @@ def fit_residual(
     weeks = np.unique(week)
     free = structure == "unstructured"
     terms = _free(week, weeks, people) if free else _random_slope(week)
+    moments = _moments(y, X, people, np.searchsorted(weeks, week)) if free else None
     for share in KNOWN_SHARES:
         known = share * float(np.var(y))
         variances = np.full(len(y), known)
-        model = fit(y, X, variances, blocks=people, terms=terms, method=method, names=names)
+        near = None if moments is None else _definite(moments - known * np.eye(len(weeks)), known)
+        model = fit(
+            y, X, variances, blocks=people, terms=terms, method=method, names=names, near=near
+        )
         if np.linalg.eigvalsh(model.psi[-1])[0] > 1e-6 * known:
             break
     else:
@@ -112,6 +118,24 @@ def _free(week: np.ndarray, weeks: np.ndarray, people: np.ndarray) -> list[Rando
             "use residual='random_slope', or fewer visits",
         )
     return [RandomTerm(np.eye(len(weeks))[place], name="visit")]
+
+
+def _moments(
+    y: np.ndarray, X: np.ndarray, people: np.ndarray, place: np.ndarray
+) -> np.ndarray | None:
+    """Mean products of residuals of least squares at any two visits, where people are plenty."""
+    wide = np.zeros((people.max() + 1, place.max() + 1))
+    seen = wide.copy()
+    wide[people, place] = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+    seen[people, place] = 1.0
+    pairs = seen.T @ seen
+    return wide.T @ wide / pairs if pairs.min() >= PLENTY * len(pairs) else None
+
+
+def _definite(matrix: np.ndarray, least: float) -> np.ndarray:
+    """The matrix with no eigenvalue below the least."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, least)) @ vectors.T
 
 
 def _random_slope(week: np.ndarray) -> list[RandomTerm]:

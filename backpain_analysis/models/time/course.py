@@ -454,6 +454,8 @@ def time_course(
     else:
         effects = effects_of_participants(data, **participants)
     effects = _with_time(effects)
+    if not len(effects):
+        raise CannotEstimate("no effect of these trials has a known week")
     weeks = effects.table["weeks"].to_numpy(dtype=float)
     asked = time_curve(curve, weeks)
     method = "CE" if effects.n_trials == 1 else method

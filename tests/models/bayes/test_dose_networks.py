@@ -137,51 +137,90 @@ def test_flat_priors_are_close_to_restricted_likelihood(table):
     assert against == pytest.approx(yoga - pilates, abs=0.02)
 
 
-def test_exchangeable_lines_by_hand(table):
-    """Agents' slopes N(mu, sd^2), mu N(0, 30^2): one dense covariance, over a grid of two sds."""
-    few = table[table["trial_id"].isin(table["trial_id"].unique()[:14])]
-    tau_prior, own = priors.half_normal(6), priors.half_normal(8)
-    prior = priors.Prior(
-        {"tau": tau_prior, "agents: dose": own}, {"mean: dose": priors.normal(0, 30)}
-    )
-    result = dose_network(few, dose="hours", shared="exchangeable", prior=prior)
-    data = result.data
-    Z = data.design([Linear()] * len(data.agents))
+def by_grid(data, Z, own_prior, tau_prior, A_of):
+    """Posterior of coefficients N(0, A(sd)) of Z, over a grid of tau and of the agents' sd.
+
+    Returns
+    -------
+    mass (tau, sd), sds, mean and standard deviation of each coefficient
+    """
     y, trial = data.network.y, data.network.trial
     S = block_diag(*data.network.covariance)
     T = 0.5 * (np.eye(len(y)) + 1) * (trial[:, None] == trial)
-    studied = np.concatenate(list(data.studied.values()))
-    unit = 1 / np.sqrt(np.mean(studied**2))
-    # coefficients are N(0, sd^2 I + 900 J)
-    taus, sds = (np.arange(70) + 0.5) * 0.25, (np.arange(80) + 0.5) * 0.35
+    taus, sds = (np.arange(35) + 0.5) * 0.5, (np.arange(40) + 0.5) * 0.7
     logs, means, variances = [], [], []
     for tau in taus:
         W = np.linalg.inv(S + tau**2 * T)
         fixed = -0.5 * (-np.linalg.slogdet(W)[1] + y @ W @ y) + tau_prior.log_density(tau)
         for sd in sds:
-            A = (sd * unit) ** 2 * np.eye(Z.shape[1]) + 900.0
+            A = A_of(sd)
             precision = np.linalg.inv(A) + Z.T @ W @ Z
             cov = np.linalg.inv(precision)
             b = cov @ Z.T @ W @ y
-            log = fixed + 0.5 * b @ precision @ b + own.log_density(sd)
+            log = fixed + 0.5 * b @ precision @ b + own_prior.log_density(sd)
             log -= 0.5 * (np.linalg.slogdet(A)[1] + np.linalg.slogdet(precision)[1])
             logs.append(log)
             means.append(b)
             variances.append(np.diag(cov))
     mass = np.exp(np.array(logs) - np.max(logs))
     mass /= mass.sum()
+    middle = mass @ np.array(means)
+    spread = np.sqrt(mass @ (np.array(variances) + (np.array(means) - middle) ** 2))
+    return mass.reshape(len(taus), len(sds)), sds, middle, spread
+
+
+def few_trials(table):
+    return table[table["trial_id"].isin(table["trial_id"].unique()[:14])]
+
+
+def test_exchangeable_lines_by_hand(table):
+    """Agents' slopes N(mu, sd^2), mu N(0, 30^2): one dense covariance, over a grid of two sds."""
+    tau_prior, own = priors.half_normal(6), priors.half_normal(8)
+    prior = priors.Prior(
+        {"tau": tau_prior, "agents: dose": own}, {"mean: dose": priors.normal(0, 30)}
+    )
+    result = dose_network(few_trials(table), dose="hours", shared="exchangeable", prior=prior)
+    data = result.data
+    Z = data.design([Linear()] * len(data.agents))
+    studied = np.concatenate(list(data.studied.values()))
+    unit = 1 / np.sqrt(np.mean(studied**2))
+    mass, sds, middle, spread = by_grid(
+        data, Z, own, tau_prior, lambda sd: (sd * unit) ** 2 * np.eye(Z.shape[1]) + 900.0
+    )
     for place, agent in enumerate(data.agents):
         found = result.marginal(f"{agent}: dose")
-        middle = mass @ np.array(means)[:, place]
-        apart = np.array(means)[:, place] - middle
-        sd = np.sqrt(mass @ (np.array(variances)[:, place] + apart**2))
-        assert_allclose([found.mean, found.sd], [middle, sd], rtol=2e-3)
+        assert_allclose([found.mean, found.sd], [middle[place], spread[place]], rtol=2e-3)
         twice = result.predict(agent, [data.studied[agent].max()]).iloc[0]["estimate"]
         assert twice == pytest.approx(data.studied[agent].max() * found.median())
-    between = mass.reshape(len(taus), len(sds)).sum(axis=0)
-    assert_allclose(result.marginal("agents: dose").mean, between @ sds, rtol=5e-3)
+    assert_allclose(result.marginal("agents: dose").mean, mass.sum(axis=0) @ sds, rtol=5e-3)
     with pytest.raises(CannotEstimate, match="not told of exchangeable agents"):
         result.shrinkage()
+
+
+def test_exchangeable_steps_with_one_line_by_hand(table):
+    """Steps N(mu, sd^2), mu N(0, 30^2), and one slope N(0, 5^2) for all agents."""
+    tau_prior, own = priors.half_normal(6), priors.half_normal(8)
+    prior = priors.Prior(
+        {"tau": tau_prior, "agents: any exercise": own},
+        {"mean: any exercise": priors.normal(0, 30), "mean: dose": priors.normal(0, 5)},
+    )
+    result = dose_network(
+        few_trials(table), dose="hours", any_exercise=True, shared="step", prior=prior
+    )
+    data = result.data
+    count = len(data.agents)
+    columns = data.design(list(result.curves.values())).reshape(-1, count, 2)
+    Z = np.column_stack([columns[:, :, 0], columns[:, :, 1].sum(axis=1)])
+
+    def A_of(sd):
+        return block_diag(sd**2 * np.eye(count) + 900.0, [[25.0]])
+
+    mass, sds, middle, spread = by_grid(data, Z, own, tau_prior, A_of)
+    for place, agent in enumerate(data.agents):
+        for term, at in (("any exercise", place), ("dose", count)):
+            found = result.marginal(f"{agent}: {term}")
+            assert_allclose([found.mean, found.sd], [middle[at], spread[at]], rtol=2e-3)
+    assert_allclose(result.marginal("agents: any exercise").mean, mass.sum(axis=0) @ sds, rtol=5e-3)
 
 
 def test_shapes_of_their_own_by_conditioning(table):
@@ -221,8 +260,7 @@ def test_hill_curves_of_one_shape(table, shared, parameters):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"curve": "quadratic", "shared": "common"}, "shared='common' is not to be had of these"),
-        ({"curve": "linear", "shared": "step", "any_exercise": True}, "shared='step' is not to be"),
+        ({"curve": "quadratic", "shared": "common"}, "shared='common' is for 'emax' and 'hill'"),
         ({"curve": {"yoga": "emax", "*": "linear"}}, "is not for such networks"),
         ({"curve": "emax", "shared": "common"}, "flat prior leave ED50 open"),
         ({"curve": "emax"}, "flat prior leave aerobic: ED50 and pilates: ED50"),
@@ -235,7 +273,10 @@ def test_what_is_not_to_be_had(table, options, text):
 
 def test_doses_and_agents_of_the_posterior(table):
     result = dose_network(table, curve="linear", prior=priors.half_normal(10))
-    with pytest.raises(CannotEstimate, match="yoga was studied up to"):
-        result.predict("yoga", [1e4])
+    most = float(result.data.studied["yoga"].max())
+    assert len(result.predict("yoga", [most])) == 1
+    for doses, reference in (([1.01 * most], 0.0), ([most], 1.01 * most)):
+        with pytest.raises(CannotEstimate, match="yoga was studied up to"):
+            result.predict("yoga", doses, reference)
     with pytest.raises(ValueError, match="no agent 'chess'"):
         result.predict("chess", [10])

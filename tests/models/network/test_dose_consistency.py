@@ -67,3 +67,28 @@ def test_shapes_count_as_parameters(table):
     assert dose_network(table, curve="quadratic", shared="common").consistency().df == 26 - 5
     assert dose_network(table, curve="emax", shared="common").consistency().df == 26 - 5
     assert dose_network(table, curve="linear", shared="exchangeable").consistency().df == 26 - 4
+
+
+def test_node_splitting_by_dense_matrices(table):
+    """A constant set free in the trials that have both: least squares at the tau2 of its REML."""
+    result = dose_network(table, curve="linear")
+    network, nodes = result.data.network, result.data.nodes
+    names, doses = nodes["agent"].to_numpy(), nodes["dose"].to_numpy()
+    lines = np.where(names[:, None] == np.array(result.agents), doses[:, None], 0.0)
+    X = lines[network.treatment] - lines[network.versus]
+    members = result.data.arms.groupby("trial_id")["agent"].agg(set)
+    V, T = dense(network)
+    split = result.node_split().table
+    assert len(split) > 4
+    for row in split.iloc[:: len(split) - 1].itertuples():
+        both = np.array([{row.agent, row.versus} <= members[trial] for trial in network.trial])
+        own = (names == row.agent).astype(float)
+        free = (own[network.treatment] - own[network.versus]) * both
+        design = np.column_stack([X, free])
+        W = np.linalg.inv(V + reml_or_ml(network, design, reml=True).tau2 * T)
+        C = np.linalg.inv(design.T @ W @ design)
+        found = [row.difference, row.se]
+        known = [(C @ design.T @ W @ network.y)[-1], np.sqrt(C[-1, -1])]
+        assert_allclose(found, known, rtol=1e-4)
+        assert row.p_value == pytest.approx(2 * stats.norm.sf(abs(known[0] / known[1])), rel=1e-3)
+        assert row.trials == len(set(network.trial[both]))

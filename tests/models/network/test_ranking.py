@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.models.network.network import network
 
 
@@ -38,3 +39,20 @@ def test_two_treatments_far_apart():
     result = network(table, method="CE")
     assert result.p_scores().to_dict() == pytest.approx({"yoga": 1.0, "usual_care": 0.0})
     assert result.ranking().loc["yoga", ["rank_low", "rank_high"]].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("more", "best"), [({}, "yoga"), ({"ref_share": 0.3}, "walking")])
+def test_more_responders_are_better_whatever_the_outcome(more, best):
+    """Of pain the lower effect is the better one, of shares of responders the higher."""
+    table = pd.DataFrame(
+        {
+            "trial_id": ["a", "b"],
+            "treatment": ["walking", "yoga"],
+            "ref_treatment": "usual_care",
+            "yi": [0.2, -0.1],
+            **more,
+        }
+    )
+    left = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
+    effects = Effects(table, [np.array([[0.01]])] * 2, left, "pain_intensity", "RD")
+    assert network(effects, method="CE").p_scores().index[0] == best

@@ -231,6 +231,22 @@ def test_mantel_haenszel_needs_the_events_of_every_arm(events):
     assert network(replace(effects, table=gap)).n_trials == effects.n_trials
 
 
+def test_mantel_haenszel_of_arms_in_which_everyone_has_the_event():
+    """Of odds they say nothing; of risks 20 in 20 against 3 in 20 is a ratio of 20/3."""
+    rows = [("t", "a", 3, 20), ("t", "b", 5, 20), ("t", "c", 20, 20)]
+    table = pd.DataFrame(rows, columns=["trial_id", "treatment", "events", "n"])
+    options = {"events": "events", "reference": "a", "method": "MH"}
+    odds = network(table, **options, measure="OR")
+    assert odds.treatments == ["a", "b"]
+    assert odds.params["b"] == pytest.approx(np.log(5 * 17 / (15 * 3)))
+    assert odds.excluded["reason"].tolist() == ["no event tells c apart in trials of a:b:c"]
+    risks = network(table, **options, measure="RR")
+    assert risks.params["c"] == pytest.approx(np.log(20 / 3))
+    none = pd.DataFrame([("u", "a", 0, 9), ("u", "b", 0, 9)], columns=table.columns)
+    with pytest.raises(CannotEstimate, match="no event in trials of a:b: their risk difference"):
+        network(pd.concat([table, none]), **options, measure="RD")
+
+
 def test_published_networks(reference_table):
     """Krahn 2013 (tables 1 and 2); metafor 3.8-1 for the odds ratios."""
     diabetes = reference_table("published_senn2013")
@@ -253,6 +269,39 @@ def test_published_networks(reference_table):
     silent = network(copd, **columns, method="MH").excluded
     assert silent["reason"].str.contains("no event tells Placebo apart").sum() == 1
     assert silent["reason"].str.startswith("no event in any arm").any()
+
+
+def test_a_published_additive_network(reference_table):
+    """Linde 2016, the example of Rücker 2020; numbers of metafor 3.8-1 (rma.mv)."""
+    depression = reference_table("published_linde2016")
+    columns = {"trial": "id", "yi": "lnOR", "se": "selnOR"}
+    columns |= {"treatment1": "treat1", "treatment2": "treat2", "measure": "OR"}
+    known = {
+        "CE": {
+            "Hypericum": (0.6824610281, 0.0972978327),
+            "Face-to-face CBT": (0.7894343337, 0.2208990570),
+            "SSRI": (0.5234531997, 0.0668666293),
+            "UC": (0.1657570392, 0.1856221045),
+        },
+        "REML": {
+            "Hypericum": (0.6879017541, 0.1056648930),
+            "Face-to-face CBT": (0.8294932481, 0.2370778287),
+            "SSRI": (0.5252752980, 0.0754495470),
+            "UC": (0.2087625943, 0.2005288012),
+        },
+    }
+    for method, numbers in known.items():
+        options = {"components": "+", "inactive": "Placebo", "method": method}
+        result = network(depression, reference="UC", **columns, **options)
+        for name, own in numbers.items():
+            assert_allclose([result.params[name], result.bse[name]], own, atol=2e-7)
+    assert result.tau2 == pytest.approx(0.0168988345, abs=2e-8)
+    parts = result.heterogeneity()
+    assert parts.loc["total", "q"] == pytest.approx(109.11897317, abs=1e-5)
+    plain = network(depression, reference="UC", **columns, method="CE").heterogeneity()
+    rows = ["within designs", "between designs"]
+    assert_allclose(parts.loc[rows, ["q", "df"]], plain.loc[rows, ["q", "df"]], rtol=1e-6)
+    assert parts.loc["non-additivity", "df"] == parts.loc["total", "df"] - plain["df"]["total"] == 3
 
 
 def test_events_of_one_treatment_are_added_up():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.engine.subsets import Chosen
 from backpain_analysis.models.pairwise.diagnostics import (
     cumulative,
     influence,
@@ -81,7 +82,7 @@ def test_each_subset_is_what_pool_gives(method, test):
     masks = np.array(
         [[1] + [0] * 8, [1, 1] + [0] * 7, [0] * 5 + [1] * 4, [1] * 9, [1, 0] * 4 + [1]]
     )
-    result = pool_subsets(y, v, masks, method=method, test=test, level=0.9)
+    result = pool_subsets(y, v, Chosen(masks), method=method, test=test, level=0.9)
     for (_, row), mask in zip(result.iterrows(), masks.astype(bool), strict=True):
         one = pool(y[mask], v[mask], method=method, test=test, level=0.9)
         expected = [getattr(one, name) for name in NUMBERS]
@@ -95,7 +96,7 @@ def test_subsets_find_the_highest_of_several_maxima():
     y = np.array([0.0, 3.0, 3.1, 2.9, 3.05, 0.02])
     v = np.array([1e-4, 2.0, 2.0, 2.0, 2.0, 1e-4])
     masks = np.vstack([np.ones(6), 1 - np.eye(6)])
-    result = pool_subsets(y, v, masks, method="REML", test="z", level=0.95)
+    result = pool_subsets(y, v, Chosen(masks), method="REML", test="z", level=0.95)
     grid = np.concatenate([[0.0], np.geomspace(1e-7, 1e3, 4000)])
 
     def height(tau2, mask):

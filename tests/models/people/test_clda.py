@@ -167,3 +167,12 @@ def test_what_cannot_be_fitted_is_refused(holed):
         clda(holed, residual="ar1")
     with pytest.raises(ValueError, match="no scores after baseline"):
         clda(holed[holed["week"] == 0])
+
+
+def test_a_climb_from_the_moments_ends_as_high_as_the_search_from_many_starts(holed, monkeypatch):
+    quick = clda(holed)
+    monkeypatch.setattr("backpain_analysis.models.people.clda.PLENTY", np.inf)
+    slow = clda(holed)
+    assert quick.engine.n_iterations != slow.engine.n_iterations, "of their own starts"
+    assert_allclose(quick.engine.llf, slow.engine.llf, rtol=1e-12)
+    assert_allclose(quick.params, slow.params, rtol=1e-8)

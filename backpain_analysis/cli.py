@@ -80,7 +80,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    atexit.register(gc.freeze)  # or Python looks through all there is for garbage when it ends
 
 
 @report.command("run", cls=Paired)
@@ -418,7 +418,6 @@ def _warm_up() -> None:
     from backpain_analysis.reporting import warm
 
     warm.start()
-    atexit.register(gc.freeze)  # or Python looks through all of them for garbage when it ends
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backpain_analysis.reporting.run import run_suite
@@ -47,23 +47,33 @@ def processes(parent: int) -> list[int]:
 
 
 def disturb(path: Path, site: Path, chance: random.Random, runner_too: bool) -> None:
-    """Start the batch, wait for a random moment, kill; if only a run was killed, let it end."""
+    """Start the batch, let some cells begin and reports end, and kill.
+
+    Moments are counted in what has happened, so that a busy machine is tried like a quiet one.
+    """
     command = [BIN / "backpain", "report", "run", path, "--out", site, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
-        for line in runner.stdout:
-            if '"cell"' in line or '"done"' in line:
-                break
-        time.sleep(chance.uniform(0, 1.5))
+        await_events(runner, chance.randint(1, 12))
+        time.sleep(chance.uniform(0, 0.3))
         if runner_too:
             runner.kill()
         else:
             builders = [each for warm in processes(runner.pid) for each in processes(warm)]
             for builder in builders[:1]:
                 victim = chance.choice([builder, *processes(builder)])
-                os.kill(victim, signal.SIGKILL)
-            time.sleep(chance.uniform(0.5, 1.5))
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+            await_events(runner, chance.randint(1, 6))
             runner.kill()
         runner.stdout.read()
+
+
+def await_events(runner: subprocess.Popen[str], number: int) -> None:
+    """Wait until so many cells have begun and reports ended, or the batch has."""
+    for line in runner.stdout:
+        number -= '"cell"' in line or '"done"' in line
+        if number <= 0:
+            return
 
 
 def content(site: Path) -> dict[str, bytes]:
@@ -77,7 +87,7 @@ def content(site: Path) -> dict[str, bytes]:
 
 def survive(folder: Path, kills: int, seed: int) -> None:
     """Kill, resume, compare."""
-    path = grid(folder / "kills", CELL, 6 * kills)
+    path = grid(folder / "kills", CELL, 4 * kills)
     whole, site = folder / "whole", folder / "site"
     run_suite(read_suite(path), whole)
     wanted, chance = content(whole), random.Random(seed)
@@ -94,7 +104,7 @@ def survive(folder: Path, kills: int, seed: int) -> None:
     left = [each for each in left if not each.name.startswith(f"backpain-{os.getpid()}-")]
     assert not left, f"temporary folders are left: {left}"
     print(
-        f"{kills} kills: {kept} of {6 * kills} runs were finished before the last start; same site"
+        f"{kills} kills: {kept} of {4 * kills} runs were finished before the last start; same site"
     )
 
 

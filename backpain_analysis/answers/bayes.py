@@ -218,6 +218,9 @@ class FewTrials:
     measure: str
     mcid: float | None
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def few_trials(
     effects: Effects, column: str = "exercise_type", *, mcid: float | None = None

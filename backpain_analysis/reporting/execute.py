@@ -22,7 +22,6 @@ from threading import Event
 from typing import Any
 
 import papermill
-import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
@@ -41,13 +40,13 @@ from backpain_analysis.reporting.inputs import home, own_place
 from backpain_analysis.reporting.job import DIED
 from backpain_analysis.reporting.kernel import FIGURES, RC, serve
 from backpain_analysis.reporting.notebooks import expects_error, kernel_of, language_of
+from backpain_analysis.reporting.processes import adopt_orphans, end_children, end_process
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.reporting.suite import Limits
 from backpain_analysis.reporting.warm import run_environment
 
 ENDED_ITSELF = "The notebook ended itself before its last cell had ended."
 LONGEST_ERROR = 2000
-PR_SET_CHILD_SUBREAPER = 36
 GRACE = 2.0
 """Seconds that an interrupted cell has to end in."""
 
@@ -291,7 +290,7 @@ class _Fork:
 def _fork(folder: Path, longest: int) -> Iterator[_Fork]:
     """Fork a kernel that runs in a folder; at the end, end it and all that it started."""
     ours, theirs = Pipe()
-    _adopt_orphans()
+    adopt_orphans()
     pid = os.fork()
     if pid == 0:
         try:
@@ -306,25 +305,7 @@ def _fork(folder: Path, longest: int) -> Iterator[_Fork]:
         ours.close()
         end_process(pid)
         os.waitpid(pid, 0)
-        for orphan in _children():
-            end_process(orphan)
-
-
-def _adopt_orphans() -> None:
-    """Let what leaves its parent among our descendants become our child, as Linux can."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _children() -> list[int]:
-    """Return this process's children, where Linux tells at once."""
-    try:
-        told = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
-    except OSError:
-        return []
-    return [int(pid) for pid in told.split()]
+        end_children()
 
 
 class _ForkedClient(_Client):
@@ -500,15 +481,6 @@ def end_all() -> None:
 def go_on() -> None:
     """Let kernels start again after `end_all`."""
     _ending.clear()
-
-
-def end_process(pid: int, *, itself: bool = True) -> None:
-    """Kill a process, if it shall not live on, and those it has started."""
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for each in [*([process] if itself else []), *process.children(recursive=True)]:
-            with suppress(psutil.Error):
-                each.kill()
 
 
 papermill_engines.register("backpain-forked", ForkedEngine)

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backpain_analysis.reporting.inputs import home
+from backpain_analysis.reporting.processes import adopt_orphans, end_children, end_process
 
 if TYPE_CHECKING:
     from backpain_analysis.reporting.job import Built, Job
@@ -209,6 +210,7 @@ def main() -> None:
     server, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     profile, parent = tempfile.mkdtemp(prefix="profile-", dir=folder), os.getppid()
     running: set[int] = set()
+    adopt_orphans()
     try:
         gc.disable()
         warm_up(profile)
@@ -220,10 +222,13 @@ def main() -> None:
                 if not handles:
                     break
                 running.add(_fork_builder(server, handles[0]))
-            running -= {builder for builder in running if _has_ended(builder)}
+            if ended := {builder for builder in running if _has_ended(builder)}:
+                running -= ended
+                end_children(but=running)
     finally:
         for builder in running:
-            _end(builder)
+            end_process(builder)
+        end_children()
         shutil.rmtree(folder if _is_orphan(parent) else profile, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 

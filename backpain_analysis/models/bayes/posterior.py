@@ -22,7 +22,7 @@ from backpain_analysis.engine.priors import Mixture, Prior, TauPrior, as_prior, 
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.bayes.model import AnyPrior, BayesModel, parts_of
 from backpain_analysis.models.results import Summary, checked_level
-from backpain_analysis.words import benefit_sign
+from backpain_analysis.words import benefit_sign, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ class MixedMarginal(Distribution):
         return (low + high) / 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior:
     """A posterior distribution, exact but for its stated numerical error.
 
@@ -452,8 +452,15 @@ class Posterior:
     def __str__(self) -> str:
         return f"{self._title()}\n{self.summary()}\n{self._note()}"
 
+    def __repr__(self) -> str:
+        shown = plural(len(self.params), "coefficient")
+        if len(self.params) == 1:
+            low, high = self._central(self.marginal())
+            shown = f"{self.params.iloc[0]:.4g} ({self.level:.0%} CrI {low:.4g} to {high:.4g})"
+        return f"<{type(self).__name__}: {shown}, {plural(self.n_trials, 'trial')}>"
+
     def _title(self) -> str:
-        return f"Posterior, {self.n_trials} trial{'s' * (self.n_trials != 1)}"
+        return f"Posterior, {plural(self.n_trials, 'trial')}"
 
     def _note(self) -> str:
         found = dict.fromkeys(source for source in _sources(self.prior) if source)
@@ -522,7 +529,7 @@ def posterior(model: BayesModel, prior: AnyPrior, level: float = 0.95) -> Poster
     return Posterior(model, parts, weights, prior, checked_level(level))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PooledPosterior(Posterior):
     """A pooled effect with a prior: read as `PoolResult`, and as any `Posterior`."""
 
@@ -599,7 +606,7 @@ def pooled(model: BayesModel, prior: AnyPrior, level: float = 0.95) -> PooledPos
     return PooledPosterior(model, parts, weights, prior, checked_level(level))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RegressionPosterior(Posterior):
     """The posterior of a regression.
 

@@ -32,7 +32,7 @@ from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import checked_level
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CurvePosterior(Posterior):
     """The posterior of a dose-response curve.
 

@@ -34,7 +34,7 @@ from backpain_analysis.models.network.estimation import structure
 from backpain_analysis.models.results import checked_level
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkPosterior(Posterior):
     """The posterior of a network.
 
@@ -158,7 +158,7 @@ def waiting_network(data: NetworkData, X: np.ndarray, names: Sequence[str]) -> B
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DoseNetworkPosterior(Posterior):
     """The posterior of the dose-response curves of a network.
 

@@ -273,7 +273,10 @@ def test_what_is_not_to_be_had(table, options, text):
 
 def test_doses_and_agents_of_the_posterior(table):
     result = dose_network(table, curve="linear", prior=priors.half_normal(10))
-    with pytest.raises(CannotEstimate, match="yoga was studied up to"):
-        result.predict("yoga", [1e4])
+    most = float(result.data.studied["yoga"].max())
+    assert len(result.predict("yoga", [most])) == 1
+    for doses, reference in (([1.01 * most], 0.0), ([most], 1.01 * most)):
+        with pytest.raises(CannotEstimate, match="yoga was studied up to"):
+            result.predict("yoga", doses, reference)
     with pytest.raises(ValueError, match="no agent 'chess'"):
         result.predict("chess", [10])

@@ -259,6 +259,16 @@ def test_auto_prior():
         pool(unsized, prior="auto")
 
 
+def test_one_line_says_what_it_is():
+    found = pool([-10.0, -3.0], [4.0, 5.0], prior=priors.half_normal(5))
+    low, high = found.conf_int(kind="equal-tailed").iloc[0]
+    shown = f"{found.estimate:.4g} (95% CrI {low:.4g} to {high:.4g})"
+    assert repr(found) == f"<PooledPosterior: {shown}, 2 trials>"
+    assert "Prior: half-normal(5). Numerical" in str(found)
+    told = pool([-10.0, -3.0], [4.0, 5.0], prior=priors.empirical("pain", "MD", sd=20))
+    assert "on tau² (Rhodes et al. 2015, pain). Numerical" in str(told)
+
+
 def test_sensitivity():
     result = pool([-0.9, -0.7, -0.2], [0.04, 0.05, 0.1], prior=HALF_NORMAL)
     table = result.sensitivity(than="< -0.5")

@@ -59,6 +59,7 @@ def test_effects_follow_the_covariate_within_its_range(arms):
     assert_allclose(difference, 10 * result.params["year"])
     assert_allclose(result.tau2, plain.tau2, rtol=1e-6)
     assert result.tau2_without > plain.tau2_without
+    assert_allclose(result.effects()["estimate"].to_numpy(), result.params.iloc[:5].to_numpy())
     with pytest.raises(CannotEstimate, match="observed from 1990 to 2019, not at 2050"):
         result.effects(2050)
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from backpain_analysis.cli_data import data
-from backpain_analysis.console import one_message, terminal_table
+from backpain_analysis.console import live_console, one_message, terminal_table
 
 if TYPE_CHECKING:
     from backpain_analysis.reporting.notebooks import Notebook
@@ -429,5 +429,5 @@ def _listener(as_json: bool = False) -> Iterator[Listen]:
         return
     from backpain_analysis.reporting.progress import show_progress
 
-    with show_progress(Console()) as listen:
+    with show_progress(live_console()) as listen:
         yield listen

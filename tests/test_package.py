@@ -38,6 +38,17 @@ def test_a_first_estimate_loads_only_what_it_needs():
     assert run.stdout.strip() == "set()"
 
 
+def test_a_first_network_loads_only_what_it_needs():
+    code = (
+        "import sys, backpain_analysis as bp;"
+        "bp.network(bp.load_evidence().effects('pain_intensity'));"
+        "print({'matplotlib', 'openpyxl', 'statsmodels', 'formulaic', 'scipy.stats',"
+        " 'scipy.ndimage', 'scipy.optimize'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
 def test_import_alone_loads_no_heavy_library():
     code = "import sys, backpain_analysis; print({'pandas', 'matplotlib'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

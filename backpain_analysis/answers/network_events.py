@@ -158,7 +158,9 @@ def _counted(arms: pd.DataFrame, outcome: str, told: str, measure: str) -> str:
     silent = int((arms.groupby("trial_id")["events"].sum() == 0).sum())
     if silent and measure != "RD":
         nobody = "nobody was missing" if told == "lost" else "it happened to nobody"
-        text += f" In {number(silent, 0)} of them {nobody}, which says nothing of ratios"
+        of = number(silent, 0) if silent < trials else "all"
+        where = "There" if one else f"In {of} of them"
+        text += f" {where} {nobody}, which says nothing of ratios"
         text += "; some may have filled in what was missing." if told == "lost" else "."
     return text
 

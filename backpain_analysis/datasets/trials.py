@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.datapackage import read_datapackage
@@ -509,7 +509,7 @@ def _contrast_rows(
     variance = (syy - slope * sxy) / (df - 1)
     se = np.sqrt(variance * (1 / n[rows] + 1 / n[last[rows]] + apart[:, 0] ** 2 / sxx))
     estimate = apart[:, time] - slope * apart[:, 0]
-    half = stats.t.ppf(0.975, df - 1) * se
+    half = scipy.stats.t.ppf(0.975, df - 1) * se
     return {
         "trial": trial[rows],
         "arm_id": _arm_names(arms["number"][rows]),
@@ -519,7 +519,7 @@ def _contrast_rows(
         "estimate": estimate,
         "ci_low": estimate - half,
         "ci_high": estimate + half,
-        "p": 2 * stats.t.sf(np.abs(estimate) / se, df - 1),
+        "p": 2 * scipy.stats.t.sf(np.abs(estimate) / se, df - 1),
     }
 
 

@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from backpain_analysis.effects.assemble import (
     assembled,
@@ -112,7 +112,7 @@ def share_below(
     """
     mean, sd, n = (np.asarray(values, dtype=float) for values in (mean, sd, n))
     z = (np.asarray(threshold, dtype=float) - mean) / sd
-    return stats.norm.cdf(z), stats.norm.pdf(z) * np.sqrt(1 / n + z**2 / (2 * (n - 1)))
+    return scipy.stats.norm.cdf(z), scipy.stats.norm.pdf(z) * np.sqrt(1 / n + z**2 / (2 * (n - 1)))
 
 
 def responder_effects(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from backpain_analysis.effects.gathering import KILOPASCAL
 from backpain_analysis.evidence.conversions import with_sd
@@ -269,9 +269,9 @@ def _standard_error(row: Any) -> tuple[float, str]:
     if pd.notna(row.ci_low) and pd.notna(row.ci_high):
         level = 0.95 if pd.isna(row.ci_level) else row.ci_level / 100
         width = row.ci_high - row.ci_low
-        return width / (2 * stats.norm.ppf((1 + level) / 2)), "reported difference"
+        return width / (2 * scipy.special.ndtri((1 + level) / 2)), "reported difference"
     bound = re.fullmatch(r"\s*<\s*(0?\.\d+)\s*", str(row.p_value))
     if bound:
-        z = stats.norm.isf(float(bound[1]) / 2)
+        z = -scipy.special.ndtri(float(bound[1]) / 2)
         return abs(row.estimate) / z, "reported difference, error from a bound of P"
     return np.nan, ""

@@ -26,7 +26,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy
-from numpy.polynomial import chebyshev
 
 from backpain_analysis.engine.heterogeneity import ESTIMATORS, WeightedFit, estimate_tau2
 from backpain_analysis.engine.one_variance import BEYOND, COARSE, independent
@@ -42,7 +41,7 @@ LOST, GRIP = 1e6, 1e3
 """How many times smaller a subset's residuals, and its information, than those of all may be."""
 
 _X = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-_COEFFICIENTS = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))
+_COEFFICIENTS = np.linalg.inv(np.cos(np.outer(np.arccos(_X), np.arange(NODES))))
 
 
 class Family(Protocol):
@@ -467,7 +466,9 @@ class _Problem:
             low, own = self.grid[interval], tau2[rows]
             share = np.log(own / low) / COARSE if interval else own / self.grid[1]
             coefficients = np.einsum("nj,cjm->ncm", _COEFFICIENTS, nodes)
-            values[:, rows] = chebyshev.chebval(2 * share - 1, coefficients, tensor=False)
+            values[:, rows] = np.polynomial.chebyshev.chebval(
+                2 * share - 1, coefficients, tensor=False
+            )
         A, beta = values[: p * p].T.reshape(-1, p, p), values[p * p : -3].T
         return Own(A, beta, *values[-3:])
 
@@ -479,7 +480,7 @@ def _log_size(A: np.ndarray) -> np.ndarray:
 
 def _read(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Polynomials, shape (h, NODES), each at its own x."""
-    return chebyshev.chebval(x, coefficients.T, tensor=False)
+    return np.polynomial.chebyshev.chebval(x, coefficients.T, tensor=False)
 
 
 def _root(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -220,10 +219,12 @@ def as_number(text: str) -> str:
 
 def _schema_faults(frame: pd.DataFrame, raw: RawTable, known: list[Fault]) -> Iterator[Fault]:
     """Failures of the pandera schema as faults, without repeating those known already."""
+    from pandera.errors import SchemaErrors
+
     try:
         table_schema(raw.name).validate(frame, lazy=True)
         return
-    except pandera.errors.SchemaErrors as error:
+    except SchemaErrors as error:
         cases = error.failure_cases
     spec = table_spec(raw.name)
     told = {(fault.row, fault.column) for fault in known} | raw.faulty

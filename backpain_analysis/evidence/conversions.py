@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 
 def sd_from_se(se: ArrayLike, n: ArrayLike) -> np.ndarray:
@@ -29,7 +29,7 @@ def sd_from_ci(lower: ArrayLike, upper: ArrayLike, n: ArrayLike, level: float = 
     """
     n = np.asarray(n, dtype=float)
     with np.errstate(invalid="ignore"):
-        quantile = stats.t.ppf((1 + level) / 2, n - 1)
+        quantile = scipy.special.stdtrit(n - 1, (1 + level) / 2)
     return np.sqrt(n) * (np.asarray(upper, float) - np.asarray(lower, float)) / (2 * quantile)
 
 
@@ -39,7 +39,7 @@ def sd_from_quartiles(q1: ArrayLike, q3: ArrayLike, n: ArrayLike) -> np.ndarray:
     Source: Wan et al. 2014 (doi 10.1186/1471-2288-14-135), equation 16.
     """
     n = np.asarray(n, dtype=float)
-    z = stats.norm.ppf((0.75 * n - 0.125) / (n + 0.25))
+    z = scipy.special.ndtri((0.75 * n - 0.125) / (n + 0.25))
     return (np.asarray(q3, dtype=float) - np.asarray(q1, dtype=float)) / (2 * z)
 
 
@@ -49,7 +49,7 @@ def sd_from_range(minimum: ArrayLike, maximum: ArrayLike, n: ArrayLike) -> np.nd
     Source: Wan et al. 2014 (doi 10.1186/1471-2288-14-135), equation 9.
     """
     n = np.asarray(n, dtype=float)
-    z = stats.norm.ppf((n - 0.375) / (n + 0.25))
+    z = scipy.special.ndtri((n - 0.375) / (n + 0.25))
     return (np.asarray(maximum, dtype=float) - np.asarray(minimum, dtype=float)) / (2 * z)
 
 
@@ -238,7 +238,7 @@ def conv_wald(
     on = np.where(finite, df_, 1.0)
 
     def upper(tail: np.ndarray) -> np.ndarray:
-        return np.where(finite, stats.t.isf(tail, on), -special.ndtri(tail))
+        return np.where(finite, np.abs(scipy.special.stdtrit(on, tail)), -scipy.special.ndtri(tail))
 
     with np.errstate(divide="ignore", invalid="ignore"):
         q = upper((1 - level_) / 2)
@@ -336,8 +336,8 @@ def conv_fivenum(
         of_quartiles, quartile_limit = skewness_of_quartiles(low, m, high, size)
         w1 = 2.2 / (2.2 + size**0.75)
         w2 = 0.7 - 0.72 / size**0.55
-        z_range = special.ndtri((size - 0.375) / (size + 0.25))
-        z_quartiles = special.ndtri((0.75 * size - 0.125) / (size + 0.25))
+        z_range = scipy.special.ndtri((size - 0.375) / (size + 0.25))
+        z_quartiles = scipy.special.ndtri((0.75 * size - 0.125) / (size + 0.25))
         means = {
             "range": mean_from_range(a, m, b, size),
             "quartiles": mean_from_quartiles(low, m, high, size),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from backpain_analysis.evidence.conversions import with_sd
 from backpain_analysis.evidence.scales import WIDEST_LIMITS, with_limits
@@ -340,9 +340,9 @@ def p_of_interval(tables: Tables) -> Iterator[Doubt]:
         low = low.where(~ratio, np.log(low.where(low > 0)))
         high = high.where(~ratio, np.log(high.where(high > 0)))
     alpha = (1 - frame["ci_level"].astype(float).fillna(95) / 100).round(9)
-    quantile = pd.Series(stats.norm.isf(alpha / 2), frame.index)
+    quantile = pd.Series(-scipy.special.ndtri(alpha / 2), frame.index)
     z = quantile * ((low + high) / (high - low).where(lambda width: width > 0)).abs()
-    implied = pd.Series(2 * stats.norm.sf(z), frame.index).where(z.notna())
+    implied = pd.Series(2 * scipy.special.ndtr(-z), frame.index).where(z.notna())
     sign = frame["p_value"].str.extract(r"^([<>]?)\s?(.+)$")
     p = pd.to_numeric(sign[1], errors="coerce")
     below = ((p < alpha) & (sign[0] != ">")) | ((p <= alpha) & (sign[0] == "<"))
@@ -384,7 +384,7 @@ def p_of_arms(tables: Tables) -> Iterator[Doubt]:
     zero = (compared["low"] < 0) & (compared["high"] > 0)
     sizes = compared[["low", "high"]].abs()
     implied = {
-        end: pd.Series(2 * stats.norm.sf(size / compared["se"]), compared.index)
+        end: pd.Series(2 * scipy.special.ndtr(-size / compared["se"]), compared.index)
         for end, size in (("most", sizes.max(axis=1)), ("least", sizes.min(axis=1).mask(zero, 0)))
     }
     small = (p <= 0.01) & (sign[0] != ">") & (implied["most"] > 0.2)
@@ -448,7 +448,7 @@ def against_arms(outcomes: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFram
     )
     level = table["ci_level"].fillna(95).astype(float) / 100
     half = (table["ci_high"] - table["ci_low"]) / 2
-    se = half / stats.norm.ppf((1 + level) / 2) * scale.fillna(1.0)
+    se = half / scipy.special.ndtri((1 + level) / 2) * scale.fillna(1.0)
     for kind in ("final", "change"):
         square = sum(
             table[f"{kind}_sd_{end}"] ** 2 / table[f"{kind}_n_{end}"].astype(float)
@@ -502,7 +502,7 @@ def baseline_alike(tables: Tables) -> Iterator[Doubt]:
     square += parts["sd"] ** 2 / parts["n"].astype(float)
     z = (difference / np.sqrt(square)).abs()
     frame = frame.assign(first=parts["arm_id"], start=parts["mean"], z=z)
-    for row in _rows(frame, z > stats.norm.isf(0.0005)):
+    for row in _rows(frame, z > -scipy.special.ndtri(0.0005)):
         yield Doubt(
             *(row.trial_id, "outcomes", (row.Index,), "arms differ at baseline"),
             f"{row.instrument}: {row.mean:g} in {row.arm_id}, {row.start:g} in {row.first}: "
@@ -554,7 +554,7 @@ def differences_add_up(tables: Tables) -> Iterator[Doubt]:
     frame = frame[~frame.duplicated([*keys, "arm_id", "ref_arm_id"], keep=False)]
     sizes = frame.groupby(keys, sort=False)["estimate"].transform("size")
     level = frame["ci_level"].fillna(95).astype(float) / 100
-    se = (frame["ci_high"] - frame["ci_low"]) / (2 * stats.norm.ppf((1 + level) / 2))
+    se = (frame["ci_high"] - frame["ci_low"]) / (2 * scipy.special.ndtri((1 + level) / 2))
     frame = frame.assign(se=se)[sizes >= 3]
     for _, group in frame.groupby(keys, sort=False):
         found = {}

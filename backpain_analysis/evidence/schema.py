@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from string import Formatter
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import pandera.pandas as pa
 
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.datapackage import Field, Table, read_datapackage
 from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.words import did_you_mean
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
 
 TABLES = ("trials", "arms", "outcomes", "contrasts", "appraisals")
 PARTICIPANT_TABLES = ("interventions", "scores", "participants")
@@ -58,6 +61,8 @@ def table_schema(name: str) -> pa.DataFrameSchema:
 
     Further columns are allowed. Every failure carries one of this module's phrases as message.
     """
+    import pandera.pandas as pa
+
     spec = table_spec(name)
     return pa.DataFrameSchema(
         {field.name: _column(field) for field in spec.fields},
@@ -98,6 +103,8 @@ def _known(vocabulary: tuple[str, ...]) -> Callable[[pd.Series], pd.Series]:
 
 
 def _column(field: Field) -> pa.Column:
+    import pandera.pandas as pa
+
     checks = []
     if field.vocabulary:
         checks.append(pa.Check(_known(field.vocabulary), error=UNKNOWN_WORD))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import openpyxl
-from openpyxl.utils.cell import range_boundaries
+if TYPE_CHECKING:
+    import openpyxl
 
 MOST_BYTES = 1 << 30
 """What the parts of a workbook may unpack to."""
@@ -107,6 +107,8 @@ class Workbook:
                     tail = end + after if end else after[-16:]
         except Exception as error:
             raise _unreadable(error) from error
+        from openpyxl.utils.cell import range_boundaries
+
         return [range_boundaries(ref.decode()) for ref in _MERGED.findall(tail)]
 
     def sheet(self, title: str) -> Sheet:
@@ -185,6 +187,8 @@ def _refuse_too_many(sheet: str, cells: int) -> None:
 
 
 def _opened(file: Path, large: Collection[str], *, data_only: bool) -> openpyxl.Workbook:
+    import openpyxl
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles that openpyxl does not keep

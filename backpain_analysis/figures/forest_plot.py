@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from matplotlib.axes import Axes
-from scipy import stats
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.figures.forest_marks import (
@@ -131,7 +131,7 @@ def _parts(
 
 
 def _trials(part: pd.DataFrame, weights: pd.Series, level: float) -> list[Row]:
-    critical = stats.norm.ppf((1 + level) / 2)
+    critical = scipy.special.ndtri((1 + level) / 2)
     rows = []
     for index, effect in part.sort_values("yi", kind="stable").iterrows():
         yi, half = float(effect["yi"]), float(critical * np.sqrt(effect["vi"]))

@@ -10,7 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
-from scipy import stats
+import scipy
 
 from backpain_analysis.datasets.datapackage import Field
 from backpain_analysis.evidence.faults import EvidenceError, Fault
@@ -41,7 +41,7 @@ _VALUES = {
 AUTHOR_YEAR = re.compile(r"(.+?)(?: et al\.?| and others)?,?[\s_]\(?((?:19|20)\d\d)[a-z]?\)?")
 """A study as reviews name it: "Smith 2019", "Smith et al. (2019)"."""
 
-_Z = float(stats.norm.ppf(0.975))
+_Z = float(scipy.special.ndtri(0.975))
 
 
 class Imported(NamedTuple):

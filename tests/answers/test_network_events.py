@@ -102,7 +102,13 @@ WORDED = [
     ),
     (
         [("a", "yoga", 90, 80, 0), ("a", "usual_care", 90, 80, 0)],
-        "1 trial counts people lost by arm: 0 of 160 (0%). In 1 of them it happened to nobody, "
+        "1 trial counts people lost by arm: 0 of 160 (0%). There it happened to nobody, "
+        "which says nothing of ratios. They make no network: no trial compares the events of two "
+        "treatments.",
+    ),
+    (
+        [(t, kind, 90, 80, 0) for t in "ab" for kind in ("yoga", "usual_care")],
+        "2 trials count people lost by arm: 0 of 320 (0%). In all of them it happened to nobody, "
         "which says nothing of ratios. They make no network: no trial compares the events of two "
         "treatments.",
     ),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
+import scipy
 
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.results import quantile
@@ -153,7 +153,9 @@ def _first_crossing(function: Callable[[np.ndarray], np.ndarray], low: float, hi
     if first == 0:
         return low
     return float(
-        optimize.brentq(lambda d: float(function(np.array([d]))[0]), grid[first - 1], grid[first])
+        scipy.optimize.brentq(
+            lambda d: float(function(np.array([d]))[0]), grid[first - 1], grid[first]
+        )
     )
 
 

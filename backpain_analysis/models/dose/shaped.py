@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import ndimage, optimize, special
 
 from backpain_analysis.errors import CannotEstimate
 
@@ -98,7 +98,7 @@ class Shaped:
                     "its likelihood is highest at the edge of the doses. Use a simpler curve "
                     "(linear, log or quadratic)",
                 )
-        lowest = ndimage.minimum_filter(depths, size=3, mode="nearest")
+        lowest = scipy.ndimage.minimum_filter(depths, size=3, mode="nearest")
         peaks = points[(depths == lowest) & (depths <= depths.min() + NEAR)]
         steps = np.array([axis[1] - axis[0] for axis in grid])
         found = min((self._refined(depth, peak, steps) for peak in peaks), key=lambda f: f.fun)
@@ -107,13 +107,15 @@ class Shaped:
     @staticmethod
     def _refined(
         depth: Callable[[np.ndarray], float], peak: np.ndarray, steps: np.ndarray
-    ) -> optimize.OptimizeResult:
+    ) -> scipy.optimize.OptimizeResult:
         if len(peak) == 1:
             bounds = (peak[0] - steps[0], peak[0] + steps[0])
             options = {"xatol": 1e-9}
-            return optimize.minimize_scalar(depth, bounds=bounds, method="bounded", options=options)
+            return scipy.optimize.minimize_scalar(
+                depth, bounds=bounds, method="bounded", options=options
+            )
         options = {"xatol": 1e-8, "fatol": 1e-11, "maxiter": 2000}
-        return optimize.minimize(depth, peak, method="Nelder-Mead", options=options)
+        return scipy.optimize.minimize(depth, peak, method="Nelder-Mead", options=options)
 
 
 def _positive_range(doses: np.ndarray) -> tuple[float, float]:
@@ -184,7 +186,7 @@ class Hill(Shaped):
 def saturation(doses: np.ndarray, half: ArrayLike, steep: ArrayLike = 1.0) -> np.ndarray:
     """`d^h / (ED50^h + d^h)`, without overflow whatever the shape."""
     with np.errstate(divide="ignore"):
-        return special.expit(steep * (np.log(doses) - np.log(half)))
+        return scipy.special.expit(steep * (np.log(doses) - np.log(half)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
@@ -183,7 +183,7 @@ def comparison_adjusted_funnel(
 def _egger(table: pd.DataFrame) -> tuple[float, float, float]:
     if len(table) < 10:
         return np.nan, np.nan, np.nan
-    line = stats.linregress(1 / table["sei"], table["centred"] / table["sei"])
+    line = scipy.stats.linregress(1 / table["sei"], table["centred"] / table["sei"])
     t = line.intercept / line.intercept_stderr
-    p = 2 * stats.t.sf(abs(t), len(table) - 2)
+    p = 2 * scipy.stats.t.sf(abs(t), len(table) - 2)
     return float(line.intercept), float(line.intercept_stderr), float(p)

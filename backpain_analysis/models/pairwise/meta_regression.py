@@ -454,8 +454,7 @@ def influence_table(
 ) -> pd.DataFrame:
     """The columns of `MetaRegressionResult.influence`, a row a trial.
 
-    In columns made orthonormal, and of what the whole model leaves unexplained: a coefficient of
-    the other trials is then its change.
+    Computed in columns made orthonormal.
 
     Parameters
     ----------
@@ -475,8 +474,8 @@ def influence_table(
     changes = [f"dfbetas {name}" for name in names]
     told = np.full((6 + p, k), np.nan)
     if len(rows):
-        fits = fit_subsets(full.residual, v, Q, WithoutOne(k, rows), method)
-        x, change, inner = Q[rows], fits.beta, (Q * full.weights[:, None]).T @ Q
+        fits = fit_subsets(y, v, Q, WithoutOne(k, rows), method)
+        x, change, inner = Q[rows], fits.beta - full.beta, (Q * full.weights[:, None]).T @ Q
         inner = inner / scales(np.array([full.rss]), spare + 1, test)
         scale, w = scales(fits.rss, spare, test), 1 / (v[rows] + fits.tau2)
         fitted = (x * change).sum(axis=1)

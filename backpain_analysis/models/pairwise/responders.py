@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from scipy import special, stats
+import scipy
 
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.responders import Response, arm_shares, responder_effects
@@ -114,9 +114,10 @@ def nnt_from_smd(
     """
     if not 0 < control_share < 1:
         raise ValueError(f"control_share {control_share} must lie between 0 and 1.")
-    shift = stats.norm.ppf(control_share)
+    shift = scipy.stats.norm.ppf(control_share)
     estimate, lower, upper = (
-        round(float(stats.norm.cdf(d + shift)) - control_share, ROUNDING) for d in (smd, low, high)
+        round(float(scipy.stats.norm.cdf(d + shift)) - control_share, ROUNDING)
+        for d in (smd, low, high)
     )
     return number_needed(estimate, lower, upper, level)
 
@@ -197,7 +198,7 @@ class TrialResponders:
     @property
     def control_share(self) -> float:
         """Mean share of responders without exercise."""
-        return float(special.expit(self.control.estimate))
+        return float(scipy.special.expit(self.control.estimate))
 
     @property
     def shares(self) -> pd.DataFrame:
@@ -212,7 +213,7 @@ class TrialResponders:
     def summary(self) -> pd.DataFrame:
         """Mean share without exercise and mean difference: `estimate, ci_low, ci_high, pi_*`."""
         columns = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
-        control = special.expit(self.control.summary()[columns])
+        control = scipy.special.expit(self.control.summary()[columns])
         difference = self.difference.summary()[columns].clip(-1, 1)
         table = pd.concat([control, difference])
         return table.set_index(pd.Index(["share without exercise", "difference"]))
@@ -293,7 +294,7 @@ def responders_from_means(
     return TrialResponders(
         effects=effects,
         difference=pool(effects, **pooling),
-        control=pool(special.logit(share), (se / (share * (1 - share))) ** 2, **pooling),
+        control=pool(scipy.special.logit(share), (se / (share * (1 - share))) ** 2, **pooling),
         response=Response(mcid, percent, outcome in LOWER_IS_BETTER),
     )
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from backpain_analysis.effects.measures import effect_size
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.subsets import Chosen
 from backpain_analysis.models.pairwise.diagnostics import (
@@ -20,6 +21,7 @@ from backpain_analysis.models.pairwise.diagnostics import (
     pool_subsets,
 )
 from backpain_analysis.models.pairwise.inputs import METHODS, TESTS
+from backpain_analysis.models.pairwise.meta_regression import meta_regression
 from backpain_analysis.models.pairwise.pooling import pool
 
 SCALES = pytest.mark.parametrize("scale", [1.0, 1000.0])
@@ -225,3 +227,41 @@ def test_order_shift_and_scale(seed, shift, scale):
     left_out = leave_one_out(y, v).loc[order]
     assert_allclose(moved["estimate"] / scale - shift, left_out["estimate"], rtol=1e-6, atol=1e-7)
     assert_allclose(moved["se"] / scale, left_out["se"], rtol=1e-6)
+
+
+def bcg():
+    """The vaccine trials of Colditz et al. 1994 (doi 10.1001/jama.1994.03510330076038)."""
+    counts = {
+        "events1": [4, 6, 3, 62, 33, 180, 8, 505, 29, 17, 186, 5, 27],
+        "no1": [119, 300, 228, 13536, 5036, 1361, 2537, 87886, 7470, 1699, 50448, 2493, 16886],
+        "events2": [11, 29, 11, 248, 47, 372, 10, 499, 45, 65, 141, 3, 29],
+        "no2": [128, 274, 209, 12619, 5761, 1079, 619, 87892, 7232, 1600, 27197, 2338, 17825],
+        "ablat": [44, 55, 42, 52, 13, 44, 19, 13, 27, 42, 18, 33, 33],
+    }
+    table = pd.DataFrame(counts).assign(alloc=list("rrrraarrrssss"))
+    arms = {f"n{arm}": table[f"events{arm}"] + table[f"no{arm}"] for arm in (1, 2)}
+    return table.assign(
+        **effect_size("RR", events1=table["events1"], events2=table["events2"], **arms)
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "column", "expected"),
+    [
+        ("SJ", "tau2_del", [0.261016938334, 0.258590545801, 0.262382873011]),
+        ("SJ", "dffits", [0.1854144829824, -0.1072761216847, -0.0772607644988]),
+        ("SJ", "cov_r", [1.765653650062, 2.255733436221, 1.847302466422]),
+        ("DL", "rstudent", [0.389679114203, -0.198939263171, -0.292170318733]),
+        ("DL", "cook_d", [0.02254312172580, 0.01278279327789, 0.00588249842718]),
+    ],
+)
+def test_influence_of_a_regression_as_metafor(method, column, expected):
+    """`influence(rma(yi, vi, mods = ~ ablat + alloc, test = "knha"))`, metafor 3.8-1."""
+    fit = meta_regression("yi ~ ablat + alloc", bcg(), method=method)
+    assert_allclose(fit.influence()[column].head(3), expected, rtol=1e-7)
+
+
+def test_leave_one_out_with_median_unbiased_tau2_as_metafor():
+    """`leave1out(rma(method = "PMM"))`, tolerance 1e-14, metafor 3.8-1."""
+    first = leave_one_out(bcg()["yi"], bcg()["vi"], method="PMM").iloc[0]
+    assert_allclose(first[["tau2", "estimate"]].tolist(), [0.386277737262, -0.710477073145])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,6 +32,14 @@ def one_message(
             raise
         print(error, file=sys.stderr)
         raise typer.Exit(2) from error
+
+
+def live_console() -> Console:
+    """A console that draws over itself only where it is looked at, whatever colours are asked for.
+
+    Notebooks and CI ask for colours of what they keep as text.
+    """
+    return Console(force_terminal=sys.stdout.isatty())
 
 
 def terminal_table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> Table:

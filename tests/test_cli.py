@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backpain_analysis.cli import app
+from backpain_analysis.console import live_console
 from backpain_analysis.datasets.bundled import data_dir
 
 NOTEBOOKS = Path(__file__).parent / "reporting" / "notebooks"
@@ -169,3 +170,11 @@ def test_version():
     result = backpain("--version")
     assert result.exit_code == 0
     assert result.output.strip() == version("backpain-analysis")
+
+
+def test_progress_is_drawn_over_itself_in_terminals_only(monkeypatch):
+    """JupyterLab asks all commands of a cell for colours; what they print there is kept as text."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert not live_console().is_terminal
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert live_console().is_terminal

@@ -20,6 +20,8 @@ BLOCK = re.compile(r"^```(?:\{code-cell\} ipython3|python)\n(.*?)^```$", re.M | 
 OPTIONS = re.compile(r"\A(---\n.*?\n---\n|(:\w+:[^\n]*\n)+)", re.S)
 ELSEWHERE = re.compile(r"my-|dask_(jobqueue|kubernetes)")
 """Files of the reader, packages of a cluster."""
+COMMAND = re.compile(r"^%%bash", re.M)
+"""Pages with commands run when the documentation is built, which fails with them."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -27,7 +29,9 @@ MODULES = {"datasets", "figures", "priors", "sentences"}
 
 
 def blocks(page: Path) -> list[str]:
-    found = (OPTIONS.sub("", code) for code in BLOCK.findall(page.read_text()))
+    found = [OPTIONS.sub("", code) for code in BLOCK.findall(page.read_text())]
+    if any(COMMAND.search(code) for code in found):
+        return []
     return [code for code in found if not ELSEWHERE.search(code)]
 
 

@@ -101,7 +101,7 @@ def dose_network(
             end = largest if extrapolate else result.max_dose(agent)
             _draw_curve(ax, result, agent, colours[agent], end, band=band)
             _draw_points(ax, result, agent, colours[agent])
-        _finish(ax, result, shown, largest, mcid)
+        _finish(ax, result, _heights(result, shown, mcid), largest, mcid)
         ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
         entries = [
@@ -145,15 +145,16 @@ def dose_network_panels(
     shown = list(result.agents if agents is None else agents)
     colours = _colours(result)
     largest = max(result.max_dose(agent) for agent in shown)
+    curves = {agent: result.predict(agent, _drawn(result, agent)) for agent in shown}
+    heights = _heights(result, shown, mcid)
     columns = 2 if len(shown) in (2, 4) else min(3, len(shown))
     lines = -(-len(shown) // columns)
     with figure_style():
         figure = DrawnFigure(figsize=(WIDTH, 2.3 * lines + 0.9), layout="constrained")
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         for ax, agent in zip(grid.flat, shown, strict=False):
-            for other in shown:
+            for other, curve in curves.items():
                 if other != agent:
-                    curve = result.predict(other, _drawn(result, other))
                     ax.plot(curve["dose"], curve["estimate"], color=FAINT, lw=1.2, gid="other")
             _draw_curve(ax, result, agent, colours[agent], result.max_dose(agent), prediction=True)
             _draw_points(ax, result, agent, colours[agent])
@@ -162,7 +163,7 @@ def dose_network_panels(
             if place >= len(shown):
                 ax.remove()
                 continue
-            _finish(ax, result, shown, largest, mcid)
+            _finish(ax, result, heights, largest, mcid)
             _mark_cut(ax, result, shown[place], colours[shown[place]])
             if place + columns >= len(shown):
                 ax.tick_params(labelbottom=True)
@@ -291,14 +292,14 @@ def _draw_points(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -
 def _finish(
     ax: Axes,
     result: DoseNetworkResult,
-    shown: list[str],
+    heights: tuple[float, float],
     largest: float,
     mcid: float | None,
 ) -> None:
     """Limits, the line of no effect, the MCID."""
     threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
     ax.set_xlim(-0.02 * largest, 1.08 * largest)
-    ax.set_ylim(*_heights(result, shown, threshold))
+    ax.set_ylim(*heights)
     ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
     if threshold is not None:
         ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
@@ -318,10 +319,10 @@ def _mark_cut(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> N
 
 
 def _heights(
-    result: DoseNetworkResult, shown: list[str], threshold: float | None
+    result: DoseNetworkResult, shown: list[str], mcid: float | None
 ) -> tuple[float, float]:
     """Limits that hold all points and curves, and half as much again of the intervals."""
-    values: list[float] = [0.0, *([] if threshold is None else [threshold])]
+    values = [0.0] if mcid is None else [0.0, as_benefit(mcid, result.lower_is_better)]
     limits: list[float] = []
     for agent in shown:
         curve = result.predict(agent, _drawn(result, agent))

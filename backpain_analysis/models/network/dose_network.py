@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -260,7 +261,7 @@ class DoseNetworkResult(Coefficients):
         se = np.sqrt(np.maximum(variance, 0.0))
         same = (doses == reference_dose) & ((agent == versus) | (doses == 0))
         half = quantile(self.level, self.df) * se
-        reach = self._prediction_quantile() * np.sqrt(se**2 + np.where(same, 0.0, self.tau2))
+        reach = self._prediction_quantile * np.sqrt(se**2 + np.where(same, 0.0, self.tau2))
         beyond = self._beyond(agent, doses) | self._beyond(versus, np.array([reference_dose]))
         if beyond.any() and not extrapolate:
             far = agent if self._beyond(agent, doses).any() else versus
@@ -448,6 +449,7 @@ class DoseNetworkResult(Coefficients):
         scale = np.sqrt(np.diag(self.cov))
         return min(rank, int(np.linalg.matrix_rank(self.cov / np.outer(scale, scale), tol=1e-8)))
 
+    @cached_property
     def _prediction_quantile(self) -> float:
         spare = len(self.data.network.y) - self._linear_rank()
         return quantile(self.level, float(spare)) if self.method != "CE" and spare > 0 else np.nan

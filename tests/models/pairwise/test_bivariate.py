@@ -46,17 +46,17 @@ def test_tiny_errors_give_the_plain_covariance_and_slope():
 
 def test_it_recovers_a_known_slope_from_noisy_trials():
     rng = np.random.default_rng(8)
-    k = 150
+    k = 60
     x = rng.normal(0.5, 0.4, k)
     y = 0.1 - 0.6 * x + rng.normal(0, 0.1, k)
-    v = np.full(k, 0.04)
+    v = np.full(k, 0.01)
     found = bivariate(
-        effects(x + rng.normal(0, 0.2, k), v, "strength"),
-        effects(y + rng.normal(0, 0.2, k), v, "pain"),
+        effects(x + rng.normal(0, 0.1, k), v, "strength"),
+        effects(y + rng.normal(0, 0.1, k), v, "pain"),
         correlation=0.0,
     )
     assert found.slope == pytest.approx(-0.6, abs=0.12)
-    assert "150 trials" in found._repr_html_()
+    assert "60 trials" in found._repr_html_()
 
 
 def test_too_few_trials_say_so():

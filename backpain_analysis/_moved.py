@@ -43,6 +43,11 @@ RENAMED = {
     ("models.network.dose_sentences", "beside_published"): "published_in_words",
     ("models.network.dose_sentences", "beside_published_doses"): "published_doses_in_words",
 }
+GONE = {
+    ("models.responders.sentences", "from_pooled_smd"): "bp.key_results says how many people gain"
+}
+"""What has no successor of its own, and what to use instead."""
+
 PACKAGE = "backpain_analysis."
 
 
@@ -64,6 +69,8 @@ class MovedModules(MetaPathFinder, Loader):
 class _Moved(ModuleType):
     def __getattr__(self, name: str) -> Any:
         old = self.__name__.removeprefix(PACKAGE)
+        if (old, name) in GONE:
+            raise AttributeError(f"{PACKAGE}{old}.{name} is gone: {GONE[old, name]}")
         if not name.startswith("__"):
             wanted = RENAMED.get((old, name), name)
             for home in MOVED[old]:

@@ -229,6 +229,7 @@ def verify(
             print("Running the notebooks of this site, with your rights.", file=sys.stderr)
             _warm_up()
         from backpain_analysis.reporting.verify import verify_site
+        from backpain_analysis.words import plural
 
         with _listener() as listen:
             verdict = verify_site(site, run=run, evidence=evidence, files=files, listen=listen)
@@ -236,7 +237,7 @@ def verify(
         print(f"changed    {change}")
     for name in verdict.different:
         print(f"different  {site / name}")
-    print(f"{len(verdict.same)} files are the same, {len(verdict.different)} are not")
+    print(f"{plural(len(verdict.same), 'file')} found the same, {len(verdict.different)} different")
     if verdict.different:
         raise typer.Exit(1)
 

@@ -195,17 +195,14 @@ def _exact_columns(head: str, cells: list[object]) -> list[list[str]]:
     names = list(dict.fromkeys(n for cell in cells if isinstance(cell, Told) for n in cell.numbers))
     if not names:
         return [[head, *map(_exact, cells)]]
+
+    def value(cell: object, name: str) -> object:
+        if isinstance(cell, Told):
+            return cell.numbers.get(name)
+        return cell if name == names[0] else None
+
     return [
-        [
-            _heading(head, name),
-            *(
-                _exact(cell.numbers.get(name) if isinstance(cell, Told) else None)
-                if isinstance(cell, Told) or place
-                else _exact(cell)
-                for cell in cells
-            ),
-        ]
-        for place, name in enumerate(names)
+        [_heading(head, name), *(_exact(value(cell, name)) for cell in cells)] for name in names
     ]
 
 

@@ -159,8 +159,26 @@ def memory() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def without_each() -> pd.DataFrame:
+    """Leave-one-out and its kin by REML, seconds: time should grow as the studies."""
+    rows = []
+    for k in (1000, 10_000, 100_000):
+        y, v = studies(k)
+        table = pd.DataFrame({"yi": y, "vi": v, "x": RNG.normal(size=k)})
+        fitted = bp.meta_regression("yi ~ x", table)
+        runs = {
+            "leave-one-out": lambda y=y, v=v: bp.leave_one_out(y, v),
+            "cumulative": lambda y=y, v=v: bp.cumulative(y, v),
+            "influence": lambda y=y, v=v: bp.influence(y, v),
+            "influence, one moderator": fitted.influence,
+        }
+        times = {name: best_of(run, 1) / 1000 for name, run in runs.items()}
+        rows.append({"studies": k} | times)
+    return pd.DataFrame(rows)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    for part in (against_peers, larger_models, memory):
+    for part in (against_peers, larger_models, without_each, memory):
         print(part.__doc__)
         print(part().round(2).to_string(index=False), "\n")

@@ -52,6 +52,13 @@ def test_the_way_a_notebook_of_0_1_imported_them():
     assert questions.__name__.endswith("questions") and report.__name__.endswith("report")
 
 
+def test_what_has_no_successor_says_what_to_use():
+    old = import_module("backpain_analysis.models.responders.sentences")
+    with pytest.raises(AttributeError, match=r"is gone: bp\.key_results"):
+        old.from_pooled_smd  # noqa: B018
+    assert callable(bp.key_results)
+
+
 def test_what_never_was_is_still_missing():
     with pytest.raises(AttributeError, match="never_was"):
         import_module("backpain_analysis.models.sentences").never_was  # noqa: B018

@@ -163,13 +163,11 @@ def _at(found: NetworkCourse, weeks: tuple[float, ...]) -> pd.DataFrame:
 
 
 def _course(effects: Effects, **options: Any) -> tuple[NetworkCourse, str]:
-    for curve in ("step + linear", "constant"):
-        try:
-            return network_course(effects, curve=curve, **options), curve
-        except CannotEstimate:
-            if curve == "constant":
-                raise
-    raise AssertionError
+    """A level and a slope for each type; where the trials do not carry that, a level."""
+    try:
+        return network_course(effects, curve="step + linear", **options), "step + linear"
+    except CannotEstimate:
+        return network_course(effects, curve="constant", **options), "constant"
 
 
 MODERATORS = {

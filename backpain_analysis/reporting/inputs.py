@@ -467,15 +467,17 @@ def packages(name: str = OURS) -> dict[str, str]:
     waiting = [name]
     while waiting:
         package = canonicalize_name(waiting.pop())
-        try:
+        with suppress(PackageNotFoundError), _parsing:
             if package not in found:
                 about = distribution(package)
                 found[package] = about.version
                 asked = map(Requirement, about.requires or [])
                 waiting += [each.name for each in asked if _applies(each)]
-        except PackageNotFoundError:
-            continue
     return dict(sorted(found.items()))
+
+
+_parsing = threading.Lock()
+"""Requirements are parsed as Python, in which two threads of some CPython 3.11 and 3.12 fail."""
 
 
 def _applies(requirement: Requirement) -> bool:

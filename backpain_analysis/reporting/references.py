@@ -52,20 +52,18 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
         The folder or workbook that it read; None for the bundled evidence.
     """
     shown = "\n".join(_texts(nb))
-
-    def is_named(*names: str) -> bool:
-        return any(
-            name in shown and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown) for name in names
-        )
-
     trials = [
         trial
         for trial in of_trials(evidence)
-        if is_named(trial["key"], *([trial["label"]] if trial["author"] else []))
+        if _is_named(trial["key"], shown) or (trial["author"] and _is_named(trial["label"], shown))
     ]
-    named = [review for review in of_reviews() if is_named(review["label"])]
+    named = [review for review in of_reviews() if _is_named(review["label"], shown)]
     once = {review["doi"] or review["label"]: review for review in named}
     return [*trials, *once.values()]
+
+
+def _is_named(name: str, shown: str) -> bool:
+    return name in shown and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown))
 
 
 def of_trials(evidence: Path | None) -> list[Reference]:

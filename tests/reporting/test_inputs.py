@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import pytest
+from packaging.requirements import Requirement
 
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.reporting import (
@@ -188,6 +192,22 @@ def test_the_versions_of_what_a_notebook_imports_count_too():
     known = gather_facts().packages
     more = gather_facts(["yaml", "pytest", "json", "nothing_like_it", "numpy"]).packages
     assert {"pytest", "iniconfig"} <= more.keys() - known.keys() and known.items() <= more.items()
+
+
+def test_one_thread_at_a_time_parses_requirements(monkeypatch):
+    alone = Lock()
+
+    def slow(text):
+        assert alone.acquire(blocking=False), "CPython 3.11.7 may fail here with a SystemError"
+        time.sleep(0.001)
+        alone.release()
+        return Requirement(text)
+
+    monkeypatch.setattr(inputs, "Requirement", slow)
+    inputs.packages.cache_clear()
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(inputs.packages, ["jinja2", "pydantic"]))
+    assert "markupsafe" in found[0] and "pydantic-core" in found[1]
 
 
 @pytest.mark.parametrize("forked", [True, False])

@@ -393,7 +393,7 @@ class _Problem:
         slope, height = tell(self.common, self.rows)[:2, 0]
         best, tau2, start = np.where(slope > 0, -np.inf, height), np.zeros(len(slope)), 0
         for told in along:
-            held = may_hold(told)
+            held = may_hold(told) & (self.spare > 0)
             for some in self._few(np.flatnonzero(held.any(axis=1))):
                 rows = np.flatnonzero(held[some].any(axis=0))
                 nodes = self._told(self._nodes(start + some).ravel(), rows, tell)[:2]

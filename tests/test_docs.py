@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```(?:\{code-cell\} ipython3|python)\n(.*?)^```$", re.M | 
 OPTIONS = re.compile(r"\A(---\n.*?\n---\n|(:\w+:[^\n]*\n)+)", re.S)
 ELSEWHERE = re.compile(r"my-|dask_(jobqueue|kubernetes)")
 """Files of the reader, packages of a cluster."""
-COMMAND = re.compile(r"^%%bash", re.M)
+COMMAND = re.compile(r"^!", re.M)
 """Pages with commands run when the documentation is built, which fails with them."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 

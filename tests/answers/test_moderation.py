@@ -204,4 +204,7 @@ def test_intensities_are_compared_within_trials_the_harder_first():
     assert one["note"] == "1 trial compares them directly"
     for rows in ([("c", 9.0, "vigorous", "vigorous")], []):
         none = module._intensity_row(*intensities(*rows))
-        assert (none["trials"], none["note"]) == (0, "no trial compares two intensities")
+        assert (none["trials"], none["note"]) == (
+            0,
+            "no trial that compares two intensities has a usable result",
+        )

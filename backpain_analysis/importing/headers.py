@@ -187,7 +187,7 @@ _OUTCOMES: tuple[tuple[str, str], ...] = (
     (r"adverse|side effect|harms", "adverse_events"),
     (r"drop.?outs?\b|withdraw|attrition", "dropout"),
     (r"recurr", "recurrence"),
-    (r"respond|recovered|improved", "responders"),
+    (r"respond|recovered|improved|\bmcid\b|clinically (important|relevant)", "responders"),
     (r"catastroph", "pain_catastrophising"),
     (r"tampa|kinesiophob|\btsk|fear|fabq", "kinesiophobia"),
     (r"pressure|\bppts?\b", "pressure_pain_threshold"),
@@ -297,6 +297,8 @@ def meaning_of(name: str) -> Meaning:
     elif {"md", "wmd"} & set(words) or "mean difference" in text:
         measure = "md"
     outcome, instrument = outcome_of(name)
+    if outcome in COUNTED and stat == "n" and "%" in words:
+        stat = "events"
     return Meaning(
         stat=stat,
         arm=short[2] if short else _arm(text),

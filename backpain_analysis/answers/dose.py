@@ -23,7 +23,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.comparison import CurveComparison, compare_curves
-from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.dose.fit import dose_response, tested_by
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_data import connected_agents
@@ -249,10 +249,9 @@ def dose_answer(
     Effects of doses have the bias-reduced covariance clustered by trial (test="CR2"), which also
     holds where trials differ in another way than that: by their own strength of the dose, say. The
     slope is tested by Knapp & Hartung, which keeps its error rate there too, and finds more; it is
-    never surer than the errors within the trials allow. Where
-    the data support that dose matters, the effect of the typical dose is the mean over curves, as a
-    line is then not the only one that fits. benchmarks/README.md says how often the answer is right
-    where the truth is known.
+    never surer than the errors within the trials allow. Where the data support that dose matters,
+    the effect of the typical dose is the mean over curves, as a line is then not the only one that
+    fits. benchmarks/README.md says how often the answer is right where the truth is known.
 
     Parameters
     ----------
@@ -300,7 +299,7 @@ def dose_answer(
     mcid_dose = optimum = None
     sign = benefit_sign(effects.outcome)
     if not reason:
-        line = dose_response(known, curve="step + linear", test="knapp-hartung", **options)
+        line = tested_by(result, "knapp-hartung")
         slope = _slope(line, step)
         if shapes or _clear_p(slope, level):
             curves = compare_curves(known, test="CR2", **options)
@@ -383,9 +382,9 @@ def _with_effect(
     """A fit, and the effect of its typical dose."""
     result = dose_response(known, curve=curve, test="CR2", **options)
     estimate, se, half = result.effect_at(result.typical_dose)
-    row = result.gradient(np.array([result.typical_dose]), result.reference_dose)
-    p_value = float(two_sided_p(np.array([estimate / se]), pd.Series(result.df_of(row)))[0])
-    least = least_half(result, row[0])
+    p_value = float(two_sided_p(estimate / se, result.df_at(result.typical_dose)))
+    row = result.gradient(np.array([result.typical_dose]), result.reference_dose)[0]
+    least = least_half(result, row)
     return result, Estimate(estimate, estimate - half, estimate + half, p_value, least)
 
 

@@ -15,7 +15,7 @@ from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUA
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.dose.fit import dose_response, tested_by
 from backpain_analysis.models.people.imputation import pool_imputations
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import dose_with_unit, effect_text, outcome_words, unit_words
@@ -172,22 +172,26 @@ def _numbers(
 
     Their values, variances, degrees of freedom, and half the least interval.
     """
-    dose, found = np.array([answer.typical]), []
-    for test in ("CR2", "knapp-hartung"):
-        fit = dose_response(
-            effects,
-            dose=answer.dose_name,
-            curve=curve,
-            moderators=moderator,
-            heterogeneity="contrasts",
-            test=test,
-            level=answer.level,
+    fit = dose_response(
+        effects,
+        dose=answer.dose_name,
+        curve=curve,
+        moderators=moderator,
+        heterogeneity="contrasts",
+        test="CR2",
+        level=answer.level,
+    )
+    dose = np.array([answer.typical])
+    fit.predict(dose)
+    more = answer.step * np.array([name == "dose" for name in fit.params.index], dtype=float)
+    line = tested_by(fit, "knapp-hartung")
+    found = [
+        (row @ own.params, own.se_of(row[None])[0] ** 2, own.df_of(row[None])[0], least)
+        for own, row, least in (
+            (fit, fit.gradient(dose)[0], 0.0),
+            (line, more, least_half(line, more)),
         )
-        fit.predict(dose)
-        more = [answer.step * float(name == "dose") for name in fit.params.index]
-        row = fit.gradient(dose)[0] if test == "CR2" else np.array(more)
-        least = 0.0 if test == "CR2" else least_half(fit, row)
-        found.append((row @ fit.params, row @ fit.cov @ row, fit.df_of(row[None])[0], least))
+    ]
     values, variances, df, floors = np.array(found, dtype=float).T
     return values, variances, df, floors
 

@@ -51,7 +51,7 @@ def effect_at(
     """
     w = np.asarray(weights, dtype=float)
     mean, se, halves = np.array([fit.effect_at(dose) for fit in fits]).T
-    df = np.array([_df_at(fit, dose) for fit in fits])
+    df = np.array([fit.df_at(dose) for fit in fits])
 
     def above(x: float) -> float:
         """Averaged probability of an effect above x."""
@@ -64,10 +64,6 @@ def effect_at(
     ci_high = optimize.brentq(lambda x: above(x) - tail, start, end)
     p_value = 2 * min(above(0.0), 1 - above(0.0))
     return float(w @ mean), float(ci_low), float(ci_high), p_value
-
-
-def _df_at(fit: DoseResponseResult, dose: float) -> float:
-    return float(fit.df_of(fit.gradient(np.array([dose]), fit.reference_dose))[0])
 
 
 def dose_reaching(

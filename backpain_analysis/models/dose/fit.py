@@ -262,10 +262,9 @@ def dose_response(
         to 50 trials, erring to the safe side. "CR2" is the bias-reduced covariance clustered by
         trial with Satterthwaite degrees of freedom of each dose: 93-96%, where the model holds
         (see benchmarks/README.md); of curves with shape parameters that of the linearised model,
-        and of effects that lie on the curve, which leave it nothing to go by, "t".
-        "knapp-hartung" scales the covariance by the mean square of the
-        weighted residuals, with t on as many degrees as "t" (Knapp & Hartung 2003,
-        doi 10.1002/sim.1482). "CE" is always "z".
+        and of effects that lie on the curve, which leave it nothing to go by, "t". "knapp-hartung"
+        scales the covariance by the mean square of the weighted residuals, with t on as many
+        degrees as "t" (Knapp & Hartung 2003, doi 10.1002/sim.1482). "CE" is always "z".
     level : float
     prior : Prior, TauPrior, Mixture or "auto", optional
         What is believed before the data (see `priors`): then the result is the posterior of a
@@ -387,8 +386,12 @@ def _effects_with_dose(
     return effects.with_dose(dose), dose
 
 
-def fit_effects(effects: Effects, options: Options) -> DoseResponseResult:
-    """Fit the curve to effects that have `dose` and `ref_dose`."""
+def fit_effects(
+    effects: Effects, options: Options, *, test: str | None = None
+) -> DoseResponseResult:
+    """Fit the curve to effects that have `dose` and `ref_dose`; with another test where given."""
+    if test is not None:
+        options = replace(options, test=test)
     return fit_contrasts(Contrasts(effects, options.dose_name), options)
 
 
@@ -400,23 +403,12 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
     curve = options.curve.prepare(contrasts.arms)
     curve = curve.settle(lambda c: run(contrasts, c, by_ml)[0].llf, contrasts.arms)
     model, entered, design = run(contrasts, curve, options)
-    names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
     psi, tau2 = _between(model, contrasts, curve, options)
-    cov = _covariance(model, entered, curve, options.stages, design)
+    cov, df, robust = _inference(model, entered, curve, options.stages, design, options.test)
     found = curve.n_estimated
-    spare = entered.n_trials - len(names)
-    df: Df = np.inf
-    robust = None
-    if options.method != "CE" and options.test != "z":
-        df = float(max(spare, 1))
-    if options.method != "CE" and options.test == "knapp-hartung":
-        cov = cov * model.rss / max(model.n_rows - len(names), 1)
-    if options.method != "CE" and options.test == "CR2" and model.rss > EXACT:
-        robust = _clustered(model, entered, curve, options.stages)
-        cov, df = robust.cov, pd.Series(robust.df(np.eye(len(names))), names)
     return DoseResponseResult(
-        params=pd.Series([*model.beta, *curve.shape], names),
-        cov=pd.DataFrame(cov, names, names),
+        params=pd.Series([*model.beta, *curve.shape], cov.index),
+        cov=cov,
         df=df,
         level=options.level,
         llf=float(model.llf),
@@ -435,6 +427,33 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
         refit=partial(fit_effects, options=options),
         robust=robust,
     )
+
+
+def tested_by(fitted: DoseResponseResult, test: Test) -> DoseResponseResult:
+    """The same fit with the covariance and degrees of freedom of another test."""
+    cov, df, robust = _inference(
+        fitted.engine, fitted.effects, fitted.curve, fitted.stages, fitted.moderators, test
+    )
+    refit = partial(fitted.refit, test=test)
+    return replace(fitted, cov=cov, df=df, robust=robust, refit=refit)
+
+
+def _inference(
+    model: MixedFit, effects: Effects, curve: Curve, stages: int, design: Moderators, test: str
+) -> tuple[pd.DataFrame, Df, RobustCovariance | None]:
+    """Covariance and degrees of freedom of the coefficients by a test: see `dose_response`."""
+    names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
+    cov = _covariance(model, effects, curve, stages, design)
+    df: Df = float(max(effects.n_trials - len(names), 1))
+    robust = None
+    if model.method == "CE" or test == "z":
+        df = np.inf
+    elif test == "knapp-hartung":
+        cov = cov * model.rss / max(model.n_rows - len(names), 1)
+    elif test == "CR2" and model.rss > EXACT:
+        robust = _clustered(model, effects, curve, stages)
+        cov, df = robust.cov, pd.Series(robust.df(np.eye(len(names))), names)
+    return pd.DataFrame(cov, names, names), df, robust
 
 
 def _between(

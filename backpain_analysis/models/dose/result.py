@@ -222,6 +222,10 @@ class DoseResponseResult(Coefficients):
         df = self.robust.df(rows)
         return np.where(np.isfinite(df), np.maximum(df, 1.0), np.inf)
 
+    def df_at(self, dose: float) -> float:
+        """Degrees of freedom of the mean effect of one dose against `reference_dose`."""
+        return float(self.df_of(self.gradient(np.array([dose]), self.reference_dose))[0])
+
     def critical(self, rows: np.ndarray) -> np.ndarray:
         """Critical values of combinations of the coefficients, shape (n,); see `df_of`."""
         if self.robust is None:

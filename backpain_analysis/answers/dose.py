@@ -382,7 +382,7 @@ def _with_effect(
     """A fit, and the effect of its typical dose."""
     result = dose_response(known, curve=curve, test="CR2", **options)
     estimate, se, half = result.effect_at(result.typical_dose)
-    p_value = float(two_sided_p(estimate / se, result.df_at(result.typical_dose)))
+    p_value = float(two_sided_p(np.array(estimate / se), result.df_at(result.typical_dose)))
     row = result.gradient(np.array([result.typical_dose]), result.reference_dose)[0]
     least = least_half(result, row)
     return result, Estimate(estimate, estimate - half, estimate + half, p_value, least)

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from backpain_analysis.answers.claim_parts import each_trial_once
 from backpain_analysis.effects.choice import Measure
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, trim_and_fill
 from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
-from backpain_analysis.models.pairwise.pooling import PoolResult, fitting_test, pool
+from backpain_analysis.models.pairwise.pooling import PoolResult, pool
 from backpain_analysis.models.pairwise.selection import selection_model
 from backpain_analysis.words import effect_digits, number, p_text
 
@@ -128,6 +129,9 @@ def _stability(result: PoolResult, left_out: pd.DataFrame) -> str:
     return "the interval excludes zero every time."
 
 
+COMMON = "Common effect"
+
+
 def pooled_otherwise(
     evidence: Evidence,
     outcome: str,
@@ -149,21 +153,20 @@ def pooled_otherwise(
     **options
         Further ones of `Evidence.effects`, such as `timepoint`.
     """
-    usual: dict[str, Any] = {"flags": flags, **options}
-    ways: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-        "Without trials flagged for caution": ({"flags": ("exclude", "caution")}, {}),
-        "Final values first": ({"analysis": "final"}, {}),
-        "Change scores first": ({"analysis": "change"}, {}),
-        "Common effect": ({}, {"method": "CE", "test": "z"}),
+    ways: dict[str, dict[str, Any]] = {
+        "Without trials flagged for caution": {"flags": ("exclude", "caution")},
+        "Final values first": {"analysis": "final"},
+        "Change scores first": {"analysis": "change"},
+        COMMON: {},
     }
     found = {}
-    for name, (reading, pooling) in ways.items():
-        effects = evidence.effects(outcome, measure, **{**usual, **reading}).against_inactive()
-        if len(effects):
-            single = effects.one_per_trial()
-            test = fitting_test(single.n_trials)
-            fitting = {"method": method, "test": test} | pooling
-            found[name] = pool(single, method=fitting["method"], test=fitting["test"])
+    for name, reading in ways.items():
+        asked = {"flags": flags, **options, **reading}
+        effects = evidence.effects(outcome, measure, **asked).against_inactive()
+        if len(effects) and name == COMMON:
+            found[name] = pool(effects.one_per_trial(), method="CE", test="z")
+        elif len(effects):
+            found[name] = each_trial_once(effects, method)
     return found
 
 
@@ -223,8 +226,7 @@ def derivations(
         row["more"] = effects.n_trials - (rows[0]["trials"] if rows else effects.n_trials)
         row["participants"] = effects.n_participants
         if len(effects):
-            single = effects.one_per_trial()
-            found = pool(single, method=method, test=fitting_test(single.n_trials))
+            found = each_trial_once(effects, method)
             row |= {name: getattr(found, name) for name in ("estimate", "ci_low", "ci_high")}
         rows.append(row)
     columns = "step derived trials more participants estimate ci_low ci_high".split()

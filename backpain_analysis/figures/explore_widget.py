@@ -10,7 +10,6 @@ from backpain_analysis.answers.dose import dose_answer
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
-from backpain_analysis.figures.dose_plot import dose_response as draw
 from backpain_analysis.figures.show import show
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.words import DOSE_LABELS, exercise_label
@@ -105,4 +104,4 @@ def _found(effects: Effects, dose: str, curve: str, mcid: float | None) -> tuple
         answer = dose_answer(effects, dose, mcid=mcid)
         return answer.text, answer.plot()
     result = dose_response(effects, dose=dose, curve=curve)
-    return sentences.dose_response(result, mcid), draw(result, mcid=mcid)
+    return sentences.dose_response(result, mcid), result.plot(mcid=mcid)

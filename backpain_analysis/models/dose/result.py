@@ -85,7 +85,7 @@ class DoseResponseResult(Coefficients):
     stages: int
     moderators: Moderators = field(repr=False)
     engine: MixedFit = field(repr=False)
-    refit: Callable[[Effects], DoseResponseResult] = field(repr=False)
+    refit: Callable[..., DoseResponseResult] = field(repr=False)
     robust: RobustCovariance | None = field(repr=False, default=None)
 
     @property

@@ -66,16 +66,14 @@ def scaled_covariance(
         return cov, np.inf, np.nan
     if test == "t":
         return cov, df, np.nan
-    factor = rss / spare
-    used = max(factor, 1.0) if test == "adhoc" or factor <= NO_RESIDUAL else factor
-    return cov * used, df, factor
+    return cov * scales(rss, spare, test), df, rss / spare
 
 
-def scales(rss: np.ndarray, spare: np.ndarray | int, test: str) -> np.ndarray:
-    """What each subset's test multiplies the covariance by; see `scaled_covariance`."""
-    factor = rss / spare
+def scales(rss: np.ndarray | float, spare: np.ndarray | int, test: str) -> np.ndarray:
+    """What a test multiplies the covariance by, of one fit or of many; see `scaled_covariance`."""
+    factor = np.asarray(rss / spare)
     if test in ("z", "t"):
-        return np.ones(len(rss))
+        return np.ones(factor.shape)
     used = np.maximum(factor, 1.0) if test == "adhoc" else factor
     return np.where(factor > NO_RESIDUAL, used, 1.0)
 

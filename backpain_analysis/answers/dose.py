@@ -23,7 +23,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.comparison import CurveComparison, compare_curves
-from backpain_analysis.models.dose.fit import dose_response, tested_by
+from backpain_analysis.models.dose.fit import dose_response, retested
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate
 from backpain_analysis.models.network.dose_data import connected_agents
@@ -299,7 +299,7 @@ def dose_answer(
     mcid_dose = optimum = None
     sign = benefit_sign(effects.outcome)
     if not reason:
-        line = tested_by(result, "knapp-hartung")
+        line = retested(result, "knapp-hartung")
         slope = _slope(line, step)
         if shapes or _clear_p(slope, level):
             curves = compare_curves(known, test="CR2", **options)

@@ -15,7 +15,7 @@ from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUA
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
-from backpain_analysis.models.dose.fit import dose_response, tested_by
+from backpain_analysis.models.dose.fit import dose_response, retested
 from backpain_analysis.models.people.imputation import pool_imputations
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import dose_with_unit, effect_text, outcome_words, unit_words
@@ -184,7 +184,7 @@ def _numbers(
     dose = np.array([answer.typical])
     fit.predict(dose)
     more = answer.step * np.array([name == "dose" for name in fit.params.index], dtype=float)
-    line = tested_by(fit, "knapp-hartung")
+    line = retested(fit, "knapp-hartung")
     found = [
         (row @ own.params, own.se_of(row[None])[0] ** 2, own.df_of(row[None])[0], least)
         for own, row, least in (

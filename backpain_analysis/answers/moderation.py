@@ -266,15 +266,16 @@ def _between(
 def _intensity_row(evidence: Evidence, every: Effects) -> dict[str, Any]:
     """Arms of one trial whose reports say that one exercised harder, pooled."""
     row = {"moderator": "Higher intensity instead of lower", "how": WITHIN, "trials": 0}
+    row |= {"note": "no trial that compares two intensities has a usable result"}
     known = with_intensity(every, evidence.arms).table if len(every) else every.table
     if known.empty:
-        return row | {"note": "no trial that compares two intensities has a usable result"}
+        return row
     rank = {word: place for place, word in enumerate(INTENSITY)}
     step = known["setting"].map(rank) - known["ref_setting"].map(rank)
     apart = known.assign(yi=known["yi"] * np.sign(step))[step.abs() > 0]
     apart = apart.drop_duplicates("trial_id")
     if apart.empty:
-        return row | {"note": "no trial that compares two intensities has a usable result"}
+        return row
     result = pool(apart["yi"], apart["vi"], test=fitting_test(len(apart)))
     found = {
         "estimate": result.estimate,

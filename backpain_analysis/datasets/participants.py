@@ -94,10 +94,10 @@ class Parameters:
         ]
         return pd.DataFrame(rows, columns=["parameter", "value", "unit", "meaning"])
 
-    def content(self, seed: int) -> dict[str, Any]:
-        """Name, seed and every parameter, as it is written beside the data."""
+    def content(self, seed: int, effects: pd.DataFrame) -> str:
+        """Name, seed, every parameter and true effects, as they are written beside the data."""
         values = asdict(self)
-        return {
+        content = {
             "name": self.name,
             "synthetic": True,
             "seed": seed,
@@ -105,7 +105,12 @@ class Parameters:
                 entry.name: {"value": values[entry.name], **entry.metadata}
                 for entry in fields(self)
             },
+            "effects": {
+                "unit": "points of 0-100",
+                "rows": effects.round(6).reset_index().to_dict(orient="records"),
+            },
         }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     def _repr_html_(self) -> str:
         return html_table(self.table(), title=f"Truth of {self.name}")
@@ -275,13 +280,7 @@ class Truth(Parameters):
 
     def to_json(self, seed: int) -> str:
         """The truth and the seed that drew data from it, as text; `from_json` reads it."""
-        effects = self.effects().stack().rename("effect").round(6).reset_index()
-        content = self.content(seed)
-        content["effects"] = {
-            "unit": "points of 0-100",
-            "rows": effects.to_dict(orient="records"),
-        }
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        return self.content(seed, self.effects().stack().to_frame("effect"))
 
     @classmethod
     def from_json(cls, text: str) -> tuple[Truth, int]:

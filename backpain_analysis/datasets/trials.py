@@ -218,13 +218,7 @@ class TrialTruth(Parameters):
 
     def to_json(self, seed: int) -> str:
         """The truth and the seed that drew data from it, as text; `from_json` reads it."""
-        effects = self.effects().round(6).reset_index()
-        content = self.content(seed)
-        content["effects"] = {
-            "unit": "points of 0-100",
-            "rows": effects.to_dict(orient="records"),
-        }
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        return self.content(seed, self.effects())
 
     @classmethod
     def from_json(cls, text: str) -> tuple[TrialTruth, int]:

@@ -154,7 +154,8 @@ def responder_effects(
     Returns
     -------
     Effects
-        Measure "RD": `yi` above zero means more responders with exercise. Further columns:
+        Of the outcome "responders", measure "RD": `yi` above zero means more of them with
+        exercise. Further columns:
         `share, share_se, ref_share, ref_share_se`. Covariance of a trial's contrasts: the
         variance of the share of their reference arm.
 
@@ -186,7 +187,7 @@ def responder_effects(
     effects = assembled(evidence, request, partial(_chosen, response=response), unrelated, scope)
     generic = "no usable result of the reference arm to compare with"
     excluded = effects.excluded.replace({"reason": {generic: NO_SHARE}})
-    return Effects(effects.table, effects.covariance, excluded, outcome, "RD")
+    return Effects(effects.table, effects.covariance, excluded, "responders", "RD")
 
 
 def _chosen(

@@ -258,8 +258,13 @@ def _environment() -> Environment:
     environment.filters["css_text"] = lambda text: NO_CSS_TEXT.sub("", text)
     environment.globals["style"] = Markup("".join(styles))
     environment.globals["code_style"] = Markup(code_style())
-    environment.globals["told"] = TOLD
+    environment.filters["untold"] = untold
     return environment
+
+
+def untold(error: str) -> str:
+    """Return why data cannot answer; empty for an error that is a fault."""
+    return error.removeprefix(TOLD) if error.startswith(TOLD) else ""
 
 
 MOST_VALUES = 40

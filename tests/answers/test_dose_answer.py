@@ -314,6 +314,11 @@ def test_the_figure_marks_the_doses_that_the_answer_names():
     assert mark.get_xdata() == [77.0]
     edge = replace(answer, mcid_dose=None, optimum=at(120.0, 90.0, 120.0, edge=True))
     assert artists(edge.plot(), "dose-mark") == []
+    nowhere = replace(answer, mcid_dose=replace(at(np.nan, 70.0, np.nan), reached=False))
+    assert artists(nowhere.plot(), "dose-mark") == []
+    turning = replace(answer, mcid_dose=None, optimum=at(90.0, 70.0, 110.0))
+    (mark,) = artists(turning.plot(), "dose-mark")
+    assert mark.get_xdata() == [90.0]
 
 
 def test_an_effect_that_one_trial_carries_is_not_told():

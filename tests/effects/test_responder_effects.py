@@ -14,6 +14,7 @@ from backpain_analysis.effects.responders import (
     responder_effects,
     share_below,
 )
+from backpain_analysis.words import benefit_sign
 from tests.effects.conftest import arm, result
 
 ARMS = [arm("a1", "yoga"), arm("a2", comparator_type="waitlist")]
@@ -48,6 +49,17 @@ def test_reported_changes_in_points(build):
     spread = stats.norm.pdf([0.25, -0.5]) ** 2 * (1 / 50 + np.array([0.25, 0.5]) ** 2 / 98)
     assert_allclose(row["vi"], spread.sum())
     assert effects.measure == "RD"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "higher", "sign"), [(PAIN, "no", -1), ("quality_of_life", "yes", 1)]
+)
+def test_more_responders_are_a_benefit_whatever_they_respond_in(build, outcome, higher, sign):
+    own = {"outcome": outcome, "higher_is_better": higher, **CHANGE}
+    rows = [result(name, sign * size, 2.0, 50, **own) for name, size in (("a1", 2.0), ("a2", 0.5))]
+    effects = responder_effects(build(ARMS, rows), outcome, mcid=15)
+    assert effects.table["yi"].iloc[0] > 0
+    assert benefit_sign(effects.outcome) == 1
 
 
 def test_arms_share_the_variance_of_their_reference(build):

@@ -385,3 +385,19 @@ def test_what_data_cannot_tell_is_no_fault(built, error, words):
     text = report_page(report, "", suite_title="ours", facts=facts, evidence=None, error=error)
     alert = BeautifulSoup(text, "html.parser").select_one(".failure")
     assert " ".join(alert.get_text().split()).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("CannotEstimate: no <trial> is left", "These data cannot answer this: no <trial> is left"),
+        (
+            "ValueError: shapes do not match",
+            "Could not be finished: ValueError: shapes do not match",
+        ),
+    ],
+)
+def test_the_index_tells_them_apart_too(built, error, words):
+    entries = [Entry(built[1][0].report, "", error, built[1][0].summary)]
+    page = BeautifulSoup(index_page("t", entries, []), "html.parser")
+    assert page.select_one(".status").get_text() == words

@@ -429,7 +429,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
     )
 
 
-def tested_by(fitted: DoseResponseResult, test: Test) -> DoseResponseResult:
+def retested(fitted: DoseResponseResult, test: Test) -> DoseResponseResult:
     """The same fit with the covariance and degrees of freedom of another test."""
     cov, df, robust = _inference(
         fitted.engine, fitted.effects, fitted.curve, fitted.stages, fitted.moderators, test

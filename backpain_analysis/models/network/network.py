@@ -27,7 +27,7 @@ from backpain_analysis.models.results import (
     quantile,
     two_sided_p,
 )
-from backpain_analysis.words import LOWER_IS_BETTER, did_you_mean, effect_text, plural
+from backpain_analysis.words import benefit_sign, did_you_mean, effect_text, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -541,7 +541,7 @@ def network(
     )
     contrasts = network_data(data, columns, measure=measure, lump=lump)
     if lower_is_better is None:
-        lower_is_better = _lower_is_better(data, contrasts.outcome)
+        lower_is_better = not contrasts.outcome or benefit_sign(contrasts.outcome) < 0
     reference = name_of(reference)
     if reference not in contrasts.treatments:
         raise CannotEstimate(
@@ -582,13 +582,6 @@ def network(
         engine=found.model,
         common=found.common,
     )
-
-
-def _lower_is_better(data: Effects | pd.DataFrame, outcome: str) -> bool:
-    """By the outcome; differences in shares of responders are better the higher they are."""
-    if isinstance(data, Effects) and "ref_share" in data.table:
-        return False
-    return outcome in ("", "outcome") or outcome in LOWER_IS_BETTER
 
 
 def _loadings(

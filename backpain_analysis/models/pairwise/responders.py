@@ -175,16 +175,15 @@ class TrialResponders:
         Mean share in the reference arms, as log odds; see `control_share`.
     response : Response
         What counts as a response.
+    outcome : str
+        In which people respond.
     """
 
     effects: Effects = field(repr=False)
     difference: PoolResult
     control: PoolResult
     response: Response
-
-    @property
-    def outcome(self) -> str:
-        return self.effects.outcome
+    outcome: str
 
     @property
     def n_trials(self) -> int:
@@ -296,6 +295,7 @@ def responders_from_means(
         difference=pool(effects, **pooling),
         control=pool(scipy.special.logit(share), (se / (share * (1 - share))) ** 2, **pooling),
         response=Response(mcid, percent, outcome in LOWER_IS_BETTER),
+        outcome=outcome,
     )
 
 

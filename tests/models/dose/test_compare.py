@@ -11,6 +11,8 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.models.dose.comparison import compare_curves
 from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.dose.search import _root
+from tests.figures.drawn import make_effects
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,55 @@ def test_the_averaged_effect_of_one_curve_is_its_own(reference_table):
     estimate, low, high, p = alone.effect_at(80.0)
     assert_allclose([estimate, low, high], row[["estimate", "ci_low", "ci_high"]].astype(float))
     assert_allclose(p, 2 * stats.t.sf(abs(row["estimate"] / row["se"]), float(np.min(fit.df))))
+
+
+def test_without_an_arm_of_no_dose_effects_are_against_the_smallest():
+    """As those of each curve are: an averaged effect has the reference dose of its curves."""
+    rows = [
+        {"yi": yi, "vi": 1.0, "minutes_per_week": high, "ref_minutes_per_week": low}
+        for yi, low, high in (
+            (-3, 30, 60),
+            (-6, 30, 90),
+            (-5, 60, 120),
+            (-9, 30, 120),
+            (-2, 60, 90),
+        )
+    ]
+    alone = compare_curves(
+        make_effects(rows), ["linear"], dose="minutes_per_week", heterogeneity="contrasts"
+    )
+    fit = alone.results["linear"]
+    row = fit.predict([100.0]).iloc[0]
+    assert fit.reference_dose == 30
+    assert_allclose(
+        alone.effect_at(100.0)[:3], row[["estimate", "ci_low", "ci_high"]].astype(float)
+    )
+    ours, own = alone.dose_for(-4), fit.dose_for(-4)
+    assert_allclose(
+        [ours.estimate, ours.ci_low, ours.ci_high],
+        [own.estimate, own.ci_low, own.ci_high],
+        rtol=1e-3,
+    )
+
+
+def test_averages_take_the_degrees_of_freedom_of_each_dose(reference_table):
+    """Of one curve with a robust covariance they are its own, interval by interval."""
+    alone = compare_curves(
+        reference_table("dose"), ["quadratic"], heterogeneity="contrasts", test="CR2"
+    )
+    fit = alone.results["quadratic"]
+    columns = ["estimate", "se", "ci_low", "ci_high"]
+    assert_allclose(alone.predict([20, 390])[columns], fit.predict([20, 390])[columns])
+    row = fit.predict([20.0]).iloc[0]
+    assert_allclose(alone.effect_at(20.0)[:3], row[["estimate", "ci_low", "ci_high"]].astype(float))
+    ours, own = alone.dose_for(-5), fit.dose_for(-5)
+    assert_allclose([ours.ci_low, ours.ci_high], [own.ci_low, own.ci_high], rtol=2e-3)
+
+
+def test_a_best_dose_is_found_where_the_covariance_has_no_full_rank():
+    cov = np.outer([1.0, 1e-3, -2e-6], [1.0, 1e-3, -2e-6])
+    root = _root(cov)
+    assert_allclose(root @ root.T, cov, atol=1e-15)
 
 
 def test_the_averaged_interval_has_averaged_tails(comparison):

@@ -11,7 +11,7 @@ from scipy import linalg, optimize, stats
 from backpain_analysis.engine.robust import robust_covariance
 from backpain_analysis.evidence.evidence import load_evidence
 from backpain_analysis.models.dose.curves import rcs
-from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.dose.fit import dose_response, retested
 
 CURVES = ["linear", "quadratic", "rcs"]
 
@@ -239,6 +239,15 @@ def test_cr2_of_a_curve_with_a_shape_is_that_of_its_linearisation(trials, refere
         score = J[own].T @ np.linalg.solve(v, A @ left[own])
         meat += np.outer(score, score)
     assert_allclose(curve.cov_params(), C @ meat @ C, rtol=1e-5)
+
+
+@pytest.mark.parametrize("test", ["z", "t", "knapp-hartung", "CR2"])
+def test_another_test_of_the_same_fit_is_that_of_a_new_one(trials, test):
+    other = retested(trials(curve="quadratic"), test)
+    new = trials(curve="quadratic", test=test)
+    assert_allclose(other.conf_int(), new.conf_int())
+    assert_allclose(other.predict([20, 390]), new.predict([20, 390]))
+    assert_allclose(other.refit(other.effects).cov, new.cov)
 
 
 def test_too_little_data_is_refused():

@@ -41,8 +41,10 @@ def test_two_treatments_far_apart():
     assert result.ranking().loc["yoga", ["rank_low", "rank_high"]].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("more", "best"), [({}, "yoga"), ({"ref_share": 0.3}, "walking")])
-def test_more_responders_are_better_whatever_the_outcome(more, best):
+@pytest.mark.parametrize(
+    ("outcome", "best"), [("pain_intensity", "yoga"), ("responders", "walking")]
+)
+def test_more_responders_are_better(outcome, best):
     """Of pain the lower effect is the better one, of shares of responders the higher."""
     table = pd.DataFrame(
         {
@@ -50,9 +52,8 @@ def test_more_responders_are_better_whatever_the_outcome(more, best):
             "treatment": ["walking", "yoga"],
             "ref_treatment": "usual_care",
             "yi": [0.2, -0.1],
-            **more,
         }
     )
     left = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
-    effects = Effects(table, [np.array([[0.01]])] * 2, left, "pain_intensity", "RD")
+    effects = Effects(table, [np.array([[0.01]])] * 2, left, outcome, "RD")
     assert network(effects, method="CE").p_scores().index[0] == best

@@ -52,6 +52,11 @@ def fitted():
     return time_course(effects(weeks, yi, 0.36), method="CE"), weeks, yi
 
 
+def test_no_effect_with_a_week_gives_no_course():
+    with pytest.raises(CannotEstimate, match="no effect of these trials has a known week"):
+        time_course(effects([], []))
+
+
 def test_least_squares_by_scipy(fitted):
     """Equal variances and no random effects: maximum likelihood is non-linear least squares."""
     result, weeks, yi = fitted

@@ -14,6 +14,7 @@ from backpain_analysis.importing.headers import meaning_of
         ("n (%) with a clinically important change", "events", "responders"),
         ("Dropouts n (%)", "events", "dropout"),
         ("Responders", "events", "responders"),
+        ("Achieved MCID, of n", "n", "responders"),
         ("n (%)", "n", ""),
         ("N exercise", "n", ""),
         ("VAS mean (SD)", "summary", "pain_intensity"),

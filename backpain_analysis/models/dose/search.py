@@ -217,7 +217,7 @@ def best_doses(
     """The dose of the grid with the lowest `sign` times effect of each drawn curve, (draws,)."""
     root = _root(result.cov.to_numpy())
     deviations = rng.standard_normal((draws, len(root))) @ root.T
-    df = max(float(np.min(result.df)), 1.0)
+    df = float(np.min(result.df))
     if np.isfinite(df):
         deviations *= np.sqrt(df / rng.chisquare(df, size=(draws, 1)))
     curves = result.mean(grid) + deviations @ result.gradient(grid).T

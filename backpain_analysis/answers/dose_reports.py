@@ -10,8 +10,9 @@ import pandas as pd
 
 from backpain_analysis.answers.dose import DoseAnswer, least_half, more_of
 from backpain_analysis.answers.dose_questions import Answer
+from backpain_analysis.answers.robustness import USUALLY, derivation_steps
 from backpain_analysis.effects.assemble import LATE_TEXT, effects_if_measured
-from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL, imputed_minutes
+from backpain_analysis.effects.derive import DERIVATIONS, imputed_minutes
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.evidence import Evidence
@@ -20,14 +21,10 @@ from backpain_analysis.models.people.imputation import pool_imputations
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import dose_with_unit, effect_text, outcome_words, unit_words
 
-PRINTED, USUALLY, IN_SD = "as printed", "usual", "usual, in standard deviations"
-WITHOUT, ALL = "all but other trials' SDs", "all of these"
+IN_SD = "usual, in standard deviations"
 MINUTES = "usual, session minutes imputed"
 TIMED = "such a follow-up, its weeks after the programme in the model"
 LATE = "weeks_late"
-
-IN_MD_ONLY = ("scale", "pooled_sd")
-"""What standardised differences do not need."""
 
 COLUMNS = (
     *("step", "measure", "trials", "more", "participants"),
@@ -94,18 +91,11 @@ def dose_by_reports(
 
 def _steps(measure: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Name -> measure and what is derived."""
-    every = tuple(
-        name
-        for name in DERIVATIONS
-        if name != "percentage" and (measure == "MD" or name not in IN_MD_ONLY)
-    )
-    steps: dict[str, tuple[str, tuple[str, ...]]] = {PRINTED: (measure, ())}
-    steps |= {DERIVATIONS[name]: (measure, (name,)) for name in every}
-    steps[USUALLY] = (measure, USUAL)
-    if measure == "MD":
-        steps[IN_SD] = ("SMD", USUAL)
-        steps[WITHOUT] = (measure, tuple(n for n in every if n not in SENSITIVITY_ONLY))
-    steps[ALL] = (measure, every)
+    steps = {}
+    for name, derive in derivation_steps(measure).items():
+        steps[name] = (measure, derive)
+        if name == USUALLY and measure == "MD":
+            steps[IN_SD] = ("SMD", derive)
     return steps
 
 

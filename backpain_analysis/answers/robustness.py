@@ -212,15 +212,8 @@ def derivations(
     1               standard error from an exact P value       5
     2  standard error from one limit, or from an uppe...       5
     """
-    steps: dict[str, tuple[str, ...]] = {PRINTED: ()}
-    steps |= {words: (name,) for name, words in DERIVATIONS.items() if _applies(name, measure)}
-    every = tuple(name for name in DERIVATIONS if _applies(name, measure))
-    steps[USUALLY] = USUAL
-    if set(every) & set(SENSITIVITY_ONLY):
-        steps[WITHOUT] = tuple(name for name in every if name not in SENSITIVITY_ONLY)
-    steps[ALL] = every
     rows: list[dict[str, Any]] = []
-    for words, derive in steps.items():
+    for words, derive in derivation_steps(measure).items():
         effects = evidence.effects(outcome, measure, derive=derive, **options).against_inactive()
         row = {"step": "+".join(derive), "derived": words, "trials": effects.n_trials}
         row["more"] = effects.n_trials - (rows[0]["trials"] if rows else effects.n_trials)
@@ -231,6 +224,15 @@ def derivations(
         rows.append(row)
     columns = "step derived trials more participants estimate ci_low ci_high".split()
     return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def derivation_steps(measure: str) -> dict[str, tuple[str, ...]]:
+    """What is derived, by name: nothing, each way alone, the usual ones, all but some, all."""
+    every = tuple(name for name in DERIVATIONS if _applies(name, measure))
+    steps = {PRINTED: (), **{DERIVATIONS[name]: (name,) for name in every}, USUALLY: USUAL}
+    if set(every) & set(SENSITIVITY_ONLY):
+        steps[WITHOUT] = tuple(name for name in every if name not in SENSITIVITY_ONLY)
+    return {**steps, ALL: every}
 
 
 def _applies(name: str, measure: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from lxml import etree
 
 from backpain_analysis.importing.grid import Grid, check_regular, refused
-from backpain_analysis.importing.headers import spoken, time_of
+from backpain_analysis.importing.headers import spoken, time_of, two_groups
 from backpain_analysis.importing.mapping import UNDECIDED
 from backpain_analysis.importing.sheets import (
     Guess,
@@ -132,15 +132,7 @@ def _data_of(root: Any) -> Iterator[tuple[str, dict[str, str]]]:
 def _groups(comparison: Any, outcome: Any) -> tuple[str, str]:
     """Names of the two groups: of the comparison where it names two, else of the outcome."""
     labels = (_text(outcome, "GROUP_LABEL_1"), _text(outcome, "GROUP_LABEL_2"))
-    return _two_groups(_text(comparison, "NAME"), *labels)
-
-
-def _two_groups(name: str, label_1: str, label_2: str) -> tuple[str, str]:
-    for between in (" versus ", " vs. ", " vs ", " v ", " compared with ", " compared to "):
-        one, found, two = name.partition(between)
-        if found:
-            return one.strip(), two.strip()
-    return label_1, label_2
+    return two_groups(_text(comparison, "NAME")) or labels
 
 
 def _text(element: Any, tag: str) -> str:
@@ -197,8 +189,8 @@ def of_analyses(grid: Grid) -> Grid:
             row |= {"comparison": comparison, "outcome": outcome["name"]}
             row |= {"subgroup": subgroup[1] if group == subgroup[0] else ""}
             row["effect measure"] = outcome.get("effect measure", "")
-            row["group 1"], row["group 2"] = _two_groups(
-                comparison, outcome.get("group label 1", ""), outcome.get("group label 2", "")
+            row["group 1"], row["group 2"] = two_groups(comparison) or (
+                *(outcome.get("group label 1", ""), outcome.get("group label 2", "")),
             )
             wanted = _TYPES.get(outcome["data type"], ())
             if wanted == _KINDS["IV"] and row["effect measure"] in _RATIOS:

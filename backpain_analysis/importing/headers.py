@@ -93,7 +93,11 @@ FIELDS: tuple[tuple[str, str, str], ...] = (
         "arms",
         r"(study |treatment |trial |intervention )?(arm|group|groups)( (name|label))?",
     ),
-    ("arm_label", "arms", r"intervention|treatment|condition|interventions|programme|program"),
+    (
+        "arm_label",
+        "arms",
+        r"intervention|treatment|treat|trt|condition|interventions|programme|program",
+    ),
     ("exercise_type", "arms", r"(type of |mode of )?exercise( (type|mode|modality))?|modality"),
     (
         "total_sessions",
@@ -174,7 +178,7 @@ _STATS = {
     "variance": "vi var variance",
 }
 _STAT_OF = {word: stat for stat, words in _STATS.items() for word in words.split()}
-_BASE = "baseline base bl pre pretest preintervention initial before".split()
+_BASE = "baseline base bl pre pretest preintervention initial before enrolment enrollment".split()
 _POST = (
     "post posttest postintervention end final after endpoint endline immediate posttreatment"
 ).split()
@@ -186,6 +190,16 @@ _NO_RESULT = re.compile(
     r"\b(age|bmi|duration|history|onset|height|weight|(fe)?males?|sex|gender|years? (of|with))\b"
 )
 """Headers of numbers that are no result, whatever else they say."""
+
+_SPAN = re.compile(
+    r"[<>≤≥]\s*=?\s*\d|(less|more|fewer|longer) than \d|(up|closest) to \d|(over|under) \d"
+    r"|\d\s*(-|–|to)\s*\d+\s*(w(ee)?ks?|mo(nth)?s?|y(ea)?rs?)\b(?!\s*\d)"
+)
+"""A time that is no one week: "< 3 months", "3 to 6 months"."""
+
+_ANY_EXERCISE = re.compile(r"exercis|training|physical activity|movement|gym|sport|work.?out")
+"""What says that an arm exercised, and not how."""
+
 _VERSUS = re.compile(r"\s(?:versus|vs\.?|v\.?|compared (?:with|to)|against)\s", re.IGNORECASE)
 
 COUNTED = {"adverse_events": "no", "dropout": "no", "recurrence": "no", "responders": "yes"}
@@ -305,6 +319,11 @@ def arm_field_of(name: str) -> str:
     return found[0] if found[1] == "arms" else ""
 
 
+def is_no_result(name: str) -> bool:
+    """Whether a header is of numbers that are no result: ages, durations, weights."""
+    return _NO_RESULT.search(spoken(name)) is not None
+
+
 def meaning_of(*parts: str) -> Meaning:
     """What the header of a column of results says, in its rows from the top.
 
@@ -314,7 +333,7 @@ def meaning_of(*parts: str) -> Meaning:
     name = " ".join(told)
     text = spoken(name)
     words = text.split()
-    if _NO_RESULT.search(text):
+    if is_no_result(name):
         return Meaning()
     rows = [_stats_of(spoken(part)) for part in told]
     stats = next(filter(None, reversed(rows)), frozenset())
@@ -401,7 +420,9 @@ def time_of(text: str) -> tuple[str, str]:
     words = spoken(text)
     number = r"(\d+(?:\.\d+)?)"
     weeks = ""
-    if count := _counted(words, "wks|weeks", "w|wk|week"):
+    if _SPAN.search(text.casefold()):
+        pass  # a span is no week
+    elif count := _counted(words, "wks|weeks", "w|wk|week"):
         weeks = count
     elif count := _counted(words, "mos|months", "mo|month"):
         weeks = f"{round(float(count) * 365.25 / 12 / 7):d}"
@@ -465,7 +486,7 @@ def exercise_of(text: str) -> tuple[str, str]:
         return exercise, ""
     if other:
         return "none", other
-    return UNDECIDED, UNDECIDED
+    return UNDECIDED, "" if _ANY_EXERCISE.search(low) and "no " not in low else UNDECIDED
 
 
 def population_of(text: str) -> str:

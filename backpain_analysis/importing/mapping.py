@@ -235,7 +235,7 @@ _QUESTIONS = {
     "higher_is_better": "is a higher value better: yes or no?",
     "summary": "what stands beside the value: sd, se, ci95, iqr or range?",
     "interval": "what are the limits: ci95, iqr or range?",
-    "arm_id": "which arm?",
+    "arm_id": "which arm: a1, a2, or the column that names it (in arms, too)?",
     "ref_arm_id": "the arm that this one is compared with: its arm_id, or a column that names it?",
     "trial_id": "which column names the trial, or what is the trial called?",
     "comparator_type": "what did they get? See backpain data words comparator_type",

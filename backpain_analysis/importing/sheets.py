@@ -5,7 +5,7 @@ Also Covidence's extraction CSV, which is such a sheet with a reviewer a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from backpain_analysis.importing.headers import (
     direction_of,
     exercise_of,
     field_of,
+    is_no_result,
     limits_of,
     meaning_of,
     outcome_of,
@@ -96,8 +97,9 @@ def words_of(column: str, words: dict[str, str], **further: str) -> dict[str, An
 
 
 def texts_of(grid: Grid, column: str) -> list[str]:
-    """The distinct texts of a column, in order."""
-    return list(dict.fromkeys(filter(None, grid.column(column))))[:MOST_WORDS]
+    """The distinct texts of a column, in order; none of a column that is not there."""
+    there = grid.column(column) if column in grid.columns else []
+    return list(dict.fromkeys(filter(None, there)))[:MOST_WORDS]
 
 
 def start(grid: Grid) -> dict[str, Any]:
@@ -278,6 +280,8 @@ class _Sheet:
                 self.own.setdefault(arm, {}).setdefault(name, column)
             elif not numbers and arm and not meaning.says_result:
                 self.labels.setdefault(arm, column)
+            elif is_no_result(column):
+                continue
             elif meaning.stat == "p" or (
                 numbers and (meaning.says_result or (arm and _beside(there)))
             ):
@@ -506,8 +510,12 @@ class _Sheet:
             if key[0] == "arm" and not key[1] and len(alike) == 1 and "mean" not in parts:
                 groups[alike[0]] |= {stat: part for stat, part in parts.items() if stat != "n"}
                 continue
-            if key[0] == "arm" and {"mean", "summary", "events"} & set(parts):
-                outcomes.append(self._outcome(key[1], parts, numbers))
+            if key[0] == "arm":
+                outcomes += [
+                    self._outcome(key[1], own, numbers)
+                    for own in _means_and_events(parts)
+                    if {"mean", "summary", "events"} & set(own)
+                ]
         for key in estimates:
             if {"estimate", "summary"} & set(groups[key]):
                 contrasts.append(self._contrast(groups[key]))
@@ -518,7 +526,9 @@ class _Sheet:
     ) -> dict[str, Any]:
         meaning = next(iter(parts.values()))[1]
         by_column = not arm and self.row_is_arm
-        row: dict[str, Any] = {"arm_id": self.label if by_column else self._arm_id(arm or "1")}
+        row: dict[str, Any] = {"arm_id": value(UNDECIDED)}
+        if by_column or arm:
+            row["arm_id"] = self._arm_id(arm) if arm else self.label
         row |= self._of_result(meaning)
         row["value_type"] = value("change_from_baseline" if meaning.change else "level")
         if "events" in parts:
@@ -603,6 +613,17 @@ class _Sheet:
             outcome, instrument = outcome_of(text)
             words[text] = direction_of(instrument, outcome or "pain_intensity")
         return words_of(column, words)
+
+
+def _means_and_events(
+    parts: dict[str, tuple[str, Meaning]],
+) -> Iterator[dict[str, tuple[str, Meaning]]]:
+    """Means and numbers of events of the same columns are outcomes of their own."""
+    if "events" not in parts or not {"mean", "summary"} & set(parts):
+        yield parts
+        return
+    yield {stat: part for stat, part in parts.items() if stat != "events"}
+    yield {stat: part for stat, part in parts.items() if stat in ("events", "n")}
 
 
 def _beside(texts: list[str]) -> bool:

@@ -82,7 +82,7 @@ def _effect(of: dict[str, str]) -> bool:
 
 
 def _response(of: dict[str, str], arm: str) -> str:
-    """mean or events, where an arm has them with what belongs to them; else empty."""
+    """What an arm has, mean or events, with what belongs to it; else empty."""
     if {f"mean {arm}", f"sd {arm}", f"n {arm}"} <= set(of):
         return "mean"
     return "events" if {f"events {arm}", f"n {arm}"} <= set(of) else ""
@@ -127,9 +127,9 @@ def guess_pairs(grid: Grid) -> Guess:
         response = _response(of, number)
         if response:
             kept = ("n", "mean", "sd") if response == "mean" else ("n", "events")
-            kind = value("level" if response == "mean" else "events")
+            told = value("level" if response == "mean" else "events")
             own = {name: of[f"{name} {number}"] for name in kept}
-            outcomes.append({"arm_id": arm["arm_id"], **common, "value_type": kind, **own})
+            outcomes.append({"arm_id": arm["arm_id"], **common, "value_type": told, **own})
     if outcomes:
         tables["outcomes"] = outcomes
         if any("mean" in row for row in outcomes):

@@ -154,16 +154,7 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
     CannotEstimate
         If no row is complete.
     """
-    plain = PLAIN.fullmatch(formula)
-    names: list[str] = []
-    if plain:
-        names = [name.strip() for name in plain[2].split("+")]
-        names = list(dict.fromkeys(name for name in names if name != "1"))
-        used = [plain[1], *names]
-    else:
-        from formulaic import Formula
-
-        used = sorted(map(str, Formula(formula).required_variables))
+    plain, used = PLAIN.fullmatch(formula), variables(formula)
     need_columns([*used, *others], data)
     columns = list(dict.fromkeys([*used, *others]))
     kept = np.ones(len(data), dtype=bool)
@@ -181,10 +172,9 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
     if left in columns and not _is_number(complete[left]):
         complete = complete.assign(**{left: _as_numbers(complete[left])})
     if plain and all(_is_number(complete[name]) for name in used):
-        values = [complete[name].to_numpy(dtype=float) for name in names]
+        y, *values = (complete[name].to_numpy(dtype=float) for name in used)
         X = np.column_stack([np.ones(len(complete)), *values])
-        y = complete[plain[1]].to_numpy(dtype=float)
-        return Design(formula, y, X, ("Intercept", *names), complete, dropped)
+        return Design(formula, y, X, ("Intercept", *used[1:]), complete, dropped)
     from formulaic import model_matrix
 
     parts = model_matrix(formula, complete, na_action="raise")
@@ -200,6 +190,16 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
         complete,
         dropped,
     )
+
+
+def variables(formula: str) -> list[str]:
+    """The columns that a formula needs: of a plain one the left side first."""
+    if plain := PLAIN.fullmatch(formula):
+        right = (name.strip() for name in plain[2].split("+"))
+        return [plain[1], *dict.fromkeys(name for name in right if name != "1")]
+    from formulaic import Formula
+
+    return sorted(map(str, Formula(formula).required_variables))
 
 
 def _is_number(column: pd.Series) -> bool:

@@ -20,6 +20,7 @@ import scipy
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame, need_columns
 
 Design = Literal["case-control", "person-time", "cumulative"]
 Approach = Literal["greenland-longnecker", "hamling"]
@@ -248,14 +249,10 @@ def relative_risks(
             f"measure {measure!r} must be one of {', '.join(RISK_MEASURES)}, approach "
             f"{approach!r} 'greenland-longnecker' or 'hamling'."
         )
-    total = person_time or n
+    data, total = as_frame(data), person_time or n
     bounds = dose not in data and {"dose_low", "dose_high"} <= {*data}
     wanted = (trial, cases, total, *(() if bounds else (dose,)))
-    missing = [name for name in wanted if name not in data]
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
-        )
+    need_columns(wanted, data)
     default = "case-control" if measure == "OR" else "cumulative"
     kinds = _types(data, type or ("person-time" if person_time else default))
     rows, covariance, faults = [], [], []

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame, need_columns
 
 
 def new_rows(spec: Any, data: pd.DataFrame) -> np.ndarray:
@@ -106,32 +107,6 @@ class Design:
                 "predict: use center(x) or scale(x), which remember, or make a column of it."
             )
         return new_rows(self.spec, new_data)
-
-
-def as_frame(data: Any) -> pd.DataFrame:
-    """Data as a pandas table: polars and other frames are converted, and mappings of columns."""
-    if isinstance(data, pd.DataFrame):
-        return data
-    if hasattr(data, "to_pandas"):
-        return data.to_pandas()
-    if isinstance(data, Mapping):
-        return pd.DataFrame(dict(data))
-    raise ValueError(f"data is of type {type(data).__name__}: give a DataFrame.")
-
-
-def need_columns(needed: Sequence[str], data: pd.DataFrame) -> None:
-    """Refuse a table without these columns.
-
-    Raises
-    ------
-    ValueError
-    """
-    missing = [name for name in needed if name not in data.columns]
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have "
-            f"{', '.join(map(str, data.columns))}."
-        )
 
 
 def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Design:

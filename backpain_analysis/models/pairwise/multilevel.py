@@ -21,12 +21,11 @@ from backpain_analysis.engine.robust import Kind, RobustCovariance, robust_covar
 from backpain_analysis.engine.sampling import BlockCovariance, blocks_of, merge
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.pairwise import levels
 from backpain_analysis.models.pairwise.formulas import (
     Design,
-    as_frame,
     design,
-    need_columns,
     variables,
 )
 from backpain_analysis.models.pairwise.inputs import value_faults

@@ -205,7 +205,7 @@ def test_many_parameters_are_sampled():
 
 def test_what_cannot_be_sampled_is_refused(monkeypatch):
     monkeypatch.setattr(importance, "TOLERANCE", 1e-9)
-    monkeypatch.setattr(importance, "DOUBLINGS", 0)
+    monkeypatch.setattr(importance, "FURTHER", 0)
     with pytest.raises(CannotEstimate, match=r"posterior of 4 parameters .* may be off by"):
         sample(lambda x: normal_of(x, -x.sum(axis=1)), [Axis(name) for name in "abcd"])
 

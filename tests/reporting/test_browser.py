@@ -144,8 +144,25 @@ def test_a_wide_figure_scrolls_by_itself_and_its_caption_stays(chromium, tmp_pat
     assert shown.evaluate(WIDTH) == PHONE[0]
     assert shown.locator("figcaption").bounding_box()["width"] <= PHONE[0]
     reach = "each => [each.scrollWidth > each.clientWidth, getComputedStyle(each).overflowX]"
-    assert shown.locator(".bp-scroll").evaluate(reach) == [True, "auto"]
+    scrolled = shown.locator(".bp-scroll")
+    assert scrolled.evaluate(reach) == [True, "auto"]
+    for scheme in ("light", "dark"):
+        shown.emulate_media(color_scheme=scheme)
+        scrolled.evaluate("each => each.scrollLeft = 0")
+        assert edges(scrolled, tmp_path) == ["white", "shaded"], scheme
+        scrolled.evaluate("each => each.scrollLeft = each.scrollWidth")
+        assert edges(scrolled, tmp_path) == ["shaded", "white"], scheme
     context.close()
+
+
+def edges(locator, folder):
+    """How the ends of what scrolls look: shaded where there is more to see."""
+    locator.screenshot(path=folder / "part.png")
+    with Image.open(folder / "part.png") as image:
+        grey = image.convert("L")
+    columns = (2, grey.width - 3)
+    lightest = [max(grey.getpixel((x, y)) for y in range(20, grey.height - 20)) for x in columns]
+    return ["white" if level > 250 else "shaded" for level in lightest]
 
 
 def test_pictures_of_the_pages_are_kept(tab):

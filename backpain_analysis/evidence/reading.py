@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import ArrowException
 from pyarrow import csv as arrow_csv
 
-from backpain_analysis.evidence.faults import Fault
+from backpain_analysis.evidence.faults import Fault, as_frame
 from backpain_analysis.evidence.schema import TABLES, table_spec
 from backpain_analysis.evidence.workbooks import Sheet, UnreadableWorkbook, Workbook, number_text
 from backpain_analysis.words import nearest
@@ -143,10 +143,12 @@ def raw_from_frames(
     frames: Mapping[str, pd.DataFrame | None], faults: list[Fault]
 ) -> dict[str, RawTable]:
     """Tables in memory by name; an absent one, or one without a column, is left out."""
-    given = {
-        name: frame for name, frame in frames.items() if frame is not None and len(frame.columns)
+    given = {name: as_frame(frame) for name, frame in frames.items() if frame is not None}
+    raw = {
+        name: raw_from_frame(name, name, frame, faults)
+        for name, frame in given.items()
+        if len(frame.columns)
     }
-    raw = {name: raw_from_frame(name, name, frame, faults) for name, frame in given.items()}
     words = set(MISSING)
     return {name: _without(table, words) for name, table in raw.items() if table is not None}
 

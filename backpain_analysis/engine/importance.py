@@ -36,8 +36,11 @@ ROUNDS, FIRST = 30, 2048
 ENOUGH = 0.25
 """Effective share of the nodes from which the fit is good enough."""
 
-SCRAMBLES, NODES, DOUBLINGS = 8, 1024, 3
-"""Scramblings, nodes of each, and how often these are doubled."""
+SCRAMBLES, NODES = 8, 1024
+"""Scramblings, and nodes of each at first."""
+
+DOUBLINGS, FURTHER = 3, 5
+"""How often the nodes are doubled to reach `TARGET`, and to reach `TOLERANCE`."""
 
 TARGET, TOLERANCE = 5e-3, 1e-2
 """Error of a probability that is aimed at, and the largest that is let through."""
@@ -107,14 +110,10 @@ def sample(log_joint: LogJoint, axes: Sequence[Axis]) -> SampledIntegral:
         If it stays above `TOLERANCE`.
     """
     proposal = _fitted(log_joint, axes)
-    count = NODES
-    while True:
-        found = _drawn(log_joint, axes, proposal, count)
-        if found.error <= TARGET or count >= NODES * 2**DOUBLINGS:
-            break
-        count *= 2
-    if found.error <= TOLERANCE:
-        return found
+    for doublings in range(FURTHER + 1):
+        found = _drawn(log_joint, axes, proposal, NODES * 2**doublings)
+        if found.error <= (TARGET if doublings < DOUBLINGS else TOLERANCE):
+            return found
     raise CannotEstimate(
         f"the posterior of {len(axes)} parameters of heterogeneity and shape could not be "
         f"integrated to {TOLERANCE:g}: probabilities may be off by {found.error:.1g}",

@@ -16,6 +16,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HELPERS, os.environ.get
 
 extensions = [
     "mathml",
+    "related",
     "myst_nb",
     "sphinx_design",
     "numpydoc",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -58,6 +59,46 @@ def test_the_reference_lists_every_public_name():
 def test_links_within_the_project_lead_somewhere(page):
     targets = [link for link, _ in LINK.findall(page.read_text())]
     assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+CELL = re.compile(r"^\|[^\n]*?(?<!\\)\| ([^\n]*) \|$", re.M)
+HEADING = re.compile(
+    r"^### Arguments of `[\w.]+` are those of `bp\.(\w+)`$(.*?)(?=^##|\Z)", re.M | re.S
+)
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+def calls(page: str) -> list[ast.Call]:
+    """The calls of our functions in the right-hand cells of a page's tables."""
+    cells = [cell.replace("\\|", "|") for cell in CELL.findall(page)]
+    codes = [code.replace("…", "...") for cell in cells for code in CODE.findall(cell)]
+    found = []
+    for code in codes:
+        # `, ...` stands for further arguments
+        text = code.replace("=...", "=0").replace(", ...)", ")")
+        try:
+            tree = ast.parse(text, mode="eval")
+        except SyntaxError:
+            continue
+        found += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in found if ast.unparse(call.func).startswith("bp.")]
+
+
+def test_what_those_who_come_from_r_are_told_to_write_exists():
+    page = (ROOT / "docs" / "from-r.md").read_text()
+    told = calls(page)
+    assert len(told) > 25
+    for call in told:
+        parameters = inspect.signature(eval(ast.unparse(call.func), {"bp": bp})).parameters
+        if "columns" not in parameters:
+            assert {k.arg for k in call.keywords} <= set(parameters), ast.unparse(call)
+    sections = HEADING.findall(page)
+    assert len(sections) >= 6
+    for name, text in sections:
+        parameters = inspect.signature(getattr(bp, name)).parameters
+        codes = [code for cell in CELL.findall(text) for code in CODE.findall(cell)]
+        used = {match[1] for code in codes if (match := re.match(r"(\w+)=", code))}
+        assert used - {"kind"} <= set(parameters), name
 
 
 def public() -> list[str]:

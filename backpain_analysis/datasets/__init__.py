@@ -17,7 +17,7 @@ _attached, __dir__, __all__ = _lazy.attach(
             "reports_dir",
         ],
         "trials": ["AS_REPORTED", "TRIAL_TRUTHS", "TrialTruth", "write_synthetic_trials"],
-        "truth": ["Truth", "load_truth"],
+        "participants": ["Truth", "load_truth"],
     },
 )
 __all__ = [*__all__, *SIMULATORS]

@@ -467,6 +467,8 @@ def _others(reference: str, arms: list[Arm]) -> tuple[str, list[str]]:
 
 def unrelated(estimates: list[Estimate]) -> np.ndarray:
     """Contrasts with different reference arms of a trial are independent."""
+    if len(estimates) == 1:
+        return estimates[0].covariance
     return scipy.linalg.block_diag(*(estimate.covariance for estimate in estimates))
 
 

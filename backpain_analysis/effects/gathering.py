@@ -444,7 +444,9 @@ def _of_results(scope: Scope, measure: str) -> Scope:
     if measure != "MD" or scope.unit is not None:
         unused |= {"scale", "pooled_sd"}
     designs = tuple(name for name in scope.designs if name == "cluster")
-    return _without(Scope((), designs, derive=scope.derive, icc=scope.icc, unit=scope.unit), *unused)
+    return _without(
+        Scope((), designs, derive=scope.derive, icc=scope.icc, unit=scope.unit), *unused
+    )
 
 
 def _without(scope: Scope, *derivations: str) -> Scope:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 import backpain_analysis as bp
 
 
@@ -26,25 +28,36 @@ def test_public_names_are_listed_once_and_all_of_them():
     assert sorted(names) == sorted(listed) == sorted(bp.__all__) == sorted(set(names))
 
 
-def test_a_first_estimate_loads_only_what_it_needs():
-    code = (
-        "import sys, backpain_analysis as bp; bp.pool([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]);"
-        "table = dict(yi=[1.0, 2, 4, 3], vi=[1.0, 1, 2, 1], x=[1, 2, 3, 5]);"
-        "bp.meta_regression('yi ~ x', table);"
-        "print({'formulaic', 'matplotlib', 'pandera', 'importlib.metadata', 'scipy.special',"
-        " 'scipy.linalg', 'scipy.optimize', 'scipy.stats'} & set(sys.modules))"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "set()"
+NUMBERS = "dict(yi=[1.0, 2, 4, 3, 2], vi=[1.0, 1, 2, 1, 1], x=[1, 2, 3, 5, 5], z=list('aabbc'))"
+EVIDENCE = "bp.load_evidence().effects('pain_intensity')"
+SPECIAL = {"scipy.special", "scipy.linalg", "scipy.optimize", "scipy.stats"}
+SHOWING = {"matplotlib", "openpyxl", "statsmodels", "backpain_analysis.models.bayes"}
 
 
-def test_a_first_network_loads_only_what_it_needs():
-    code = (
-        "import sys, backpain_analysis as bp;"
-        "bp.network(bp.load_evidence().effects('pain_intensity'));"
-        "print({'matplotlib', 'openpyxl', 'statsmodels', 'formulaic', 'scipy.stats',"
-        " 'scipy.ndimage', 'scipy.optimize'} & set(sys.modules))"
-    )
+@pytest.mark.parametrize(
+    ("first", "unused"),
+    [
+        (
+            "bp.pool([1.0, 2, 3], [1.0, 1, 1])",
+            {"formulaic", "importlib.metadata", "pandera"} | SPECIAL,
+        ),
+        (f"bp.meta_regression('yi ~ x', {NUMBERS})", {"formulaic", "pandera"} | SPECIAL),
+        (f"bp.meta_regression('yi ~ x + I(x**2)', {NUMBERS})", {"pandera", "scipy.special"}),
+        (
+            f"bp.multilevel('yi ~ x', {NUMBERS}, V='vi', random=['z'])",
+            {"formulaic", "scipy.optimize"},
+        ),
+        (f"bp.network({EVIDENCE})", {"formulaic", "scipy.ndimage", "scipy.optimize"}),
+        (
+            f"bp.dose_response({EVIDENCE}, dose='minutes_per_week')",
+            {"formulaic", "scipy.linalg", "scipy.optimize", "scipy.sparse"},
+        ),
+        ("import backpain_analysis.reporting.run", {"IPython", "papermill", "requests"}),
+    ],
+)
+def test_what_comes_first_loads_only_what_it_needs(first, unused):
+    code = f"import sys, backpain_analysis as bp; {first};"
+    code += f"print({unused | SHOWING} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

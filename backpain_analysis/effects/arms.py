@@ -9,6 +9,7 @@ import pandas as pd
 
 from backpain_analysis.effects.measures import hedges_factor
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.words import did_you_mean
 
 
@@ -56,11 +57,8 @@ def from_arms_table(
     if measure not in ("MD", "SMD", "d"):
         raise ValueError(f"measure: no {measure!r}. {did_you_mean(measure, ('MD', 'SMD', 'd'))}")
     doses = [dose] if isinstance(dose, str) else list(dose)
-    missing = [c for c in (trial, *doses, mean, sd, n) if c not in data]
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
-        )
+    data = as_frame(data)
+    need_columns((trial, *doses, mean, sd, n), data)
     codes, names = pd.factorize(data[trial])
     order = np.argsort(codes, kind="stable")
     codes, rows = codes[order], data.iloc[order]

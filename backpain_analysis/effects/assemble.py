@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.linalg
 
 from backpain_analysis.effects.choice import (
     EVENT_MEASURES,
@@ -467,9 +466,12 @@ def _others(reference: str, arms: list[Arm]) -> tuple[str, list[str]]:
 
 def unrelated(estimates: list[Estimate]) -> np.ndarray:
     """Contrasts with different reference arms of a trial are independent."""
-    if len(estimates) == 1:
-        return estimates[0].covariance
-    return scipy.linalg.block_diag(*(estimate.covariance for estimate in estimates))
+    ends = np.cumsum([len(estimate.covariance) for estimate in estimates])
+    whole = np.zeros((ends[-1], ends[-1]))
+    for end, estimate in zip(ends, estimates, strict=True):
+        own = slice(end - len(estimate.covariance), end)
+        whole[own, own] = estimate.covariance
+    return whole
 
 
 def _estimates(arms: list[Arm], trial: TrialResults, request: Request) -> list[Estimate]:

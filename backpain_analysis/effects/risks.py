@@ -16,10 +16,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+import scipy
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame, need_columns
 
 Design = Literal["case-control", "person-time", "cumulative"]
 Approach = Literal["greenland-longnecker", "hamling"]
@@ -96,10 +97,10 @@ def greenland_longnecker(study: Categories) -> tuple[np.ndarray, np.ndarray]:
 
 def _cases_at_odds(log_or: np.ndarray, total: np.ndarray, all_cases: float) -> np.ndarray:
     def surplus(log_odds: float) -> float:
-        return float(np.sum(total * special.expit(log_odds + log_or)) - all_cases)
+        return float(np.sum(total * scipy.special.expit(log_odds + log_or)) - all_cases)
 
-    found = optimize.brentq(surplus, -50, 50, xtol=1e-14, rtol=1e-14)
-    return total * special.expit(found + log_or)
+    found = scipy.optimize.brentq(surplus, -50, 50, xtol=1e-14, rtol=1e-14)
+    return total * scipy.special.expit(found + log_or)
 
 
 def hamling(study: Categories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,7 +168,7 @@ def _reference_counts(
     best, least = np.log([study.cases[0], base[0]]), np.inf
     for size in (1.0, 0.8, 0.6, 1.5, 0.4, 3.0, 10.0):
         start = np.log([size * study.cases[0], size * base[0]])
-        found = optimize.root(misses, start, tol=1e-14)
+        found = scipy.optimize.root(misses, start, tol=1e-14)
         miss = float(np.abs(misses(found.x)).max())
         if miss < least:
             best, least = found.x, miss
@@ -248,14 +249,10 @@ def relative_risks(
             f"measure {measure!r} must be one of {', '.join(RISK_MEASURES)}, approach "
             f"{approach!r} 'greenland-longnecker' or 'hamling'."
         )
-    total = person_time or n
+    data, total = as_frame(data), person_time or n
     bounds = dose not in data and {"dose_low", "dose_high"} <= {*data}
     wanted = (trial, cases, total, *(() if bounds else (dose,)))
-    missing = [name for name in wanted if name not in data]
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
-        )
+    need_columns(wanted, data)
     default = "case-control" if measure == "OR" else "cumulative"
     kinds = _types(data, type or ("person-time" if person_time else default))
     rows, covariance, faults = [], [], []
@@ -301,7 +298,7 @@ def _ordered(part: pd.DataFrame) -> pd.DataFrame:
         return part
     if "log_rr" not in part:
         low, high = (part[name].to_numpy(dtype=float) for name in ("ci_low", "ci_high"))
-        width = 2 * special.ndtri(0.975)
+        width = 2 * scipy.special.ndtri(0.975)
         part = part.assign(log_rr=np.log(part["rr"].astype(float)))
         part["se"] = np.log(high / low) / width
     se = part["se"].to_numpy(dtype=float)

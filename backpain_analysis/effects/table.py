@@ -12,6 +12,7 @@ import pandas as pd
 
 from backpain_analysis.display import html_table
 from backpain_analysis.evidence.dose import DOSE_MEASURES
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.words import author_year, plural
 
 if TYPE_CHECKING:
@@ -172,28 +173,27 @@ class Effects:
             lambda t: t["reference_kind"] == "inactive", "compared with a lower dose, not inactive"
         )
 
-    def with_arms(self, arms: pd.DataFrame, columns: Sequence[str]) -> Effects:
+    def with_arms(self, arms: pd.DataFrame, columns: str | Sequence[str]) -> Effects:
         """Add what is known of the arms: each column, and `ref_` it for the reference arm.
 
         Parameters
         ----------
         arms : DataFrame
             With `trial_id, arm_id` and the columns, as `Evidence.arms`.
-        columns : sequence of str
+        columns : str or sequence of str
 
         Raises
         ------
         ValueError
             If the arms have no such column.
         """
-        missing = [name for name in columns if name not in arms]
-        if missing:
-            raise ValueError(f"the arms have no column {', '.join(map(repr, missing))}.")
+        arms, columns = as_frame(arms), [columns] if isinstance(columns, str) else list(columns)
+        need_columns(["trial_id", "arm_id", *columns], arms)
         known = arms.set_index(["trial_id", "arm_id"])
         table = self.table.drop(columns=[c for c in columns if c in self.table])
         for prefix, arm in (("", "arm_id"), ("ref_", "ref_arm_id")):
             keys = pd.MultiIndex.from_frame(self.table[["trial_id", arm]])
-            own = known[list(columns)].reindex(keys).set_axis(self.table.index)
+            own = known[columns].reindex(keys).set_axis(self.table.index)
             table = table.assign(**{f"{prefix}{name}": own[name] for name in columns})
         return replace(self, table=table)
 

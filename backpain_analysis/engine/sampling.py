@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from backpain_analysis.evidence.faults import as_frame
+
 
 @dataclass(frozen=True)
 class BlockCovariance:
@@ -95,6 +97,7 @@ def sampling_covariance(
     >>> type(V).__name__
     'BlockCovariance'
     """
+    data = None if data is None else as_frame(data)
 
     def column(given: str | ArrayLike) -> np.ndarray:
         if isinstance(given, str):

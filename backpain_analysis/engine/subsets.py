@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations_with_replacement
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -40,8 +41,15 @@ LINEAR = 0.25
 LOST, GRIP = 1e6, 1e3
 """How many times smaller a subset's residuals, and its information, than those of all may be."""
 
+
+def _basis(x: np.ndarray) -> np.ndarray:
+    """Chebyshev's polynomials at each x, shape (h, NODES)."""
+    return np.cos(np.arccos(x)[:, None] * np.arange(NODES))
+
+
 _X = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-_COEFFICIENTS = np.linalg.inv(np.cos(np.outer(np.arccos(_X), np.arange(NODES))))
+_COEFFICIENTS = np.linalg.inv(_basis(_X))
+_SLOPES = np.polynomial.chebyshev.chebder(np.vstack([_COEFFICIENTS, np.zeros(NODES)]))
 
 
 class Family(Protocol):
@@ -294,7 +302,7 @@ class _Problem:
         p, ratio = self.X.shape[1], w if ratio is None else ratio
         centre = self._centre(w)
         Z = [*self.X.T, self.y - centre @ self.X.T]
-        first, second = np.triu_indices(p + 1)
+        first, second = zip(*combinations_with_replacement(range(p + 1), 2), strict=True)
         c = len(first)
         terms = np.empty((2 * c + 2, *w.shape))
         for own, a, b in zip(terms[:c], first, second, strict=True):
@@ -399,8 +407,8 @@ class _Problem:
                 nodes = self._told(self._nodes(start + some).ravel(), rows, tell)[:2]
                 slope, height = nodes.reshape(2, len(some), NODES, len(rows))
                 interval, piece, row = np.nonzero((slope[:, :-1] > 0) & (slope[:, 1:] <= 0))
-                x = _root(slope[interval, :, row], _X[piece], _X[piece + 1])
-                reached = _read(height[interval, :, row] @ _COEFFICIENTS.T, x)
+                x = _root(slope[interval, :, row], piece)
+                reached = _read(height[interval, :, row], x)
                 place = start + some[interval]
                 rising = np.argsort(reached)
                 rising = rising[reached[rising] >= best[rows[row[rising]]]]
@@ -478,27 +486,27 @@ def _log_size(A: np.ndarray) -> np.ndarray:
     return np.log(A[..., 0, 0]) if A.shape[-1] == 1 else np.linalg.slogdet(A)[1]
 
 
-def _read(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Polynomials, shape (h, NODES), each at its own x."""
-    return np.polynomial.chebyshev.chebval(x, coefficients.T, tensor=False)
+def _read(values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Polynomials through `values` (h, NODES), each at its own x."""
+    return ((values @ _COEFFICIENTS.T) * _basis(x)).sum(axis=1)
 
 
-def _root(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where polynomials through `values` (h, NODES) turn from plus to minus, by Illinois."""
-    coefficients = values @ _COEFFICIENTS.T
+def _root(values: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    """Where polynomials through `values` (h, NODES) turn from plus to minus in a piece of each.
+
+    By Newton's steps from the chord; the middle replaces one that leaves what holds the root.
+    """
+    lines = np.stack([values @ _COEFFICIENTS.T, values @ _SLOPES.T], axis=1)
+    rows = np.arange(len(values))
     noise = 1e-14 * np.abs(values).max(axis=1, initial=0)
-    a, b = low, high
-    fa, fb = _read(coefficients, a), _read(coefficients, b)
-    root = b
+    a, b = _X[piece], _X[piece + 1]
+    fa, fb = values[rows, piece], values[rows, piece + 1]
+    x = a + (b - a) * fa / (fa - fb)
     for _ in range(60):
-        c = b - fb * (b - a) / (fb - fa)
-        c = np.where((a < c) & (c < b), c, (a + b) / 2)
-        fc = _read(coefficients, c)
-        root, up = c, fc > 0
-        half = np.where(up, c - a, b - c) < (b - a) / 2
-        other = np.where(half, 0.5, 1.0)
-        fa, fb = np.where(up, fc, fa * other), np.where(up, fb * other, fc)
-        a, b = np.where(up, c, a), np.where(up, b, c)
-        if np.all((np.abs(fc) <= noise) | (b - a <= 1e-14)):
+        f, slope = (lines @ _basis(x)[:, :, None])[:, :, 0].T
+        a, b = np.where(f > 0, x, a), np.where(f > 0, b, x)
+        newton = x - f / slope
+        x = np.where((a <= newton) & (newton <= b), newton, (a + b) / 2)
+        if np.all((np.abs(f) <= noise) | (b - a <= 1e-14)):
             break
-    return root
+    return x

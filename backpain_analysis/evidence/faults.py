@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -160,3 +161,29 @@ def in_words(kind: Sequence[Fault]) -> list[str]:
 def _row(fault: Fault) -> str:
     row = f"row {fault.row}" if fault.row else "no row"
     return row if fault.value is None else f"{row} {fault.value!r}"
+
+
+def as_frame(data: Any) -> pd.DataFrame:
+    """Data as a pandas table: polars and other frames are converted, and mappings of columns."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    if hasattr(data, "to_pandas"):
+        return data.to_pandas()
+    if isinstance(data, Mapping):
+        return pd.DataFrame(dict(data))
+    raise ValueError(f"data is of type {type(data).__name__}: give a DataFrame.")
+
+
+def need_columns(needed: Sequence[str], data: pd.DataFrame) -> None:
+    """Refuse a table without these columns.
+
+    Raises
+    ------
+    ValueError
+    """
+    missing = [name for name in needed if name not in data.columns]
+    if missing:
+        raise ValueError(
+            f"no column {', '.join(map(repr, missing))}; the data have "
+            f"{', '.join(map(str, data.columns))}."
+        )

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import ArrowException
 from pyarrow import csv as arrow_csv
 
-from backpain_analysis.evidence.faults import Fault
+from backpain_analysis.evidence.faults import Fault, as_frame
 from backpain_analysis.evidence.schema import TABLES, table_spec
 from backpain_analysis.evidence.workbooks import Sheet, UnreadableWorkbook, Workbook, number_text
 from backpain_analysis.words import nearest
@@ -30,13 +30,15 @@ MISSING = ("NA", "N/A", "n/a", "#N/A", ".")
 
 MOST_COLUMNS = 1000
 
+_OTHER_WORKBOOKS = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+
 _DATE_COLUMNS = {
     "interventions": ("start_date", "end_date"),
     "scores": ("date",),
     "participants": ("start_date",),
 }
 _OTHER_FORMATS = (
-    *("", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".txt", ".json", ".sav", ".dta", ".rds"),
+    *("", *_OTHER_WORKBOOKS, ".txt", ".json", ".sav", ".dta", ".rds"),
     *(".rda", ".rdata", ".feather", ".arrow", ".pkl", ".db", ".sqlite", ".zip", ".gz", ".7z"),
 )
 
@@ -110,6 +112,8 @@ def read_tables(
             "Give a folder of CSV or Parquet tables, or one XLSX workbook. "
             "backpain data import makes tables of a file of another shape."
         )
+        if path.suffix.lower() in _OTHER_WORKBOOKS:
+            hint = "Save it as XLSX."
         return {}, [Fault(None, path.name, None, None, None, "not a folder or workbook", hint)]
     if path.is_dir() or tables:
         faults.extend(_absent(tables, names, faults, path))
@@ -143,10 +147,12 @@ def raw_from_frames(
     frames: Mapping[str, pd.DataFrame | None], faults: list[Fault]
 ) -> dict[str, RawTable]:
     """Tables in memory by name; an absent one, or one without a column, is left out."""
-    given = {
-        name: frame for name, frame in frames.items() if frame is not None and len(frame.columns)
+    given = {name: as_frame(frame) for name, frame in frames.items() if frame is not None}
+    raw = {
+        name: raw_from_frame(name, name, frame, faults)
+        for name, frame in given.items()
+        if len(frame.columns)
     }
-    raw = {name: raw_from_frame(name, name, frame, faults) for name, frame in given.items()}
     words = set(MISSING)
     return {name: _without(table, words) for name, table in raw.items() if table is not None}
 

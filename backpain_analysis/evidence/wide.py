@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from backpain_analysis.evidence.checking import as_number, number
-from backpain_analysis.evidence.faults import EvidenceError, Fault
+from backpain_analysis.evidence.faults import EvidenceError, Fault, as_frame
 from backpain_analysis.evidence.reading import MISSING
 from backpain_analysis.evidence.schema import vocabulary
 from backpain_analysis.words import did_you_mean
@@ -93,6 +93,7 @@ def reshape_wide(
             raise ValueError(f"instruments[{score!r}]: no {instrument!r}. {hint}")
     instruments = {score.lower(): instrument for score, instrument in instruments.items()}
     scales = scales and {score.lower(): limits for score, limits in scales.items()}
+    table = as_frame(table)
     if "participant_id" not in table and "record_id" in table:
         table = table.rename(columns={"record_id": "participant_id"})
     table = table.set_axis(range(2, len(table) + 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import pandas as pd
@@ -26,13 +26,15 @@ from backpain_analysis.engine.robust import RobustCovariance, robust_covariance
 from backpain_analysis.engine.terms import RandomTerm, multi_arm_term
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
-from backpain_analysis.models.bayes.model import AnyPrior
 from backpain_analysis.models.dose.curves import Curve, named
-from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.pairwise.formulas import Moderators, moderators
 from backpain_analysis.models.results import Df, check_choices
 from backpain_analysis.words import DOSE_LABELS, plural
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.bayes.model import AnyPrior
+    from backpain_analysis.models.dose.posterior import CurvePosterior
 
 Method = Literal["REML", "ML", "CE"]
 Heterogeneity = Literal["curve", "contrasts"]
@@ -311,6 +313,8 @@ def dose_response(
         return fit_contrasts(contrasts, options)
     if stages != 1:
         raise ValueError("with a prior, curves are fitted in one stage.")
+    from backpain_analysis.models.dose.posterior import curve_posterior
+
     ready = chosen.prepare(contrasts.arms)
     return curve_posterior(contrasts.effects, ready, moderators, heterogeneity, name, prior, level)
 

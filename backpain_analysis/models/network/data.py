@@ -14,6 +14,7 @@ from scipy import special
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame
 from backpain_analysis.models.network.contrasts import (
     ONE_TREATMENT,
     NetworkData,
@@ -205,6 +206,7 @@ def network_data(
     refuse_evidence(data)
     if isinstance(data, Effects):
         return _from_effects(data, columns.treatment, lump)
+    data = as_frame(data)
     if columns.yi is not None:
         return _from_contrasts(data, columns, measure or "MD", lump)
     if columns.events is not None:

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.network.contrasts import ONE_TREATMENT, NetworkData
 from backpain_analysis.models.network.data import Columns, lumped, network_data
@@ -400,6 +401,7 @@ def dose_network_data(
         table = frame.assign(node=node[:size].to_numpy(), ref_node=node[size:].to_numpy())
         source, outcome = replace(prepared, table=table), data.outcome
     else:
+        data = as_frame(data)
         faults, names, doses = _checked(
             data, trial, agent, dose, reference, dict(lump or {}), comparators
         )
@@ -440,11 +442,7 @@ def _checked(
     comparators: Comparators,
 ) -> tuple[list[str], pd.Series, pd.Series]:
     """Faults of agents and doses, and both as columns."""
-    missing = [column for column in (trial, agent, dose) if column not in data]
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have {', '.join(data.columns)}."
-        )
+    need_columns((trial, agent, dose), data)
     names = lumped(data[agent], lump).reset_index(drop=True)
     doses = pd.to_numeric(data[dose], errors="coerce").astype(float).reset_index(drop=True)
     where = [f"row {row}, trial {name!r}" for row, name in enumerate(data[trial])]

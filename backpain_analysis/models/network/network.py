@@ -13,13 +13,11 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.bayes.model import AnyPrior, chosen_prior, implied_sd
 from backpain_analysis.models.network import diagnostics, inconsistency, ranking
 from backpain_analysis.models.network.contrasts import NetworkData, check_connected
 from backpain_analysis.models.network.data import Columns, name_of, network_data
 from backpain_analysis.models.network.estimation import COMMON, METHODS, Method, estimate
 from backpain_analysis.models.network.mantel_haenszel import by_design
-from backpain_analysis.models.network.posterior import NetworkPosterior, network_posterior
 from backpain_analysis.models.results import (
     Coefficients,
     Summary,
@@ -31,6 +29,9 @@ from backpain_analysis.words import benefit_sign, did_you_mean, effect_text, plu
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from backpain_analysis.models.bayes.model import AnyPrior
+    from backpain_analysis.models.network.posterior import NetworkPosterior
 
 
 @dataclass(frozen=True, repr=False)
@@ -559,6 +560,9 @@ def network(
     if components is not None:
         _check_told_apart(contrasts, loadings)
     if prior is not None:
+        from backpain_analysis.models.bayes.model import chosen_prior, implied_sd
+        from backpain_analysis.models.network.posterior import network_posterior
+
         spread = implied_sd(data.table) if isinstance(data, Effects) else None
         chosen = chosen_prior(prior, contrasts.outcome, contrasts.measure, spread)
         return network_posterior(contrasts, loadings, reference, lower_is_better, chosen, level)

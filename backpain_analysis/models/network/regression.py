@@ -15,6 +15,7 @@ import pandas as pd
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.network.contrasts import NetworkData, check_connected
 from backpain_analysis.models.network.data import Columns, name_of, network_data, shown
@@ -383,10 +384,9 @@ def _covariate(
     ValueError
         If it is missing, or varies within a trial: all trials at once; for more than two words.
     """
-    table = data.table if isinstance(data, Effects) else data
+    table = data.table if isinstance(data, Effects) else as_frame(data)
     trial = "trial_id" if isinstance(data, Effects) else columns.trial
-    if name not in table:
-        raise ValueError(f"no column {name!r}; the data have {', '.join(map(str, table.columns))}.")
+    need_columns([name], table)
     values = pd.to_numeric(table[name], errors="coerce").astype(float)
     groups: tuple[str, ...] = ()
     if values.isna().all() and table[name].notna().any():

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.sampling import BlockCovariance, sampling_covariance
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.pairwise.formulas import as_frame, need_columns
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.pairwise.inputs import numbers, value_faults
 
 

@@ -26,7 +26,14 @@ FIRST = 256
 
 
 def pool_subsets(
-    y: np.ndarray, v: np.ndarray, family: Family, *, method: str, test: str, level: float
+    y: np.ndarray,
+    v: np.ndarray,
+    family: Family,
+    labels: Sequence[str] | None = None,
+    *,
+    method: str,
+    test: str,
+    level: float,
 ) -> pd.DataFrame:
     """Pooled effect of each subset.
 
@@ -36,14 +43,16 @@ def pool_subsets(
         Effect sizes and sampling variances.
     family : Family
         Which studies are in which subset; at least one each.
+    labels : sequence of str, optional
+        What each subset is called.
     method, test, level
         As of `pool`.
 
     Returns
     -------
     DataFrame
-        A row a subset: `n_trials, estimate, se, ci_low, ci_high, p_value, pi_low, pi_high, tau2,
-        i2, h2, q, q_df, q_p`, each as in `PoolResult`.
+        A row a subset: `label` where given, then `n_trials, estimate, se, ci_low, ci_high,
+        p_value, pi_low, pi_high, tau2, i2, h2, q, q_df, q_p`, each as in `PoolResult`.
     """
     shift = float(y[0] + np.mean(y - y[0]))
     fits = fit_subsets(y - shift, v, np.ones((len(y), 1)), family, method)
@@ -64,7 +73,8 @@ def pool_subsets(
         h2, i2 = 1 + ratio, 100 * ratio / (1 + ratio)
     t = np.divide(estimate, se, out=np.full(len(se), np.nan), where=se > 0)
     return pd.DataFrame(
-        {
+        ({} if labels is None else {"label": list(labels)})
+        | {
             "n_trials": k.astype(int),
             "estimate": estimate,
             "se": se,
@@ -83,7 +93,9 @@ def pool_subsets(
     )
 
 
-def pool_growing(y: np.ndarray, v: np.ndarray, **options: Any) -> pd.DataFrame:
+def pool_growing(
+    y: np.ndarray, v: np.ndarray, labels: Sequence[str], **options: Any
+) -> pd.DataFrame:
     """`pool_subsets` of the first, the first two, ... studies.
 
     In pieces, so that few studies are not looked for in the range of all.
@@ -92,7 +104,7 @@ def pool_growing(y: np.ndarray, v: np.ndarray, **options: Any) -> pd.DataFrame:
     while ends[-1] < len(y):
         ends.append(min(max(2 * ends[-1], FIRST), len(y)))
     parts = [
-        pool_subsets(y[:stop], v[:stop], FirstOnes(stop, start), **options)
+        pool_subsets(y[:stop], v[:stop], FirstOnes(stop, start), labels[start:stop], **options)
         for start, stop in pairwise(ends)
     ]
     return pd.concat(parts, ignore_index=True)
@@ -227,7 +239,9 @@ def leave_one_out(
     1      -9.6   -17.7     -1.6
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level, least=2)
-    return _labelled(studies.labels, _without_each(studies))
+    k = len(studies)
+    others = WithoutOne(k, np.arange(k))
+    return pool_subsets(studies.y, studies.v, others, studies.labels, **studies.options)
 
 
 def influence(
@@ -287,7 +301,9 @@ def influence(
     y, v = studies.y, studies.v
     tau2, ones = pool(y, v, **studies.options).tau2, np.ones((len(studies), 1))
     table = influence_table(y, v, ones, ["estimate"], tau2, studies.method, studies.test)
-    return _labelled(studies.labels, table.rename(columns={"dfbetas estimate": "dfbetas"}))
+    table = table.rename(columns={"dfbetas estimate": "dfbetas"})
+    table.insert(0, "label", studies.labels)
+    return table
 
 
 def cumulative(
@@ -333,13 +349,8 @@ def cumulative(
     """
     studies = as_studies(yi, vi, labels, method=method, test=test, level=level)
     rows = _sorted(order, studies.labels)
-    steps = pool_growing(studies.y[rows], studies.v[rows], **studies.options)
-    return _labelled([studies.labels[row] for row in rows], steps)
-
-
-def _without_each(studies: Studies) -> pd.DataFrame:
-    k = len(studies)
-    return pool_subsets(studies.y, studies.v, WithoutOne(k, np.arange(k)), **studies.options)
+    labels = [studies.labels[row] for row in rows]
+    return pool_growing(studies.y[rows], studies.v[rows], labels, **studies.options)
 
 
 def _sorted(order: ArrayLike | None, labels: list[str]) -> np.ndarray:
@@ -352,8 +363,3 @@ def _sorted(order: ArrayLike | None, labels: list[str]) -> np.ndarray:
     if missing:
         raise ValueError(f"order is missing for {', '.join(missing)}: give it, or drop them.")
     return keys.argsort(kind="stable").to_numpy()
-
-
-def _labelled(labels: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
-    table.insert(0, "label", list(labels))
-    return table

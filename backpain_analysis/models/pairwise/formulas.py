@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame, need_columns
 
 
 def new_rows(spec: Any, data: pd.DataFrame) -> np.ndarray:
@@ -108,32 +109,6 @@ class Design:
         return new_rows(self.spec, new_data)
 
 
-def as_frame(data: Any) -> pd.DataFrame:
-    """Data as a pandas table: polars and other frames are converted, and mappings of columns."""
-    if isinstance(data, pd.DataFrame):
-        return data
-    if hasattr(data, "to_pandas"):
-        return data.to_pandas()
-    if isinstance(data, Mapping):
-        return pd.DataFrame(dict(data))
-    raise ValueError(f"data is of type {type(data).__name__}: give a DataFrame.")
-
-
-def need_columns(needed: Sequence[str], data: pd.DataFrame) -> None:
-    """Refuse a table without these columns.
-
-    Raises
-    ------
-    ValueError
-    """
-    missing = [name for name in needed if name not in data.columns]
-    if missing:
-        raise ValueError(
-            f"no column {', '.join(map(repr, missing))}; the data have "
-            f"{', '.join(map(str, data.columns))}."
-        )
-
-
 def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Design:
     """Response and model matrix; rows with a missing value in what is used are left out.
 
@@ -154,16 +129,7 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
     CannotEstimate
         If no row is complete.
     """
-    plain = PLAIN.fullmatch(formula)
-    names: list[str] = []
-    if plain:
-        names = [name.strip() for name in plain[2].split("+")]
-        names = list(dict.fromkeys(name for name in names if name != "1"))
-        used = [plain[1], *names]
-    else:
-        from formulaic import Formula
-
-        used = sorted(map(str, Formula(formula).required_variables))
+    plain, used = PLAIN.fullmatch(formula), variables(formula)
     need_columns([*used, *others], data)
     columns = list(dict.fromkeys([*used, *others]))
     kept = np.ones(len(data), dtype=bool)
@@ -181,10 +147,9 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
     if left in columns and not _is_number(complete[left]):
         complete = complete.assign(**{left: _as_numbers(complete[left])})
     if plain and all(_is_number(complete[name]) for name in used):
-        values = [complete[name].to_numpy(dtype=float) for name in names]
+        y, *values = (complete[name].to_numpy(dtype=float) for name in used)
         X = np.column_stack([np.ones(len(complete)), *values])
-        y = complete[plain[1]].to_numpy(dtype=float)
-        return Design(formula, y, X, ("Intercept", *names), complete, dropped)
+        return Design(formula, y, X, ("Intercept", *used[1:]), complete, dropped)
     from formulaic import model_matrix
 
     parts = model_matrix(formula, complete, na_action="raise")
@@ -200,6 +165,16 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
         complete,
         dropped,
     )
+
+
+def variables(formula: str) -> list[str]:
+    """The columns that a formula needs: of a plain one the left side first."""
+    if plain := PLAIN.fullmatch(formula):
+        right = (name.strip() for name in plain[2].split("+"))
+        return [plain[1], *dict.fromkeys(name for name in right if name != "1")]
+    from formulaic import Formula
+
+    return sorted(map(str, Formula(formula).required_variables))
 
 
 def _is_number(column: pd.Series) -> bool:

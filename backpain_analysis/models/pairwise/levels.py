@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+import scipy
 
 from backpain_analysis.engine.mixed import MixedFit, fit, times_precision
 from backpain_analysis.engine.terms import RandomTerm
@@ -112,19 +112,19 @@ def profile_intervals(result: MultilevelResult, level: float) -> pd.DataFrame:
     test on one degree of freedom does not reject is inside (Hardy & Thompson 1996). Where data
     set no upper limit it is infinite.
     """
-    drop = float(special.chdtri(1, 1 - level))
+    drop = float(scipy.special.chdtri(1, 1 - level))
     rows = {}
     for name, s2 in result.sigma2.items():
         gap = _gap(result, str(name), drop)
         low = 0.0
         if gap(0.0) < 0:
-            low = float(optimize.brentq(gap, 0.0, s2, xtol=1e-9 * s2, rtol=1e-9))
+            low = float(scipy.optimize.brentq(gap, 0.0, s2, xtol=1e-9 * s2, rtol=1e-9))
         typical = max(float(s2), result.typical_variance)
         high = 2 * typical
         while gap(high) > 0 and high < FAR * typical:
             high *= 2
         if high < FAR * typical:
-            high = float(optimize.brentq(gap, float(s2), high, xtol=1e-9 * high, rtol=1e-9))
+            high = float(scipy.optimize.brentq(gap, float(s2), high, xtol=1e-9 * high, rtol=1e-9))
         else:
             high = np.inf
         rows[name] = {"estimate": s2, "ci_low": low, "ci_high": high}
@@ -190,7 +190,7 @@ def influence_by(
         error, V = _deleted(result, rest, out)
         statistic = float(error @ _solved(V, error))
         told["cook_d"] = float(shift @ precision @ shift)
-        told |= {"chi_square": statistic, "p": float(special.chdtrc(n, statistic))}
+        told |= {"chi_square": statistic, "p": float(scipy.special.chdtrc(n, statistic))}
         dfbetas = shift / np.sqrt(np.diag(_covariance_of_all(model, rest, known, blocks)))
         table.append(told | {f"dfbetas {n}": d for n, d in zip(names, dfbetas, strict=True)})
     return pd.DataFrame(table, index=pd.Index(pd.unique(cluster), name="cluster"))

@@ -24,7 +24,8 @@ from backpain_analysis.engine.one_variance import independent
 from backpain_analysis.engine.subsets import WithoutOne, fit_subsets
 from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.pairwise.formulas import Design, as_frame, design
+from backpain_analysis.evidence.faults import as_frame
+from backpain_analysis.models.pairwise.formulas import Design, design
 from backpain_analysis.models.pairwise.inputs import named_options, value_faults
 from backpain_analysis.models.pairwise.pooling import (
     heterogeneity_table,

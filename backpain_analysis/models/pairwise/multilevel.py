@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
-from formulaic import Formula, model_matrix
 from numpy.typing import ArrayLike
 from scipy import special
 from scipy.sparse import coo_array
@@ -22,10 +21,13 @@ from backpain_analysis.engine.robust import Kind, RobustCovariance, robust_covar
 from backpain_analysis.engine.sampling import BlockCovariance, blocks_of, merge
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.bayes.model import AnyPrior, BayesModel, spread_of
-from backpain_analysis.models.bayes.posterior import RegressionPosterior, regression
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.pairwise import levels
-from backpain_analysis.models.pairwise.formulas import Design, as_frame, design, need_columns
+from backpain_analysis.models.pairwise.formulas import (
+    Design,
+    design,
+    variables,
+)
 from backpain_analysis.models.pairwise.inputs import value_faults
 from backpain_analysis.models.results import (
     Coefficients,
@@ -37,6 +39,10 @@ from backpain_analysis.models.results import (
     wald_test,
 )
 from backpain_analysis.words import plural
+
+if TYPE_CHECKING:
+    from backpain_analysis.models.bayes.model import AnyPrior, BayesModel
+    from backpain_analysis.models.bayes.posterior import RegressionPosterior
 
 INTERCEPT, TESTS = "Intercept", ("z", "t", "contain")
 
@@ -359,7 +365,7 @@ class MultilevelResult(Coefficients):
             elif psi.shape == (1, 1) and psi.index[0] == INTERCEPT:
                 total += psi.iloc[0, 0]
             else:
-                Z = model_matrix(name.split("|")[0].strip(), new_data).to_numpy(dtype=float)
+                Z = _slopes(name.split("|")[0].strip(), new_data)[0]
                 total += np.einsum("ij,jk,ik->i", Z, psi.to_numpy(), Z)
         return total
 
@@ -464,7 +470,7 @@ def multilevel(
     random = [random] if isinstance(random, str) else list(random)
     data = _table(data, random)
     used = sorted(_used_columns(V, random))
-    need_columns(sorted({*used, *map(str, Formula(formula).required_variables)}), data)
+    need_columns(sorted({*used, *variables(formula)}), data)
     n_before = len(data)
     found = design(formula, data, used)
     if not isinstance(V, str) and len(found.y) < n_before:
@@ -480,6 +486,8 @@ def multilevel(
     blocks = _connected(groupings, len(y))
     known = merge(covariance, blocks)
     if prior is not None:
+        from backpain_analysis.models.bayes.posterior import regression
+
         grouped = group(blocks)
         waiting = _waiting(y, X, names, known, grouped, terms, complete.index)
         return regression(waiting, prior, level, found.rows, found.dropped)
@@ -593,6 +601,8 @@ def _waiting(
     ValueError
         For random effects other than intercepts.
     """
+    from backpain_analysis.models.bayes.model import BayesModel, spread_of
+
     slopes = [term.name for term in terms if term.design.shape[1] > 1 or np.ptp(term.design) > 0]
     if slopes:
         raise ValueError(f"with a prior, random effects are intercepts: not {', '.join(slopes)}.")
@@ -626,7 +636,7 @@ def _used_columns(V: Any, random: Sequence[str]) -> set[str]:
         if inner:
             used.add(inner[2])
         elif "|" in term:
-            used |= set(map(str, Formula(term.split("|")[0].strip()).required_variables))
+            used |= set(variables(term.split("|")[0].strip()))
     return used
 
 
@@ -637,9 +647,7 @@ def _terms(random: Sequence[str], data: pd.DataFrame) -> tuple[list[np.ndarray],
         names = _grouping_names(text)
         inner = STRUCTURED.fullmatch(text)
         left = "1" if inner or "|" not in text else text.split("|")[0].strip()
-        columns = model_matrix(left, data)
-        labels: tuple = tuple(columns.columns)
-        values, options = columns.to_numpy(dtype=float), {}
+        (values, labels), options = _slopes(left, data), {}
         if inner:
             places = np.array(sorted(data[inner[2]].unique()))
             values = (data[inner[2]].to_numpy()[:, None] == places).astype(float)
@@ -652,6 +660,16 @@ def _terms(random: Sequence[str], data: pd.DataFrame) -> tuple[list[np.ndarray],
             name = text if inner else path if left == "1" else f"{left} | {path}"
             terms.append(RandomTerm(values, rows, name=name, labels=labels, **options))
     return groupings, terms
+
+
+def _slopes(left: str, data: pd.DataFrame) -> tuple[np.ndarray, tuple]:
+    """The columns that random effects multiply, and their names."""
+    if left == "1":
+        return np.ones((len(data), 1)), (INTERCEPT,)
+    from formulaic import model_matrix
+
+    columns = model_matrix(left, data)
+    return columns.to_numpy(dtype=float), tuple(columns.columns)
 
 
 def _structure(name: str, levels: np.ndarray, text: str) -> dict[str, Any]:

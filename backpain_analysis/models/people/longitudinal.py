@@ -299,7 +299,7 @@ def longitudinal(
         needed = ["value", *(own.get(name, name) for name in written.variables)]
         covariates = [name for name in written.variables if name not in own]
         mean = written
-    whole = isinstance(data, pd.DataFrame) or callable(getattr(data, "visits", None))
+    whole = any(hasattr(data, name) for name in ("columns", "visits"))
     intake = _Intake(needed, clip=formula is None)
     tally = None
     for chunk in [data] if whole else _chunks(data):

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.evidence.faults import as_frame
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
@@ -76,6 +77,8 @@ def as_visits(
         For unknown columns, missing identifiers or weeks, words or infinities where numbers
         belong, negative doses, or two rows for one visit; names all of them.
     """
+    if hasattr(data, "to_pandas"):
+        data = as_frame(data)
     if not isinstance(data, pd.DataFrame):
         data, outcome, dose = _table_of(data, outcome, dose), "value", "dose"
     names = dict(zip(KEYWORDS, (trial, participant, week, outcome, dose), strict=True))
@@ -227,7 +230,7 @@ class CurveEffects(Coefficients):
 
 def dose_name_of(data: Any, columns: dict[str, str]) -> str:
     """What the dose of a table, of `Participants` or of `Imputations` is called."""
-    default = "dose" if isinstance(data, pd.DataFrame) else "minutes_per_week"
+    default = "minutes_per_week" if hasattr(data, "visits") else "dose"
     return getattr(data, "dose_name", None) or columns.get("dose", default)
 
 

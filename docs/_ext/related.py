@@ -33,6 +33,7 @@ def nearest(name: str, found: list[list[str]]) -> list[str]:
 
 
 def setup(app):
+    app.setup_extension("sphinx.ext.autodoc")
     found = groups((Path(app.srcdir) / "api.md").read_text(encoding="utf-8"))
 
     def add(app, what, name, obj, options, lines):

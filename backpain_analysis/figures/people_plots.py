@@ -93,8 +93,8 @@ def longitudinal(
     --------
     >>> people = bp.load_participants()
     >>> ax = bp.figures.longitudinal(bp.longitudinal(people), weeks=[6, 12])
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['Week 6', 'Week 12', '95% confidence interval']
+    >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('Minutes per week', ['Week 6', 'Week 12', '95% confidence interval'])
     """
     weeks = np.atleast_1d(result.max_week if weeks is None else weeks).astype(float)
     grid = np.linspace(min(reference, 0.0), result.max_dose, GRID)

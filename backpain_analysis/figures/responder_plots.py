@@ -50,8 +50,8 @@ def responders(
     --------
     >>> people = bp.load_participants()
     >>> ax = bp.figures.responders(bp.responders(people, week=12, mcid=15))
-    >>> [label.get_text() for label in ax.get_xticklabels()]
-    ['0', '60', '120', '240']
+    >>> ax.get_xlabel(), [label.get_text() for label in ax.get_xticklabels()]
+    ('Minutes per week', ['0', '60', '120', '240'])
     """
     shares = result.shares
     places = np.arange(len(shares), dtype=float)

@@ -25,8 +25,14 @@ COMMAND = re.compile(r"^!", re.M)
 """Pages with commands run when the documentation is built, which fails with them."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
+NAMESPACES = {"backpain_analysis": bp} | {
+    f"backpain_analysis.{name}": getattr(bp, name)
+    for name in bp.__all__
+    if inspect.ismodule(getattr(bp, name))
+}
+"""Whose public names stand in the reference, each with an example."""
 
-MODULES = {"datasets", "figures", "priors", "sentences"}
+LISTS = re.compile(r"^\.\. currentmodule:: (\S+)\n(.*?)^```", re.M | re.S)
 
 
 def blocks(page: Path) -> list[str]:
@@ -50,9 +56,32 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch):
     plt.close("all")
 
 
+def listed(name: str) -> list[str]:
+    lists = LISTS.findall((ROOT / "docs" / "api.md").read_text())
+    own = "\n".join(names for module, names in lists if module == name)
+    return sorted(re.findall(r"^   (\w+)$", own, re.M))
+
+
 def test_the_reference_lists_every_public_name():
-    listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M)
-    assert sorted(listed) == sorted(set(bp.__all__) - MODULES)
+    assert listed("backpain_analysis") == sorted(
+        name for name in bp.__all__ if not inspect.ismodule(getattr(bp, name))
+    )
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_the_reference_lists_what_the_namespaces_do(name):
+    own = set(listed(name))
+    assert set(documented(NAMESPACES[name])) <= own | set(bp.__all__)
+    assert own <= set(NAMESPACES[name].__all__)
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_namespaces_name_what_is_theirs_and_nothing_they_use(name):
+    room = NAMESPACES[name]
+    assert {each for each in dir(room) if not each.startswith("_")} == set(room.__all__)
+    for each in room.__all__:
+        assert getattr(room, each) is not None
+        assert name == "backpain_analysis" or not inspect.ismodule(getattr(room, each))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -101,20 +130,20 @@ def test_what_those_who_come_from_r_are_told_to_write_exists():
         assert used - {"kind"} <= set(parameters), name
 
 
-def public() -> list[str]:
-    return sorted(
-        n
-        for n in bp.__all__
-        if inspect.isfunction(getattr(bp, n)) or inspect.isclass(getattr(bp, n))
-    )
+def documented(room) -> dict[str, object]:
+    """The public functions and classes."""
+    named = {name: getattr(room, name) for name in room.__all__}
+    return {n: one for n, one in named.items() if inspect.isfunction(one) or inspect.isclass(one)}
 
 
-def test_every_public_name_has_an_example():
-    assert [n for n in public() if ">>> " not in (getattr(bp, n).__doc__ or "")] == []
+@pytest.mark.parametrize("room", NAMESPACES.values(), ids=NAMESPACES)
+def test_every_public_name_has_an_example(room):
+    assert [n for n, one in documented(room).items() if ">>> " not in (one.__doc__ or "")] == []
 
 
 def modules() -> list[str]:
-    return sorted({getattr(bp, n).__module__ for n in public()})
+    rooms = NAMESPACES.values()
+    return sorted({one.__module__ for room in rooms for one in documented(room).values()})
 
 
 @pytest.mark.parametrize("module", modules())

@@ -21,9 +21,8 @@ NAME = re.compile(r"^   (\w+)$", re.M)
 
 def groups(text: str) -> list[list[str]]:
     """Full names, a list a group."""
-    return [
-        [f"{module}.{name}" for name in NAME.findall(names)] for module, names in GROUP.findall(text)
-    ]
+    found = GROUP.findall(text)
+    return [[f"{module}.{name}" for name in NAME.findall(names)] for module, names in found]
 
 
 def nearest(name: str, found: list[list[str]]) -> list[str]:

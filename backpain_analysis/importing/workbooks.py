@@ -363,8 +363,8 @@ def _marks(faults: Sequence[Fault], doubts: pd.DataFrame) -> dict[str, dict[_Pla
             told = f"{doubt.kind}: {doubt.arithmetic}. {doubt.look}"
             said.setdefault((doubt.table, (int(row), "trial_id")), (_YELLOW, []))[1].append(told)
     marks: dict[str, dict[_Place, _Mark]] = {}
-    for number, ((table, place), (fill, told)) in enumerate(said.items()):
-        text = "\n".join(told) if number < MOST_COMMENTS else ""
+    for number, ((table, place), (fill, lines)) in enumerate(said.items()):
+        text = "\n".join(lines) if number < MOST_COMMENTS else ""
         marks.setdefault(table, {})[place] = _Mark(fill, text)
     return marks
 
@@ -417,7 +417,7 @@ class _Written:
         self, cells: Sequence[object], marks: dict[int, _Mark] | None = None, bold: bool = False
     ) -> None:
         """Write the next row."""
-        row = [self._plain(value) for value in cells]
+        row: list[Any] = [self._plain(value) for value in cells]
         for place, mark in (marks or {}).items():
             row[place] = self._cell(cells[place], mark)
         if bold:

@@ -267,7 +267,7 @@ def _starts(
     order = np.argsort(-height, kind="stable")[: CLIMBS if few else FEW_CLIMBS]
     several = [candidates[row] for row in order]
     flat = free and terms[0].q > 1 and _work(batches) < FLAT_WORK
-    ranks = range(1, terms[0].q) if flat else ()
+    ranks = sorted({1, terms[0].q - 1}) if flat else ()
     return several, [
         start for rank in ranks for start in _flat(batches, terms[0], sizes, nudge, reml, rank)
     ]
@@ -326,10 +326,11 @@ def _flat(
     random, q = np.random.default_rng(0), term.q
     low, middle, high = np.array(sizes).T
     left, right = np.array(term.cells).T
-    reach = np.log([(low / middle).min(), (high / middle).max()])
+    reach = np.log([low.min(), high.max()])
     room = 2 * WORK / _work(batches) / WAYS / (1 + len(CHANGES))
     n = int(np.clip(room, 8, 12 * 2**q))
-    directions = np.linalg.svd(random.normal(size=(n, rank, q)), full_matrices=False)[2]
+    lean = np.where(np.arange(n)[:, None] % 2, middle / middle.max(), 1.0)[:, None]
+    directions = np.linalg.svd(random.normal(size=(n, rank, q)), full_matrices=False)[2] * lean
     level = np.full(n, -np.inf)
     for change in (0.0, *CHANGES):
         shape = (n, WAYS, rank)
@@ -338,24 +339,24 @@ def _flat(
             tilts = np.eye(q) + change * random.normal(size=(n, WAYS, q, q)) / 2
             tried = lengths * directions[:, None] @ tilts
         else:
-            lengths = np.exp(random.uniform(*reach, (*shape, 1)))
+            lengths = np.exp(random.uniform(reach[0], reach[1], (*shape, 1)))
             turns = np.linalg.qr(random.normal(size=(*shape, rank)))[0]
             tried = lengths * turns @ directions[:, None]
-        psi = (tried * middle).swapaxes(-1, -2) @ (tried * middle)
+        psi = tried.swapaxes(-1, -2) @ tried
         components = psi[..., left, right].reshape(-1, len(left))
         reached = heights(batches, components, reml=reml).reshape(n, WAYS)
         rose = reached.max(axis=1) > level
         directions[rose] = tried[rose, reached[rose].argmax(axis=1)]
         level = np.maximum(level, reached.max(axis=1))
-    spans = np.linalg.svd(directions, full_matrices=False)[2]
+    spans = np.linalg.svd(directions / lean, full_matrices=False)[2]
     least = max(2 * rank - q, 0)
     chosen: list[int] = []
     for row in np.argsort(-level, kind="stable"):
         shared = np.square(spans[chosen] @ spans[row].T).sum(axis=(1, 2)) - least
-        if len(chosen) < 2**q and (shared <= APART).all():
+        if len(chosen) < min(2**q, CLIMBS) and (shared <= APART).all():
             chosen.append(int(row))
     starts = []
-    for factor in directions[chosen] * middle:
+    for factor in directions[chosen]:
         psi = factor.T @ factor
         lower = np.linalg.cholesky(psi + np.diag(np.square(nudge) + 1e-12 * np.trace(psi)))
         starts.append(np.array([lower[cell] for cell in term.cells]))

@@ -99,6 +99,10 @@ def import_(
                 print(f"Keep it with --map mapping.yml, and edit it there:\n\n{text}")
             for told in guess.assumed:
                 print(f"Assumed: {told}.")
+            if unused := importing.unused_columns(grid, chosen):
+                print(f"Columns that are not used: {', '.join(unused)}.")
+            if grid.others:
+                print(f"Sheets that are not read: {', '.join(grid.others)}.")
         if undecided := chosen.undecided():
             print("To be decided:")
             for told in undecided:

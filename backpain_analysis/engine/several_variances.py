@@ -33,7 +33,7 @@ from itertools import product
 
 import numpy as np
 
-from backpain_analysis.engine.likelihood import Batch, NotDefinite, evaluate
+from backpain_analysis.engine.likelihood import Batch, NotDefinite, evaluate, padded
 from backpain_analysis.engine.one_variance import whitened
 from backpain_analysis.engine.search import Maximum, maximise
 from backpain_analysis.engine.terms import ScaledTerm, components_of, split
@@ -73,7 +73,8 @@ def derivatives_at(
     assert point.gradient is not None and point.hessian is not None
     gradient = jacobian.T @ point.gradient
     hessian = jacobian.T @ point.hessian @ jacobian
-    return point.llf, gradient, hessian + np.tensordot(point.gradient, curvature, axes=1)
+    bend = point.gradient @ curvature.reshape(len(curvature), -1)
+    return point.llf, gradient, hessian + bend.reshape(hessian.shape)
 
 
 def heights(batches: list[Batch], components: np.ndarray, *, reml: bool) -> np.ndarray:
@@ -152,11 +153,14 @@ def highest(
     ConvergenceError
         If no climb ended.
     """
-    at = partial(derivatives_at, batches=batches, terms=terms, reml=reml)
+    few, whole = _few(batches), batches
+    if few and len(batches) > 1:
+        whole = one if _few(one := padded(batches)) else batches
+    at = partial(derivatives_at, batches=whole, terms=terms, reml=reml)
 
     def level(ends: np.ndarray) -> np.ndarray:
         values = np.stack([components_of(terms, theta)[0] for theta in ends])
-        return heights(batches, values, reml=reml)
+        return heights(whole, values, reml=reml)
 
     best: Maximum | None = None
     failure = ConvergenceError(

@@ -30,13 +30,15 @@ MISSING = ("NA", "N/A", "n/a", "#N/A", ".")
 
 MOST_COLUMNS = 1000
 
+_OTHER_WORKBOOKS = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+
 _DATE_COLUMNS = {
     "interventions": ("start_date", "end_date"),
     "scores": ("date",),
     "participants": ("start_date",),
 }
 _OTHER_FORMATS = (
-    *("", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".txt", ".json", ".sav", ".dta", ".rds"),
+    *("", *_OTHER_WORKBOOKS, ".txt", ".json", ".sav", ".dta", ".rds"),
     *(".rda", ".rdata", ".feather", ".arrow", ".pkl", ".db", ".sqlite", ".zip", ".gz", ".7z"),
 )
 
@@ -110,6 +112,8 @@ def read_tables(
             "Give a folder of CSV or Parquet tables, or one XLSX workbook. "
             "backpain data import makes tables of a file of another shape."
         )
+        if path.suffix.lower() in _OTHER_WORKBOOKS:
+            hint = "Save it as XLSX."
         return {}, [Fault(None, path.name, None, None, None, "not a folder or workbook", hint)]
     if path.is_dir() or tables:
         faults.extend(_absent(tables, names, faults, path))

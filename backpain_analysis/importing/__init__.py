@@ -7,7 +7,7 @@ from backpain_analysis.importing.importer import (
     write_imported,
 )
 from backpain_analysis.importing.mapping import Mapping, mapping_text, read_mapping
-from backpain_analysis.importing.turning import turn
+from backpain_analysis.importing.turning import turn, unused_columns
 from backpain_analysis.importing.workbooks import write_template
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "read_mapping",
     "read_source",
     "turn",
+    "unused_columns",
     "write_imported",
     "write_template",
 ]

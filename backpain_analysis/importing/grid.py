@@ -15,11 +15,14 @@ from openpyxl.utils import get_column_letter
 from backpain_analysis.evidence.faults import EvidenceError, Fault
 from backpain_analysis.evidence.reading import MOST_COLUMNS, canonical
 from backpain_analysis.evidence.workbooks import Sheet, UnreadableWorkbook, Workbook
-from backpain_analysis.importing.values import is_value
+from backpain_analysis.importing.values import AUTHOR_YEAR, is_value
 from backpain_analysis.words import did_you_mean
 
 MOST_BYTES = 200_000_000
 MOST_MERGED = 100_000
+
+HEADING = "heading of rows"
+"""Name of the column that holds, for each row, the heading that stands in a row above it."""
 
 _MOST_HEADER_ROWS = 4
 
@@ -33,6 +36,8 @@ class Grid:
     file : str
     sheet : str or None
         Of a workbook.
+    others : tuple of str
+        Sheets of the workbook that are not read.
     header_rows : tuple of int
     columns : tuple of str
         Header rows joined from the top; distinct.
@@ -46,6 +51,10 @@ class Grid:
         Texts above the header and below the rows: titles and footnotes.
     notes : frozenset of int
         Rows that are footnotes.
+    headings : frozenset of int
+        Rows that are headings of the rows below them; those have its text as `HEADING`.
+    parts : tuple of tuple of str
+        What each header row says of a column, from the top.
     places : dict of int to str
         Where a row was found, in files that have no rows.
     """
@@ -59,15 +68,24 @@ class Grid:
     problems: dict[tuple[int, int], str] = field(default_factory=dict)
     around: tuple[str, ...] = ()
     notes: frozenset[int] = frozenset()
+    headings: frozenset[int] = frozenset()
+    parts: tuple[tuple[str, ...], ...] = ()
+    others: tuple[str, ...] = ()
     places: dict[int, str] = field(default_factory=dict)
 
     def column(self, name: str) -> list[str]:
-        """The cells of a column, without footnotes."""
-        place = self.columns.index(name)
-        return [row[place] for number, row in self.rows.items() if number not in self.notes]
+        """The cells of a column, without footnotes and headings."""
+        place, apart = self.columns.index(name), self.notes | self.headings
+        return [row[place] for number, row in self.rows.items() if number not in apart]
+
+    def parts_of(self, name: str) -> tuple[str, ...]:
+        """What each header row says of a column, from the top."""
+        return self.parts[self.columns.index(name)] if self.parts else (name,)
 
     def cell_place(self, row: int, place: int) -> str:
         """A cell as a spreadsheet names it: ``C5``."""
+        if self.columns[place] == HEADING:
+            row, place = self.merged.get((row, place), row), 0
         return self.places.get(row) or f"{get_column_letter(place + 1)}{row}"
 
 
@@ -98,9 +116,9 @@ def read_grid(
     """
     check_regular(path)
     if path.suffix.lower() == ".xlsx":
-        title, texts, merged, problems = _of_workbook(path, sheet)
+        title, others, texts, merged, problems = _of_workbook(path, sheet)
     else:
-        title, texts, merged, problems = None, _of_csv(path), [], {}
+        title, others, texts, merged, problems = None, (), _of_csv(path), [], {}
     if not texts:
         raise refused(path.name, "nothing is in it", "Give a sheet with a header and rows.", title)
     width = max(len(row) for row in texts.values())
@@ -109,19 +127,35 @@ def read_grid(
         raise refused(path.name, rule, "Keep the columns that are needed.", title)
     texts = {number: row + [""] * (width - len(row)) for number, row in texts.items()}
     filled = _fill_merged(texts, merged)
-    head = tuple(header_rows or _find_header(texts))
+    head = tuple(header_rows or _find_header(texts, merged))
     if absent := [row for row in head if row not in texts]:
         raise refused(
             path.name, f"header_rows: row {absent[0]} is empty", "Name rows that hold text.", title
         )
-    columns = _joined([texts[row] for row in head], bool(merged))
+    if sum(AUTHOR_YEAR.fullmatch(cell) is not None for cell in texts[head[-1]][1:]) > width / 2:
+        hint = "A row is to be a study, an arm or a result: turn it (paste it transposed)."
+        raise refused(path.name, "the columns are studies: the table lies on its side", hint, title)
+    across = any(top in head and right > left for left, top, right, _ in merged)
+    parts = _parts([texts[row] for row in head], across)
     above = [_first(texts[row]) for row in texts if row < min(head)]
     rows = {row: cells for row, cells in texts.items() if row > max(head)}
-    notes = [row for row in _trailing(rows) if not any((row, place) in filled for place in (0, 1))]
+    notes, headings = _alone(rows, filled)
     around = (*above, *(_first(rows[row]) for row in notes))
-    if len(rows) == len(notes):
+    if len(rows) == len(notes) + len(headings):
         raise refused(path.name, "no rows below the header", "Check header_rows.", title)
-    return Grid(path.name, title, head, columns, rows, filled, problems, around, frozenset(notes))
+    columns = _names(parts)
+    if headings:
+        columns, parts = (*columns, HEADING), (*parts, (HEADING,))
+        told = _headed(rows, headings)
+        for number, cells in rows.items():
+            own = () if number in notes else told.get(number, ())
+            cells.append(" ".join(_first(rows[row]) for row in own))
+            if own:
+                filled[number, width] = own[-1]
+    return Grid(
+        *(path.name, title, head, columns, rows, filled, problems, around),
+        *(frozenset(notes), frozenset(headings), parts, others),
+    )
 
 
 def check_regular(path: Path) -> None:
@@ -145,7 +179,13 @@ def decimal_of(cells: Iterable[str]) -> str:
 
 def _of_workbook(
     path: Path, sheet: str | None
-) -> tuple[str, dict[int, list[str]], list[tuple[int, int, int, int]], dict[tuple[int, int], str]]:
+) -> tuple[
+    str,
+    tuple[str, ...],
+    dict[int, list[str]],
+    list[tuple[int, int, int, int]],
+    dict[tuple[int, int], str],
+]:
     try:
         with Workbook(path) as book:
             if not book.titles:
@@ -160,10 +200,11 @@ def _of_workbook(
                     raise refused(path.name, f"no sheet {sheet!r}", hint)
                 read = book.sheet(own[0])
             merged = book.merged(read.title)[:MOST_MERGED]
+            others = tuple(title for title in book.titles if title != read.title)
     except UnreadableWorkbook as error:
         raise refused(path.name, error.reason, error.hint) from error
     problems = {(found.row, found.column): found.rule for found in read.problems}
-    return read.title, dict(read.rows), merged, problems
+    return read.title, others, dict(read.rows), merged, problems
 
 
 def _cells(sheet: Sheet) -> int:
@@ -220,22 +261,36 @@ def _fill_merged(
     return filled
 
 
-def _find_header(texts: dict[int, list[str]]) -> list[int]:
+def _find_header(
+    texts: dict[int, list[str]], merged: Sequence[tuple[int, int, int, int]]
+) -> list[int]:
     """The rows that name the columns: below titles, down to the first row that holds numbers."""
     numbers = list(texts)
     wide = max(len(set(filter(None, row))) for row in texts.values())
     start = next(
         place for place, row in enumerate(numbers) if len(set(filter(None, texts[row]))) > wide / 3
     )
+    while start and numbers[start - 1] == numbers[start] - 1 and _spans(texts[numbers[start - 1]]):
+        start -= 1
     head = [numbers[start]]
     for number in numbers[start + 1 : start + _MOST_HEADER_ROWS]:
         above, row = texts[head[-1]], texts[number]
-        gaps = [not cell for cell in above]
+        covered = any(top in head and top < number <= bottom for _, top, _, bottom in merged)
         repeated = len(set(filter(None, above))) < sum(map(bool, above))
-        if any(map(is_value, row)) or not (any(gaps) or repeated) or not row_names(row, above):
-            break
+        open_ = repeated or not all(above)
+        numbered = any(map(is_value, row))
+        below = above[0] and not row[0] and (open_ or not numbered)
+        if not (covered or below):
+            if numbered or not open_ or not row_names(row, above):
+                break
         head.append(number)
     return head
+
+
+def _spans(row: Sequence[str]) -> bool:
+    """Whether a row above the names of columns names groups of them, and is no title."""
+    several = len(set(filter(None, row))) > 1 or not row[0]
+    return several and not any(map(is_value, row))
 
 
 def row_names(row: Sequence[str], above: Sequence[str]) -> bool:
@@ -246,31 +301,75 @@ def row_names(row: Sequence[str], above: Sequence[str]) -> bool:
     return bool(words) and (bool(under) or bool(same) or len(set(above)) < len(above))
 
 
-def _joined(head: list[list[str]], merged: bool) -> tuple[str, ...]:
-    """One distinct name a column; names of upper rows reach to the right over gaps."""
+def _parts(head: list[list[str]], across: bool) -> tuple[tuple[str, ...], ...]:
+    """What each row says of a column; without merged cells, upper rows reach right over gaps."""
     rows = [list(row) for row in head]
     for number, row in enumerate(rows[:-1]):
         for place in range(1, len(row)):
             below = any(lower[place] for lower in rows[number + 1 :])
-            if not merged and not row[place] and below:
+            if not across and not row[place] and below:
                 row[place] = row[place - 1]
+    return tuple(
+        tuple(dict.fromkeys(" ".join(part.split()) for part in parts if part))
+        for parts in zip(*rows, strict=True)
+    )
+
+
+def _names(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """One distinct name a column."""
     names, seen = [], Counter[str]()
-    for place, parts in enumerate(zip(*rows, strict=True)):
-        name = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
-        name = name or f"column {get_column_letter(place + 1)}"
+    for place, own in enumerate(parts):
+        name = " ".join(own) or f"column {get_column_letter(place + 1)}"
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(names)
 
 
-def _trailing(rows: dict[int, list[str]]) -> list[int]:
-    """The last rows with a text in their first cell and nothing beside it: footnotes."""
-    found: list[int] = []
-    for number in reversed(rows):
-        filled = [place for place, cell in enumerate(rows[number]) if cell]
-        if filled != [0] or len(rows[number]) < 2:
-            break
-        found.insert(0, number)
+def _alone(
+    rows: dict[int, list[str]], filled: dict[tuple[int, int], int]
+) -> tuple[list[int], list[int]]:
+    """Rows with one text alone, in their first cell or merged over the row: notes and headings.
+
+    Notes are the last ones. A row of one text whose next row has no first cell is a part of the
+    table: it names what those rows below continue.
+    """
+    numbers = list(rows)
+    single = [
+        len(rows[number]) > 1
+        and bool(rows[number][0])
+        and all(
+            not cell or filled.get((number, place + 1)) == number
+            for place, cell in enumerate(rows[number][1:])
+        )
+        and (number, 0) not in filled
+        for number in numbers
+    ]
+    last = max((place for place, alone in enumerate(single) if not alone), default=-1)
+    firsts = [rows[number][0] for number, alone in zip(numbers, single, strict=True) if not alone]
+    studies = any(map(AUTHOR_YEAR.fullmatch, firsts))
+    headings = [
+        number
+        for place, number in enumerate(numbers[:last])
+        if single[place]
+        and len(rows[number]) > 2
+        and rows[numbers[place + 1]][0]
+        and not is_value(rows[number][0])
+        and not (studies and AUTHOR_YEAR.fullmatch(rows[number][0]))
+    ]
+    return numbers[last + 1 :], headings
+
+
+def _headed(rows: dict[int, list[str]], headings: Sequence[int]) -> dict[int, list[int]]:
+    """The headings of each row: that above it, with those right above that."""
+    found: dict[int, list[int]] = {}
+    current: list[int] = []
+    upper = False
+    for number in rows:
+        if number in headings:
+            current = [*current, number] if upper else [number]
+        elif current:
+            found[number] = current
+        upper = number in headings
     return found
 
 

@@ -93,7 +93,11 @@ FIELDS: tuple[tuple[str, str, str], ...] = (
         "arms",
         r"(study |treatment |trial |intervention )?(arm|group|groups)( (name|label))?",
     ),
-    ("arm_label", "arms", r"intervention|treatment|condition|interventions|programme|program"),
+    (
+        "arm_label",
+        "arms",
+        r"intervention|treatment|treat|trt|condition|interventions|programme|program",
+    ),
     ("exercise_type", "arms", r"(type of |mode of )?exercise( (type|mode|modality))?|modality"),
     (
         "total_sessions",
@@ -174,12 +178,30 @@ _STATS = {
     "variance": "vi var variance",
 }
 _STAT_OF = {word: stat for stat, words in _STATS.items() for word in words.split()}
-_BASE = "baseline base bl pre pretest preintervention initial before".split()
+_BASE = "baseline base bl pre pretest preintervention initial before enrolment enrollment".split()
 _POST = (
     "post posttest postintervention end final after endpoint endline immediate posttreatment"
 ).split()
 _LATER = "followup follow fu fup later".split()
 _CHANGE = "change changes delta chg".split()
+_LONG = {"standard deviation": "sd", "standard error": "se"}
+_ARM_NAMES = {*_ARM_1, *_ARM_2, *"group arm groups arms 1 2 3 4 a b d".split()} - {"t"}
+_NO_RESULT = re.compile(
+    r"\b(age|bmi|duration|history|onset|height|weight|(fe)?males?|sex|gender|years? (of|with))\b"
+)
+"""Headers of numbers that are no result, whatever else they say."""
+
+_SPAN = re.compile(
+    r"[<>≤≥]\s*=?\s*\d|(less|more|fewer|longer) than \d|(up|closest) to \d|(over|under) \d"
+    r"|\d\s*(-|–|to)\s*\d+\s*(w(ee)?ks?|mo(nth)?s?|y(ea)?rs?)\b(?!\s*\d)"
+)
+"""A time that is no one week: "< 3 months", "3 to 6 months"."""
+
+_ANY_EXERCISE = re.compile(r"exercis|training|physical activity|movement|gym|sport|work.?out")
+"""What says that an arm exercised, and not how."""
+
+_VERSUS = re.compile(r"\s(?:versus|vs\.?|v\.?|compared (?:with|to)|against)\s", re.IGNORECASE)
+
 COUNTED = {"adverse_events": "no", "dropout": "no", "recurrence": "no", "responders": "yes"}
 """Outcomes that are counts of participants, and whether more are better."""
 
@@ -270,25 +292,53 @@ def spoken(name: str) -> str:
     return " ".join(re.findall(r"[a-z]+|\d+(?:\.\d+)?|%|±", name.replace("+/-", "±")))
 
 
-def field_of(name: str) -> tuple[str, str] | None:
-    """The field that a header names, with its table; None where it names none."""
-    words = spoken(name)
-    for field, table, pattern in FIELDS:
-        if re.fullmatch(pattern, words):
-            return field, table
+def field_of(*parts: str, arm: str = "") -> tuple[str, str] | None:
+    """The field that a header names, with its table; None where it names none.
+
+    Of a header in several rows the lower ones may name it, where the upper say nothing of a
+    result, and the column is not of one `arm`.
+    """
+    for place, part in enumerate(parts):
+        words = spoken(" ".join(parts[place:]))
+        for field, table, pattern in FIELDS:
+            if re.fullmatch(pattern, words):
+                return field, table
+        if arm or meaning_of(part).says_result:
+            return None
     return None
 
 
-def meaning_of(name: str) -> Meaning:
-    """What the header of a column of results says."""
-    words = spoken(name).split()
-    text = " ".join(words)
-    stats = {_STAT_OF[word] for word in words if word in _STAT_OF}
-    if re.search(r"standard deviation", text):
-        stats.add("sd")
-    if re.search(r"standard error", text):
-        stats.add("se")
-    short = re.fullmatch(r"(m|sd|n|mean|events|total) ?([12])( i)?", text)
+def arm_field_of(name: str) -> str:
+    """The field of arms that the header of one arm's column names; empty where it names none."""
+    words = [word for word in spoken(name).split() if word not in _ARM_NAMES]
+    found = field_of(" ".join(words)) if words else None
+    if found is None or found[0] == "arm_label":
+        return ""
+    if found[0] == "n_randomised":
+        return "n_randomised" if any("randomi" in word for word in words) else ""
+    return found[0] if found[1] == "arms" else ""
+
+
+def is_no_result(name: str) -> bool:
+    """Whether a header is of numbers that are no result: ages, durations, weights."""
+    return _NO_RESULT.search(spoken(name)) is not None
+
+
+def meaning_of(*parts: str) -> Meaning:
+    """What the header of a column of results says, in its rows from the top.
+
+    The lowest row that names a statistic says which it is.
+    """
+    told = [re.sub(r"\(?\bn\s*=\s*\d+\)?", " ", part, flags=re.IGNORECASE) for part in parts]
+    name = " ".join(told)
+    text = spoken(name)
+    words = text.split()
+    if is_no_result(name):
+        return Meaning()
+    rows = [_stats_of(spoken(part)) for part in told]
+    stats = next(filter(None, reversed(rows)), frozenset())
+    if any("ci" in row for row in rows) and stats & {"lower", "upper"}:
+        stats |= {"ci"}
     label, weeks = time_of(name)
     stat, spread = _statistic(stats, "±" in words)
     measure = ""
@@ -301,7 +351,7 @@ def meaning_of(name: str) -> Meaning:
         stat = "events"
     return Meaning(
         stat=stat,
-        arm=short[2] if short else _arm(text),
+        arm=arm_of(name),
         label=label,
         weeks=weeks,
         change=bool(set(_CHANGE) & set(words)),
@@ -313,22 +363,26 @@ def meaning_of(name: str) -> Meaning:
     )
 
 
-def _statistic(stats: set[str], plus: bool) -> tuple[str, str]:
-    if "estimate" in stats and "ci" not in stats:
-        return "estimate", ""
+def _stats_of(text: str) -> frozenset[str]:
+    stats = {_STAT_OF[word] for word in text.split() if word in _STAT_OF}
+    stats |= {short for long, short in _LONG.items() if long in text}
+    return frozenset(stats)
+
+
+def _statistic(stats: frozenset[str], plus: bool) -> tuple[str, str]:
+    limits = stats & {"lower", "upper"}
+    if len(limits) == 1:
+        return next(iter(limits)), "ci95" if "ci" in stats else ""
     if "estimate" in stats:
-        return ("summary", "ci95") if not {"lower", "upper"} & stats else ("estimate", "")
-    for end in ("lower", "upper"):
-        if end in stats:
-            return end, "ci95" if "ci" in stats else ""
+        return ("summary", "ci95") if limits or "ci" in stats else ("estimate", "")
     beside = next((kind for kind in ("sd", "se", "iqr") if kind in stats), "")
-    if "ci" in stats:
+    if limits or "ci" in stats:
         beside = beside or "ci95"
     if {"mean", "median"} & stats and (beside or plus):
         return "summary", beside
     if plus:
         return "summary", beside
-    if "ci" in stats or "iqr" in stats:
+    if limits or {"ci", "iqr"} & stats:
         return "interval", beside
     for stat in ("sd", "se", "variance", "mean", "median", "events", "p", "n"):
         if stat in stats:
@@ -336,18 +390,29 @@ def _statistic(stats: set[str], plus: bool) -> tuple[str, str]:
     return "", ""
 
 
-def _arm(text: str) -> str:
-    words = re.sub(
-        r"(pre|post|after|before|end of)( the)? (intervention|treatment)", "", text
-    ).split()
+def arm_of(name: str) -> str:
+    """The arm that a header names: "1" with exercise, "2" the other, or its number; else empty."""
+    text = re.sub(
+        r"(pre|post|after|before|end of)( the)? (intervention|treatment)", "", spoken(name)
+    )
+    words = text.split()
+    short = re.fullmatch(r"(m|sd|n|mean|events|total) ?([12])( i)?", text)
+    if short:
+        return short[2]
     one = any(word in _ARM_1 for word in words)
     two = any(word in _ARM_2 for word in words)
     if one != two:
         return "1" if one else "2"
     group = re.search(r"(?:group|arm|treatment|g) ([1-9a-d])\b", text)
     if group:
-        return {"a": "1", "b": "2"}.get(group[1], group[1])
+        return {"a": "1", "b": "2", "c": "3", "d": "4"}.get(group[1], group[1])
     return ""
+
+
+def two_groups(text: str) -> tuple[str, str] | None:
+    """The two groups of a comparison: "Pilates versus usual care"; None where it names no two."""
+    one, found, two = (part.strip() for part in _VERSUS.sub("\0", text, count=1).partition("\0"))
+    return (one, two) if found and one and two else None
 
 
 def time_of(text: str) -> tuple[str, str]:
@@ -355,7 +420,9 @@ def time_of(text: str) -> tuple[str, str]:
     words = spoken(text)
     number = r"(\d+(?:\.\d+)?)"
     weeks = ""
-    if count := _counted(words, "wks|weeks", "w|wk|week"):
+    if _SPAN.search(text.casefold()):
+        pass  # a span is no week
+    elif count := _counted(words, "wks|weeks", "w|wk|week"):
         weeks = count
     elif count := _counted(words, "mos|months", "mo|month"):
         weeks = f"{round(float(count) * 365.25 / 12 / 7):d}"
@@ -419,7 +486,7 @@ def exercise_of(text: str) -> tuple[str, str]:
         return exercise, ""
     if other:
         return "none", other
-    return UNDECIDED, UNDECIDED
+    return UNDECIDED, "" if _ANY_EXERCISE.search(low) and "no " not in low else UNDECIDED
 
 
 def population_of(text: str) -> str:

@@ -55,6 +55,8 @@ def read_source(path: str | Path, mapping: Mapping | None = None, sheet: str | N
         grid = read_grid(path, sheet)
     else:
         grid = read_grid(path, mapping.sheet or sheet, mapping.header_rows)
+    if revman.is_web(grid):
+        return revman.of_web(grid)
     return revman.of_analyses(grid) if revman.holds_analyses(grid) else grid
 
 

@@ -46,6 +46,7 @@ _HEAD = """\
 #   words      what a text of the column means here; 'otherwise' is for all other texts
 #   spread     of summary and interval: sd, se, ci95, iqr or range
 #   from_row   first: the column's cell in the first row of the trial
+#   also       of an id: a further column, whose text is added to it
 # 'summary' is a value with its spread in one cell, such as 12.3 (4.5).
 # A question mark must be decided.
 """
@@ -62,6 +63,7 @@ class Source(BaseModel):
     otherwise: str | None = None
     spread: Literal["sd", "se", "ci95", "iqr", "range", "?"] | None = None
     from_row: Literal["own", "first"] = "own"
+    also: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -136,6 +138,9 @@ class Mapping(BaseModel):
         wanted = ["trial_id"] if known is TABLES else ["trial_id", "participant_id"]
         if sorted(self.ids) != sorted(wanted):
             raise ValueError(f"ids must be {' and '.join(wanted)}")
+        for place, source in self.sources():
+            if source.also is not None and (not place.startswith("ids.") or source.column is None):
+                raise ValueError(f"{place}: 'also' adds to the column of an id")
         for place, table, row in self._parts():
             columns = [*table_spec(table).columns, *DERIVED.get(table, ())]
             if place == f"common.{RESULTS}":
@@ -177,8 +182,17 @@ class Mapping(BaseModel):
             for name, source in row.items():
                 yield f"{place}.{name}", source
 
+    def columns(self) -> set[str]:
+        """The columns of the sheet that the mapping takes."""
+        named = {name for _, source in self.sources() for name in (source.column, source.also)}
+        return {name for name in named if name} | set(self.keep)
+
     def undecided(self) -> list[str]:
         """What must be decided before anything is imported, by place in the mapping."""
+        nothing = []
+        if not {"outcomes", "contrasts", "scores"} & set(self.tables):
+            told = "no column is known as a result; say which are (outcomes, or contrasts)"
+            nothing = [f"tables: {told}"]
         words: dict[tuple[str, str], list[str]] = {}
         plain: dict[tuple[str, str], list[str]] = {}
         for place, source in self.sources():
@@ -191,6 +205,7 @@ class Mapping(BaseModel):
                 table, _, number = part.partition(" ")
                 plain.setdefault((table, name), []).append(number)
         return [
+            *nothing,
             *(f"{part}: {', '.join(names)} {asked}" for (part, asked), names in words.items()),
             *(
                 f"{' '.join([table, *filter(None, [', '.join(numbers)])])}.{name}: "
@@ -220,6 +235,8 @@ _QUESTIONS = {
     "higher_is_better": "is a higher value better: yes or no?",
     "summary": "what stands beside the value: sd, se, ci95, iqr or range?",
     "interval": "what are the limits: ci95, iqr or range?",
+    "arm_id": "which arm: a1, a2, or the column that names it (in arms, too)?",
+    "ref_arm_id": "the arm that this one is compared with: its arm_id, or a column that names it?",
     "trial_id": "which column names the trial, or what is the trial called?",
     "comparator_type": "what did they get? See backpain data words comparator_type",
     "effect_measure": "md, smd, rr, or, hr?",

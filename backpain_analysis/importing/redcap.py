@@ -14,7 +14,8 @@ from backpain_analysis.importing.values import is_value
 _PERSON = r"record id|participant id|subject id|study id|patient id|id|pid|participant|subject"
 _EVENT = r"redcap event name|event name|visit|week|event"
 _GROUP = (
-    r"(treatment |study |trial |rand )?(group|arm|allocation|randomi[sz]ation|treatment)( name)?"
+    r"(treatment |study |trial |rand |allocated |assigned |randomi[sz]ed |intervention )?"
+    r"(group|arm|allocation|randomi[sz]ation|treatment)( name| allocation| assignment)?"
 )
 _PEOPLE = {
     "age": r"age( (at )?baseline| years)?",
@@ -23,6 +24,7 @@ _PEOPLE = {
     "pain_duration_months": r"(pain )?duration months",
     "smoking": r"smok(ing|er)( status)?",
 }
+_SEXES = {"f", "m", "female", "male", "w", "woman", "man"}
 _DOSES = {
     "prescribed_sessions_per_week": r"(prescribed )?sessions( per)? (week|wk)|frequency",
     "attended_sessions_per_week": r"attended( sessions)?( per)?( week)?",
@@ -36,6 +38,8 @@ def is_redcap(grid: Grid) -> bool:
     if "record id" in names or "redcap event name" in names:
         return True
     person = any(re.fullmatch(r"(participant|subject|patient)( id)?", name) for name in names)
+    sexes = {text.casefold() for text in texts_of(grid, _column(grid, _PEOPLE["sex"]) or "")}
+    person = person or (bool(sexes & _SEXES) and _column(grid, _PERSON) is not None)
     return person and bool(_visits(grid) or _column(grid, _EVENT))
 
 
@@ -54,12 +58,29 @@ def guess_redcap(grid: Grid) -> Guess:
     taken = {person, group, event, trial}
     people = _named(grid, _PEOPLE, taken)
     doses = _named(grid, _DOSES, taken)
+    repeated = _column(grid, r"redcap repeat instrument|repeat instrument")
+    if repeated is not None and any(texts_of(grid, repeated)):
+        plain = [not text for text in grid.column(repeated)]
+        named = [c for c in grid.columns if any(outcome_of(c)) and not _is_status(c)]
+        if any(
+            cell and own for c in named for cell, own in zip(grid.column(c), plain, strict=True)
+        ):
+            guess.content["keep"] = {repeated: [""]}
+            told = (
+                f"rows of repeated instruments ({', '.join(texts_of(grid, repeated))}) do not count"
+            )
+            guess.assumed.append(told)
+        else:
+            event = _column(grid, r"redcap repeat instance|repeat instance") or event
     scores = _wide_scores(grid) or _long_scores(grid, event, taken | {*people.values()})
     people = {name: _person(grid, name, column) for name, column in people.items()}
     programme: dict[str, Any] = {"exercise_type": value(UNDECIDED)}
     if group is not None:
         words = {text: exercise_of(text)[0] for text in texts_of(grid, group)}
         programme = {"exercise_type": words_of(group, words)}
+    elif event is not None and len(_arms_of(texts_of(grid, event))) > 1:
+        words = {text: UNDECIDED for text in texts_of(grid, event)}
+        programme = {"exercise_type": words_of(event, words)}
     programme |= doses | {"start_week": value("0"), "end_week": value(UNDECIDED)}
     guess.content["tables"] = {"interventions": [programme], "scores": scores}
     if people:
@@ -87,7 +108,9 @@ def _long_scores(grid: Grid, event: str | None, taken: set[str | None]) -> list[
     for column in grid.columns:
         texts = texts_of(grid, column)
         numbers = texts and sum(map(is_value, texts)) > len(texts) / 2
-        if column not in taken and numbers and any(outcome_of(column)):
+        if column in taken or _is_status(column):
+            continue
+        if numbers and any(outcome_of(column)):
             rows.append({**_instrument(column, column), "week": week, "value": column})
     return rows
 
@@ -98,10 +121,20 @@ def _visits(grid: Grid) -> dict[str, tuple[str, str]]:
     for column in grid.columns:
         outcome, instrument = outcome_of(column)
         label, weeks = time_of(column)
-        if (outcome or instrument) and (weeks or label == "baseline"):
-            score = re.sub(r"[_\s]*(?:w|wk|week|baseline|base|bl)?[_\s]*\d*$", "", column)
-            found[column] = (score or column, weeks or "0")
+        if (outcome or instrument) and (weeks or label) and not _is_status(column):
+            score = re.sub(r"[_\s]*(?:w|wk|week|baseline|base|bl|t)?[_\s]*\d*$", "", column)
+            found[column] = (score or column, weeks or UNDECIDED)
     return found
+
+
+def _arms_of(events: list[str]) -> set[str]:
+    """The arms that names of events end with: ``week_6_arm_2``."""
+    return {found[1] for text in events if (found := re.search(r"arm[_ ](\d+)", text.casefold()))}
+
+
+def _is_status(column: str) -> bool:
+    """Whether a column says that a form is complete, or is a box that was ticked."""
+    return bool(re.search(r"complete\??$|___\d+$", column.casefold()))
 
 
 def _instrument(score: str, column: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
 from backpain_analysis.importing.grid import Grid, check_regular, refused
-from backpain_analysis.importing.headers import spoken, time_of
+from backpain_analysis.importing.headers import spoken, time_of, two_groups
 from backpain_analysis.importing.mapping import UNDECIDED
 from backpain_analysis.importing.sheets import (
     Guess,
@@ -62,6 +63,12 @@ _WEB = {
     "giv mean": "estimate",
     "giv se": "se",
 }
+_WEB_KINDS = {
+    name: next((kind for kind in ("giv", "cases", "n") if kind in name.split()), "mean")
+    for name, column in _WEB.items()
+    if column[-1] in "12" or name.startswith("giv")
+}
+"""Of the columns of RevMan Web, those of figures: for which kind of data."""
 
 
 def read_rm5(path: Path) -> Grid:
@@ -132,15 +139,7 @@ def _data_of(root: Any) -> Iterator[tuple[str, dict[str, str]]]:
 def _groups(comparison: Any, outcome: Any) -> tuple[str, str]:
     """Names of the two groups: of the comparison where it names two, else of the outcome."""
     labels = (_text(outcome, "GROUP_LABEL_1"), _text(outcome, "GROUP_LABEL_2"))
-    return _two_groups(_text(comparison, "NAME"), *labels)
-
-
-def _two_groups(name: str, label_1: str, label_2: str) -> tuple[str, str]:
-    for between in (" versus ", " vs. ", " vs ", " v ", " compared with ", " compared to "):
-        one, found, two = name.partition(between)
-        if found:
-            return one.strip(), two.strip()
-    return label_1, label_2
+    return two_groups(_text(comparison, "NAME")) or labels
 
 
 def _text(element: Any, tag: str) -> str:
@@ -197,8 +196,8 @@ def of_analyses(grid: Grid) -> Grid:
             row |= {"comparison": comparison, "outcome": outcome["name"]}
             row |= {"subgroup": subgroup[1] if group == subgroup[0] else ""}
             row["effect measure"] = outcome.get("effect measure", "")
-            row["group 1"], row["group 2"] = _two_groups(
-                comparison, outcome.get("group label 1", ""), outcome.get("group label 2", "")
+            row["group 1"], row["group 2"] = two_groups(comparison) or (
+                *(outcome.get("group label 1", ""), outcome.get("group label 2", "")),
             )
             wanted = _TYPES.get(outcome["data type"], ())
             if wanted == _KINDS["IV"] and row["effect measure"] in _RATIOS:
@@ -215,10 +214,36 @@ def of_analyses(grid: Grid) -> Grid:
     )
 
 
+def of_web(grid: Grid) -> Grid:
+    """RevMan Web's rows, without the zeros that stand where a kind of data has no such figure.
+
+    The kind of an analysis is that of the figures which are not zero in any of its studies.
+    """
+    places = {spoken(column): place for place, column in enumerate(grid.columns)}
+    kinds = {places[name]: kind for name, kind in _WEB_KINDS.items() if name in places}
+    heads = [places[name] for name in ("analysis group", "analysis number") if name in places]
+    rows = {number: list(cells) for number, cells in grid.rows.items()}
+    told: dict[tuple[str, ...], set[str]] = {}
+    for cells in rows.values():
+        own = {kind for place, kind in kinds.items() if cells[place].strip("0. ")}
+        told.setdefault(tuple(cells[place] for place in heads), set()).update(own)
+    for cells in rows.values():
+        there = told[tuple(cells[place] for place in heads)] - {"n"}
+        for place, kind in kinds.items():
+            absent = there == {"giv"} if kind == "n" else bool(there) and kind not in there
+            if absent and not cells[place].strip("0. "):
+                cells[place] = ""
+    return replace(grid, rows=rows)
+
+
 def is_revman(grid: Grid) -> bool:
     """Whether a grid is that of a RevMan file, or RevMan Web's CSV."""
-    web = {spoken(column) for column in grid.columns}
-    return grid.columns == COLUMNS or {"analysis name", "study", "experimental n"} <= web
+    return grid.columns == COLUMNS or is_web(grid)
+
+
+def is_web(grid: Grid) -> bool:
+    """Whether a grid is the CSV of RevMan Web."""
+    return {"analysis name", "study", "experimental n"} <= set(map(spoken, grid.columns))
 
 
 def guess_revman(grid: Grid) -> Guess:
@@ -270,6 +295,9 @@ def guess_revman(grid: Grid) -> Guess:
     tables: dict[str, Any] = {"trials": [trial], "arms": arms}
     if outcomes:
         tables["outcomes"] = outcomes
+    if "estimate" in of and "effect measure" not in of:
+        told = "estimates are differences; of ratios they are logarithms: name them log_estimate"
+        assumed.append(told)
     contrasts = [
         _contrast(grid, of, name, arms, common)
         for name in ("estimate", "log estimate")
@@ -283,6 +311,14 @@ def guess_revman(grid: Grid) -> Guess:
 def _common(grid: Grid, of: dict[str, str]) -> dict[str, Any]:
     """Outcome, instrument, scale, time and note of a row."""
     fields = outcome_columns(grid, of["outcome"], grid.around)
+    figures = [of[name] for name in of if name[-1] in "12" and "group" not in name]
+    figures += [of[name] for name in ("estimate", "log estimate") if name in of]
+    told = set()
+    for column in figures:
+        cells = zip(grid.column(of["outcome"]), grid.column(column), strict=True)
+        told |= {outcome for outcome, cell in cells if cell}
+    for source in fields.values():  # outcomes without figures need no decision
+        source["words"] |= dict.fromkeys(set(source["words"]) - told, "")
     column = of.get("subgroup", of["outcome"])
     times = {text: time_of(text) for text in texts_of(grid, column)}
     if not any(label for label, _ in times.values()):

@@ -5,29 +5,32 @@ Also Covidence's extraction CSV, which is such a sheet with a reviewer a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from backpain_analysis.evidence.reading import MISSING
 from backpain_analysis.evidence.schema import vocabulary
-from backpain_analysis.importing.grid import Grid, decimal_of
+from backpain_analysis.importing.grid import HEADING, Grid, decimal_of
 from backpain_analysis.importing.headers import (
     COUNTED,
     Meaning,
+    arm_field_of,
+    arm_of,
     direction_of,
     exercise_of,
     field_of,
+    is_no_result,
     limits_of,
     meaning_of,
     outcome_of,
     population_of,
     spoken,
     time_of,
+    two_groups,
 )
 from backpain_analysis.importing.mapping import RESULTS, UNDECIDED, Mapping
-from backpain_analysis.importing.turning import AUTHOR_YEAR
-from backpain_analysis.importing.values import is_value, plain
+from backpain_analysis.importing.values import AUTHOR_YEAR, is_value, plain
 from backpain_analysis.words import nearest
 
 _MISSING = frozenset(
@@ -94,8 +97,9 @@ def words_of(column: str, words: dict[str, str], **further: str) -> dict[str, An
 
 
 def texts_of(grid: Grid, column: str) -> list[str]:
-    """The distinct texts of a column, in order."""
-    return list(dict.fromkeys(filter(None, grid.column(column))))[:MOST_WORDS]
+    """The distinct texts of a column, in order; none of a column that is not there."""
+    there = grid.column(column) if column in grid.columns else []
+    return list(dict.fromkeys(filter(None, there)))[:MOST_WORDS]
 
 
 def start(grid: Grid) -> dict[str, Any]:
@@ -115,15 +119,28 @@ def guess_sheet(grid: Grid) -> Guess:
     return _Sheet(grid).guess()
 
 
-def treatment_fields(grid: Grid, column: str) -> dict[str, Any]:
-    """Exercise type and comparator type of an arm from the texts that name it."""
-    found = {text: exercise_of(text) for text in texts_of(grid, column)}
-    types = {text: exercise for text, (exercise, _) in found.items()}
-    compared = {text: other for text, (_, other) in found.items()}
-    return {
-        "exercise_type": words_of(column, types),
-        "comparator_type": words_of(column, compared),
-    }
+def treatment_fields(grid: Grid, *columns: str, part: int | None = None) -> dict[str, Any]:
+    """Exercise type and comparator type of an arm from the texts that name it.
+
+    Of several columns each field takes the one whose texts say it most often, the first of equals.
+    `part` of a column of comparisons ("yoga versus usual care"): 0 or 1.
+    """
+    fields = {}
+    for place, name in enumerate(("exercise_type", "comparator_type")):
+        found = {}
+        for column in columns:
+            texts = {text: _side(text, part) for text in texts_of(grid, column)}
+            found[column] = {text: exercise_of(own)[place] for text, own in texts.items()}
+        said = {
+            c: sum(w not in ("", UNDECIDED) for w in words.values()) for c, words in found.items()
+        }
+        best = max(columns, key=said.__getitem__)
+        fields[name] = words_of(best, found[best])
+    return fields
+
+
+def _side(text: str, part: int | None) -> str:
+    return text if part is None else (two_groups(text) or (text, ""))[part]
 
 
 def instrument_fields(outcome: str, instrument: str, *texts: str) -> dict[str, Any]:
@@ -203,10 +220,16 @@ class _Sheet:
             "arms": {},
             "results": {},
         }
+        self.own: dict[str, dict[str, str]] = {}
         self.meanings: dict[str, Meaning] = {}
         self.labels: dict[str, str] = {}
+        self.pair = ""
         self.missing: set[str] = set()
         self._read_headers()
+        arms = self.fields["arms"]
+        self.label = arms.get("arm_label") or arms.get("exercise_type")
+        named = any(of.arm for of in self.meanings.values())
+        self.row_is_arm = bool(self.label and not (named or self.labels or self.pair))
 
     def guess(self) -> Guess:
         """The mapping, whatever a row is."""
@@ -217,8 +240,7 @@ class _Sheet:
             content["keep"] = keep
         content["ids"] = {"trial_id": self._trial_id()}
         results, contrasts = self._results()
-        arms = self._arms({row["arm_id"]["value"] for row in results if "value" in row["arm_id"]})
-        tables = {"trials": [self._trial()], "arms": arms}
+        tables = {"trials": [self._trial()], "arms": self._arms()}
         if results:
             tables["outcomes"] = results
         if contrasts:
@@ -229,6 +251,7 @@ class _Sheet:
     def _read_headers(self) -> None:
         """What each column is: a field, the label of an arm, or a part of a result."""
         last = Meaning()
+        arms = self._arms_named()
         for column in self.grid.columns:
             texts = texts_of(self.grid, column)
             if not texts:
@@ -238,29 +261,79 @@ class _Sheet:
             numbers = bool(there) and sum(map(is_value, there)) >= len(there) / 2
             if numbers:
                 self.missing |= missing - set(MISSING)
-            found, meaning = field_of(column), meaning_of(column)
-            if found and not (found[0] in ("n_randomised", "note") and meaning.arm):
+            if column == HEADING:
+                self._read_headings(texts)
+                continue
+            if not numbers and sum(two_groups(text) is not None for text in there) > len(there) / 2:
+                self.pair = self.pair or column
+                continue
+            parts, arm = self.grid.parts_of(column), arms[column]
+            found, meaning = field_of(*parts, arm=arm), meaning_of(*parts)._replace(arm=arm)
+            if found and not (found[0] in ("n_randomised", "note") and arm):
                 name, table = found
                 if name == "arm_label" and numbers:
                     continue
                 if name not in self.fields[table]:
                     self.fields[table][name] = column
                     continue
-            if not numbers and meaning.arm and not meaning.says_result:
-                self.labels.setdefault(meaning.arm, column)
-            elif meaning.stat == "p" or (numbers and (meaning.says_result or meaning.arm)):
-                meaning = self._completed(meaning, last, texts)
+            if arm and (name := arm_field_of(column)):
+                self.own.setdefault(arm, {}).setdefault(name, column)
+            elif not numbers and arm and not meaning.says_result:
+                self.labels.setdefault(arm, column)
+            elif is_no_result(column):
+                continue
+            elif meaning.stat == "p" or (
+                numbers and (meaning.says_result or (arm and _beside(there)))
+            ):
+                meaning = self._completed(meaning, last, there)
                 if meaning.stat:
                     self.meanings[column] = meaning
                     if meaning.stat in ("mean", "summary"):
                         last = meaning
 
+    def _arms_named(self) -> dict[str, str]:
+        """The arm that the header of each column names.
+
+        The highest row that names one counts, unless both arms stand below it. Where no column
+        is of another arm than the one with exercise, none tells arms apart.
+        """
+        rows = {column: self.grid.parts_of(column) for column in self.grid.columns}
+        below: dict[tuple[str, ...], set[str]] = {}
+        for parts in rows.values():
+            for place in range(1, len(parts)):
+                below.setdefault(parts[:place], set()).update(map(arm_of, parts[place:]))
+        found = {}
+        for column, parts in rows.items():
+            own = [
+                arm_of(part)
+                for place, part in enumerate(parts, start=1)
+                if not {"1", "2"} <= below.get(parts[:place], set())
+            ]
+            found[column] = next(filter(None, own), "")
+        several = set(found.values()) - {"", "1"}
+        return {column: arm if several else "" for column, arm in found.items()}
+
+    def _read_headings(self, texts: list[str]) -> None:
+        """What the headings of rows say: the study, the two groups, the outcome or the time."""
+        results = self.fields["results"]
+        if all(map(AUTHOR_YEAR.fullmatch, texts)):
+            self.fields["ids"] = {"trial_id": HEADING}
+            self.fields["trials"].pop("first_author", None)
+            self.fields["arms"].setdefault("arm_label", self.grid.columns[0])
+        elif all(map(two_groups, texts)):
+            self.pair = HEADING
+        elif any(any(outcome_of(text)) for text in texts):
+            results["outcome"] = HEADING
+        elif any(any(time_of(text)) for text in texts):
+            results["timepoint_label"] = HEADING
+        else:
+            results.setdefault("note", HEADING)
+
     def _completed(self, meaning: Meaning, last: Meaning, texts: list[str]) -> Meaning:
         """A meaning whose gaps are filled from its cells and from the result to its left."""
         if not meaning.stat:
-            brackets = any(sign in plain(texts[0]) for sign in "(±[")
-            meaning = meaning._replace(stat="summary" if brackets else "mean")
-        elif meaning.stat == "mean" and any(sign in plain(texts[0]) for sign in "(±["):
+            meaning = meaning._replace(stat="summary" if _beside(texts) else "mean")
+        elif meaning.stat == "mean" and _beside(texts):
             meaning = meaning._replace(stat="summary")
         bare = not (meaning.outcome or meaning.label or meaning.instrument)
         if (
@@ -306,6 +379,9 @@ class _Sheet:
         own = self.fields["ids"].get("trial_id") or self.fields["trials"].get("first_author")
         if own is None:
             own = next((c for c in self.grid.columns if "study" in spoken(c).split()), None)
+        year = self.fields["trials"].get("year")
+        if own and year and own == self.fields["trials"].get("first_author"):
+            return {"column": own, "also": year} if self._several(own, year) else own
         if own is None:
             first = self.grid.columns[0]
             if not all(map(is_value, texts_of(self.grid, first))):
@@ -331,41 +407,80 @@ class _Sheet:
         row |= author_year(self.grid, self._trial_id(), *row)
         if "arm_label" in self.fields["arms"] or "exercise_type" in self.fields["arms"]:
             row.pop("n_randomised", None)
+        study = self._trial_id()
+        for name in ("n_randomised", "mean_age", "pct_female"):
+            if name in row and isinstance(study, str) and self._several(study, row[name]):
+                row.pop(name)
         return row
 
-    def _arms(self, used: set[str]) -> list[dict[str, Any]]:
-        """The arms that a row gives: one, or the two and more that its results name."""
+    def _arms(self) -> list[dict[str, Any]]:
+        """The arms that a row gives: one, or the two and more that its columns name."""
         fields: dict[str, Any] = dict(self.fields["arms"])
-        label = fields.get("arm_label") or fields.get("exercise_type")
         if supervised := fields.get("supervised"):
             words = {t: _yes_no(t) for t in texts_of(self.grid, supervised)}
             fields["supervised"] = words_of(supervised, words)
-        if not used and label is not None and not self.labels:
+        if self.row_is_arm:
             several = {"outcome", "timepoint_label", "timepoint_weeks"} & set(
                 self.fields["results"]
             )
             if "n_randomised" in self.fields["trials"] and not several:
                 fields["n_randomised"] = self.fields["trials"]["n_randomised"]
-            exercise = fields.get("exercise_type", label)
-            return [{"arm_id": label, **fields, **treatment_fields(self.grid, exercise)}]
-        numbers = sorted({*self.labels, *(name.removeprefix("a") for name in used), "1", "2"})
+            named = [fields[name] for name in ("exercise_type", "arm_label") if name in fields]
+            return [{"arm_id": self.label, **fields, **treatment_fields(self.grid, *named)}]
+        used = {of.arm for of in self.meanings.values()} - {""}
         shared = {k: v for k, v in fields.items() if k not in ("arm_label", "exercise_type")}
         rows = []
-        for number in numbers:
-            own = self.labels.get(number) or (label if number == "1" else None)
-            row: dict[str, Any] = {"arm_id": value(f"a{number}")}
-            if own is not None:
-                row |= {"arm_label": own, **treatment_fields(self.grid, own)}
+        for number in sorted({*self.labels, *self.own, *used, "1", "2"}):
+            row: dict[str, Any] = {"arm_id": self._arm_id(number)}
+            own = dict(self.own.get(number, {}))
+            kind = own.pop("exercise_type", None)
+            label = self._label(number)
+            named = [column for column in (kind, label) if column is not None]
+            part = int(number) - 1 if self._of_pair(number) else None
+            if label is not None:
+                row["arm_label"] = label if part is None else self._sides(part)
+            if named:
+                row |= treatment_fields(self.grid, *named, part=part)
             elif number == "1":
                 row |= {"exercise_type": value(UNDECIDED)}
             else:
                 row |= {"exercise_type": value("none"), "comparator_type": value(UNDECIDED)}
-            if number == "1":
-                row |= shared
-            rows.append(row)
-        if shared:
-            self.assumed.append(f"{', '.join(sorted(shared))} are of arm a1, that with exercise")
+            rows.append(row | (shared if number == "1" else {}) | own)
+        if of_first := sorted(set(shared) - set(self.own.get("1", ()))):
+            self.assumed.append(f"{', '.join(of_first)} are of arm a1, that with exercise")
         return rows
+
+    def _label(self, number: str) -> str | None:
+        """The column that names an arm."""
+        if self._of_pair(number):
+            return self.pair
+        return self.labels.get(number) or (self.label if number == "1" else None)
+
+    def _of_pair(self, number: str) -> bool:
+        return bool(self.pair) and number in ("1", "2") and number not in self.labels
+
+    def _sides(self, part: int, between: str = " ") -> dict[str, Any]:
+        """One of the two groups of a column of comparisons."""
+        sides = {text: two_groups(text) for text in texts_of(self.grid, self.pair)}
+        words = {t: UNDECIDED if own is None else own[part] for t, own in sides.items()}
+        return words_of(self.pair, {t: between.join(word.split()) for t, word in words.items()})
+
+    def _arm_id(self, number: str) -> Any:
+        """A number, or the name of the arm where rows of one trial name several."""
+        label = self._label(number)
+        study = self._trial_id()
+        if label is None or not isinstance(study, str) or not self._several(study, label):
+            return value(f"a{number}")
+        return self._sides(int(number) - 1, "_") if self._of_pair(number) else label
+
+    def _several(self, study: str, column: str) -> bool:
+        """Whether rows of one study have several texts in a column."""
+        texts: dict[str, set[str]] = {}
+        own = ""
+        for name, text in zip(self.grid.column(study), self.grid.column(column), strict=True):
+            own = name or own
+            texts.setdefault(own, set()).update([text] if text else [])
+        return any(len(found) > 1 for found in texts.values())
 
     def _results(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Rows of outcomes and contrasts, one a group of columns that belong together."""
@@ -391,11 +506,16 @@ class _Sheet:
         outcomes, contrasts = [], []
         estimates = [key for key in groups if key[0] == "contrast"]
         for key, parts in groups.items():
-            if key[0] == "arm" and not key[1] and len(estimates) == 1 and "mean" not in parts:
-                groups[estimates[0]] |= parts
+            alike = [own for own in estimates if own[2:] == key[2:]] or estimates
+            if key[0] == "arm" and not key[1] and len(alike) == 1 and "mean" not in parts:
+                groups[alike[0]] |= {stat: part for stat, part in parts.items() if stat != "n"}
                 continue
-            if key[0] == "arm" and {"mean", "summary", "events"} & set(parts):
-                outcomes.append(self._outcome(key[1], parts, numbers))
+            if key[0] == "arm":
+                outcomes += [
+                    self._outcome(key[1], own, numbers)
+                    for own in _means_and_events(parts)
+                    if {"mean", "summary", "events"} & set(own)
+                ]
         for key in estimates:
             if {"estimate", "summary"} & set(groups[key]):
                 contrasts.append(self._contrast(groups[key]))
@@ -405,9 +525,10 @@ class _Sheet:
         self, arm: str, parts: dict[str, tuple[str, Meaning]], numbers: dict[str, str]
     ) -> dict[str, Any]:
         meaning = next(iter(parts.values()))[1]
-        label = self.fields["arms"].get("arm_label") or self.fields["arms"].get("exercise_type")
-        by_column = not arm and label is not None
-        row: dict[str, Any] = {"arm_id": label if by_column else value(f"a{arm or 1}")}
+        by_column = not arm and self.row_is_arm
+        row: dict[str, Any] = {"arm_id": value(UNDECIDED)}
+        if by_column or arm:
+            row["arm_id"] = self._arm_id(arm) if arm else self.label
         row |= self._of_result(meaning)
         row["value_type"] = value("change_from_baseline" if meaning.change else "level")
         if "events" in parts:
@@ -428,7 +549,9 @@ class _Sheet:
 
     def _contrast(self, parts: dict[str, tuple[str, Meaning]]) -> dict[str, Any]:
         meaning = next(iter(parts.values()))[1]
-        row: dict[str, Any] = {"arm_id": value("a1"), "ref_arm_id": value("a2")}
+        row: dict[str, Any] = {"arm_id": self._arm_id("1"), "ref_arm_id": self._arm_id("2")}
+        if self.row_is_arm:
+            row = {"arm_id": self.label, "ref_arm_id": value(UNDECIDED)}
         row |= self._of_result(meaning)
         measures = {of.measure for _, of in parts.values()} - {""}
         row["effect_measure"] = value(measures.pop() if len(measures) == 1 else UNDECIDED)
@@ -490,6 +613,22 @@ class _Sheet:
             outcome, instrument = outcome_of(text)
             words[text] = direction_of(instrument, outcome or "pain_intensity")
         return words_of(column, words)
+
+
+def _means_and_events(
+    parts: dict[str, tuple[str, Meaning]],
+) -> Iterator[dict[str, tuple[str, Meaning]]]:
+    """Means and numbers of events of the same columns are outcomes of their own."""
+    if "events" not in parts or not {"mean", "summary"} & set(parts):
+        yield parts
+        return
+    yield {stat: part for stat, part in parts.items() if stat != "events"}
+    yield {stat: part for stat, part in parts.items() if stat in ("events", "n")}
+
+
+def _beside(texts: list[str]) -> bool:
+    """Whether cells are values with a spread beside them."""
+    return any(sign in plain(texts[0]) for sign in "(±[")
 
 
 def _design(text: str) -> str:

@@ -17,7 +17,7 @@ from backpain_analysis.evidence.faults import EvidenceError, Fault
 from backpain_analysis.evidence.reading import MISSING
 from backpain_analysis.evidence.schema import table_spec
 from backpain_analysis.importing import values
-from backpain_analysis.importing.grid import Grid
+from backpain_analysis.importing.grid import HEADING, Grid
 from backpain_analysis.importing.mapping import DERIVED, Row, Source
 from backpain_analysis.importing.mapping import Mapping as SheetMapping
 from backpain_analysis.words import did_you_mean, plural, shortened
@@ -38,8 +38,11 @@ _VALUES = {
 }
 """Without one of these, a row of the sheet gives none of the table."""
 
-AUTHOR_YEAR = re.compile(r"(.+?)(?: et al\.?| and others)?,?[\s_]\(?((?:19|20)\d\d)[a-z]?\)?")
-"""A study as reviews name it: "Smith 2019", "Smith et al. (2019)"."""
+_TOTAL = re.compile(
+    r"(sub ?|grand )?totals?\b.*|overall\b.*|pooled\b.*|(weighted )?(mean|average)s?( \(.*\))?"
+    r"|median|heterogeneity\b.*|test for .*|i ?[2²]\b.*|(random|fixed)[ -]effects? model.*|summary"
+)
+"""What stands where trials have their names, in rows that sum them up."""
 
 _Z = float(scipy.special.ndtri(0.975))
 
@@ -123,8 +126,15 @@ def turn(grid: Grid, mapping: SheetMapping) -> Imported:
     return Imported(tables, work.report())
 
 
+def unused_columns(grid: Grid, mapping: SheetMapping) -> list[str]:
+    """The columns that hold something and that no field of a mapping takes."""
+    used = mapping.columns()
+    return [c for c in grid.columns if c not in used and any(grid.column(c))]
+
+
 def _unknown_columns(grid: Grid, mapping: SheetMapping) -> list[Fault]:
     named = [(place, source.column) for place, source in mapping.sources() if source.column]
+    named += [(place, source.also) for place, source in mapping.sources() if source.also]
     named += [("keep", column) for column in mapping.keep]
     return [
         Fault(
@@ -148,6 +158,7 @@ class _Turning:
         self.grid, self.mapping = grid, mapping
         self.mapping_rows = list(mapping.rows())
         self.missing = {"", *MISSING, *mapping.missing}
+        self.columns = grid.columns
         self.places = {column: place for place, column in enumerate(grid.columns)}
         self.out = {name: _Out() for name in mapping.known_tables}
         self.lines: list[_Line] = []
@@ -155,6 +166,7 @@ class _Turning:
         self.first: dict[str, int] = {}
         self.last_ids: dict[str, str] = {}
         self.words: dict[int, dict[str, str]] = {}
+        self.spelling: dict[tuple[str, str], str] = {}
 
     def row(self, number: int) -> None:
         """Turn one row of the sheet."""
@@ -162,6 +174,11 @@ class _Turning:
         cells = self.grid.rows[number]
         if number in self.grid.notes:
             self._leave(number, set(), "a note below the table")
+            return
+        if number in self.grid.headings:
+            self._leave(number, set(), "a heading of the rows below it")
+            if HEADING in self.mapping.columns():
+                self.lines[-1].what, self.lines[-1].became = "read", self.lines[-1].text
             return
         for column, kept in self.mapping.keep.items():
             own = cells[self.places[column]]
@@ -173,6 +190,9 @@ class _Turning:
             self._leave(number, set(), f"the row has no {next(n for n, t in ids.items() if not t)}")
             return
         trial = ids["trial_id"]
+        if _TOTAL.fullmatch(_alike(trial.replace("_", " "))):
+            self._leave(number, set(), "a total or a summary, not a trial")
+            return
         self.first.setdefault(trial, number)
         gave = [self._table_row(number, table, fields, ids) for table, fields in self.mapping_rows]
         if not any(gave):
@@ -185,13 +205,21 @@ class _Turning:
     def _id(self, number: int, name: str, source: Source) -> str:
         """An identifier; where its cell is empty, that of the row above."""
         taken = self._take(number, "", name, source)
+        if source.also is not None and taken:
+            further = self._take(number, "", name, Source(column=source.also))
+            taken = "_".join(filter(None, [taken, further]))
         if taken:
+            taken = self._spelt("", taken)
             if name == "trial_id":
                 self.last_ids = {}
             self.last_ids[name] = taken
         elif name == "trial_id" and any(self.grid.rows[number][1:]):
             taken = self.last_ids.get(name, "")
         return taken
+
+    def _spelt(self, within: str, name: str) -> str:
+        """An identifier as it was first spelt: "Yoga" and "yoga" are one."""
+        return self.spelling.setdefault((within, name.casefold()), name)
 
     def _table_row(self, number: int, table: str, fields: Row, ids: Mapping[str, str]) -> bool:
         """Whether the row of the sheet gives a row of the table."""
@@ -201,6 +229,8 @@ class _Turning:
         for name, source in fields.items():
             if name not in derived:
                 found[name] = self._take(number, table, name, source)
+                if name in ("arm_id", "ref_arm_id"):
+                    found[name] = self._spelt(ids["trial_id"], found[name])
         for name in derived:
             if name in fields:
                 self._derive(number, table, name, fields[name], found)
@@ -337,8 +367,9 @@ class _Turning:
         line.became, line.why = became, why
         above = self.grid.merged.get((line.row, line.place))
         if above is not None:
+            told = "the heading in" if self.columns[line.place] == HEADING else "merged with"
             line.what = "turned"
-            line.why = f"merged with row {above}" + (f"; {why}" if why else "")
+            line.why = f"{told} row {above}" + (f"; {why}" if why else "")
         return became
 
     def _unclear(self, line: _Line, unclear: values.Unclear) -> str:
@@ -369,6 +400,8 @@ class _Turning:
 
     def _leave(self, number: int, used: set[int], why: str) -> None:
         for place, text in enumerate(self.grid.rows[number]):
+            if self.grid.merged.get((number, place)) == number or self.columns[place] == HEADING:
+                continue
             problem = self.grid.problems.get((number, place))
             if (text or problem) and place not in used:
                 self.lines.append(_Line(number, place, text, "left", why=problem or why))
@@ -408,6 +441,8 @@ def _field_text(spec: Field | None, text: str, decimal: str) -> tuple[str, str]:
         exact = unit.startswith(
             ("instrument", "as estimate", "participants", "year", "weeks since")
         )
+        if spec.kind == "integer" and (whole := values.thousands(text, decimal)):
+            return whole, "without the marks of thousands"
         if exact or not unit:
             return values.number(text, decimal), ""
         return values.dose(text, unit, decimal)
@@ -427,7 +462,7 @@ _Given = tuple[dict[str, str], str]
 
 
 def _author_year(text: str, spread: str, decimal: str, found: dict[str, str]) -> _Given:
-    match = AUTHOR_YEAR.fullmatch(text)
+    match = values.AUTHOR_YEAR.fullmatch(text)
     if not match:
         raise values.Unclear("not an author and a year")
     given = {"first_author": match[1].strip(), "year": match[2]}

@@ -8,6 +8,9 @@ from typing import NamedTuple
 SPREADS = ("sd", "se", "ci95", "iqr", "range")
 """What stands beside a value, in the words of the column ``dispersion_type``."""
 
+AUTHOR_YEAR = re.compile(r"(.+?)(?: et al\.?| and others)?,?[\s_]\(?((?:19|20)\d\d)[a-z]?\)?")
+"""A study as reviews name it: "Smith 2019", "Smith et al. (2019)"."""
+
 _NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
 _TO = r"\s*(?:to|bis|through|;|,|-|…|\.\.)\s*"
 _MARKS = re.compile(r"(?<=[\d)\]])\s?[*†‡§¶#¹²³]+(?=[\s(\[]|$)")
@@ -69,7 +72,8 @@ def plain(text: str, decimal: str = ".") -> str:
 def is_value(text: str) -> bool:
     """Whether a cell holds a number, alone or with a spread."""
     text = plain(text)
-    return bool(re.match(rf"(?:mean |median |[<>]\s?)?{_NUMBER}(?:\s*(?:$|[±(\[%,;/-]))", text))
+    after = r"$|[±(\[,;]|%(?!\s*CI)|[/-]\s*[\d.+-]|to\s"
+    return bool(re.match(rf"(?:mean |median |[<>]\s?)?{_NUMBER}\s*(?:{after})", text))
 
 
 def number(text: str, decimal: str = ".") -> str:
@@ -86,6 +90,13 @@ def number(text: str, decimal: str = ".") -> str:
     if re.fullmatch(rf"{_NUMBER}\s*%", found):
         return found.rstrip("% ")
     raise Unclear("not one number")
+
+
+def thousands(text: str, decimal: str = ".") -> str:
+    """A whole number written with marks of thousands (1,024; of decimal commas 1.024), else ""."""
+    mark = "," if decimal == "." else r"\."
+    found = re.fullmatch(rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+", text.strip())
+    return re.sub(r"\D", "", text) if found else ""
 
 
 def dose(text: str, unit: str, decimal: str = ".") -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -203,9 +205,51 @@ def test_many_parameters_are_sampled():
     assert again.log_evidence == found.log_evidence
 
 
+def test_one_sided_tails_of_six_deviations_are_sampled():
+    """Truncated normals: by their logs they fall slowly to the left, fast to the right."""
+    sizes = (1.0, 2.0, 0.5, 3.0, 1.0, 10.0)
+    laws = [stats.truncnorm(-15 / 8, np.inf, loc=1.5 * f, scale=0.8 * f) for f in sizes]
+
+    def joint(x):
+        return normal_of(x, sum(law.logpdf(x[:, j]) for j, law in enumerate(laws)))
+
+    found = sample(joint, [Axis(name, centre=1.0) for name in "abcdef"])
+    assert found.error < 1e-2 and abs(found.log_evidence) < found.error
+    shares = np.array([0.01, 0.5, 0.975])
+    for j, law in enumerate(laws):
+        assert_allclose(found.marginal(j).cdf(law.ppf(shares)), shares, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("errors", "nodes"),
+    [
+        ([0.004], 1),
+        ([0.02, 0.006, 0.0049], 4),
+        ([0.006, 0.006, 0.006, 0.006], 8),
+        ([0.03, 0.03, 0.03, 0.011, 0.011, 0.0099], 32),
+        ([0.03, 0.03, 0.03, 0.03, 0.03, 0.0101], None),
+    ],
+)
+def test_nodes_are_doubled_until_the_error_can_be_let_through(errors, nodes, monkeypatch):
+    drawn = []
+
+    def draw(log_joint, axes, proposal, count):
+        drawn.append(count // importance.NODES)
+        return SimpleNamespace(error=errors[len(drawn) - 1])
+
+    monkeypatch.setattr(importance, "_drawn", draw)
+    axes = [Axis(name) for name in "abcd"]
+    if nodes is None:
+        with pytest.raises(CannotEstimate, match=r"may be off by 0\.01"):
+            sample(lambda x: normal_of(x, -x.sum(axis=1)), axes)
+    else:
+        assert sample(lambda x: normal_of(x, -x.sum(axis=1)), axes).error == errors[-1]
+        assert drawn[-1] == nodes
+
+
 def test_what_cannot_be_sampled_is_refused(monkeypatch):
     monkeypatch.setattr(importance, "TOLERANCE", 1e-9)
-    monkeypatch.setattr(importance, "DOUBLINGS", 0)
+    monkeypatch.setattr(importance, "FURTHER", 0)
     with pytest.raises(CannotEstimate, match=r"posterior of 4 parameters .* may be off by"):
         sample(lambda x: normal_of(x, -x.sum(axis=1)), [Axis(name) for name in "abcd"])
 

@@ -239,6 +239,10 @@ def test_workbook_names_the_sheet_and_its_row(tables, tmp_path):
 def test_a_single_file_is_no_evidence(tables):
     [fault] = check_evidence(tables.folder / "trials.csv")
     assert fault.rule == "not a folder or workbook"
+    other = tables.folder / "tables.ods"
+    other.write_bytes(b"PK")
+    (fault,) = check_evidence(other)
+    assert fault.hint == "Save it as XLSX."
 
 
 def test_name_and_version_come_from_a_datapackage(tables):

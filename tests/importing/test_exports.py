@@ -159,6 +159,10 @@ def test_a_csv_of_analyses_without_studies_is_refused(text_file):
         ("w4", ("post", "4")),
         ("baseline_arm_1", ("baseline", "0")),
         ("visit_1_arm_1", ("", "")),
+        ("Short term (< 3 months)", ("followup", "")),
+        ("3 to 6 months", ("", "")),
+        ("NRS 0-10 week 8", ("post", "8")),
+        ("VAS 0-100 mm, 8 weeks", ("post", "8")),
     ],
 )
 def test_the_number_of_a_visit_is_not_its_week(event, when):
@@ -263,3 +267,163 @@ def test_redcap_long(text_file):
     assert len(found.tables["interventions"]) == len(found.tables["participants"]) == 2
     left = found.report[found.report["what"] == "left"]
     assert ("F5", "not one number") in rows(left, "cell", "why")
+
+
+def test_revman_5_with_data_of_other_kinds_and_times_that_are_spans(text_file):
+    """Outcomes without figures are not asked for; "< 3 months" is no week; exercise has no type."""
+    more = RM5.replace("<NAME>8 weeks</NAME>", "<NAME>Short term (&lt; 3 months)</NAME>")
+    more = more.replace("Pilates versus", "Exercise therapy versus").replace(
+        "</COMPARISON>\n<COMPARISON NO",
+        '<IPD_OUTCOME NO="3"><NAME>Time to recovery</NAME><IPD_DATA STUDY_ID="STD-B" O_E="2.5" '
+        'VAR="4"/></IPD_OUTCOME></COMPARISON>\n<COMPARISON NO',
+        1,
+    )
+    grid = read_source(text_file("review.rm5", more))
+    _, guess = guess_mapping(grid)
+    asked = guess.mapping.undecided()
+    assert asked == ["tables.arms 1: exercise_type of 'Exercise therapy'?"]
+    found = imported(text_file("review.rm5", more), exercise_type="general_mixed")
+    assert rows(found.tables["outcomes"], "outcome", "timepoint_label") == [
+        *[("pain_intensity", "followup")] * 2,
+        *[("adverse_events", "post")] * 2,
+    ]
+    assert "timepoint_weeks" not in found.tables["outcomes"]
+
+
+def test_zeros_of_revman_web_that_are_no_figures(text_file):
+    path = text_file(
+        "rows.csv",
+        "Analysis group,Analysis number,Analysis name,Study,Study year,GIV Mean,GIV SE,"
+        "Experimental cases,Experimental mean,Experimental SD,Experimental N,Control cases,"
+        "Control mean,Control SD,Control N\n"
+        "1,1,Pain (VAS 0-100),Abel 2011,2011,,,0,31,14,25,0,0,16,24\n"
+        "1,2,Adverse events,Abel 2011,2011,,,2,0,0,25,0,0,0,24\n"
+        "1,3,Disability (RMDQ),Cole 2019,2019,-2.5,0.9,0,0,0,0,0,0,0,0\n",
+    )
+    found = imported(path, **DECIDED)
+    assert rows(found.tables["outcomes"], "arm_id", "outcome", "n", "mean", "events") == [
+        ("a1", "pain_intensity", "25", "31", ""),
+        ("a2", "pain_intensity", "24", "0", ""),
+        ("a1", "adverse_events", "25", "", "2"),
+        ("a2", "adverse_events", "24", "", "0"),
+    ]
+    assert rows(found.tables["contrasts"], "trial_id", "estimate") == [("Cole_2019", "-2.5")]
+
+
+def test_covidence_a_row_a_result_with_means_and_events(text_file):
+    path = text_file(
+        "covidence.csv",
+        "Covidence #,Study ID,Reviewer,Outcome,Timepoint,Group name,Mean,SD,N,Events\n"
+        "12,Abel 2011,Consensus,Pain (VAS 0-100),8 weeks,Pilates,31,14,25,\n"
+        "12,Abel 2011,Consensus,Adverse events,8 weeks,Waiting list,,,24,1\n",
+    )
+    found = imported(path, population="other")
+    names = ("arm_id", "outcome", "value_type", "n", "mean", "events")
+    assert rows(found.tables["outcomes"], *names) == [
+        ("Pilates", "pain_intensity", "level", "25", "31", ""),
+        ("Waiting_list", "adverse_events", "events", "24", "", "1"),
+    ]
+
+
+def test_netmeta_with_long_names_and_three_arms_a_row(text_file):
+    path = text_file(
+        "te.csv",
+        '"","TE","seTE","treat1.long","treat2.long","treat1","treat2","studlab"\n'
+        '"1",-1.9,0.5,"Pilates","Usual care","pila","uc","Abel 2011"\n',
+    )
+    found = imported(path, **DECIDED)
+    assert rows(found.tables["contrasts"], "arm_id", "ref_arm_id", "estimate") == [
+        ("pila", "uc", "-1.9")
+    ]
+    assert rows(found.tables["arms"], "arm_label", "exercise_type", "comparator_type") == [
+        ("Pilates", "pilates", ""),
+        ("Usual care", "none", "usual_care"),
+    ]
+    wide = text_file(
+        "wide.csv",
+        "studlab,Treatment1,y1,sd1,n1,Treatment2,y2,sd2,n2,Treatment3,y3,sd3,n3\n"
+        "Abel 2011,Pilates,3,1,25,Usual care,4,1,24,Yoga,3.3,1,22\n"
+        "Bo 2012,Yoga,3,1,25,Usual care,4,1,24,,,,\n",
+    )
+    found = imported(wide, **DECIDED)
+    assert rows(found.tables["outcomes"], "trial_id", "arm_id", "n", "mean") == [
+        ("Abel_2011", "Pilates", "25", "3"),
+        ("Abel_2011", "Usual_care", "24", "4"),
+        ("Abel_2011", "Yoga", "22", "3.3"),
+        ("Bo_2012", "Yoga", "25", "3"),
+        ("Bo_2012", "Usual_care", "24", "4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "cells"),
+    [
+        ("slab,ai,n1i,ci,n2i", "Abel 2011,2,25,1,24"),
+        ("study,event.e,n.e,event.c,n.c", "Abel 2011,2,25,1,24"),
+    ],
+)
+def test_events_of_two_groups(text_file, head, cells):
+    found = imported(text_file("two.csv", f"{head}\n{cells}\n"), **DECIDED)
+    assert rows(found.tables["outcomes"], "arm_id", "n", "events") == [
+        ("a1", "25", "2"),
+        ("a2", "24", "1"),
+    ]
+
+
+def test_doses_with_limits_authors_and_minutes(text_file):
+    ratios = text_file(
+        "rr.csv",
+        "id,author,year,dose,rr,lb,ub,cases,n\n1,Abel,2011,0,1,,,10,100\n"
+        "1,Abel,2011,120,0.8,0.6,1.1,8,100\n",
+    )
+    found = imported(ratios, **DECIDED)
+    contrast = ("arm_id", "ref_arm_id", "effect_measure", "estimate", "ci_low", "ci_high")
+    assert rows(found.tables["contrasts"], *contrast) == [("120", "0", "rr", "0.8", "0.6", "1.1")]
+    assert rows(found.tables["arms"], "sessions_per_week", "minutes_per_session") == [
+        ("1", "0"),
+        ("1", "120"),
+    ]
+    assert rows(found.tables["trials"], "first_author", "year") == [("Abel", "2011")]
+    logs = text_file("log.csv", "id,dose,logRR,lb,ub\n1,0,0,,\n1,2,-0.2,-0.9,0.5\n")
+    found = imported(logs, **DECIDED)
+    assert "ci_low" not in found.tables["contrasts"]  # limits of a logarithm are none of the ratio
+    left = found.report[found.report["what"] == "left"]
+    assert {"D3", "E3"} <= set(left["cell"])
+
+
+def test_rows_of_a_trial_whose_arms_nothing_names_are_asked_for(text_file):
+    path = text_file("r.csv", "study,code,mean,sd,n\nAbel 2011,1,31,14,25\nAbel 2011,2,45,16,24\n")
+    told = guess_mapping(read_source(path))[1].mapping.undecided()
+    assert any("outcomes.arm_id: which arm" in line for line in told)
+
+
+def test_redcap_raw_with_repeated_instruments_boxes_and_arms_of_events(text_file):
+    path = text_file(
+        "raw.csv",
+        "record_id,redcap_event_name,redcap_repeat_instrument,redcap_repeat_instance,age,sex,"
+        "pain___1,pain_nrs,pain_complete\n1,enrolment_arm_1,,,45,2,0,6,2\n"
+        "1,week_6_arm_1,,,,,,4,2\n1,week_6_arm_1,diary,1,,,,5,2\n2,enrolment_arm_2,,,50,1,1,7,2\n",
+    )
+    _, guess = guess_mapping(read_source(path))
+    assert "rows of repeated instruments (diary) do not count" in guess.assumed
+    asked = "\n".join(guess.mapping.undecided())
+    assert "exercise_type of 'enrolment_arm_1', 'week_6_arm_1', 'enrolment_arm_2'?" in asked
+    assert "sex of '2', '1'?" in asked
+    found = imported(
+        path, scale_min="0", scale_max="10", end_week="8", exercise_type="yoga", sex="female"
+    )
+    assert rows(found.tables["scores"], "participant_id", "week", "value") == [
+        ("1", "0", "6"),
+        ("1", "6", "4"),
+        ("2", "0", "7"),
+    ]
+
+
+def test_people_in_a_wide_table_of_other_programs(text_file):
+    path = text_file("spss.csv", "id,allocated group,sex,vas_t0,vas_t1\n1,walking,f,60,40\n")
+    kind, guess = guess_mapping(read_source(path))
+    assert kind == "REDCap"
+    assert "tables.scores 2.week: which week since the start?" in guess.mapping.undecided()
+    found = imported(path, scale_min="0", scale_max="100", end_week="8", week="6")
+    assert rows(found.tables["scores"], "week", "value") == [("0", "60"), ("6", "40")]
+    assert found.tables["interventions"]["exercise_type"].tolist() == ["aerobic_walking"]

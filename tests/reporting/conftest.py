@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.reporting.firefox import Firefox
 from tests.reporting.sample_site import build, copy_notebooks
 
 
@@ -38,3 +40,16 @@ def site(built):
 def pages(site):
     """Every page of the site by name."""
     return {path.stem: path.read_text(encoding="utf-8") for path in site.glob("*.html")}
+
+
+@pytest.fixture
+def firefox(tmp_path):
+    """Firefox, which must have asked for nothing outside and said nothing at the end."""
+    if shutil.which("firefox-esr") is None:
+        pytest.skip("Firefox is not installed")
+    own = Firefox(tmp_path)
+    yield own
+    own.close()
+    asked = [each["request"]["url"] for each in own.noticed("network.beforeRequestSent")]
+    assert [url for url in asked if not url.startswith(("file:", "about:", "data:"))] == []
+    assert own.noticed("log.entryAdded") == []

@@ -5,10 +5,7 @@ Pictures of the pages are kept in ``tests/artefacts``.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -108,18 +105,25 @@ def test_pages_open_without_a_request_or_a_word_and_axe_finds_nothing(tab, schem
         assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in all_found] == [], name
 
 
-@pytest.mark.skipif(shutil.which("firefox-esr") is None, reason="Firefox is not installed")
-def test_firefox_shows_it_too(site, tmp_path):
-    """Its picture of a page is no blank: Firefox cannot be asked more without a driver."""
-    picture = tmp_path / "picture.png"
-    words = ["firefox-esr", "--headless", "--profile", str(tmp_path), "--window-size", "1000,800"]
-    command = [*words, "--screenshot", str(picture), f"{site.as_uri()}/index.html"]
-    own = {**os.environ, "HOME": str(tmp_path)}
-    subprocess.run(command, capture_output=True, timeout=120, env=own)
-    with Image.open(picture) as image:
-        colours = image.convert("L").getcolors()
-    dark = sum(count for count, grey in colours if grey < 100)
-    assert 2000 < dark < 300_000, "text on a white ground"
+def test_firefox_shows_and_searches_it_too(firefox, site):
+    for name in PAGES:
+        firefox.open(f"{site.as_uri()}/{name}.html", *PHONE)
+        assert firefox.run("innerWidth - document.documentElement.scrollWidth") >= 0, name
+        assert firefox.run("document.querySelector('h1').offsetHeight") > 10, name
+    firefox.open(f"{site.as_uri()}/index.html")
+    assert len(firefox.run(SEEN)) == 4
+    firefox.run(TYPE_SMITH)
+    assert firefox.run("document.querySelector('.hits').innerText") == "4 sections of 2 reports"
+    assert firefox.run(SEEN) == ["plain", "hostile"]
+
+
+SEEN = """[...document.querySelectorAll('.reports > li')].filter(li => li.offsetHeight)
+    .map(li => li.dataset.name)"""
+TYPE_SMITH = """{
+    const field = document.querySelector('input[type=search]');
+    field.value = 'smith';
+    field.dispatchEvent(new Event('input', {bubbles: true}));
+}"""
 
 
 def test_no_page_scrolls_sideways_on_a_phone(tab):
@@ -144,8 +148,25 @@ def test_a_wide_figure_scrolls_by_itself_and_its_caption_stays(chromium, tmp_pat
     assert shown.evaluate(WIDTH) == PHONE[0]
     assert shown.locator("figcaption").bounding_box()["width"] <= PHONE[0]
     reach = "each => [each.scrollWidth > each.clientWidth, getComputedStyle(each).overflowX]"
-    assert shown.locator(".bp-scroll").evaluate(reach) == [True, "auto"]
+    scrolled = shown.locator(".bp-scroll")
+    assert scrolled.evaluate(reach) == [True, "auto"]
+    for scheme in ("light", "dark"):
+        shown.emulate_media(color_scheme=scheme)
+        scrolled.evaluate("each => each.scrollLeft = 0")
+        assert edges(scrolled, tmp_path) == ["white", "shaded"], scheme
+        scrolled.evaluate("each => each.scrollLeft = each.scrollWidth")
+        assert edges(scrolled, tmp_path) == ["shaded", "white"], scheme
     context.close()
+
+
+def edges(locator, folder):
+    """How the ends of what scrolls look: shaded where there is more to see."""
+    locator.screenshot(path=folder / "part.png")
+    with Image.open(folder / "part.png") as image:
+        grey = image.convert("L")
+    columns = (2, grey.width - 3)
+    lightest = [max(grey.getpixel((x, y)) for y in range(20, grey.height - 20)) for x in columns]
+    return ["white" if level > 250 else "shaded" for level in lightest]
 
 
 def test_pictures_of_the_pages_are_kept(tab):

@@ -177,6 +177,19 @@ def test_it_tells_what_the_library_tells(opened, found):
                 assert f": {known.n_trials} trial" in rests
 
 
+def test_firefox_tells_it_too(firefox, site, found):
+    firefox.open((site / "explorer.html").as_uri())
+    each = found.chosen("pain_intensity", "sessions_per_week")
+    parts = [each.choice.outcome, each.choice.population, each.choice.exercise_type]
+    told = []
+    for dose in (1, 2, 4):
+        asked = json.dumps([[*parts, each.choice.dose_name], dose])
+        words, _, drawn, given = firefox.run(f"({ASK})({asked})")
+        told.append(words)
+        assert words == each.at(dose) and drawn and given.startswith(f"{dose} session")
+    assert len(set(told)) == 3 and told[2].startswith("No trial studied about 4 sessions")
+
+
 @browser_only
 def test_a_choice_without_a_trial_says_so_and_is_marked(opened, found):
     every = found.chosen("pain_intensity", "minutes_per_week")

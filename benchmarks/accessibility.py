@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--light", action="store_true", help="Not the dark as well.")
     asked = parser.parse_args()
-    pages = sorted(asked.folder.rglob("*.html"))
+    pages = sorted(path for path in asked.folder.rglob("*.html") if "_static" not in path.parts)
     schemes = ["light"] if asked.light else ["light", "dark"]
     found = 0
     with sync_playwright() as playwright:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -143,20 +143,31 @@ class Effects:
             What `excluded` says of the others.
         """
         mask = np.asarray(keep(self.table) if callable(keep) else keep, dtype=bool)
-        if mask.all():
+        return self._without({reason: ~mask})
+
+    def _without(self, reasons: Mapping[str, np.ndarray]) -> Effects:
+        """The contrasts that no reason excludes; each is excluded for one at most."""
+        rows = {reason: np.flatnonzero(excluded) for reason, excluded in reasons.items()}
+        gone = np.concatenate(list(rows.values()))
+        if not len(gone):
             return self
-        gone = self.table.loc[~mask, ["trial_id", "arm_id"]].assign(reason=reason)
-        ends = np.cumsum([len(matrix) for matrix in self.covariance])
-        covariance = [
-            matrix[np.ix_(inside, inside)]
-            for matrix, inside in zip(self.covariance, np.split(mask, ends[:-1]), strict=True)
-            if inside.any()
-        ]
+        mask = np.ones(len(self), dtype=bool)
+        mask[gone] = False
+        told = self.table[["trial_id", "arm_id"]].take(gone)
+        told["reason"] = np.repeat(list(rows), [len(own) for own in rows.values()])
+        covariance, first = [], 0
+        for matrix in self.covariance:
+            inside = mask[first : first + len(matrix)]
+            first += len(matrix)
+            if inside.all():
+                covariance.append(matrix)
+            elif inside.any():
+                covariance.append(matrix[np.ix_(inside, inside)])
         return replace(
             self,
-            table=self.table[mask].reset_index(drop=True),
+            table=self.table.take(np.flatnonzero(mask)).reset_index(drop=True),
             covariance=tuple(covariance),
-            excluded=pd.concat([self.excluded, gone], ignore_index=True),
+            excluded=pd.concat([self.excluded, told], ignore_index=True),
         )
 
     def against_inactive(self) -> Effects:
@@ -234,10 +245,13 @@ class Effects:
         if measure not in DOSE_MEASURES:
             raise ValueError(f"unknown dose {measure!r}: use one of {', '.join(DOSE_MEASURES)}.")
         columns = [measure, f"ref_{measure}"]
-        missing = np.isnan(self.table[columns].to_numpy(dtype=float)).any(axis=1)
-        known = self.select(~missing, f"{measure} not reported")
-        dose, reference = known.table[columns].to_numpy(dtype=float).T
-        distinct = known.select(dose != reference, f"both arms have the same {measure}")
+        dose, reference = self.table[columns].to_numpy(dtype=float).T
+        distinct = self._without(
+            {
+                f"{measure} not reported": np.isnan(dose) | np.isnan(reference),
+                f"both arms have the same {measure}": dose == reference,
+            }
+        )
         table = distinct.table.assign(
             dose=distinct.table[measure], ref_dose=distinct.table[f"ref_{measure}"]
         )

@@ -1,16 +1,18 @@
 """Posteriors with more than three variance parameters or shapes, by importance sampling.
 
-Where a lattice would need too many nodes, the parameters are drawn instead: a multivariate t in
+Where a lattice would need too many nodes, the parameters are drawn instead. A multivariate t in
 the stretched coordinates of `integration` is fitted to the posterior step by step (adaptive
-importance sampling: Oh & Berger 1992, doi 10.1080/00949659208810396), then nodes are spread over
-it by scrambled Sobol sequences, which fill space more evenly than chance (Owen 1998,
-doi 10.1145/272991.273010). Several scramblings tell how far off a probability may be. Seeds are
-fixed: the same data give the same answer.
+importance sampling: Oh & Berger 1992, doi 10.1080/00949659208810396), then divided into a mixture
+of several, fitted to the weighted nodes by the EM algorithm (Cappe et al. 2008,
+doi 10.1007/s11222-008-9059-x): standard deviations near zero have long one-sided tails, which one
+t leaves to few, heavy nodes. Last, nodes are spread over it by scrambled Sobol sequences, which
+fill space more evenly than chance (Owen 1998, doi 10.1145/272991.273010). Several scramblings tell
+how far off a probability may be. Seeds are fixed: the same data give the same answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +30,16 @@ from backpain_analysis.engine.marginal import Conditional
 from backpain_analysis.errors import CannotEstimate
 
 DF = 6.0
-"""Degrees of freedom of the t that nodes are drawn from: heavier tails than the posterior's."""
+"""Degrees of freedom of what nodes are drawn from: heavier tails than the posterior's."""
 
 ROUNDS, FIRST = 30, 2048
 """Most steps of the fit, and nodes of each."""
 
-ENOUGH = 0.25
-"""Effective share of the nodes from which the fit is good enough."""
+ENOUGH, GOOD = 0.25, 0.6
+"""Effective share of the nodes from which one t, and the mixture, fit well enough."""
+
+PARTS, REFINED, SECOND, EM_STEPS = 8, 6, 4096, 5
+"""Parts of the mixture, most times it is fitted, nodes of each and steps of EM."""
 
 SCRAMBLES, NODES = 8, 1024
 """Scramblings, and nodes of each at first."""
@@ -52,24 +57,65 @@ CHUNK = 2048
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Part:
     """A multivariate t: its centre and the triangle of its scale."""
 
     centre: np.ndarray
     triangle: np.ndarray
 
+    def squares(self, t: np.ndarray) -> np.ndarray:
+        """Squared distances of points, shape (n, d), from the centre."""
+        return (np.linalg.solve(self.triangle, (t - self.centre).T) ** 2).sum(axis=0)
+
+    def log_density(self, t: np.ndarray) -> np.ndarray:
+        d = len(self.centre)
+        size = special.gammaln((DF + d) / 2) - special.gammaln(DF / 2) - d / 2 * np.log(DF * np.pi)
+        size -= np.log(np.abs(np.diag(self.triangle))).sum()
+        return size - (DF + d) / 2 * np.log1p(self.squares(t) / DF)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A mixture of parts and the share of each."""
+
+    shares: np.ndarray
+    parts: Sequence[Part]
+
+    def log_densities(self, t: np.ndarray) -> np.ndarray:
+        """A row a part, weighted by its share."""
+        both = zip(self.shares, self.parts, strict=True)
+        return np.stack([np.log(share) + part.log_density(t) for share, part in both])
+
     def draw(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Points, shape (count, d), and their log density."""
         from scipy.stats import qmc
 
-        d = len(self.centre)
-        share = qmc.Sobol(d + 1, seed=seed).random(count).clip(1e-12, 1 - 1e-12)
+        d = len(self.parts[0].centre)
+        share = qmc.Sobol(d + 2, seed=seed).random(count).clip(1e-12, 1 - 1e-12)
         chi2 = 2 * special.gammaincinv(DF / 2, share[:, d])
         z = special.ndtri(share[:, :d]) * np.sqrt(DF / chi2)[:, None]
-        size = special.gammaln((DF + d) / 2) - special.gammaln(DF / 2) - d / 2 * np.log(DF * np.pi)
-        size -= np.log(np.abs(np.diag(self.triangle))).sum()
-        log_density = size - (DF + d) / 2 * np.log1p((z**2).sum(axis=1) / DF)
-        return self.centre + z @ self.triangle.T, log_density
+        of = np.searchsorted(np.cumsum(self.shares)[:-1], share[:, d + 1])
+        t = np.empty_like(z)
+        for number, part in enumerate(self.parts):
+            t[of == number] = part.centre + z[of == number] @ part.triangle.T
+        return t, special.logsumexp(self.log_densities(t), axis=0)
+
+    def fitted(self, t: np.ndarray, weights: np.ndarray) -> Proposal:
+        """One step of EM: parts that follow the weighted points; what is nearly empty is left."""
+        d = t.shape[1]
+        log_densities = self.log_densities(t)
+        own = weights * np.exp(log_densities - special.logsumexp(log_densities, axis=0))
+        shares, parts = [], []
+        for part, mass in zip(self.parts, own, strict=True):
+            if mass.sum() < 0.01:
+                continue
+            pull = mass * (DF + d) / (DF + part.squares(t))
+            centre = pull @ t / pull.sum()
+            apart = t - centre
+            scale = (pull[:, None] * apart).T @ apart / mass.sum() + 1e-6 * np.eye(d)
+            shares.append(mass.sum())
+            parts.append(Part(centre, np.linalg.cholesky(scale)))
+        return Proposal(np.array(shares) / sum(shares), parts)
 
 
 @dataclass(frozen=True)
@@ -122,22 +168,46 @@ def sample(log_joint: LogJoint, axes: Sequence[Axis]) -> SampledIntegral:
 
 
 def _fitted(log_joint: LogJoint, axes: Sequence[Axis]) -> Proposal:
+    """A mixture that is near the posterior."""
+
+    def drawn(proposal: Proposal, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+        t, density = proposal.draw(count, seed)
+        return t, *_tempered(_heights(log_joint, axes, t)[0] - density)
+
+    proposal = _one_part(drawn, len(axes))
+    for number in range(REFINED):
+        t, weights, power = drawn(proposal, SECOND, ROUNDS + number)
+        if power == 1 and _effective(weights) > GOOD:
+            break
+        if number == 0:
+            picks = np.random.default_rng(0).choice(len(t), PARTS, p=weights)
+            parts = [Part(t[pick], proposal.parts[0].triangle) for pick in picks]
+            proposal = Proposal(np.full(PARTS, 1 / PARTS), parts)
+        for _ in range(EM_STEPS):
+            proposal = proposal.fitted(t, weights)
+    return proposal
+
+
+def _one_part(drawn: Callable[..., tuple[np.ndarray, np.ndarray, float]], d: int) -> Proposal:
     """A t whose centre and scale are those of the posterior.
 
     Weights are tempered, so that a tenth of the nodes count, until they need not be.
     """
-    proposal = Proposal(np.zeros(len(axes)), 1.5 * np.eye(len(axes)))
+    proposal = Proposal(np.ones(1), [Part(np.zeros(d), 1.5 * np.eye(d))])
     for number in range(ROUNDS):
-        t, density = proposal.draw(FIRST, number)
-        log_weight = _heights(log_joint, axes, t)[0] - density
-        weights, power = _tempered(log_weight)
+        t, weights, power = drawn(proposal, FIRST, number)
         centre = weights @ t
         apart = t - centre
-        cov = (weights[:, None] * apart).T @ apart + 1e-8 * np.eye(len(axes))
-        proposal = Proposal(centre, np.linalg.cholesky(cov))
-        if power == 1 and 1 / (weights**2).sum() > ENOUGH * FIRST:
+        cov = (weights[:, None] * apart).T @ apart + 1e-8 * np.eye(d)
+        proposal = Proposal(np.ones(1), [Part(centre, np.linalg.cholesky(cov))])
+        if power == 1 and _effective(weights) > ENOUGH:
             break
     return proposal
+
+
+def _effective(weights: np.ndarray) -> float:
+    """The share of the nodes that count (Kong's effective sample size over their number)."""
+    return 1 / float((weights**2).sum()) / len(weights)
 
 
 def _tempered(log_weight: np.ndarray) -> tuple[np.ndarray, float]:

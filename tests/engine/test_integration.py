@@ -205,6 +205,21 @@ def test_many_parameters_are_sampled():
     assert again.log_evidence == found.log_evidence
 
 
+def test_one_sided_tails_of_six_deviations_are_sampled():
+    """Truncated normals: by their logs they fall slowly to the left, fast to the right."""
+    sizes = (1.0, 2.0, 0.5, 3.0, 1.0, 10.0)
+    laws = [stats.truncnorm(-15 / 8, np.inf, loc=1.5 * f, scale=0.8 * f) for f in sizes]
+
+    def joint(x):
+        return normal_of(x, sum(law.logpdf(x[:, j]) for j, law in enumerate(laws)))
+
+    found = sample(joint, [Axis(name, centre=1.0) for name in "abcdef"])
+    assert found.error < 1e-2 and abs(found.log_evidence) < found.error
+    shares = np.array([0.01, 0.5, 0.975])
+    for j, law in enumerate(laws):
+        assert_allclose(found.marginal(j).cdf(law.ppf(shares)), shares, atol=0.01)
+
+
 @pytest.mark.parametrize(
     ("errors", "nodes"),
     [

@@ -116,14 +116,14 @@ def _minutes(
     answer: DoseAnswer, usual: Effects, evidence: Evidence, draws: int, seed: int
 ) -> dict[str, float] | None:
     """The row with imputed minutes; None where they add no arm of known dose."""
+    before = len(usual.with_dose(answer.dose_name))
     try:
-        sets = imputed_minutes(usual, evidence, draws=draws, seed=seed)
+        first = imputed_minutes(usual, evidence, draws=2, seed=seed)[0]
+        if len(first.with_dose(answer.dose_name)) == before:
+            return None
+        return _of_fits(answer, imputed_minutes(usual, evidence, draws=draws, seed=seed))
     except CannotEstimate:
         return None
-    before = len(usual.with_dose(answer.dose_name))
-    if len(sets[0].with_dose(answer.dose_name)) == before:
-        return None
-    return _of_fits(answer, sets)
 
 
 def _of_fits(

@@ -174,8 +174,9 @@ def trial_moderators(evidence: Evidence, outcome: str) -> dict[str, pd.Series]:
 
 def baseline(evidence: Evidence, outcome: str) -> pd.Series:
     """Mean baseline of each trial's arms on 0-100, by trial."""
-    table = arm_results(evidence, outcome, "MD")
-    levels = table[(table["timepoint_label"] == "baseline") & (table["kind"] == "final")]
+    table = arm_results(evidence, "MD")
+    at_start = (table["timepoint_label"] == "baseline") & (table["kind"] == "final")
+    levels = table[at_start & (table["outcome"].astype(str) == outcome)]
     return levels.groupby("trial_id")["mean"].mean()
 
 

@@ -71,7 +71,7 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Answered:
     names = sorted(set(map(str, trials)))
     if not names:
         return Answered("No trial enters.", "No trial enters.")
-    found = evidence.filter(trial_id=names).plausibility()
+    found = _warnings(evidence, names)
     kinds = found.groupby("trial_id", sort=False)["kind"].unique()
     if len(names) == 1:
         text = f"The one trial carries {'a' if len(kinds) else 'no'} warning"
@@ -85,6 +85,20 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Answered:
     if listed:
         text += f": {listed}. What was compared, and what to look at, stands on the page of trials"
     return Answered(*named(f"{text}.", evidence))
+
+
+def _warnings(evidence: Evidence, names: list[str]) -> pd.DataFrame:
+    """The warnings of trials: looked up among those of all, unless a filter took rows of these."""
+    own, whole = evidence.filter(trial_id=names), evidence.whole
+    pairs = zip(_with_rows(own), _with_rows(whole), strict=True)
+    if any(len(left) < table["trial_id"].isin(names).sum() for left, table in pairs):
+        return own.plausibility()
+    found = whole.plausibility()
+    return found[found["trial_id"].isin(names)]
+
+
+def _with_rows(evidence: Evidence) -> tuple[pd.DataFrame, ...]:
+    return evidence.arms, evidence.outcomes, evidence.contrasts
 
 
 def address(doi: object, pmid: object) -> str:

@@ -1,6 +1,6 @@
 """What may be derived from what trials report, step by step; each row says what was.
 
-Each function takes and gives the rows of one outcome, with what was derived in `obtained`. Session
+Each function takes and gives rows of results, with what was derived in `obtained`. Session
 minutes that trials do not print are imputed several times, for sensitivity analyses.
 """
 
@@ -229,18 +229,19 @@ def with_lengths(table: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
 
 
 def pooled_sds(table: pd.DataFrame) -> pd.Series:
-    """SD of each instrument and kind over all rows that have one, by degrees of freedom.
+    """SD of each instrument over all rows of an outcome and kind that have one, by their df.
 
     Returns
     -------
     Series
-        By (instrument, kind); of instruments with rows of at least two trials.
+        By (outcome, instrument, kind); of instruments with rows of at least two trials.
     """
     known = table[table["sd"].gt(0) & table["n"].gt(1) & table["kind"].notna()]
     df = known["n"] - 1
     sums = (
         pd.DataFrame(
             {
+                "outcome": known["outcome"].astype(str),
                 "instrument": known["instrument"].astype(str),
                 "kind": known["kind"],
                 "squares": df * known["sd"] ** 2,
@@ -248,18 +249,23 @@ def pooled_sds(table: pd.DataFrame) -> pd.Series:
                 "trial_id": known["trial_id"],
             }
         )
-        .groupby(["instrument", "kind"])
+        .groupby(["outcome", "instrument", "kind"])
         .agg(squares=("squares", "sum"), df=("df", "sum"), trials=("trial_id", "nunique"))
     )
     enough = sums["trials"] > 1
     return np.sqrt(sums["squares"] / sums["df"])[enough]
 
 
+def of_instruments(pooled: pd.Series, table: pd.DataFrame) -> pd.Series:
+    """The SD of `pooled_sds` for each row of a table with outcome, instrument and kind."""
+    names = (table[name].astype(str) for name in ("outcome", "instrument"))
+    keys = pd.MultiIndex.from_arrays([*names, table["kind"]])
+    return pd.Series(pooled.reindex(keys).to_numpy(dtype=float), table.index)
+
+
 def with_pooled_sds(table: pd.DataFrame) -> pd.DataFrame:
     """Rows without an SD with that of their instrument in the other rows (Handbook 6.5.2.7)."""
-    pooled = pooled_sds(table)
-    keys = pd.MultiIndex.from_arrays([table["instrument"].astype(str), table["kind"]])
-    sds = pd.Series(pooled.reindex(keys).to_numpy(dtype=float), table.index)
+    sds = of_instruments(pooled_sds(table), table)
     rows = table["sd"].isna() & sds.notna() & table["mean"].notna()
     table = table.assign(obtained=marked(table, rows, texts(sds, OF_INSTRUMENT)))
     return table.assign(sd=table["sd"].where(~rows, sds))

@@ -14,6 +14,7 @@ from backpain_analysis.effects.choice import EVENT_MEASURES, PLAIN, Arm, Scope
 from backpain_analysis.effects.derive import (
     OF_INSTRUMENT,
     marked,
+    of_instruments,
     pooled_sds,
     split_equally,
     texts,
@@ -34,21 +35,20 @@ CONTRADICTED = "contradicts its arms"
 KEY = ["instrument", "instrument_text", "site"]
 
 
-def arm_results(
-    evidence: Evidence, outcome: str, measure: str, scope: Scope = PLAIN
-) -> pd.DataFrame:
-    """Arm-level results of an outcome in the direction, and for "MD" on the scale, of the analysis.
+@once_per_evidence
+def arm_results(evidence: Evidence, measure: str, scope: Scope = PLAIN) -> pd.DataFrame:
+    """Arm-level results in the direction, and for "MD" on the scale, of the analysis.
 
     Returns
     -------
     DataFrame
-        `trial_id, arm_id, instrument, instrument_text, site, timepoint_weeks, timepoint_label,
-        kind` ("final" | "change" | "events"), `n, mean, sd, sd_source, obtained, design_effect,
-        problem`; `mean` of events is their number, `obtained` says what was not printed so, and
-        `problem` what keeps a row from being used (missing where nothing does).
+        Of all outcomes: `outcome, trial_id, arm_id, instrument, instrument_text, site,
+        timepoint_weeks, timepoint_label, kind` ("final" | "change" | "events"), `n, mean, sd,
+        sd_source, obtained, design_effect, problem`; `mean` of events is their number, `obtained`
+        says what was not printed so, and `problem` what keeps a row from being used (missing where
+        nothing does).
     """
-    rows = evidence.outcomes[evidence.outcomes["outcome"].astype(str) == outcome]
-    table = _with_n(rows.assign(obtained=""), evidence, scope)
+    table = _with_n(evidence.outcomes.assign(obtained=""), evidence, scope)
     if measure == "HR":
         table = table.assign(kind="none", sd=np.nan, sd_source=pd.NA, problem=NO_HAZARD_RATIO)
     elif measure in EVENT_MEASURES:
@@ -58,8 +58,8 @@ def arm_results(
     effects, remarks = _design_effects(evidence, table, scope)
     table["obtained"] = marked(table, remarks.notna(), remarks)
     table["design_effect"] = effects
-    columns = ["trial_id", "arm_id", *KEY, "timepoint_weeks", "timepoint_label", "kind", "n"]
-    columns += ["mean", "sd", "sd_source", "obtained", "design_effect", "problem"]
+    columns = ["outcome", "trial_id", "arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
+    columns += ["kind", "n", "mean", "sd", "sd_source", "obtained", "design_effect", "problem"]
     return _plain(table[columns])
 
 
@@ -119,10 +119,9 @@ def _of_events(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     return table
 
 
-def contrast_results(
-    evidence: Evidence, outcome: str, measure: str, scope: Scope = PLAIN
-) -> pd.DataFrame:
-    """Reported between-arm differences of an outcome, with standard errors from their intervals.
+@once_per_evidence
+def contrast_results(evidence: Evidence, measure: str, scope: Scope = PLAIN) -> pd.DataFrame:
+    """Reported between-arm differences, with standard errors from their intervals.
 
     Standard errors are half the interval's width over the t quantile on `n_arm + n_ref - 2`
     degrees of freedom for MDs of known size, else the normal one (Cochrane Handbook 6.3.1), or
@@ -132,18 +131,20 @@ def contrast_results(
     Returns
     -------
     DataFrame
-        `trial_id, arm_id, ref_arm_id, instrument, instrument_text, site, timepoint_weeks,
-        timepoint_label, effect_measure` ("md" | "smd" | "rr" | "or" | "hr"), `estimate` (logs of
-        ratios), `se, n_arm, n_ref, obtained, problem`.
+        Of all outcomes: `outcome, trial_id, arm_id, ref_arm_id, instrument, instrument_text, site,
+        timepoint_weeks, timepoint_label, effect_measure` ("md" | "smd" | "rr" | "or" | "hr"),
+        `estimate` (logs of ratios), `se, n_arm, n_ref, obtained, problem`.
     """
-    rows = evidence.contrasts[evidence.contrasts["outcome"].astype(str) == outcome]
+    rows = evidence.contrasts
     kind = rows["effect_measure"].astype(str)
     table = rows.assign(site=pd.Series(pd.NA, rows.index, dtype="string"), obtained="")
     ratio = measure not in ("MD", "SMD")
     if "scale" in scope.derive and measure == "MD" and scope.unit is None:
         table = with_lengths(table, evidence)
     table = with_limits(table)
-    printed, sizes = _arm_sizes(evidence), _arm_sizes(evidence, scope)
+    printed, sizes = (
+        _arm_sizes(evidence, split=split) for split in (False, "equal_split" in scope.derive)
+    )
     for column, arm in (("n_arm", "arm_id"), ("n_ref", "ref_arm_id")):
         table[column] = _look_up(sizes, table, arm)
         split = _look_up(printed, table, arm).isna() & table[column].notna()
@@ -165,7 +166,7 @@ def contrast_results(
         usable = kind.isin(["md"] if scope.unit else ["md", "smd"])
         wrong = pd.Series("neither a mean difference nor an SMD", table.index)
         if "pooled_sd" in scope.derive and measure == "MD" and scope.unit is None:
-            table = _with_pooled_errors(table, evidence, outcome, scope)
+            table = _with_pooled_errors(table, evidence, scope)
     if "cluster" in scope.designs:
         clusters = set(evidence.trials.loc[evidence.trials["design"] == "cluster", "trial_id"])
         own = table["trial_id"].isin(clusters)
@@ -180,8 +181,9 @@ def contrast_results(
     )
     problem = problem.mask(rows["estimate"].isna(), "no estimate reported")
     table["problem"] = problem.mask(~usable, wrong)
-    columns = ["trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
-    columns += ["effect_measure", "estimate", "se", "n_arm", "n_ref", "obtained", "problem"]
+    columns = ["outcome", "trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks"]
+    columns += ["timepoint_label", "effect_measure", "estimate", "se", "n_arm", "n_ref"]
+    columns += ["obtained", "problem"]
     return _plain(table[columns])
 
 
@@ -191,16 +193,10 @@ def _contradicted(evidence: Evidence) -> pd.Series:
     return contradicted(evidence.outcomes, evidence.contrasts)
 
 
-def _with_pooled_errors(
-    table: pd.DataFrame, evidence: Evidence, outcome: str, scope: Scope
-) -> pd.DataFrame:
+def _with_pooled_errors(table: pd.DataFrame, evidence: Evidence, scope: Scope) -> pd.DataFrame:
     """Differences without an error, with that of their instrument's pooled SD."""
-    plain = replace(scope, derive=tuple(d for d in scope.derive if d != "pooled_sd"))
-    pooled = pooled_sds(arm_results(evidence, outcome, "MD", plain))
-    keys = pd.MultiIndex.from_arrays(
-        [table["instrument"].astype(str), pd.Series("final", table.index)]
-    )
-    sd = pd.Series(pooled.reindex(keys).to_numpy(dtype=float), table.index)
+    sds = pooled_sds(arm_results(evidence, "MD", _without(scope, *ONLY_DIFFERENCES, "pooled_sd")))
+    sd = of_instruments(sds, table.assign(kind="final"))
     se = sd * np.sqrt(1 / table["n_arm"] + 1 / table["n_ref"])
     rows = table["se"].isna() & se.notna() & table["estimate"].notna()
     remark = texts(sd, OF_INSTRUMENT)
@@ -224,13 +220,14 @@ def _with_n(rows: pd.DataFrame, evidence: Evidence, scope: Scope) -> pd.DataFram
     return table.assign(n=n)
 
 
-def _arm_sizes(evidence: Evidence, scope: Scope = PLAIN) -> pd.Series:
+@once_per_evidence
+def _arm_sizes(evidence: Evidence, *, split: bool) -> pd.Series:
     """Randomised arm sizes, else the largest number analysed in any outcome, else as split."""
     keys = ["trial_id", "arm_id"]
     randomised = evidence.arms.set_index(keys)["n_randomised"].astype(float)
     analysed = evidence.outcomes.groupby(keys)["n"].max().astype(float)
     sizes = randomised.fillna(analysed)
-    return sizes.fillna(split_equally(evidence)) if "equal_split" in scope.derive else sizes
+    return sizes.fillna(split_equally(evidence)) if split else sizes
 
 
 def _design_effects(
@@ -312,7 +309,7 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 Row = Any
-"""A named tuple of `candidates.arm_results` or `candidates.contrast_results`."""
+"""A named tuple of `arm_results` or `contrast_results`."""
 
 
 class Occasion(NamedTuple):
@@ -436,18 +433,24 @@ def _trials(evidence: Evidence) -> list[dict[Hashable, Any]]:
     return evidence.trials.to_dict("records")
 
 
+ONLY_ARMS = ("percentage",)
+ONLY_DIFFERENCES = ("p_value", "limit")
+"""What is derived in one of the tables only."""
+
+
 def _of_results(scope: Scope, measure: str) -> Scope:
     """The scope as far as results depend on it, so that they are gathered once for many."""
     unused = {"followup"} if measure in EVENT_MEASURES else {"followup", "percentage"}
     if measure != "MD" or scope.unit is not None:
         unused |= {"scale", "pooled_sd"}
-    return Scope(
-        flags=(),
-        designs=tuple(name for name in scope.designs if name == "cluster"),
-        derive=tuple(name for name in scope.derive if name not in unused),
-        icc=scope.icc,
-        unit=scope.unit,
+    designs = tuple(name for name in scope.designs if name == "cluster")
+    return _without(
+        Scope((), designs, derive=scope.derive, icc=scope.icc, unit=scope.unit), *unused
     )
+
+
+def _without(scope: Scope, *derivations: str) -> Scope:
+    return replace(scope, derive=tuple(d for d in scope.derive if d not in derivations))
 
 
 @once_per_evidence
@@ -461,10 +464,12 @@ def _results(
     """
     if evidence.whole is not evidence and "pooled_sd" not in scope.derive:
         return _of_part(_results(evidence.whole, outcome, measure, scope), evidence)
-    results = by_trial(
-        arm_results(evidence, outcome, measure, scope).itertuples(index=False),
-        contrast_results(evidence, outcome, measure, scope).itertuples(index=False),
+    tables = (
+        arm_results(evidence, measure, _without(scope, *ONLY_DIFFERENCES)),
+        contrast_results(evidence, measure, _without(scope, *ONLY_ARMS)),
     )
+    own = (table[table["outcome"].astype(str) == outcome] for table in tables)
+    results = by_trial(*(table.itertuples(index=False) for table in own))
     for trial in evidence.trials.loc[evidence.trials["design"] == "crossover", "trial_id"]:
         if trial in results:
             results[trial].paired = True

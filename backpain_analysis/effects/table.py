@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.display import html_table
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.words import author_year, plural
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 AS_PRESCRIBED = "as prescribed, supervised sessions"
 HOME_INCLUDED = "as prescribed, home sessions included"
 
+
+_REASONS_TOLD = 3
 
 CAUTIONS = {
     "clusters ignored": "clusters were randomised and are not allowed for, so the standard errors "
@@ -140,20 +143,31 @@ class Effects:
             What `excluded` says of the others.
         """
         mask = np.asarray(keep(self.table) if callable(keep) else keep, dtype=bool)
-        if mask.all():
+        return self._without({reason: ~mask})
+
+    def _without(self, reasons: Mapping[str, np.ndarray]) -> Effects:
+        """The contrasts that no reason excludes; each is excluded for one at most."""
+        rows = {reason: np.flatnonzero(excluded) for reason, excluded in reasons.items()}
+        gone = np.concatenate(list(rows.values()))
+        if not len(gone):
             return self
-        gone = self.table.loc[~mask, ["trial_id", "arm_id"]].assign(reason=reason)
-        ends = np.cumsum([len(matrix) for matrix in self.covariance])
-        covariance = [
-            matrix[np.ix_(inside, inside)]
-            for matrix, inside in zip(self.covariance, np.split(mask, ends[:-1]), strict=True)
-            if inside.any()
-        ]
+        mask = np.ones(len(self), dtype=bool)
+        mask[gone] = False
+        told = self.table[["trial_id", "arm_id"]].take(gone)
+        told["reason"] = np.repeat(list(rows), [len(own) for own in rows.values()])
+        covariance, first = [], 0
+        for matrix in self.covariance:
+            inside = mask[first : first + len(matrix)]
+            first += len(matrix)
+            if inside.all():
+                covariance.append(matrix)
+            elif inside.any():
+                covariance.append(matrix[np.ix_(inside, inside)])
         return replace(
             self,
-            table=self.table[mask].reset_index(drop=True),
+            table=self.table.take(np.flatnonzero(mask)).reset_index(drop=True),
             covariance=tuple(covariance),
-            excluded=pd.concat([self.excluded, gone], ignore_index=True),
+            excluded=pd.concat([self.excluded, told], ignore_index=True),
         )
 
     def against_inactive(self) -> Effects:
@@ -231,10 +245,13 @@ class Effects:
         if measure not in DOSE_MEASURES:
             raise ValueError(f"unknown dose {measure!r}: use one of {', '.join(DOSE_MEASURES)}.")
         columns = [measure, f"ref_{measure}"]
-        missing = np.isnan(self.table[columns].to_numpy(dtype=float)).any(axis=1)
-        known = self.select(~missing, f"{measure} not reported")
-        dose, reference = known.table[columns].to_numpy(dtype=float).T
-        distinct = known.select(dose != reference, f"both arms have the same {measure}")
+        dose, reference = self.table[columns].to_numpy(dtype=float).T
+        distinct = self._without(
+            {
+                f"{measure} not reported": np.isnan(dose) | np.isnan(reference),
+                f"both arms have the same {measure}": dose == reference,
+            }
+        )
         table = distinct.table.assign(
             dose=distinct.table[measure], ref_dose=distinct.table[f"ref_{measure}"]
         )
@@ -311,17 +328,25 @@ class Effects:
 
 
 def refuse_evidence(data: object) -> None:
-    """Models take the effects of one outcome, not the evidence of all.
+    """Models take the effects of one outcome, not the evidence of all, and not none at all.
 
     Raises
     ------
     ValueError
+    CannotEstimate
+        Of effects without any; it says why arms were left out.
     """
     if callable(getattr(data, "effects", None)):
         raise ValueError(
             "this is the evidence of every outcome: choose one first, as in "
             "evidence.effects('pain_intensity')."
         )
+    if isinstance(data, Effects) and data.table.empty:
+        why = count_reasons(data.excluded).head(_REASONS_TOLD)
+        told = [f"{plural(row.arms, 'arm')}: {row.reason}" for row in why.itertuples()]
+        if unit := re.search(r"\(unit (\w+)\)", "; ".join(told)):
+            told.append(f"unit={unit[1]!r} takes differences in it")
+        raise CannotEstimate(f"no effect on {data.outcome} is left", "; ".join(told))
 
 
 def _kind(remark: str) -> str:

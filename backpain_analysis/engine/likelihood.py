@@ -186,6 +186,24 @@ class Batch:
         return np.matmul(inverse.transpose(0, 2, 1), inverse), float(logdet)
 
 
+def padded(batches: list[Batch]) -> list[Batch]:
+    """The same blocks as one batch: smaller ones get further rows of variance one and no weight.
+
+    The likelihood is the same but for a constant. Of few blocks it takes a fraction of the time.
+    """
+    size = max(batch.S.shape[-1] for batch in batches)
+    parts = []
+    for batch in batches:
+        more = size - batch.S.shape[-1]
+        square = ((0, 0), (0, more), (0, more))
+        S = np.pad(batch.S, square)
+        S[:, range(size - more, size), range(size - more, size)] = 1.0
+        y, X = np.pad(batch.y, square[:2]), np.pad(batch.X, (*square[:2], (0, 0)))
+        parts.append((y, X, S, np.pad(batch.K, ((0, 0), *square)).swapaxes(0, 1)))
+    y, X, S, K = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return [Batch(y, X, S, np.ascontiguousarray(K.swapaxes(0, 1)))]
+
+
 @dataclass(frozen=True)
 class Point:
     """The likelihood at one value of the components."""
@@ -272,7 +290,7 @@ def _derivatives(
             KA = batch.product(K, A)
             WKA = batch.product(W, KA)
             cross += (KA.reshape(-1, p) @ C).reshape(m, -1) @ WKA.reshape(m, -1).T
-            B += np.stack([flat.T @ KA[j].reshape(-1, p) for j in range(m)])
+            B += flat.T @ KA.reshape(m, -1, p)
     quadratic2 -= c @ C @ c.T
     if reml:
         CB = C @ B

@@ -396,7 +396,7 @@ class Evidence:
             ``trial_id``, ``kind``, ``table``, ``rows`` (of the tables held here, the first is
             row 2), ``arithmetic``, ``look``.
         """
-        return plausibility(self._tables, 2, checked=checked)
+        return _warnings(self, checked=checked).copy(deep=False)
 
     def effects(
         self,
@@ -503,6 +503,11 @@ class Evidence:
 
     def _repr_html_(self) -> str:
         return overview.as_html(self)
+
+
+@once_per_evidence
+def _warnings(evidence: Evidence, *, checked: bool) -> pd.DataFrame:
+    return plausibility(evidence._tables, 2, checked=checked)
 
 
 def _known_words(what: str, words: Words, known: Iterable[str]) -> list[str]:

@@ -286,7 +286,7 @@ def warm_up(profile: str) -> None:
 
 
 def _fill_caches() -> None:
-    """Do once what every run would do first: read the trials, templates, fonts and schemas."""
+    """Do once what most runs would: read and check the trials, templates, fonts and schemas."""
     import ipykernel.debugger  # noqa: F401
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -297,8 +297,11 @@ def _fill_caches() -> None:
     from backpain_analysis.reporting.render import render_body
     from backpain_analysis.reporting.schemas import nbformat
 
+    trials = load_evidence()
     for outcome in ("pain_intensity", "disability"):
-        load_evidence().effects(outcome)
+        for measure in ("MD", "SMD"):
+            trials.effects(outcome, measure=measure)
+    trials.plausibility()
     template_of("page.html.j2")
     figure = Figure()
     figure.subplots().set_title("$x^2$")

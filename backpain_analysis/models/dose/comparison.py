@@ -31,7 +31,7 @@ from backpain_analysis.models.dose.fit import (
     fit_contrasts,
 )
 from backpain_analysis.models.dose.result import DoseResponseResult
-from backpain_analysis.models.dose.search import DoseEstimate, round_doses
+from backpain_analysis.models.dose.search import DoseEstimate, first_dose, round_doses
 from backpain_analysis.models.results import Summary, quantile
 from backpain_analysis.words import LOWER_IS_BETTER, as_benefit, benefit_sign
 
@@ -417,32 +417,39 @@ def multiverse(
     1   log        12     -15.2
     """
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
-    prepared: dict[tuple, tuple[Contrasts, Hashable]] = {}
+    flagless = {
+        name: evidence.without_flags(*flags).trials["trial_id"]
+        for name, flags in choices["trials"].items()
+    }
+    curves = {name: Options(named(curve), dose) for name, curve in choices["curve"].items()}
+    others = [choice for choice in choices if choice not in ("trials", "curve")]
     found: dict[tuple, dict[str, Any]] = {}
-    rows = []
-    for names in product(*(choices[choice] for choice in choices)):
-        chosen = dict(zip(choices, names, strict=True))
+    rows = {}
+    for names in product(*(choices[choice] for choice in others)):
+        chosen = dict(zip(others, names, strict=True))
         value = {choice: choices[choice][name] for choice, name in chosen.items()}
-        key = tuple(chosen[choice] for choice in chosen if choice != "curve")
-        if key not in prepared:
-            effects = from_evidence(
-                evidence,
-                outcome,
-                measure=measure,
-                timepoint=timepoint,
-                analysis=value["results"],
-                correlation=value["correlation"],
-                inactive=value["reference"],
-                flags=value["trials"],
-                derive=value.get("derived", USUAL),
-            ).with_dose(dose)
-            prepared[key] = Contrasts(effects, dose), _numbers_in(effects)
-        contrasts, numbers = prepared[key]
-        fit = numbers, chosen["curve"]
-        if fit not in found:
-            found[fit] = _fitted(contrasts, value["curve"], at, target)
-        rows.append({**chosen, **found[fit]})
-    return pd.DataFrame(rows).sort_values("estimate", kind="stable", ignore_index=True)
+        whole = from_evidence(
+            evidence,
+            outcome,
+            measure=measure,
+            timepoint=timepoint,
+            analysis=value["results"],
+            correlation=value["correlation"],
+            inactive=value["reference"],
+            flags=(),
+            derive=value.get("derived", USUAL),
+        ).with_dose(dose)
+        for trials, kept in flagless.items():
+            effects = whole.select(whole.table["trial_id"].isin(kept), "flagged")
+            contrasts, numbers = Contrasts(effects, dose), _numbers_in(effects)
+            for curve, options in curves.items():
+                if (numbers, curve) not in found:
+                    found[numbers, curve] = _fitted(contrasts, options, at, target)
+                own = {**chosen, "trials": trials, "curve": curve}
+                row = {choice: own[choice] for choice in choices} | found[numbers, curve]
+                rows[tuple(row[choice] for choice in choices)] = row
+    ordered = [rows[names] for names in product(*(choices[choice] for choice in choices))]
+    return pd.DataFrame(ordered).sort_values("estimate", kind="stable", ignore_index=True)
 
 
 def _numbers_in(effects: Effects) -> Hashable:
@@ -455,15 +462,19 @@ def _numbers_in(effects: Effects) -> Hashable:
     )
 
 
-def _fitted(contrasts: Contrasts, curve: str, at: float, target: float | None) -> dict[str, Any]:
+def _fitted(
+    contrasts: Contrasts, options: Options, at: float, target: float | None
+) -> dict[str, Any]:
     row: dict[str, Any] = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
     row |= {"mcid_dose": np.nan, "note": ""}
     try:
-        result = fit_contrasts(contrasts, Options(named(curve), contrasts.dose_name))
+        result = fit_contrasts(contrasts, options)
         row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
     except CannotEstimate as fault:
         return row | {"note": str(fault)}
     row["n_trials"] = result.n_trials
     if target is not None:
-        row["mcid_dose"] = result.dose_for(target).estimate
+        row["mcid_dose"] = first_dose(
+            result, target, result.min_dose, result.max_dose, result.reference_dose
+        )
     return row

@@ -123,7 +123,8 @@ class DoseResponseResult(Coefficients):
     @cached_property
     def studied(self) -> np.ndarray:
         """The distinct doses of the arms, rising (the first dose of a surface)."""
-        return np.unique(self.points[["dose", "ref_dose"]].to_numpy(dtype=float))
+        ends = [self.points[name].to_numpy(dtype=float) for name in ("dose", "ref_dose")]
+        return np.unique(np.concatenate(ends))
 
     @property
     def max_dose(self) -> float:

@@ -107,23 +107,36 @@ def dose_reaching(
     """
     cov = result.cov.to_numpy()
 
-    def shortfall(dose: np.ndarray, shift: float) -> np.ndarray:
+    def moved(dose: np.ndarray, shift: float) -> np.ndarray:
         """Distance of the curve, moved by so many half-intervals, from the effect; <= 0: there."""
-        doses = np.atleast_1d(dose)
-        rows = result.gradient(doses, reference)
-        se = np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
-        half = shift * result.critical(rows) * se
-        return np.sign(effect) * (effect - result.mean(doses, reference)) - half
+        rows = result.gradient(dose, reference)
+        half = result.critical(rows) * np.sqrt(np.einsum("ij,jk,ik->i", rows, cov, rows))
+        return _shortfall(result, dose, effect, reference) - shift * half
 
-    estimate, first, last = (
-        _first_crossing(partial(shortfall, shift=shift), low, high) for shift in (0, 1, -1)
-    )
+    estimate = first_dose(result, effect, low, high, reference)
+    first, last = (_first_crossing(partial(moved, shift=shift), low, high) for shift in (1, -1))
     reached = bool(np.isfinite(estimate))
     note = reach_note(effect, estimate, first, last, low, high)
     mean = float(result.mean(np.array([estimate]), reference)[0]) if reached else np.nan
     return DoseEstimate(
         estimate, first, last, mean, low, high, reached, estimate in (low, high), note
     )
+
+
+def first_dose(
+    result: FittedCurve, effect: float, low: float, high: float, reference: float
+) -> float:
+    """The lowest dose whose mean effect reaches `effect`, without its interval; NaN for none."""
+    return _first_crossing(
+        partial(_shortfall, result, effect=effect, reference=reference), low, high
+    )
+
+
+def _shortfall(
+    result: FittedCurve, dose: np.ndarray, effect: float, reference: float
+) -> np.ndarray:
+    """Distance of the curve from the effect; not positive where it is there."""
+    return np.sign(effect) * (effect - result.mean(dose, reference))
 
 
 def reach_note(

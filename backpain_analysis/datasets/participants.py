@@ -84,7 +84,7 @@ def of(default: Any, unit: str, meaning: str) -> Any:
 class Parameters:
     """Named numbers that data are drawn from, each with its unit and its meaning."""
 
-    name: str
+    name: str = ""
 
     @classmethod
     def given(cls, truth: Self | None) -> Self:

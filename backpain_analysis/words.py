@@ -406,12 +406,41 @@ def outcome_words(outcome: str) -> str:
 
 
 def outcome_label(outcome: str) -> str:
-    """An outcome as a heading or an axis begins with it: "Pain"."""
+    """An outcome as a heading or an axis begins with it.
+
+    Parameters
+    ----------
+    outcome : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> bp.figures.outcome_label("pain_intensity")
+    'Pain'
+    """
     return readable(outcome_words(outcome))
 
 
 def exercise_label(exercise_type: str) -> str:
-    """A treatment as readers write it: "aerobic_walking" is "Walking"."""
+    """A treatment as readers write it.
+
+    Parameters
+    ----------
+    exercise_type : str
+        Of an unknown one the name itself, without underscores.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> bp.figures.exercise_label("aerobic_walking")
+    'Walking'
+    """
     return TREATMENT_LABELS.get(exercise_type, readable(exercise_type))
 
 
@@ -439,7 +468,19 @@ def dose_axis(name: str, basis: str) -> str:
 def measured(outcome: str, measure: str, unit: str = "") -> str:
     """What an effect size measures, as an axis says it, in two lines.
 
-    >>> print(measured("recurrence", "RR"))
+    Parameters
+    ----------
+    outcome, measure : str
+    unit : str
+        By default that of the measure.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(bp.figures.measured("recurrence", "RR"))
     Risk ratio
     (recurrence)
     """

@@ -172,15 +172,19 @@ def as_frame(data: Any) -> pd.DataFrame:
 
 
 def need_columns(needed: Sequence[str], data: pd.DataFrame) -> None:
-    """Refuse a table without these columns.
+    """Refuse a table without these columns, or with two of one name.
 
     Raises
     ------
     ValueError
     """
-    missing = [name for name in needed if name not in data.columns]
+    there, needed = list(data.columns), list(dict.fromkeys(needed))
+    missing = [name for name in needed if name not in there]
     if missing:
         raise ValueError(
             f"no column {', '.join(map(repr, missing))}; the data have "
-            f"{', '.join(map(str, data.columns))}."
+            f"{', '.join(map(str, there))}."
         )
+    twice = [name for name in needed if there.count(name) > 1]
+    if twice:
+        raise ValueError(f"the data have two columns {', '.join(map(repr, twice))}: keep one.")

@@ -54,7 +54,7 @@ def judged():
 def test_each_claim_stands_at_its_certainty_with_its_verdict(judged):
     axes = figures.claims(judged)
     marks = artists(axes, "claim")
-    assert len(marks) == 27
+    assert len(marks) == len(judged.table)
     assert [mark.get_xdata()[0] for mark in marks[:6]] == [0, 1, 2, 3, 4, 5]
     assert [mark.get_marker() for mark in marks[:6]] == ["o", "D", "s", "v", "X", "_"]
     assert len({mark.get_color() for mark in marks}) == 6

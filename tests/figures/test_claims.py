@@ -47,7 +47,7 @@ def judged():
     parts["noticed"] = [0.004, *[np.nan] * (len(parts) - 1)]
     parts["verdict"] = [VERDICTS[0], *table["verdict"]]
     parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y", target="zero")
-    parts["primary"] = [True, False] * (len(parts) // 2)
+    parts["primary"] = [number % 2 == 0 for number in range(len(parts))]
     return Claims(table, parts)
 
 

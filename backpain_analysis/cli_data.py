@@ -249,7 +249,7 @@ def cite(
 
 
 def _tell(path: Path, faults: list[Fault], doubts: pd.DataFrame, form: str) -> None:
-    from backpain_analysis.evidence.faults import findings
+    from backpain_analysis.evidence.faults import findings, spreadsheet_text
 
     if form == "text":
         _tell_in_words(path, faults, doubts)
@@ -260,6 +260,7 @@ def _tell(path: Path, faults: list[Fault], doubts: pd.DataFrame, form: str) -> N
         json.dump({"path": str(path), "found": rows}, sys.stdout, indent=1, ensure_ascii=False)
         print()
     elif form == "csv":
+        table = table.map(spreadsheet_text, na_action="ignore")
         print(table.to_csv(index=False), end="")
     else:
         from backpain_analysis.display import html_table

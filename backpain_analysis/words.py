@@ -363,7 +363,13 @@ def spelled_out(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun: "1 trial", "1,200 trials"."""
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> bp.sentences.plural(1, "trial"), bp.sentences.plural(1200, "trial")
+    ('1 trial', '1,200 trials')
+    """
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
@@ -401,17 +407,52 @@ def shortened(text: str, length: int) -> str:
 
 
 def outcome_words(outcome: str) -> str:
-    """An outcome as a reader says it: "pain_intensity" is "pain"."""
+    """An outcome as a reader says it, within a sentence.
+
+    Examples
+    --------
+    >>> bp.sentences.outcome_words("pain_intensity")
+    'pain'
+    """
     return OUTCOME_WORDS.get(outcome, str(outcome).replace("_", " "))
 
 
 def outcome_label(outcome: str) -> str:
-    """An outcome as a heading or an axis begins with it: "Pain"."""
+    """An outcome as a heading or an axis begins with it.
+
+    Parameters
+    ----------
+    outcome : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> bp.figures.outcome_label("pain_intensity")
+    'Pain'
+    """
     return readable(outcome_words(outcome))
 
 
 def exercise_label(exercise_type: str) -> str:
-    """A treatment as readers write it: "aerobic_walking" is "Walking"."""
+    """A treatment as readers write it.
+
+    Parameters
+    ----------
+    exercise_type : str
+        Of an unknown one the name itself, without underscores.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> bp.figures.exercise_label("aerobic_walking")
+    'Walking'
+    """
     return TREATMENT_LABELS.get(exercise_type, readable(exercise_type))
 
 
@@ -439,7 +480,19 @@ def dose_axis(name: str, basis: str) -> str:
 def measured(outcome: str, measure: str, unit: str = "") -> str:
     """What an effect size measures, as an axis says it, in two lines.
 
-    >>> print(measured("recurrence", "RR"))
+    Parameters
+    ----------
+    outcome, measure : str
+    unit : str
+        By default that of the measure.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(bp.figures.measured("recurrence", "RR"))
     Risk ratio
     (recurrence)
     """

@@ -72,6 +72,8 @@ class Problem:
             return np.full(len(theta), -np.inf)
         A = np.einsum("bnp,gbnm,bmq->gpq", self.X, W, self.X, optimize=True)
         c = np.einsum("bnp,gbnm,bm->gp", self.X, W, self.y, optimize=True)
+        told = np.linalg.slogdet(A)[0] > 0
+        A[~told] = np.eye(A.shape[-1])
         beta = np.linalg.solve(A, c[..., None])[..., 0]
         e = self.y - np.einsum("bnp,gp->gbn", self.X, beta)
         rss = np.einsum("gbn,gbnm,gbm->g", e, W, e, optimize=True)
@@ -80,7 +82,7 @@ class Problem:
         if self.reml:
             flat = self.X.reshape(-1, p)
             llf += 0.5 * (np.linalg.slogdet(flat.T @ flat)[1] - np.linalg.slogdet(A)[1])
-        return np.where((sign > 0).all(axis=1) & np.isfinite(llf), llf, -np.inf)
+        return np.where((sign > 0).all(axis=1) & told & np.isfinite(llf), llf, -np.inf)
 
     def reference(self, rng: np.random.Generator) -> float:
         """The highest log-likelihood of random points and of climbs from the best of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -24,8 +25,14 @@ COMMAND = re.compile(r"^!", re.M)
 """Pages with commands run when the documentation is built, which fails with them."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 
+NAMESPACES = {"backpain_analysis": bp} | {
+    f"backpain_analysis.{name}": getattr(bp, name)
+    for name in bp.__all__
+    if inspect.ismodule(getattr(bp, name))
+}
+"""Whose public names stand in the reference, each with an example."""
 
-MODULES = {"datasets", "figures", "priors", "sentences"}
+LISTS = re.compile(r"^\.\. currentmodule:: (\S+)\n(.*?)^```", re.M | re.S)
 
 
 def blocks(page: Path) -> list[str]:
@@ -49,9 +56,32 @@ def test_code_of_pages_runs(page, tmp_path, monkeypatch):
     plt.close("all")
 
 
+def listed(name: str) -> list[str]:
+    lists = LISTS.findall((ROOT / "docs" / "api.md").read_text())
+    own = "\n".join(names for module, names in lists if module == name)
+    return sorted(re.findall(r"^   (\w+)$", own, re.M))
+
+
 def test_the_reference_lists_every_public_name():
-    listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M)
-    assert sorted(listed) == sorted(set(bp.__all__) - MODULES)
+    assert listed("backpain_analysis") == sorted(
+        name for name in bp.__all__ if not inspect.ismodule(getattr(bp, name))
+    )
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_the_reference_lists_what_the_namespaces_do(name):
+    own = set(listed(name))
+    assert set(documented(NAMESPACES[name])) <= own | set(bp.__all__)
+    assert own <= set(NAMESPACES[name].__all__)
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_namespaces_name_what_is_theirs_and_nothing_they_use(name):
+    room = NAMESPACES[name]
+    assert {each for each in dir(room) if not each.startswith("_")} == set(room.__all__)
+    for each in room.__all__:
+        assert getattr(room, each) is not None
+        assert name == "backpain_analysis" or not inspect.ismodule(getattr(room, each))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -60,20 +90,60 @@ def test_links_within_the_project_lead_somewhere(page):
     assert [t for t in targets if not (page.parent / t).exists()] == []
 
 
-def public() -> list[str]:
-    return sorted(
-        n
-        for n in bp.__all__
-        if inspect.isfunction(getattr(bp, n)) or inspect.isclass(getattr(bp, n))
-    )
+CELL = re.compile(r"^\|[^\n]*?(?<!\\)\| ([^\n]*) \|$", re.M)
+HEADING = re.compile(
+    r"^### Arguments of `[\w.]+` are those of `bp\.(\w+)`$(.*?)(?=^##|\Z)", re.M | re.S
+)
+CODE = re.compile(r"`([^`\n]+)`")
 
 
-def test_every_public_name_has_an_example():
-    assert [n for n in public() if ">>> " not in (getattr(bp, n).__doc__ or "")] == []
+def calls(page: str) -> list[ast.Call]:
+    """The calls of our functions in the right-hand cells of a page's tables."""
+    cells = [cell.replace("\\|", "|") for cell in CELL.findall(page)]
+    codes = [code.replace("…", "...") for cell in cells for code in CODE.findall(cell)]
+    found = []
+    for code in codes:
+        # `, ...` stands for further arguments
+        text = code.replace("=...", "=0").replace(", ...)", ")")
+        try:
+            tree = ast.parse(text, mode="eval")
+        except SyntaxError:
+            continue
+        found += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in found if ast.unparse(call.func).startswith("bp.")]
+
+
+def test_what_those_who_come_from_r_are_told_to_write_exists():
+    page = (ROOT / "docs" / "from-r.md").read_text()
+    told = calls(page)
+    assert len(told) > 25
+    for call in told:
+        parameters = inspect.signature(eval(ast.unparse(call.func), {"bp": bp})).parameters
+        if "columns" not in parameters:
+            assert {k.arg for k in call.keywords} <= set(parameters), ast.unparse(call)
+    sections = HEADING.findall(page)
+    assert len(sections) >= 6
+    for name, text in sections:
+        parameters = inspect.signature(getattr(bp, name)).parameters
+        codes = [code for cell in CELL.findall(text) for code in CODE.findall(cell)]
+        used = {match[1] for code in codes if (match := re.match(r"(\w+)=", code))}
+        assert used - {"kind"} <= set(parameters), name
+
+
+def documented(room) -> dict[str, object]:
+    """The public functions and classes."""
+    named = {name: getattr(room, name) for name in room.__all__}
+    return {n: one for n, one in named.items() if inspect.isfunction(one) or inspect.isclass(one)}
+
+
+@pytest.mark.parametrize("room", NAMESPACES.values(), ids=NAMESPACES)
+def test_every_public_name_has_an_example(room):
+    assert [n for n, one in documented(room).items() if ">>> " not in (one.__doc__ or "")] == []
 
 
 def modules() -> list[str]:
-    return sorted({getattr(bp, n).__module__ for n in public()})
+    rooms = NAMESPACES.values()
+    return sorted({one.__module__ for room in rooms for one in documented(room).values()})
 
 
 @pytest.mark.parametrize("module", modules())

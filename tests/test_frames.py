@@ -85,6 +85,20 @@ def test_evidence_from_tables_of_another_library():
     assert_frame_equal(arms, ours.with_arms(EVIDENCE.arms, ["supervised"]).table)
 
 
+@pytest.mark.parametrize(
+    "fit",
+    [
+        bp.dose_response,
+        bp.dose_network,
+        lambda t: bp.network(t, treatment="agent"),
+        lambda t: bp.relative_risks(t.rename(columns={"mean": "cases", "cases": "x"})),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(fit):
+    with pytest.raises(ValueError, match=r"the data have two columns '(mean|cases)': keep one"):
+        fit(pd.concat([ARMS, ARMS[["mean"]]], axis=1))
+
+
 def test_what_is_no_table_is_refused_in_words():
     with pytest.raises(ValueError, match="data is of type ndarray: give a DataFrame"):
         bp.dose_response(np.zeros((3, 5)))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.display import html_table
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.words import author_year, plural
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 AS_PRESCRIBED = "as prescribed, supervised sessions"
 HOME_INCLUDED = "as prescribed, home sessions included"
 
+
+_REASONS_TOLD = 3
 
 CAUTIONS = {
     "clusters ignored": "clusters were randomised and are not allowed for, so the standard errors "
@@ -325,17 +328,27 @@ class Effects:
 
 
 def refuse_evidence(data: object) -> None:
-    """Models take the effects of one outcome, not the evidence of all.
+    """Models take the effects of one outcome, not the evidence of all, and not none at all.
 
     Raises
     ------
     ValueError
+    CannotEstimate
+        Of effects without any; it says why arms were left out.
     """
     if callable(getattr(data, "effects", None)):
         raise ValueError(
             "this is the evidence of every outcome: choose one first, as in "
             "evidence.effects('pain_intensity')."
         )
+    if isinstance(data, Effects) and data.table.empty:
+        why = count_reasons(data.excluded).head(_REASONS_TOLD)
+        told = [f"{plural(row.arms, 'arm')}: {row.reason}" for row in why.itertuples()]
+        if unit := re.search(r"\(unit (\w+)\)", "; ".join(told)):
+            told.append(f"unit={unit[1]!r} takes differences in it")
+        if why["reason"].str.contains("time asked for").any():
+            told.append("timepoint='followup' or 'latest' asks for another time")
+        raise CannotEstimate(f"no effect on {data.outcome} is left", "; ".join(told))
 
 
 def _kind(remark: str) -> str:

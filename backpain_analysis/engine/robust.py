@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from backpain_analysis.engine.likelihood import Blocks, group
+from backpain_analysis.engine.likelihood import Blocks, NotDefinite, cholesky, group
 from backpain_analysis.engine.mixed import MixedFit
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.words import plural
@@ -173,7 +173,14 @@ def _scale(kind: str, m: int, n: int, p: int) -> float:
 
 def _adjustment(V: np.ndarray, X: np.ndarray, C: np.ndarray) -> np.ndarray:
     """`D' (D (V - X C X') D')^(-1/2) D` for stacks of clusters; Moore-Penrose where singular."""
-    D = np.linalg.cholesky(V).transpose(0, 2, 1)
+    try:
+        D = cholesky(V).transpose(0, 2, 1)
+    except NotDefinite:
+        raise CannotEstimate(
+            "the effects of a cluster vary so much more than their sampling errors that their "
+            "covariance is singular",
+            "check the variances",
+        ) from None
     inner = D @ (V - X @ C @ X.transpose(0, 2, 1)) @ D.transpose(0, 2, 1)
     values, vectors = np.linalg.eigh(inner)
     small = values <= 1e-10 * values.max(axis=1, keepdims=True)

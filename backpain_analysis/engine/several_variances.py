@@ -12,6 +12,9 @@ that the highest is found:
 - Trials whose variances are far apart make hills narrower than any lattice, where effects vary in
   one direction only and some precise rows not at all: of few trials these directions are computed
   from the rows, and tried at many sizes (`_hidden`).
+- Effects that vary in fewer directions than they are have hills of their own, one for each set of
+  directions that suits some trials: of few trials, climbs start from the best of many such sets
+  that lie far apart (`_flat`).
 - The size of each direction comes from its own model, with all other variances zero, whose highest
   maximum is known (`one_variance`); from that, too, a climb starts.
 - Newton's method climbs from the highest peaks of the lattice, taking the highest of many lengths
@@ -52,6 +55,11 @@ MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
 """Directions that some rows do not see, from so many places in the data at most, and sizes."""
 AGREED = 4
 """So many climbs in a row that end where the highest did are enough."""
+WAYS, CHANGES, APART = 10, (0.6, 0.36), 0.9
+"""In how many ways effects vary in a set of directions, by how much these are changed, and the
+largest squared cosine between two sets that climbs start from."""
+FLAT_WORK = 2500
+"""Up to so many multiplications a height these are looked for."""
 ROUNDING = 1e-13
 """Share of a variance that elimination must leave for the height to be more than rounding."""
 
@@ -160,10 +168,10 @@ def highest(
         "leave out trials with extreme variances",
     )
     agreed = 0
-    several = _starts(batches, terms, reml) if near is None else [near]
-    for start in several[: CLIMBS if few else FEW_CLIMBS]:
-        if agreed == AGREED:
-            break
+    several, sure = _starts(batches, terms, reml) if near is None else ([near], [])
+    for number, start in enumerate([*several, *sure]):
+        if agreed >= AGREED and number < len(several):
+            continue
         try:
             found = maximise(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
             if best is not None and _another(terms, found, best):
@@ -211,8 +219,10 @@ def _work(batches: list[Batch]) -> float:
     return sum(batch.S.size * batch.S.shape[-1] for batch in batches)
 
 
-def _starts(batches: list[Batch], terms: list[ScaledTerm], reml: bool) -> list[np.ndarray]:
-    """Where to climb from, the most promising first."""
+def _starts(
+    batches: list[Batch], terms: list[ScaledTerm], reml: bool
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Where to climb from until climbs agree, the most promising first; and from where anyway."""
     axes = [(number, own) for number, term in enumerate(terms) for own in range(term.n_sizes)]
     sizes = [_size(batches, terms, number, own, reml) for number, own in axes]
     counts = [len(term.leans) for term in terms]
@@ -250,14 +260,21 @@ def _starts(batches: list[Batch], terms: list[ScaledTerm], reml: bool) -> list[n
         found.setdefault(points_of[lean][corner].tobytes(), theta)
     candidates = list(found.values())
     free = len(terms) == 1 and terms[0].term.structure == "unstructured"
-    if free and 1 < terms[0].q <= len(terms[0].design) and _few(batches):
+    few = _few(batches)
+    if free and 1 < terms[0].q <= len(terms[0].design) and few:
         candidates += _hidden(batches, terms[0], sizes, nudge, reml)
     for own, (_, middle, _) in enumerate(sizes):
         alone = np.where(np.arange(len(axes)) == own, middle, nudge)
         candidates.append(_theta(terms, alone))
     components = np.stack([components_of(terms, theta)[0] for theta in candidates])
     height = heights(batches, components, reml=reml)
-    return [candidates[row] for row in np.argsort(-height, kind="stable")]
+    order = np.argsort(-height, kind="stable")[: CLIMBS if few else FEW_CLIMBS]
+    several = [candidates[row] for row in order]
+    flat = free and terms[0].q > 1 and _work(batches) < FLAT_WORK
+    ranks = sorted({1, terms[0].q - 1}) if flat else ()
+    return several, [
+        start for rank in ranks for start in _flat(batches, terms[0], sizes, nudge, reml, rank)
+    ]
 
 
 def _size(
@@ -299,6 +316,53 @@ def _hidden(
     for direction in np.argsort(-level.max(axis=0))[:FEW_CLIMBS]:
         lower = np.diag(nudge)
         lower[:, 0] = lengths[int(np.argmax(level[:, direction]))] * unseen[direction]
+        starts.append(np.array([lower[cell] for cell in term.cells]))
+    return starts
+
+
+def _flat(
+    batches: list[Batch], term: ScaledTerm, sizes: Sizes, nudge: list[float], reml: bool, rank: int
+) -> list[np.ndarray]:
+    """Starts where effects vary in few directions, far apart from each other.
+
+    Each of many sets of directions keeps the highest of some ways to vary, then of changes to it.
+    """
+    random, q = np.random.default_rng(0), term.q
+    low, middle, high = np.array(sizes).T
+    left, right = np.array(term.cells).T
+    reach = np.log([low.min(), high.max()])
+    room = 2 * WORK / _work(batches) / WAYS / (1 + len(CHANGES))
+    n = int(np.clip(room, 8, 12 * 2**q))
+    lean = np.where(np.arange(n)[:, None] % 2, middle / middle.max(), 1.0)[:, None]
+    directions = np.linalg.svd(random.normal(size=(n, rank, q)), full_matrices=False)[2] * lean
+    level = np.full(n, -np.inf)
+    for change in (0.0, *CHANGES):
+        shape = (n, WAYS, rank)
+        if change:
+            lengths = np.exp(change * random.normal(size=(*shape, 1)))
+            tilts = np.eye(q) + change * random.normal(size=(n, WAYS, q, q)) / 2
+            tried = lengths * directions[:, None] @ tilts
+        else:
+            lengths = np.exp(random.uniform(reach[0], reach[1], (*shape, 1)))
+            turns = np.linalg.qr(random.normal(size=(*shape, rank)))[0]
+            tried = lengths * turns @ directions[:, None]
+        psi = tried.swapaxes(-1, -2) @ tried
+        components = psi[..., left, right].reshape(-1, len(left))
+        reached = heights(batches, components, reml=reml).reshape(n, WAYS)
+        rose = reached.max(axis=1) > level
+        directions[rose] = tried[rose, reached[rose].argmax(axis=1)]
+        level = np.maximum(level, reached.max(axis=1))
+    spans = np.linalg.svd(directions / lean, full_matrices=False)[2]
+    least = max(2 * rank - q, 0)
+    chosen: list[int] = []
+    for row in np.argsort(-level, kind="stable"):
+        shared = np.square(spans[chosen] @ spans[row].T).sum(axis=(1, 2)) - least
+        if len(chosen) < min(2**q, CLIMBS) and (shared <= APART).all():
+            chosen.append(int(row))
+    starts = []
+    for factor in directions[chosen]:
+        psi = factor.T @ factor
+        lower = np.linalg.cholesky(psi + np.diag(np.square(nudge) + 1e-12 * np.trace(psi)))
         starts.append(np.array([lower[cell] for cell in term.cells]))
     return starts
 

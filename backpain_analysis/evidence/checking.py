@@ -59,6 +59,10 @@ def check_evidence(path: str | Path, missing: str | Iterable[str] = ()) -> list[
     return checked_tables(path, missing)[1]
 
 
+_SPREAD = ("dispersion_type", "dispersion", "lower", "upper")
+"""Columns that say one thing: a fault in one of them is not told again of another."""
+
+
 def checked_tables(
     path: str | Path, missing: str | Iterable[str] = ()
 ) -> tuple[dict[str, pd.DataFrame], list[Fault]]:
@@ -120,10 +124,12 @@ def check_tables(
     faults += _without_rows(raw)
     told = {(fault.table, fault.row, fault.column) for fault in faults}
     columns = {(table, column) for table, _, column in told}
+    spreads = {(table, row) for table, row, column in told if column in _SPREAD}
     for rule in rules:
         for fault in rule(tables):
             of_column = fault.row is None and (fault.table, fault.column) in columns
-            if not of_column and (fault.table, fault.row, fault.column) not in told:
+            of_spread = fault.column in _SPREAD and (fault.table, fault.row) in spreads
+            if not (of_column or of_spread or (fault.table, fault.row, fault.column) in told):
                 own = raw[fault.table or ""]
                 faults.append(replace(fault, file=own.file, sheet=own.sheet))
     if not faults:

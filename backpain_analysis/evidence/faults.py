@@ -116,17 +116,14 @@ def faults_frame(faults: Iterable[Fault]) -> pd.DataFrame:
 
 
 def findings(faults: Iterable[Fault], doubts: pd.DataFrame) -> pd.DataFrame:
-    """Faults and warnings of `plausibility` in one table, ready for a spreadsheet program.
-
-    Text that such a program would run as a formula starts with an apostrophe.
-    """
+    """Faults and warnings of `plausibility` in one table, all as text."""
     wrong = faults_frame(faults).assign(level="fault")
     wrong["rows"] = wrong["row"].astype("str")
     told = doubts.rename(columns={"look": "hint", "trial_id": "value"}).assign(level="warning")
     told["rule"] = doubts["kind"] + ": " + doubts["arithmetic"]
     columns = ["level", "table", "file", "sheet", "rows", "column", "value", "rule", "hint"]
     table = pd.concat([wrong.reindex(columns=columns), told.reindex(columns=columns)])
-    return table.astype("str").map(spreadsheet_text, na_action="ignore").reset_index(drop=True)
+    return table.astype("str").reset_index(drop=True)
 
 
 def spreadsheet_text(text: str) -> str:
@@ -175,15 +172,19 @@ def as_frame(data: Any) -> pd.DataFrame:
 
 
 def need_columns(needed: Sequence[str], data: pd.DataFrame) -> None:
-    """Refuse a table without these columns.
+    """Refuse a table without these columns, or with two of one name.
 
     Raises
     ------
     ValueError
     """
-    missing = [name for name in needed if name not in data.columns]
+    there, needed = list(data.columns), list(dict.fromkeys(needed))
+    missing = [name for name in needed if name not in there]
     if missing:
         raise ValueError(
             f"no column {', '.join(map(repr, missing))}; the data have "
-            f"{', '.join(map(str, data.columns))}."
+            f"{', '.join(map(str, there))}."
         )
+    twice = [name for name in needed if there.count(name) > 1]
+    if twice:
+        raise ValueError(f"the data have two columns {', '.join(map(repr, twice))}: keep one.")

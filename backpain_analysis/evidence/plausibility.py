@@ -273,7 +273,7 @@ def unit_of_scale(tables: Tables) -> Iterator[Doubt]:
         start = [means[row] for row in rows if row in baseline]
         small = tuple(row for row in rows if means[row] <= 10)
         largest = max(means[row] for row in small)
-        if len(small) == len(rows) and any(mean > 0 for mean in start):
+        if len(small) == len(rows) > 1 and largest > 0 and (any(start) or not start):
             told = f"all {len(rows)} values are at most {largest:g} of 100"
         elif start and min(start) > 30:
             rows = small

@@ -132,6 +132,7 @@ Rule = Callable[[Tables], Iterator[Fault]]
 def known_keys(tables: Tables) -> Iterator[Fault]:
     """An arm's trial, a result's arm and a contrast's reference arm are there."""
     for name, frame in tables.items():
+        told: set[str] = set()
         for key in table_spec(name).foreign_keys:
             target = tables[key.table]
             known = pd.MultiIndex.from_frame(target[list(key.reference)].dropna())
@@ -139,12 +140,24 @@ def known_keys(tables: Tables) -> Iterator[Fault]:
                 continue
             cells = frame[list(key.fields)].dropna()
             strange = cells[~pd.MultiIndex.from_frame(cells).isin(known)]
-            counts = strange.groupby(list(key.fields), sort=False)
-            first = strange.drop_duplicates().assign(rows=counts.size().to_numpy())
-            for number, (row, *own, rows) in enumerate(first.itertuples(name=None)):
-                rule = f"not in table {key.table}" + (f" ({rows} rows)" if rows > 1 else "")
-                hint = _near_key(own, target, advise=number < _ADVISED)
-                yield Fault(name, None, row, key.fields[-1], own[-1], rule, hint)
+            of_trial = ~strange["trial_id"].isin(target["trial_id"])
+            for fields, own in (
+                (key.fields[:1], strange[of_trial & ~strange["trial_id"].isin(told)]),
+                (key.fields, strange[~of_trial]),
+            ):
+                yield from _unknown(name, own[list(fields)], key.table, target)
+            told |= set(strange.loc[of_trial, "trial_id"])
+
+
+def _unknown(name: str, strange: pd.DataFrame, of: str, target: pd.DataFrame) -> Iterator[Fault]:
+    """A fault for each key that is not in the target, at its first row."""
+    fields = list(strange.columns)
+    counts = strange.groupby(fields, sort=False)
+    first = strange.drop_duplicates().assign(rows=counts.size().to_numpy())
+    for number, (row, *own, rows) in enumerate(first.itertuples(name=None)):
+        rule = f"not in table {of}" + (f" ({rows} rows)" if rows > 1 else "")
+        hint = _near_key(own, target, advise=number < _ADVISED)
+        yield Fault(name, None, row, fields[-1], own[-1], rule, hint)
 
 
 def _near_key(cells: list[str], target: pd.DataFrame, *, advise: bool) -> str:
@@ -152,7 +165,7 @@ def _near_key(cells: list[str], target: pd.DataFrame, *, advise: bool) -> str:
     if not advise:
         return f"There is no {'arm ' if arm else 'trial '}{' '.join(arm) or trial!r}."
     trials = target["trial_id"].dropna()
-    if not arm or not (trials == trial).any():
+    if not arm:
         return f"There is no trial {trial!r}. {did_you_mean(trial, trials.unique())}"
     arms = target.loc[target["trial_id"] == trial, "arm_id"].dropna()
     return f"The arms of {trial} are {', '.join(arms)}."

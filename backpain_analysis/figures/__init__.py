@@ -3,6 +3,13 @@
 None of them touches `pyplot`: a figure lives as long as its `Axes`, and `show` puts it on a page.
 """
 
+from backpain_analysis.figures.agreement_plots import (
+    comparison_forest,
+    net_heat,
+    network_funnel,
+    node_split,
+    transitivity,
+)
 from backpain_analysis.figures.answer_plots import claims, moderation, multiverse, sensitivity
 from backpain_analysis.figures.bayes_plot import posterior, prior_sensitivity
 from backpain_analysis.figures.bubble_plot import bubble
@@ -21,17 +28,7 @@ from backpain_analysis.figures.evidence_map import (
 )
 from backpain_analysis.figures.forest_plot import forest, summary_forest
 from backpain_analysis.figures.funnel_plot import funnel
-from backpain_analysis.figures.network_plots import (
-    comparison_forest,
-    league,
-    net_heat,
-    network_forest,
-    network_funnel,
-    network_graph,
-    node_split,
-    ranking,
-    transitivity,
-)
+from backpain_analysis.figures.network_plots import league, network_forest, network_graph, ranking
 from backpain_analysis.figures.people_plots import (
     dose_effects,
     interactions,
@@ -106,3 +103,7 @@ __all__ = [
     "trial_sizes",
     "trials_by_type_and_year",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -75,6 +75,12 @@ def claims(result: Claims, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> ax = bp.figures.claims(bp.claims(ids=["C10"]))
+    >>> ax.texts[1].get_text()
+    'C10'
     """
     table = result.table
     places = {level: number for number, level in enumerate((NO_EVIDENCE, NOT_GRADED, *LEVELS))}
@@ -123,6 +129,14 @@ def moderation(result: Moderation, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(trial_id=["saper2013", "teut2016", "sherman2011"])
+    >>> ax = bp.figures.moderation(bp.moderation(evidence, "pain_intensity"))
+    >>> print(ax.get_xlabel())
+    Change of the effect: difference in pain
+    (points on 0–100)
     """
     table = result.table
     known = table[table["estimate"].notna()]
@@ -199,6 +213,13 @@ def sensitivity(
     ------
     ValueError
         If there is nothing to draw.
+
+    Examples
+    --------
+    >>> changes, left_out = bp.sensitivity_changes(bp.load_evidence())
+    >>> ax = bp.figures.sensitivity(changes)
+    >>> ax.get_xlabel()
+    'Change of pressure pain threshold (SD); right: less sensitive'
     """
     y, v = ("yi_kpa", "vi_kpa") if kpa else ("yi", "vi")
     known = changes.dropna(subset=[y, v])
@@ -286,6 +307,16 @@ def multiverse(
     ------
     ValueError
         If no analysis could be fitted.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "curve": ["line", "log"], "estimate": [-9.0, -6.0], "ci_low": [-12.0, -9.0],
+    ...     "ci_high": [-6.0, -3.0]})
+    >>> figure = bp.figures.multiverse(table, choices={"curve": {"line": "linear", "log": "log"}})
+    >>> figure.axes[1].get_xlabel()
+    '2 analyses, sorted by their estimate'
     """
     fitted = table.dropna(subset="estimate").reset_index(drop=True)
     if fitted.empty:

@@ -55,6 +55,13 @@ def posterior(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> result = bp.pool([-24.0, -16.0], [20.0, 22.0], prior=bp.priors.half_normal(5))
+    >>> ax = bp.figures.posterior(result, mcid=15)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['Mean effect', 'Effect in a new trial', 'Beyond the difference patients notice']
     """
     name = result.names[0] if name is None else name
     mean, new = result.density(name), result.density(name, new=True)
@@ -118,6 +125,14 @@ def prior_sensitivity(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> result = bp.pool([-24.0, -16.0], [20.0, 22.0], prior=bp.priors.half_normal(5))
+    >>> table = result.sensitivity({"wider": bp.priors.half_normal(10)})
+    >>> ax = bp.figures.prior_sensitivity(table)
+    >>> [label.get_text().splitlines()[0] for label in ax.get_yticklabels()]
+    ['As chosen', 'Wider']
     """
     rows = np.arange(len(table))
     with figure_style():

@@ -66,6 +66,15 @@ def bubble(
     ------
     ValueError
         If the model has no such moderator, or it is a category.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> table = pd.DataFrame({"yi": yi, "vi": vi, "weeks": [12, 6, 8, 4, 12]})
+    >>> ax = bp.figures.bubble(bp.meta_regression("yi ~ weeks", table), "weeks")
+    >>> ax.get_xlabel()
+    'Weeks'
     """
     _check(result.spec, moderator)
     held = _held(result, moderator)

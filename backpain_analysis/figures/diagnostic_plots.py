@@ -92,6 +92,13 @@ def baujat(
     ------
     ValueError
         For correlated contrasts and fewer than two studies.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> ax = bp.figures.baujat(bp.pool(yi, vi), labels=2)
+    >>> [text.get_text() for text in ax.texts]
+    ['study 4', 'study 5']
     """
     pooled = as_pooled(result)
     others = leave_one_out(pooled)
@@ -237,6 +244,13 @@ def influence(result: PoolResult | Effects | pd.DataFrame) -> Figure:
     ------
     ValueError
         For correlated contrasts and fewer than three studies.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> figure = bp.figures.influence(bp.pool(yi, vi))
+    >>> len(figure.axes), len(figure.axes[0].get_yticks())
+    (8, 5)
     """
     pooled = as_pooled(result)
     table = diagnostics.influence(pooled)
@@ -361,6 +375,13 @@ def cumulative(
     ------
     ValueError
         For correlated contrasts; for years of another number than studies, or missing ones.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> ax = bp.figures.cumulative(bp.pool(yi, vi), years=[2004, 2009, 2013, 2016, 2021])
+    >>> [text.get_text() for text in ax.texts if "[" in text.get_text()][-2:]
+    ['−7.6 [−13.9, −1.3]', '−8.8 [−14.7, −2.9]']
     """
     pooled = as_pooled(result)
     years = _years(result) if years is None else np.asarray(years).ravel()
@@ -476,6 +497,13 @@ def gosh(
     ------
     ValueError
         For correlated contrasts, fewer than three studies, no subsets, an unknown label.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> ax = bp.figures.gosh(bp.pool(yi, vi))
+    >>> ax.get_title(loc="left")
+    'All 26 subsets of 5 studies'
     """
     pooled = as_pooled(result)
     studies = as_studies(pooled, None, None, least=3)

@@ -90,6 +90,17 @@ def dose_network(
     ------
     ValueError
         For an unknown agent.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "agent": ["usual_care", "yoga", "usual_care", "walking"], "dose": [0, 120, 0, 60],
+    ...     "trial_id": list("aabb"), "mean": [40.0, 28.0, 41.0, 33.0], "sd": 20.0, "n": 50})
+    >>> result = bp.dose_network(table, method="CE")
+    >>> ax = bp.figures.dose_network(result)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()][:2]
+    ['Walking', 'Yoga']
     """
     shown = list(result.agents if agents is None else agents)
     colours = _colours(result)
@@ -141,6 +152,17 @@ def dose_network_panels(
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "agent": ["usual_care", "yoga", "usual_care", "walking"], "dose": [0, 120, 0, 60],
+    ...     "trial_id": list("aabb"), "mean": [40.0, 28.0, 41.0, 33.0], "sd": 20.0, "n": 50})
+    >>> result = bp.dose_network(table, method="CE")
+    >>> figure = bp.figures.dose_network_panels(result)
+    >>> [ax.get_title(loc="left") for ax in figure.axes]
+    ['Walking', 'Yoga']
     """
     shown = list(result.agents if agents is None else agents)
     colours = _colours(result)

@@ -215,6 +215,16 @@ def dose_response(
     ------
     CannotEstimate
         For a reference dose that was not studied, unless `extrapolate_to` allows it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "trial_id": ["a", "a", "b", "b"], "dose": [0, 120, 0, 60],
+    ...     "mean": [40.0, 28.0, 41.0, 33.0], "sd": 20.0, "n": 50})
+    >>> ax = bp.figures.dose_response(bp.dose_response(table, method="CE"), mcid=5)
+    >>> ax.texts[1].get_text()
+    'MCID reached at 47 (95% CI 30 to 104)'
     """
     points = result.points
     reference = result.reference_dose if reference is None else reference

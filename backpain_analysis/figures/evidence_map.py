@@ -68,6 +68,13 @@ def trials_by_type_and_year(evidence: Evidence, *, ax: Axes | None = None) -> Ax
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.trials_by_type_and_year(yoga)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['Yoga']
     """
     trials = _exercise_arms(evidence)[["trial_id", "exercise_type"]].drop_duplicates()
     trials = trials.merge(evidence.trials[["trial_id", "year", "n_randomised"]], on="trial_id")
@@ -99,6 +106,13 @@ def trial_sizes(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.trial_sizes(yoga)
+    >>> ax.get_ylabel(), ax.get_xscale()
+    ('Trials', 'log')
     """
     sizes = evidence.trials["n_randomised"]
     known = sizes.dropna().astype(float)
@@ -135,6 +149,13 @@ def frequency_against_minutes(evidence: Evidence, *, ax: Axes | None = None) -> 
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.frequency_against_minutes(yoga)
+    >>> ax.get_ylabel()
+    'Sessions per week'
     """
     arms = with_doses(_exercise_arms(evidence))
     fields = ["minutes_per_session", "sessions_per_week"]
@@ -184,6 +205,13 @@ def dose_fields_known(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         Cells read "known/arms"; the darker, the larger the share.
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.dose_fields_known(yoga)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['Yoga']
     """
     arms = with_doses(_exercise_arms(evidence))
     measures = [name for name in DOSE_MEASURES if name != "met_minutes_per_week"]
@@ -209,6 +237,13 @@ def outcomes_by_type(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         Types and outcomes run from the most to the least frequent.
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.outcomes_by_type(yoga)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['Yoga']
     """
     keys = ["trial_id", "arm_id", "outcome"]
     differences = evidence.contrasts
@@ -242,6 +277,13 @@ def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         A bar a score, best PEDro score first, other scales next, trials without any last.
+
+    Examples
+    --------
+    >>> three = bp.load_evidence().filter(trial_id=["saper2013", "teut2016", "sherman2011"])
+    >>> ax = bp.figures.risk_of_bias(three)
+    >>> ax.get_xlabel()
+    'Trials (of 3)'
     """
     words = evidence.trials["rob_or_pedro"].astype(object)
     words = words.replace(r"^(?=.{40})([^:;]*)[:;].*", r"\1", regex=True)
@@ -415,6 +457,18 @@ def risk_of_bias_lights(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     evidence : Evidence
     ax : Axes, optional
         With room for names on the left; by default on a new figure.
+
+    Returns
+    -------
+    Axes
+        A row a trial, a column a domain.
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.risk_of_bias_lights(yoga)
+    >>> [label.get_text() for label in ax.get_xticklabels()][:3]
+    ['Random sequence', 'Concealed allocation', 'Blind participants']
     """
     table = traffic_light(evidence).set_index("trial_id")
     table = table[table["overall"] != UNKNOWN]
@@ -454,7 +508,25 @@ def _lights(ax: Axes, place: int, judged: pd.Series) -> None:
 
 @remembers
 def risk_of_bias_summary(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
-    """Share of trials at each risk, by domain, with those that nobody appraised in grey."""
+    """Share of trials at each risk, by domain, with those that nobody appraised in grey.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        A bar a domain, in per cent of the trials.
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(exercise_type="yoga")
+    >>> ax = bp.figures.risk_of_bias_summary(yoga)
+    >>> ax.get_xlabel(), len(ax.get_yticks())
+    ('Trials, per cent', 9)
+    """
     table = by_domain(evidence).set_index("domain").loc[list(COLUMNS)]
     shares = 100 * table / table.sum(axis=1).iloc[0]
     with figure_style():

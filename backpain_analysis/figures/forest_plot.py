@@ -219,6 +219,14 @@ def forest(
     ------
     ValueError
         If there are no effects, a result does not pool the effects given, or a group has none.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> pooled = bp.pool(yi, vi)
+    >>> ax = bp.figures.forest(pooled.table, pooled)
+    >>> [text.get_text() for text in ax.texts if "[" in text.get_text()][-2:]
+    ['−8.8 [−14.7, −2.9]', 'PI [−21.5, 3.8]']
     """
     table = effects.table if isinstance(effects, Effects) else effects
     if isinstance(results, AnyPooled):
@@ -421,6 +429,13 @@ def summary_forest(
     ------
     ValueError
         If there are no results.
+
+    Examples
+    --------
+    >>> yoga, pilates = bp.pool([-9.0, -4.0], [4.0, 6.0]), bp.pool([-14.0, -12.0], [5.0, 7.0])
+    >>> ax = bp.figures.summary_forest({"yoga": yoga, "pilates": pilates})
+    >>> [text.get_text() for text in ax.texts if "[" in text.get_text()]
+    ['Effect [95% CI]', '−13.2 [−25.7, −0.6]', '−6.7 [−38.4, 25.0]']
     """
     if not results:
         raise ValueError("no results to draw.")

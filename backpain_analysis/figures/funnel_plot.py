@@ -85,6 +85,13 @@ def funnel(
     ------
     ValueError
         If there is nothing to draw, `kind` is unknown, or `trim_and_fill` is of other effects.
+
+    Examples
+    --------
+    >>> yi, vi = [-12.0, -5.5, -9.1, -3.0, -15.2], [4.0, 6.2, 3.1, 5.0, 9.0]
+    >>> ax = bp.figures.funnel(bp.pool(yi, vi), egger=bp.egger_test(yi, vi))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()][:4]
+    ['Studies', 'Pooled effect', 'Pseudo 95% limits', "Egger's test, P = 0.643"]
     """
     if kind not in AXES:
         raise ValueError(f"unknown kind {kind!r}: use one of {', '.join(AXES)}.")

@@ -88,6 +88,13 @@ def longitudinal(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> ax = bp.figures.longitudinal(bp.longitudinal(people), weeks=[6, 12])
+    >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('Minutes per week', ['Week 6', 'Week 12', '95% confidence interval'])
     """
     weeks = np.atleast_1d(result.max_week if weeks is None else weeks).astype(float)
     grid = np.linspace(min(reference, 0.0), result.max_dose, GRID)
@@ -159,6 +166,13 @@ def profiles(
     ------
     ValueError
         For unusable data, or where no visit has a score and a dose.
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> ax = bp.figures.profiles(people, participants=20)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['0 (150)', '60 (150)', '120 (150)', '240 (150)']
     """
     visits = as_visits(data, **columns)
     rows = visits[visits["value"].notna() & visits["dose"].notna()]
@@ -300,6 +314,13 @@ def dose_effects(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> ax = bp.figures.dose_effects(bp.ancova(people, week=12), mcid=10)
+    >>> ax.get_xlabel()
+    'Minutes per week'
     """
     largest = getattr(result, "results", (result,))[0].max_dose
     grid = np.linspace(min(reference, 0.0), largest, EFFECTS_GRID)
@@ -372,6 +393,14 @@ def interactions(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> ax = bp.figures.interactions(bp.dose_by_moderator(people, "age", week=12), per=10)
+    >>> print(ax.get_xlabel())
+    Change in the effect of 240 minutes per week
+    with 10 units more of age
     """
     dose = result.max_dose if dose is None else dose
     table = result.table(dose, per=per)
@@ -452,6 +481,15 @@ def tipping_point(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> found = bp.tipping_point(people, week=12, deltas=(0, 20), m=2)
+    >>> ax = bp.figures.tipping_point(found)
+    >>> print(ax.get_ylabel())
+    Effect of 240 against 0 minutes per week
+    at week 12 (points)
     """
     table = result.table
     delta = table["delta"].to_numpy()
@@ -534,6 +572,13 @@ def power(
     ------
     ValueError
         For another `show`, or a target that is no power.
+
+    Examples
+    --------
+    >>> found = bp.power_of_design([20, 40], (0, 120), effect=-10, replicates=20, seed=1)
+    >>> ax = bp.figures.power(found)
+    >>> len(ax.lines[0].get_xdata()), ax.get_xlabel()
+    (2, 'Participants randomised to each arm')
     """
     if show not in ("power", "width"):
         raise ValueError(f"show {show!r} must be 'power' or 'width'.")

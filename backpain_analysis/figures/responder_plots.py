@@ -45,6 +45,13 @@ def responders(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> people = bp.load_participants()
+    >>> ax = bp.figures.responders(bp.responders(people, week=12, mcid=15))
+    >>> ax.get_xlabel(), [label.get_text() for label in ax.get_xticklabels()]
+    ('Minutes per week', ['0', '60', '120', '240'])
     """
     shares = result.shares
     places = np.arange(len(shares), dtype=float)
@@ -96,6 +103,13 @@ def trial_responders(result: TrialResponders, *, ax: Axes | None = None) -> Axes
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(population=bp.BACK_PAIN, exercise_type="yoga")
+    >>> ax = bp.figures.trial_responders(bp.responders_from_means(yoga, "pain_intensity"))
+    >>> ax.get_xlabel()
+    'People who improved by 15 points or more'
     """
     table = result.effects.table.sort_values("yi", ascending=False, kind="stable")
     level = result.difference.level

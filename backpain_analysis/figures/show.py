@@ -103,6 +103,13 @@ class Shown:
         What the figure says, for readers who cannot see it.
     caption : str
         Printed below it; may be empty.
+
+    Examples
+    --------
+    >>> ax = bp.figures.funnel(bp.pool([-9.0, -4.0, -6.0], [4.0, 6.0, 5.0]))
+    >>> shown = bp.figures.show(ax, alt="Funnel plot of three trials.")
+    >>> shown.alt, shown.save("funnel.svg").name
+    ('Funnel plot of three trials.', 'funnel.svg')
     """
 
     figure: Figure
@@ -167,6 +174,16 @@ def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:
     ------
     ValueError
         If `alt` is empty.
+
+    Examples
+    --------
+    >>> ax = bp.figures.funnel(bp.pool([-9.0, -4.0, -6.0], [4.0, 6.0, 5.0]))
+    >>> shown = bp.figures.show(ax, alt="Funnel plot of three trials.")
+    >>> shown.numbers[["yi", "vi"]]
+        yi   vi
+    0 -9.0  4.0
+    1 -4.0  6.0
+    2 -6.0  5.0
     """
     if not alt.strip():
         raise ValueError("alt is empty: say in a sentence what the figure shows.")

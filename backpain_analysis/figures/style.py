@@ -103,7 +103,22 @@ _RC: dict[Any, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The project's matplotlib settings, inside a `with` block only."""
+    """The project's matplotlib settings, inside a `with` block only.
+
+    Returns
+    -------
+    context manager
+        For axes of your own that figures are drawn on.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> with bp.figures.figure_style():
+    ...     first, second = Figure(figsize=(9, 4)).subplots(1, 2)
+    >>> ax = bp.figures.funnel(bp.pool([-9.0, -4.0, -6.0], [4.0, 6.0, 5.0]), ax=second)
+    >>> ax is second
+    True
+    """
     with mpl.rc_context(_RC):
         yield
 

@@ -70,6 +70,14 @@ def time_course(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.time_course(bp.effects_over_time(evidence, "pain_intensity"), curve="constant")
+    >>> ax = bp.figures.time_course(course)
+    >>> ax.get_xlabel()
+    'Weeks since randomisation'
     """
     effects, last = result.effects, result.last_week
     threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)

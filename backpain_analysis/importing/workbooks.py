@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import openpyxl
 import pandas as pd
-from openpyxl.cell import Cell
+from openpyxl.cell import WriteOnlyCell
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
@@ -17,7 +17,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
 from backpain_analysis.datasets.datapackage import Field
-from backpain_analysis.evidence.faults import Fault, faults_frame
+from backpain_analysis.evidence.faults import Fault
 from backpain_analysis.evidence.reading import canonical, known_columns, read_tables
 from backpain_analysis.evidence.schema import EXAMPLE_TRIAL, PARTICIPANT_TABLES, TABLES, table_spec
 
@@ -326,86 +326,155 @@ def write_marked(
         raise FileExistsError(f"{out} is there already: give another name, or remove it first.")
     if out.suffix.lower() != ".xlsx":
         raise ValueError(f"{out}: the marked copy is a workbook; name it .xlsx.")
+    marks = _marks(faults, doubts)
     if path.is_dir():
-        book = _of_folder(path)
+        book = openpyxl.Workbook(write_only=True)
+        _copy_folder(book, path, marks)
     else:
         try:
             book = openpyxl.load_workbook(path)
         except Exception as error:  # whatever openpyxl stumbles over, the file is at fault
             raise ValueError(f"{path} cannot be copied: it is not readable as XLSX.") from error
-    sheets = {canonical(sheet.title): sheet for sheet in book.worksheets}
-    marks = _Marks()
-    for fault in faults:
-        if (sheet := sheets.get(fault.table or "")) is not None:
-            cell = _cell(sheet, fault.table, fault.row, fault.column)
-            marks.add(cell, _RED, f"{fault.rule}. {fault.hint}")
-    for doubt in doubts.itertuples():
-        for row in doubt.rows.split(", ") if doubt.table in sheets else ():
-            cell = _cell(sheets[doubt.table], doubt.table, int(row), "trial_id")
-            marks.add(cell, _YELLOW, f"{doubt.kind}: {doubt.arithmetic}. {doubt.look}")
+        for sheet in book.worksheets:
+            _mark_sheet(sheet, marks.get(canonical(sheet.title), {}))
     _add_list(book, faults, doubts)
     book.save(out)
     return out
 
 
-class _Marks:
-    """Colours and comments, of which there may be too many for a spreadsheet program."""
+class _Mark(NamedTuple):
+    """What is said of a cell; `told` is empty where there are too many comments already."""
 
-    def __init__(self) -> None:
-        self.comments = 0
-
-    def add(self, cell: Cell, fill: PatternFill, text: str) -> None:
-        cell.fill = fill
-        self.comments += 1
-        if self.comments <= MOST_COMMENTS:
-            before = f"{cell.comment.text}\n" if cell.comment else ""
-            cell.comment = Comment(before + text, "backpain-analysis", 120, 320)
+    fill: PatternFill
+    told: str
 
 
-def _of_folder(folder: Path) -> openpyxl.Workbook:
+_Place = tuple[int | None, str | None]
+
+
+def _marks(faults: Sequence[Fault], doubts: pd.DataFrame) -> dict[str, dict[_Place, _Mark]]:
+    """By table, what is said of the cell of a row in a column; comments of the first ones."""
+    said: dict[tuple[str, _Place], tuple[PatternFill, list[str]]] = {}
+    for fault in faults:
+        key = (fault.table or "", (fault.row, fault.column))
+        said.setdefault(key, (_RED, []))[1].append(f"{fault.rule}. {fault.hint}")
+    for doubt in doubts.itertuples():
+        for row in doubt.rows.split(", "):
+            told = f"{doubt.kind}: {doubt.arithmetic}. {doubt.look}"
+            said.setdefault((doubt.table, (int(row), "trial_id")), (_YELLOW, []))[1].append(told)
+    marks: dict[str, dict[_Place, _Mark]] = {}
+    for number, ((table, place), (fill, lines)) in enumerate(said.items()):
+        text = "\n".join(lines) if number < MOST_COMMENTS else ""
+        marks.setdefault(table, {})[place] = _Mark(fill, text)
+    return marks
+
+
+def _copy_folder(
+    book: openpyxl.Workbook, folder: Path, marks: dict[str, dict[_Place, _Mark]]
+) -> None:
     """The tables of a folder as sheets, every cell as text, rows where the files have them."""
-    book = openpyxl.Workbook()
-    book.remove(book.active)
     raw = {**read_tables(folder, TABLES)[0], **read_tables(folder, PARTICIPANT_TABLES)[0]}
     for name, table in raw.items():
         sheet = book.create_sheet(name)
-        _write_row(sheet, 1, list(table.cells.columns))
-        for row, *cells in table.cells.itertuples(name=None):
-            _write_row(sheet, row, cells)
-    return book
+        columns = list(table.cells.columns)
+        places = _placed(marks.get(name, {}), {c: n for n, c in enumerate(columns)}, 1)
+        written = _Written(sheet)
+        rows = table.cells.astype(object).where(table.cells.notna(), None)
+        written.row(columns, places.get(1))
+        for row, *cells in rows.itertuples(name=None):
+            written.gap(row)
+            written.row(cells, places.get(row))
 
 
-def _write_row(sheet: Worksheet, row: int, cells: Sequence[object]) -> None:
-    for place, value in enumerate(cells, start=1):
+def _placed(
+    marks: dict[_Place, _Mark], columns: dict[str, int], first: int
+) -> dict[int, dict[int, _Mark]]:
+    """Marks by row and place in it: a row's first cell, a column's head, where none is named."""
+    found: dict[int, dict[int, _Mark]] = {}
+    for (row, column), mark in marks.items():
+        cells, place = found.setdefault(row or first, {}), columns.get(column or "", 0)
+        if place in cells:
+            there = cells[place]
+            mark = _Mark(there.fill, "\n".join(filter(None, [there.told, mark.told])))
+        cells[place] = mark
+    return found
+
+
+class _Written:
+    """Rows of a sheet that is written from the top."""
+
+    def __init__(self, sheet: Any) -> None:
+        self.sheet, self.next = sheet, 1
+        self.styles: dict[int, Any] = {}
+
+    def gap(self, row: int) -> None:
+        """Leave rows empty up to this one."""
+        while self.next < row:
+            self.sheet.append(())
+            self.next += 1
+
+    def row(
+        self, cells: Sequence[object], marks: dict[int, _Mark] | None = None, bold: bool = False
+    ) -> None:
+        """Write the next row."""
+        row: list[Any] = [self._plain(value) for value in cells]
+        for place, mark in (marks or {}).items():
+            row[place] = self._cell(cells[place], mark)
+        if bold:
+            row = [self._cell(value) for value in cells]
+            for cell in row:
+                cell.font = Font(bold=True)
+        self.sheet.append(row)
+        self.next += 1
+
+    def _plain(self, value: object) -> object:
+        if isinstance(value, str) and value.startswith("="):
+            return self._cell(value)
+        return value
+
+    def _cell(self, value: object, mark: _Mark | None = None) -> Any:
+        cell = WriteOnlyCell(self.sheet, value)
         if isinstance(value, str):
-            cell = sheet.cell(row, place, value)
             cell.data_type = "s"  # never a formula
+        if mark is not None:
+            if id(mark.fill) not in self.styles:
+                cell.fill = mark.fill
+                self.styles[id(mark.fill)] = cell._style
+            cell._style = self.styles[id(mark.fill)]
+            if mark.told:
+                cell.comment = Comment(mark.told, "backpain-analysis", 120, 320)
+        return cell
 
 
-def _cell(sheet: Worksheet, table: str | None, row: int | None, column: str | None) -> Cell:
-    """The cell that is meant; the first of its row, or the head of its column, where none is."""
-    first = next(
-        (cells[0].row for cells in sheet.iter_rows() if any(cell.value for cell in cells)), 1
-    )
-    known = known_columns(table or "trials")
-    for cell in sheet[first]:
-        if known.get(canonical(cell.value), str(cell.value).strip()) == column:
-            return sheet.cell(row or first, cell.column)
-    return sheet.cell(row or first, 1)
+def _mark_sheet(sheet: Worksheet, marks: dict[_Place, _Mark]) -> None:
+    """Colour the cells of a sheet, with comments."""
+    if not marks:
+        return
+    known = known_columns(canonical(sheet.title))
+    rows = enumerate(sheet.iter_rows(values_only=True), start=1)
+    first, head = next(((n, row) for n, row in rows if any(row)), (1, ()))
+    columns: dict[str, int] = {}
+    for place, title in enumerate(head):
+        columns.setdefault(known.get(canonical(title), str(title).strip()), place)
+    for row, cells in _placed(marks, columns, first).items():
+        for place, mark in cells.items():
+            cell = sheet.cell(row, place + 1)
+            cell.fill = mark.fill
+            if mark.told:
+                before = f"{cell.comment.text}\n" if cell.comment else ""
+                cell.comment = Comment(before + mark.told, "backpain-analysis", 120, 320)
 
 
 def _add_list(book: openpyxl.Workbook, faults: Sequence[Fault], doubts: pd.DataFrame) -> None:
     sheet = book.create_sheet(_LIST)
-    listed = faults_frame(faults)[["table", "row", "column", "value", "rule", "hint"]]
-    head = ["", *listed.columns]
-    _write_row(sheet, 1, head)
-    rows = [["fault", *fault] for fault in listed.itertuples(index=False)]
-    for doubt in doubts.itertuples():
-        told = f"{doubt.kind}: {doubt.arithmetic}"
-        rows.append(["warning", doubt.table, doubt.rows, "", doubt.trial_id, told, doubt.look])
-    for number, row in enumerate(rows, start=2):
-        _write_row(sheet, number, ["" if pd.isna(cell) else str(cell) for cell in row])
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
     for letter, width in zip("ABCDEFG", (9, 14, 9, 22, 22, 60, 60), strict=True):
         sheet.column_dimensions[letter].width = width
+    written = _Written(sheet)
+    written.row(["", "table", "row", "column", "value", "rule", "hint"], bold=True)
+    for fault in faults:
+        row = None if fault.row is None else str(fault.row)
+        cells = [fault.table, row, fault.column, fault.value, fault.rule, fault.hint]
+        written.row(["fault", *cells])
+    for doubt in doubts.itertuples():
+        told = f"{doubt.kind}: {doubt.arithmetic}"
+        written.row(["warning", doubt.table, doubt.rows, "", doubt.trial_id, told, doubt.look])

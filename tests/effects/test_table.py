@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.arms import from_arms_table
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.pooling import pool
 from tests.effects.conftest import arm, result
 
@@ -97,3 +98,21 @@ def test_measures_of_a_table_of_arms_are_checked():
     rows = pd.DataFrame({"trial_id": "t", "dose": [0, 1], "mean": [1, 2], "sd": 1.0, "n": 20})
     with pytest.raises(ValueError, match=r"measure: no 'md'. Did you mean 'MD'"):
         from_arms_table(rows, measure="md")
+
+
+def test_effects_without_any_say_why_there_are_none(build):
+    bare = {"instrument": "PPT", "outcome": "pressure_pain_threshold", "scale_min": None}
+    rows = [row | bare | {"scale_max": None, "unit": "kPa"} for row in RESULTS]
+    none = build(ARMS, rows).effects("pressure_pain_threshold")
+    with pytest.raises(
+        CannotEstimate, match="no effect on pressure_pain_threshold is left"
+    ) as told:
+        pool(none)
+    assert "2 arms: scale limits unknown (unit kPa)" in str(told.value)
+    assert str(told.value).endswith("unit='kPa' takes differences in it.")
+
+
+def test_effects_of_another_time_are_pointed_to(build):
+    late = [row | {"timepoint_label": "followup", "timepoint_weeks": 52} for row in RESULTS]
+    with pytest.raises(CannotEstimate, match="timepoint='followup' or 'latest' asks for another"):
+        pool(build(ARMS, late).effects("pain_intensity"))

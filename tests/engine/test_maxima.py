@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,6 +15,17 @@ import backpain_analysis as bp
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.one_variance import independent
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "maxima.py"
+
+
+@pytest.fixture(scope="module")
+def maxima():
+    spec = importlib.util.spec_from_file_location("maxima", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def normal_llf(y, X, V, reml):
@@ -60,6 +75,26 @@ def test_one_variance_beside_a_dense_grid(seed):
         constant = 0.5 * (len(y) - X.shape[1] * reml) * np.log(2 * np.pi)
         assert llf[0] >= llf.max() - 1e-6
         assert_allclose(found.llf, llf[0] - constant, rtol=1e-7, atol=1e-6)
+
+
+FLAT = [
+    (370, "spline", [4.1808, 20.466, 2.2369, -0.084708, 4.7245, 0.0072314]),
+    (958, "spline", [0.93068, 0.21639, 0.063321, -0.69777, 0.13233, 9.8994e-05]),
+    (1294, "spline", [3.7334, 9.5866, 7.2846, -2.4417, -0.60671, 0.00044542]),
+    (3124, "spline", [72.809, -49.757, 16.829, 4.7072, -0.85638, 0.002848]),
+    (10063, "visits", [18.1552, 28.95, 0.0, 11.5781, 0.0, 0.0]),
+    (1970, "line", [-2.8416, -2.6536, 0.0]),
+    (2309, "visits", [-1.526, -0.032126, 0.0, 59.009, 0.0, 0.0]),
+]
+"""Problems of benchmarks/maxima.py, and a place of theirs on the highest hill: effects that vary in
+one or two directions only."""
+
+
+@pytest.mark.parametrize(("number", "kind", "place"), FLAT)
+def test_hills_where_effects_vary_in_few_directions(maxima, number, kind, place):
+    """Its height is computed by the benchmark's own code."""
+    made = maxima.problem(np.random.default_rng(number), kind)
+    assert made.engine() >= made.heights(np.array([place]))[0] - 1e-6
 
 
 def test_many_studies_are_grouped_for_the_grid_only():

@@ -394,3 +394,20 @@ def test_many_alike_faults_are_looked_up_once(tables, monkeypatch):
     assert [fault.value for fault in faults] == ["yogga"] * 200
     assert [fault.row for fault in faults] == list(range(len(rows) + 1, len(rows) + 201))
     assert asked == ["yogga"]
+
+
+@pytest.mark.parametrize(
+    ("row", "column"), [(3, "dispersion"), (4, "lower"), (4, "upper"), (3, "dispersion_type")]
+)
+def test_a_spread_that_cannot_be_read_is_told_once(broken, row, column):
+    fault = broken("outcomes", row, column, "unclear")
+    assert where(fault) == ("outcomes", row, column, "unclear")
+
+
+def test_a_trial_that_is_missing_is_told_once_a_table(tables):
+    for row in (2, 3):
+        tables.set("contrasts", row, "trial_id", "doe1999")
+    fault = tables.only_fault()
+    assert where(fault) == ("contrasts", 2, "trial_id", "doe1999")
+    assert fault.rule == "not in table arms (2 rows)"
+    assert fault.hint.startswith("There is no trial 'doe1999'. ")

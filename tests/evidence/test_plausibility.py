@@ -150,6 +150,14 @@ def test_centimetres_on_a_scale_of_millimetres(values, found):
     assert kinds(rows) == (["centimetres on a scale of millimetres"] if found else [])
 
 
+@pytest.mark.parametrize(("means", "found"), [([3.1, 4.9], True), ([3.1, 24.9], False)])
+def test_centimetres_where_no_baseline_is_printed(means, found):
+    rows = [
+        value(arm_id=arm, mean=mean, sd=None) for arm, mean in zip(("a1", "a2"), means, strict=True)
+    ]
+    assert kinds(rows) == (["centimetres on a scale of millimetres"] if found else [])
+
+
 @pytest.mark.parametrize(
     ("row", "odd"),
     [

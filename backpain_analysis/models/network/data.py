@@ -14,7 +14,7 @@ from scipy import special
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.evidence.faults import as_frame
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.network.contrasts import (
     ONE_TREATMENT,
     NetworkData,
@@ -365,7 +365,7 @@ def _with_sd(data: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     if columns.se is None and columns.ci is None:
         return data
     sources = [columns.n, *([columns.se] if columns.se else []), *(columns.ci or ())]
-    _check_columns(data, sources)
+    need_columns(sources, data)
     n = data[columns.n].to_numpy(dtype=float, na_value=np.nan)
     sd = np.full(len(data), np.nan)
     if columns.sd in data:
@@ -392,7 +392,7 @@ def _from_events(
     if measure not in ("OR", "RR", "RD"):
         raise ValueError(f"measure {measure!r} of events is none of 'OR', 'RR', 'RD'.")
     events, n = str(columns.events), columns.n
-    _check_columns(data, (columns.trial, columns.treatment, events, n))
+    need_columns((columns.trial, columns.treatment, events, n), data)
     size = data[n].to_numpy(dtype=float, na_value=np.nan)
     rules = (
         (n, lambda x: x > 0, "above 0"),
@@ -462,7 +462,7 @@ def _from_contrasts(
         raise ValueError(f"unknown measure {measure!r}: use one of {', '.join(MEASURES)}.")
     names = [columns.trial, str(columns.yi), columns.treatment1, columns.treatment2]
     optional = [columns.vi, columns.se, *(columns.ci or ()), columns.shared_vi]
-    _check_columns(data, [*names, *(name for name in optional if name)])
+    need_columns([*names, *(name for name in optional if name)], data)
     if columns.vi is None and columns.se is None and columns.ci is None:
         raise ValueError("contrasts need their variance (vi=...), standard error (se=...) or ci.")
     yi = data[columns.yi].to_numpy(dtype=float, na_value=np.nan)
@@ -667,16 +667,9 @@ def _codes(given: pd.Series, against: pd.Series) -> tuple[np.ndarray, tuple[str,
     return codes, tuple(names)
 
 
-def _check_columns(data: pd.DataFrame, names: Any) -> None:
-    missing = [c for c in dict.fromkeys(names) if c not in data]
-    if missing:
-        have = ", ".join(map(str, data.columns))
-        raise ValueError(f"no column {', '.join(map(repr, missing))}; the data have {have}.")
-
-
 def _check_arms(data: pd.DataFrame, columns: Columns, rules: Any) -> None:
     trial, treatment = columns.trial, columns.treatment
-    _check_columns(data, (trial, treatment, *(rule[0] for rule in rules)))
+    need_columns((trial, treatment, *(rule[0] for rule in rules)), data)
     faults = []
     for column, rule, right in rules:
         values = data[column].to_numpy(dtype=float, na_value=np.nan)

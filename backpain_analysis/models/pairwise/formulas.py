@@ -129,12 +129,15 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
     CannotEstimate
         If no row is complete.
     """
-    plain, used = PLAIN.fullmatch(formula), variables(formula)
+    used = variables(formula)
+    plain = PLAIN.fullmatch(formula)
     need_columns([*used, *others], data)
     columns = list(dict.fromkeys([*used, *others]))
     kept = np.ones(len(data), dtype=bool)
     for name in columns:
         values = data[name].to_numpy()
+        if values.dtype.kind in "mM":
+            raise ValueError(f"{name} holds dates or times: make numbers of them, such as years.")
         known = ~np.isnan(values) if values.dtype.kind == "f" else data[name].notna().to_numpy()
         kept &= known
     if not kept.any():
@@ -151,30 +154,49 @@ def design(formula: str, data: pd.DataFrame, others: Sequence[str] = ()) -> Desi
         X = np.column_stack([np.ones(len(complete)), *values])
         return Design(formula, y, X, ("Intercept", *used[1:]), complete, dropped)
     from formulaic import model_matrix
+    from formulaic.errors import FormulaicError
 
-    parts = model_matrix(formula, complete, na_action="raise")
+    try:
+        with np.errstate(all="ignore"):
+            parts = model_matrix(formula, complete, na_action="raise")
+    except (FormulaicError, ValueError) as fault:
+        raise ValueError(f"formula {formula!r} cannot be computed: {fault}") from None
     if not hasattr(parts, "lhs") or parts.lhs.shape[1] != 1:
         raise ValueError(
             f"formula {formula!r} needs one column of numbers on the left, as 'yi ~ weeks'."
         )
-    return Design(
-        formula,
-        parts.lhs.to_numpy(dtype=float)[:, 0],
-        parts.rhs.to_numpy(dtype=float),
-        tuple(map(str, parts.rhs.columns)),
-        complete,
-        dropped,
-    )
+    y, X = parts.lhs.to_numpy(dtype=float)[:, 0], parts.rhs.to_numpy(dtype=float)
+    names = tuple(map(str, parts.rhs.columns))
+    if not names:
+        raise ValueError(f"formula {formula!r} leaves nothing to estimate: write 'yi ~ 1'.")
+    wrong = [name for name, column in zip(names, X.T, strict=True) if not np.isfinite(column).all()]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} of {formula!r} cannot be computed in every row.")
+    return Design(formula, y, X, names, complete, dropped)
 
 
 def variables(formula: str) -> list[str]:
-    """The columns that a formula needs: of a plain one the left side first."""
+    """The columns that a formula needs: of a plain one the left side first.
+
+    Raises
+    ------
+    ValueError
+        If it is no formula.
+    """
+    if not isinstance(formula, str):
+        raise ValueError(f"a formula is text, as 'yi ~ weeks', not {formula!r}.")
     if plain := PLAIN.fullmatch(formula):
         right = (name.strip() for name in plain[2].split("+"))
         return [plain[1], *dict.fromkeys(name for name in right if name != "1")]
     from formulaic import Formula
+    from formulaic.errors import FormulaParsingError
 
-    return sorted(map(str, Formula(formula).required_variables))
+    try:
+        return sorted(map(str, Formula(formula).required_variables))
+    except FormulaParsingError:
+        raise ValueError(
+            f"formula {formula!r} cannot be read: write it as 'yi ~ weeks + C(type)'."
+        ) from None
 
 
 def _is_number(column: pd.Series) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -104,9 +105,12 @@ def numbers(values: ArrayLike, name: str) -> np.ndarray:
     plain = np.asarray(values)
     if plain.dtype.kind in "fiu":
         return plain.astype(float).ravel()
+    if plain.dtype.kind in "mMc":
+        raise ValueError(f"{name} must hold numbers, not {plain.dtype}.")
     column = pd.Series(np.asarray(values, dtype=object).ravel())
     numeric = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    strange = np.flatnonzero(np.isnan(numeric) & column.notna().to_numpy())
+    dates = np.array([isinstance(value, date | timedelta) for value in column], dtype=bool)
+    strange = np.flatnonzero(dates | (np.isnan(numeric) & column.notna().to_numpy()))
     if len(strange):
         raise ValueError(f"{name} holds {column[strange[0]]!r}, which is no number.")
     return numeric

@@ -191,7 +191,8 @@ def influence_by(
         statistic = float(error @ _solved(V, error))
         told["cook_d"] = float(shift @ precision @ shift)
         told |= {"chi_square": statistic, "p": float(scipy.special.chdtrc(n, statistic))}
-        dfbetas = shift / np.sqrt(np.diag(_covariance_of_all(model, rest, known, blocks)))
+        spread = np.diag(_covariance_of_all(model, rest, known, blocks))
+        dfbetas = shift / np.sqrt(np.where(spread > 0, spread, np.nan))
         table.append(told | {f"dfbetas {n}": d for n, d in zip(names, dfbetas, strict=True)})
     return pd.DataFrame(table, index=pd.Index(pd.unique(cluster), name="cluster"))
 

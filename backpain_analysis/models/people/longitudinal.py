@@ -326,7 +326,7 @@ def longitudinal(
         test=test,
         level=level,
         outcome_name=names["outcome"] if names["outcome"] != "value" else "score",
-        dose_name=dose_name_of(data, {"dose": dose}) if whole else dose,
+        dose_name=dose_name_of(data, {} if dose == "dose" else {"dose": dose}),
     )
 
 

@@ -18,7 +18,7 @@ from backpain_analysis.effects.responders import Response
 from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.pairwise.responders import NNT, number_needed
 from backpain_analysis.models.people.ancova import at_week, scaled
-from backpain_analysis.models.people.visits import PERSON, as_visits
+from backpain_analysis.models.people.visits import PERSON, as_visits, dose_name_of
 from backpain_analysis.models.results import TableResult, check_choices, quantile, two_sided_p
 from backpain_analysis.words import plural
 
@@ -310,7 +310,7 @@ def responders(
         differences=_with_intervals(found, shares, level),
         response=response,
         week=float(week),
-        dose_name=columns.get("dose", "dose"),
+        dose_name=dose_name_of(data, columns),
         adjust=tuple(adjust),
         missing=missing,
         excluded=excluded,

@@ -180,6 +180,12 @@ def test_nothing_left_to_explain():
         ("weeks + frequency", "needs one column of numbers on the left"),
         ("yi ~ nothing", "no column 'nothing'; the data have m1, sd1"),
         ("yi ~ C(m1)", r"28 trials cannot estimate 28 coefficients"),
+        ("yi ~ weeks +", "'yi ~ weeks \\+' cannot be read: write it as"),
+        ("yi ~ weeks.foo", "'yi ~ weeks.foo' cannot be computed"),
+        ("yi ~ log(weeks - weeks)", r"log\(weeks - weeks\) of .* cannot be computed in every row"),
+        ("yi ~ log(weeks - 100)", r"'yi ~ log\(weeks - 100\)' cannot be computed"),
+        ("yi ~ 0", "leaves nothing to estimate"),
+        (None, "a formula is text, as 'yi ~ weeks', not None"),
     ],
 )
 def test_unusable_formulas(trials, formula, message):
@@ -197,6 +203,11 @@ def test_unusable_data(trials):
         meta_regression("yi ~ weeks", trials.assign(weeks=np.nan))
     with pytest.raises(ValueError, match=r"2 trials cannot estimate 2 coefficients"):
         meta_regression("yi ~ weeks", trials.head(2))
+    with pytest.raises(ValueError, match="two columns 'weeks': keep one"):
+        meta_regression("yi ~ weeks", pd.concat([trials, trials[["weeks"]]], axis=1))
+    dates = pd.date_range("2020-01-01", periods=len(trials))
+    with pytest.raises(ValueError, match="weeks holds dates or times"):
+        meta_regression("yi ~ weeks", trials.assign(weeks=dates))
 
 
 def test_two_trials_with_known_variances():

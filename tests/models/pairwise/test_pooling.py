@@ -147,6 +147,9 @@ HOSTILE = [
     ({"yi": [1e300, 1.0, 2.0]}, r"study 1: yi = 1e\+300"),
     ({"vi": [1e-300, 1.0, 2.0]}, r"vi = 1e-300; computed are"),
     ({"yi": [1.0, "two", 2.0]}, "yi holds 'two', which is no number"),
+    ({"yi": pd.date_range("2020-01-01", periods=3)}, "yi must hold numbers, not datetime64"),
+    ({"yi": [pd.Timestamp(2020, 1, 1), 1.0, 2.0]}, "yi holds Timestamp"),
+    ({"vi": [1 + 2j, 1.0, 1.0]}, "vi must hold numbers, not complex128"),
     ({"yi": pd.Series([1.0, 2, 3], [2, 1, 0]), "vi": pd.Series([1.0, 1, 1])}, "different indexes"),
 ]
 

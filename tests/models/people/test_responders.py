@@ -210,3 +210,4 @@ def test_an_improvement_beyond_the_scale_is_refused_with_advice():
     recorded = responders(data, week=8, mcid=1.5)
     percent = responders(data.visits(scale="0-100"), week=8, mcid=15)
     assert recorded.shares["responders"].tolist() == percent.shares["responders"].tolist() == [1, 3]
+    assert (recorded.dose_name, percent.dose_name) == ("minutes_per_week", "dose")

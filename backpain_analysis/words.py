@@ -363,7 +363,13 @@ def spelled_out(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun: "1 trial", "1,200 trials"."""
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> bp.sentences.plural(1, "trial"), bp.sentences.plural(1200, "trial")
+    ('1 trial', '1,200 trials')
+    """
     return f"{count} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
 
 
@@ -401,7 +407,13 @@ def shortened(text: str, length: int) -> str:
 
 
 def outcome_words(outcome: str) -> str:
-    """An outcome as a reader says it: "pain_intensity" is "pain"."""
+    """An outcome as a reader says it, within a sentence.
+
+    Examples
+    --------
+    >>> bp.sentences.outcome_words("pain_intensity")
+    'pain'
+    """
     return OUTCOME_WORDS.get(outcome, str(outcome).replace("_", " "))
 
 

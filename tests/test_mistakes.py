@@ -64,6 +64,8 @@ def names():
         ('bp.load_reference("mcids")', "Did you mean 'mcid'?"),
         ('bp.claims(ids=["C99"])', "they run from C01 to C27"),
         ("bp.longitudinal(effects)", "no table of visits"),
+        ("bp.simulate_trials(8)", "is no bp.TrialTruth"),
+        ("bp.simulate_participants(8)", "is no bp.Truth"),
     ],
 )
 def test_a_mistake_is_answered(names, typed, answer):

@@ -32,6 +32,34 @@ from backpain_analysis.words import (
     unit_words,
 )
 
+__all__ = [
+    "best_dose",
+    "curve_words",
+    "dose_response",
+    "dose_to_reach",
+    "durability",
+    "effect_interval",
+    "effect_text",
+    "evidence",
+    "number",
+    "outcome_words",
+    "p_text",
+    "plural",
+    "pooled",
+    "responders",
+    "share_of_mcid",
+    "size_words",
+    "speed",
+    "time_course",
+    "trial_responders",
+    "where_from",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 CURVE_WORDS = {
     "linear": "straight line",
     "quadratic": "quadratic curve",
@@ -48,14 +76,26 @@ CURVE_WORDS = {
 
 
 def curve_words(name: str) -> str:
-    """A curve as a reader knows it; of one with a step the curve of what dose adds."""
+    """A curve as a reader knows it; of one with a step the curve of what dose adds.
+
+    Examples
+    --------
+    >>> bp.sentences.curve_words("rcs")
+    'restricted cubic spline'
+    """
     inner = name.removeprefix(STEP)
     words = CURVE_WORDS.get(inner, f"{inner} curve")
     return words if inner == name else f"a step and a {words}"
 
 
 def share_of_mcid(effect: float, mcid: float | None) -> str:
-    """How an effect compares with the MCID; empty without one."""
+    """How an effect compares with the MCID; empty without one.
+
+    Examples
+    --------
+    >>> bp.sentences.share_of_mcid(-11.2, 15)
+    ' That is 0.75 of the smallest difference that matters to patients (MCID), 15 points.'
+    """
     if not mcid:
         return ""
     return (
@@ -65,7 +105,14 @@ def share_of_mcid(effect: float, mcid: float | None) -> str:
 
 
 def evidence(data: Evidence) -> str:
-    """What the evidence is: how many trials and people, from when, and how much is known."""
+    """What the evidence is: how many trials and people, from when, and how much is known.
+
+    Examples
+    --------
+    >>> trials = bp.simulate_trials(bp.TrialTruth(trials=8))
+    >>> bp.sentences.evidence(trials)
+    '8 trials without a year, with 778 people randomised and 15 exercise arms of 5 types. ...'
+    """
     arms = with_doses(data.arms)
     exercise = arms[arms["exercise_type"] != "none"]
     years = data.trials["year"].dropna()
@@ -86,7 +133,13 @@ BUNDLED = "backpain-trials"
 
 
 def where_from(data: Evidence) -> str:
-    """How the trials were found and read, as far as that is known of these data."""
+    """How the trials were found and read, as far as that is known of these data.
+
+    Examples
+    --------
+    >>> bp.sentences.where_from(bp.simulate_trials())
+    'These trials are made up: nobody in them exists.'
+    """
     if data.synthetic:
         return "These trials are made up: nobody in them exists."
     if data.name != BUNDLED:
@@ -118,6 +171,13 @@ def pooled(
         The two sides of the comparison.
     mcid : float, optional
         In points of 0-100; not used for SMDs.
+
+    Examples
+    --------
+    >>> result = bp.pool([-8.0, -12.0, -10.0], [9.0, 12.0, 10.0], test="z")
+    >>> bp.sentences.pooled(result, "pain_intensity")
+    'In 3 trials, pain was 9.8 points of 100 lower with exercise than with no exercise (95% CI 6.2
+    to 13.4 lower). ...'
     """
     word, unit = outcome_words(outcome), unit_words(measure)
     size = size_words(result)
@@ -155,7 +215,16 @@ def pooled(
 
 
 def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure: str = "MD") -> str:
-    """Which dose first reaches an effect, or that none does."""
+    """Which dose first reaches an effect, or that none does.
+
+    Examples
+    --------
+    >>> effects = bp.simulate_trials().effects("pain_intensity")
+    >>> curve = bp.dose_response(effects, dose="minutes_per_week", curve="linear")
+    >>> bp.sentences.dose_to_reach(curve.dose_for(-10), "minutes_per_week", 10)
+    'The mean curve first reaches 10.0 points of 100 at 124 minutes per week (95% interval from 83
+    to 240).'
+    """
     label = DOSE_LABELS.get(dose_name, dose_name)
     unit = unit_words(measure)
     target = f"{number(abs(effect), 1 if measure == 'MD' else 2)} {unit}"
@@ -171,7 +240,16 @@ def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure:
 
 
 def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str:
-    """Where the best mean effect lies, or that the data show no turning point."""
+    """Where the best mean effect lies, or that the data show no turning point.
+
+    Examples
+    --------
+    >>> effects = bp.simulate_trials().effects("pain_intensity")
+    >>> curve = bp.dose_response(effects, dose="minutes_per_week", curve="linear")
+    >>> bp.sentences.best_dose(curve.optimum(best="lowest"), "minutes_per_week")
+    'The best mean effect, −24.2 points of 100, is at 300 minutes per week (95% interval from 300
+    to 300); at the edge of the data (300): no turning point between the doses studied.'
+    """
     label = DOSE_LABELS.get(dose_name, dose_name)
     effect = f"{number(dose.effect, effect_digits(measure))} {unit_words(measure)}"
     if measure in RATIO_WORDS:
@@ -194,6 +272,14 @@ def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
     A curve through no effect at no dose does not tell the dose from exercising at all, and the
     sentence says so; doses are named if an MCID is given. Of a curve with a step no dose is named
     unless dose matters among those who exercise.
+
+    Examples
+    --------
+    >>> effects = bp.simulate_trials().effects("pain_intensity")
+    >>> curve = bp.dose_response(effects, dose="minutes_per_week", curve="linear")
+    >>> bp.sentences.dose_response(curve)
+    'In 11 trials (1,086 participants), pain is related to minutes per week (straight line, P <
+    0.001), exercise against none and more against less taken together.'
     """
     word, level = outcome_words(result.outcome), 1 - result.level
     overall = result.test_overall()["p_value"]
@@ -235,7 +321,13 @@ def _places(result: DoseResponseResult, mcid: float | None) -> list[str]:
 
 
 def size_words(result: Any) -> str:
-    """Trials of a result or of effects, with the participants where they are known."""
+    """Trials of a result or of effects, with the participants where they are known.
+
+    Examples
+    --------
+    >>> bp.sentences.size_words(bp.pool([-8.0, -12.0, -10.0], [9.0, 12.0, 10.0]))
+    '3 trials'
+    """
     size = plural(result.n_trials, "trial")
     if not result.n_participants:
         return size
@@ -257,6 +349,13 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
     result : TimeCourseResult
     outcome : str
         Such as "pain_intensity".
+
+    Examples
+    --------
+    >>> trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.time_course(bp.effects_over_time(trials, "pain_intensity"))
+    >>> bp.sentences.time_course(course, "pain_intensity")
+    'In ... trials (...), the effect of exercise on pain, in points of 100, was ... at week 4 ...'
     """
     weeks = [w for w in SHOWN if result.first_week <= w <= result.last_week] or [result.last_week]
     digits = effect_digits(result.effects.measure)
@@ -275,6 +374,13 @@ def speed(result: TimeCourseResult) -> str:
     """When half and 90% of the largest effect were there, or why the data cannot tell.
 
     Weeks that the data give only with a certain trial are not told, but that trial's name is.
+
+    Examples
+    --------
+    >>> trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.time_course(bp.effects_over_time(trials, "pain_intensity"))
+    >>> bp.sentences.speed(course)
+    'Half of the largest effect was there after ... weeks ...'
     """
     half, most = result.weeks_to(0.5), result.weeks_to(0.9)
     level = f"{result.level:.0%}"
@@ -295,7 +401,16 @@ def speed(result: TimeCourseResult) -> str:
 
 
 def durability(found: Durability, measure: str = "MD") -> str:
-    """What became of the effect after the programme."""
+    """What became of the effect after the programme.
+
+    Examples
+    --------
+    >>> trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.time_course(bp.effects_over_time(trials, "pain_intensity"))
+    >>> bp.sentences.durability(course.durability())
+    'Whether the effect lasts after the end of the programme is not told: only ... measured more
+    than once after it. ...'
+    """
     digits = effect_digits(measure)
     row, level = found.monthly, f"{found.level:.0%}"
     kind = row.name
@@ -354,7 +469,16 @@ def _listed(parts: list[str]) -> str:
 
 
 def trial_responders(result: TrialResponders) -> str:
-    """How many more respond with exercise, over published trials."""
+    """How many more respond with exercise, over published trials.
+
+    Examples
+    --------
+    >>> yoga = bp.load_evidence().filter(population=bp.BACK_PAIN, exercise_type="yoga")
+    >>> found = bp.responders_from_means(yoga, "pain_intensity", mcid=15)
+    >>> bp.sentences.trial_responders(found)
+    'In 2 trials (311 participants), 6 percentage points more people with exercise than without
+    (95% CI 4 to 7) improved in pain by 15 points or more, ...'
+    """
     found = result.summary().loc["difference"]
     more = "more" if found["estimate"] >= 0 else "fewer"
     return (
@@ -382,7 +506,15 @@ def _without_exercise(result: TrialResponders) -> str:
 
 
 def responders(result: Responders) -> str:
-    """How many respond at each dose, from participants."""
+    """How many respond at each dose, from participants.
+
+    Examples
+    --------
+    >>> found = bp.responders(bp.load_participants(), week=12, mcid=15)
+    >>> bp.sentences.responders(found)
+    'Of 478 participants in 6 trials, 20% at a dose of 0 improved by 15 points or more at week 12,
+    and 28% at 60 (NNTB 11 ...), 53% at 120 ...'
+    """
     first, *others = result.shares.to_dict("records")
     differences = result.differences.set_index("group")
     parts = [

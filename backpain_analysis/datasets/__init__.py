@@ -6,7 +6,7 @@ import lazy_loader as _lazy
 
 SIMULATORS = ["simulate_participants", "simulate_trials"]
 
-_attached, __dir__, __all__ = _lazy.attach(
+_attached, _, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "bundled": [
@@ -17,7 +17,7 @@ _attached, __dir__, __all__ = _lazy.attach(
             "reports_dir",
         ],
         "trials": ["AS_REPORTED", "TRIAL_TRUTHS", "TrialTruth", "write_synthetic_trials"],
-        "truth": ["Truth", "load_truth"],
+        "participants": ["Truth", "load_truth"],
     },
 )
 __all__ = [*__all__, *SIMULATORS]
@@ -30,3 +30,7 @@ def __getattr__(name: str) -> Any:
     import backpain_analysis
 
     return getattr(backpain_analysis, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -15,17 +15,35 @@ _ROOTS = (_PACKAGE / "_bundled", _PACKAGE.parent)
 
 
 def data_dir() -> Path:
-    """Folder of the bundled data (``trials/``, ``reference/`` and the codebook)."""
+    """Folder of the bundled data (``trials/``, ``reference/`` and the codebook).
+
+    Examples
+    --------
+    >>> (bp.datasets.data_dir() / "trials" / "trials.csv").exists()
+    True
+    """
     return _bundled_folder("data")
 
 
 def notebooks_dir() -> Path:
-    """Folder of the bundled notebooks."""
+    """Folder of the bundled notebooks.
+
+    Examples
+    --------
+    >>> (bp.datasets.notebooks_dir() / "03_dose_response.ipynb").exists()
+    True
+    """
     return _bundled_folder("notebooks")
 
 
 def reports_dir() -> Path:
-    """Folder of the bundled report suites."""
+    """Folder of the bundled report suites.
+
+    Examples
+    --------
+    >>> (bp.datasets.reports_dir() / "default.yml").exists()
+    True
+    """
     return _bundled_folder("reports")
 
 
@@ -42,7 +60,13 @@ def _bundled_folder(name: str) -> Path:
 
 
 def reference_names() -> tuple[str, ...]:
-    """Names that :func:`load_reference` knows."""
+    """Names that :func:`load_reference` knows.
+
+    Examples
+    --------
+    >>> "mcid" in bp.datasets.reference_names()
+    True
+    """
     return tuple(read_datapackage(data_dir() / "reference").tables)
 
 

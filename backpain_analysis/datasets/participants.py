@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,19 @@ def of(default: Any, unit: str, meaning: str) -> Any:
 class Parameters:
     """Named numbers that data are drawn from, each with its unit and its meaning."""
 
-    name: str
+    name: str = ""
+
+    @classmethod
+    def given(cls, truth: Self | None) -> Self:
+        """The parameters given, or the usual ones; anything else is refused."""
+        if truth is None:
+            return cls()
+        if not isinstance(truth, cls):
+            name = cls.__name__
+            raise ValueError(
+                f"truth {truth!r} is no bp.{name}; bp.{name}().table() lists what it takes."
+            )
+        return truth
 
     def table(self) -> pd.DataFrame:
         """Every parameter: `parameter, value, unit, meaning`."""
@@ -293,7 +305,14 @@ class Truth(Parameters):
 
 
 def load_truth(folder: str | Path) -> tuple[Truth, int]:
-    """The truth and the seed stored beside made-up data, in ``truth.json``."""
+    """The truth and the seed stored beside made-up data, in ``truth.json``.
+
+    Examples
+    --------
+    >>> truth, seed = bp.datasets.load_truth(bp.datasets.data_dir() / "participants")
+    >>> truth == bp.Truth(), seed
+    (True, 1)
+    """
     return Truth.from_json((Path(folder) / "truth.json").read_text(encoding="utf-8"))
 
 

@@ -79,7 +79,7 @@ class TrialTruth(Parameters):
 
     Examples
     --------
-    >>> truth = TrialTruth(any_exercise=-6.0, dose_curve="linear", dose_coefficients=(-0.03,))
+    >>> truth = bp.TrialTruth(any_exercise=-6.0, dose_curve="linear", dose_coefficients=(-0.03,))
     >>> truth.effect([0, 60, 120])
     array([-0. , -7.8, -9.6])
     >>> truth.dose_reaching(-9.0)
@@ -250,8 +250,14 @@ def write_synthetic_trials(
     -------
     Path
         The folder.
+
+    Examples
+    --------
+    >>> folder = bp.datasets.write_synthetic_trials("made-up", bp.TrialTruth(trials=8))
+    >>> bp.load_evidence(folder).synthetic
+    True
     """
-    truth, folder = TrialTruth() if truth is None else truth, Path(folder)
+    truth, folder = TrialTruth.given(truth), Path(folder)
     tables = {
         name: table
         for name, table in simulate_trial_tables(truth, seed)._asdict().items()

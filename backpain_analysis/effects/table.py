@@ -346,6 +346,8 @@ def refuse_evidence(data: object) -> None:
         told = [f"{plural(row.arms, 'arm')}: {row.reason}" for row in why.itertuples()]
         if unit := re.search(r"\(unit (\w+)\)", "; ".join(told)):
             told.append(f"unit={unit[1]!r} takes differences in it")
+        if why["reason"].str.contains("time asked for").any():
+            told.append("timepoint='followup' or 'latest' asks for another time")
         raise CannotEstimate(f"no effect on {data.outcome} is left", "; ".join(told))
 
 

@@ -21,6 +21,33 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+__all__ = [
+    "RHODES",
+    "SETTINGS",
+    "TURNER_2012",
+    "TURNER_2015",
+    "Earlier",
+    "Mixture",
+    "Normal",
+    "Prior",
+    "TauPrior",
+    "as_prior",
+    "earlier",
+    "empirical",
+    "half_cauchy",
+    "half_normal",
+    "half_t",
+    "log_normal",
+    "log_t",
+    "mixture",
+    "normal",
+    "uniform",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @dataclass(frozen=True)
 class TauPrior:
@@ -37,6 +64,14 @@ class TauPrior:
         Of the t families.
     source : str
         Where the numbers come from.
+
+    Examples
+    --------
+    >>> prior = bp.priors.half_normal(5)
+    >>> print(f"{prior.median:.2f}")
+    3.37
+    >>> print(prior.rescaled(0.1))
+    half-normal(0.5)
     """
 
     family: str
@@ -122,36 +157,71 @@ def _above_zero(name: str, value: float) -> float:
 def half_normal(scale: float) -> TauPrior:
     """Half-normal prior of tau; `scale` is in the units of the effects.
 
-    >>> print(half_normal(0.5))
+    Examples
+    --------
+    >>> print(bp.priors.half_normal(0.5))
     half-normal(0.5)
     """
     return TauPrior("half-normal", _above_zero("scale", scale))
 
 
 def half_cauchy(scale: float) -> TauPrior:
-    """Half-Cauchy prior of tau (Gelman 2006, doi 10.1214/06-BA117A)."""
+    """Half-Cauchy prior of tau (Gelman 2006, doi 10.1214/06-BA117A).
+
+    Examples
+    --------
+    >>> prior = bp.priors.half_cauchy(5)
+    >>> print(f"{prior}, median {prior.median:g}")
+    half-Cauchy(5), median 5
+    """
     return half_t(scale, 1)
 
 
 def half_t(scale: float, df: float) -> TauPrior:
-    """Half-t prior of tau on `df` degrees of freedom (Gelman 2006)."""
+    """Half-t prior of tau on `df` degrees of freedom (Gelman 2006, doi 10.1214/06-BA117A).
+
+    Examples
+    --------
+    >>> print(bp.priors.half_t(5, df=3))
+    half-t(5, 3 df)
+    """
     return TauPrior("half-t", _above_zero("scale", scale), df=_above_zero("df", df))
 
 
 def uniform(upper: float = np.inf) -> TauPrior:
-    """Uniform prior of tau on (0, `upper`); without an end it is improper, and asks for trials."""
+    """Uniform prior of tau on (0, `upper`); without an end it is improper, and asks for trials.
+
+    Examples
+    --------
+    >>> print(bp.priors.uniform(20))
+    uniform(20)
+    >>> bp.priors.uniform().proper
+    False
+    """
     if not upper > 0:
         raise ValueError(f"upper {upper} must be above 0.")
     return TauPrior("uniform", float(upper))
 
 
 def log_normal(location: float, scale: float) -> TauPrior:
-    """Log-normal prior of tau2: log(tau2) ~ N(location, scale squared)."""
+    """Log-normal prior of tau2: log(tau2) ~ N(location, scale squared).
+
+    Examples
+    --------
+    >>> print(bp.priors.log_normal(-2.05, 1.71))
+    log-normal(-2.05, 1.71) on tau²
+    """
     return TauPrior("log-normal", _above_zero("scale", scale), float(location))
 
 
 def log_t(location: float, scale: float, df: float = 5) -> TauPrior:
-    """Log-t prior of tau2: (log(tau2) - location) / scale ~ t on `df` degrees of freedom."""
+    """Log-t prior of tau2: (log(tau2) - location) / scale ~ t on `df` degrees of freedom.
+
+    Examples
+    --------
+    >>> print(bp.priors.log_t(-3.02, 2.27))
+    log-t(-3.02, 2.27, 5 df) on tau²
+    """
     return TauPrior("log-t", _above_zero("scale", scale), float(location), _above_zero("df", df))
 
 
@@ -251,7 +321,7 @@ def empirical(
 
     Examples
     --------
-    >>> print(empirical("pain_intensity"))
+    >>> print(bp.priors.empirical("pain_intensity"))
     log-t(-3.02, 2.27, 5 df) on tau²
     """
     setting = SETTINGS.get(outcome, outcome)
@@ -286,7 +356,13 @@ def _setting(table: Mapping[str, Any], setting: str) -> Any:
 
 @dataclass(frozen=True)
 class Normal:
-    """A normal prior of an effect: mean and standard deviation, in the units of the effects."""
+    """A normal prior of an effect: mean and standard deviation, in the units of the effects.
+
+    Examples
+    --------
+    >>> bp.priors.normal(0, 15)
+    Normal(mean=0.0, sd=15.0)
+    """
 
     mean: float
     sd: float
@@ -296,13 +372,25 @@ class Normal:
 
 
 def normal(mean: float, sd: float) -> Normal:
-    """A normal prior of an effect."""
+    """A normal prior of an effect, in its units.
+
+    Examples
+    --------
+    >>> print(bp.priors.normal(0, 15))
+    normal(0, 15)
+    """
     return Normal(float(mean), _above_zero("sd", sd))
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """Earlier trials, or trials of other people, that count with a weight of 0 to 1."""
+    """Earlier trials, or trials of other people, that count with a weight of 0 to 1.
+
+    Examples
+    --------
+    >>> bp.priors.earlier([-8.0, -12.0], [9.0, 16.0], weight=0.5).weight
+    0.5
+    """
 
     yi: np.ndarray
     vi: np.ndarray
@@ -327,6 +415,17 @@ def earlier(yi: ArrayLike, vi: ArrayLike, weight: float) -> Earlier:
     Raises
     ------
     ValueError
+        If the weight lies outside 0 to 1, or there are not as many known effects as variances.
+
+    Examples
+    --------
+    >>> before = bp.priors.earlier([-8.0, -12.0], [9.0, 16.0], weight=0.5)
+    >>> prior = bp.priors.Prior(bp.priors.half_normal(5), earlier=before)
+    >>> print(prior)
+    half-normal(5), 2 earlier trials, weight 0.5
+    >>> alone = bp.pool([-3.0, -6.0], [9.0, 12.0], prior=bp.priors.half_normal(5))
+    >>> bp.pool([-3.0, -6.0], [9.0, 12.0], prior=prior).estimate < alone.estimate
+    True
     """
     y, v = np.asarray(yi, dtype=float).ravel(), np.asarray(vi, dtype=float).ravel()
     if not 0 <= weight <= 1:
@@ -354,7 +453,7 @@ class Prior:
 
     Examples
     --------
-    >>> print(Prior(half_normal(0.5), effects=normal(0, 2)))
+    >>> print(bp.priors.Prior(bp.priors.half_normal(0.5), effects=bp.priors.normal(0, 2)))
     half-normal(0.5), effects normal(0, 2)
     """
 
@@ -411,7 +510,14 @@ class Prior:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several named priors, each with its weight before the data."""
+    """Several named priors, each with its weight before the data: see `mixture`.
+
+    Examples
+    --------
+    >>> half = bp.priors.half_normal
+    >>> bp.priors.mixture({"calm": half(2), "wild": half(20)}).weights
+    {'calm': 0.5, 'wild': 0.5}
+    """
 
     parts: Mapping[str, Prior]
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -440,6 +546,15 @@ def mixture(
     ValueError
         If names differ, a weight is not above 0, or parts cannot be weighed against each other
         (improper tau, or flat effects in only some of them).
+
+    Examples
+    --------
+    >>> half, normal, Prior = bp.priors.half_normal, bp.priors.normal, bp.priors.Prior
+    >>> sceptical, hopeful = Prior(half(5), normal(0, 5)), Prior(half(5), normal(-15, 5))
+    >>> parts = {"sceptical": sceptical, "hopeful": hopeful}
+    >>> print(bp.priors.mixture(parts, {"sceptical": 3, "hopeful": 1}))
+    75% sceptical: half-normal(5), effects normal(0, 5);
+    25% hopeful: half-normal(5), effects normal(-15, 5)
     """
     if len(parts) < 2:
         raise ValueError("a mixture needs at least two priors.")
@@ -467,5 +582,11 @@ def _flat(part: Prior) -> frozenset[str] | str:
 
 
 def as_prior(prior: Prior | TauPrior) -> Prior:
-    """A prior of tau alone leaves the effects flat."""
+    """A prior of tau alone leaves the effects flat.
+
+    Examples
+    --------
+    >>> bp.priors.as_prior(bp.priors.half_normal(5)).effects is None
+    True
+    """
     return Prior(prior) if isinstance(prior, TauPrior) else prior

@@ -141,7 +141,7 @@ def simulate_trials(truth: TrialTruth | None = None, seed: int = 1) -> Evidence:
     >>> trials.synthetic, len(trials.trials)
     (True, 8)
     """
-    truth = TrialTruth() if truth is None else truth
+    truth = TrialTruth.given(truth)
     tables = simulate_trial_tables(truth, seed)._asdict()
     made = {name: typed(tables[name], name) for name in TABLES}
     return Evidence(made, f"{truth.name} (seed {seed})", synthetic=True)

@@ -467,6 +467,6 @@ def simulate_participants(truth: Truth | None = None, seed: int = 1) -> Particip
     <Participants synthetic trials of exercise for back pain (seed 1): 6 trials, 600
     participants, 2584 scores, synthetic>
     """
-    truth = Truth() if truth is None else truth
+    truth = Truth.given(truth)
     name = f"{truth.name} (seed {seed})"
     return Participants.from_frames(*simulate_tables(truth, seed), name=name, synthetic=True)

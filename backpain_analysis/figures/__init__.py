@@ -103,3 +103,7 @@ __all__ = [
     "trial_sizes",
     "trials_by_type_and_year",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -43,6 +43,7 @@ _UNITS = {
     "years": {"y": 1.0, "yr": 1.0, "yrs": 1.0, "years": 1.0, "year": 1.0},
     "participants": {},
 }
+_MIXED = "a decimal comma among points"
 _COUNTED = {"once": "1", "twice": "2", "daily": "7", "every day": "7"}
 
 
@@ -89,7 +90,13 @@ def number(text: str, decimal: str = ".") -> str:
         return found.removeprefix("+")
     if re.fullmatch(rf"{_NUMBER}\s*%", found):
         return found.rstrip("% ")
-    raise Unclear("not one number")
+    raise Unclear(_MIXED if _mixed(re.compile(_NUMBER), text, decimal) else "not one number")
+
+
+def _mixed(shape: re.Pattern[str], text: str, decimal: str) -> bool:
+    """Whether a cell would be clear with decimal commas, in a sheet that has points."""
+    comma = decimal == "." and re.search(r"\d,\d{1,2}(?!\d)", text)
+    return bool(comma and shape.fullmatch(plain(text, ",")))
 
 
 def thousands(text: str, decimal: str = ".") -> str:
@@ -155,7 +162,7 @@ def summary(text: str, spread: str = "", decimal: str = ".") -> Summary:
     found = plain(text, decimal)
     match = _SUMMARY.fullmatch(found)
     if not match:
-        raise Unclear("not a value with a spread")
+        raise Unclear(_MIXED if _mixed(_SUMMARY, text, decimal) else "not a value with a spread")
     value = match["value"].removeprefix("+")
     own = _label(match["label"])
     count = match["n"] or ""

@@ -110,3 +110,9 @@ def test_effects_without_any_say_why_there_are_none(build):
         pool(none)
     assert "2 arms: scale limits unknown (unit kPa)" in str(told.value)
     assert str(told.value).endswith("unit='kPa' takes differences in it.")
+
+
+def test_effects_of_another_time_are_pointed_to(build):
+    late = [row | {"timepoint_label": "followup", "timepoint_weeks": 52} for row in RESULTS]
+    with pytest.raises(CannotEstimate, match="timepoint='followup' or 'latest' asks for another"):
+        pool(build(ARMS, late).effects("pain_intensity"))

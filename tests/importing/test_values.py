@@ -113,3 +113,11 @@ def test_numbers_and_intervals():
     for text in ("1,234", "12 (3)", "<0.05", "1e5", "inf", "nan"):
         with pytest.raises(Unclear):
             number(text)
+
+
+@pytest.mark.parametrize(("read", "text"), [(number, "38,1"), (summary, "3.4 ± 2,1")])
+def test_a_decimal_comma_among_points_is_called_so(read, text):
+    with pytest.raises(Unclear, match="a decimal comma among points"):
+        read(text)
+    with pytest.raises(Unclear, match="not "):
+        read(f"about {text}")

@@ -266,8 +266,8 @@ def influence(
     - `tau2_del`, `q_del`: tau2 and Cochran's Q without the study
     - `hat`: `h_i`, its share of the weights; `weight` the same in per cent
     - `dfbetas`: `(mu - mu_(i)) / sqrt(s2_(i) / sum_j 1/(v_j + tau2_(i)))`
-    - `influential`: metafor's rule, any of |dffits| > 3 sqrt(1/(k - 1)), cook_d beyond the median
-      of chi-square on one degree of freedom, hat > 3/k, |dfbetas| > 1.
+    - `influential`: metafor's rule, any of `|dffits| > 3 sqrt(1/(k - 1))`, cook_d beyond the
+      median of chi-square on one degree of freedom, `hat > 3/k`, `|dfbetas| > 1`.
 
     Parameters
     ----------

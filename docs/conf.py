@@ -29,6 +29,7 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 templates_path = ["_templates"]
 
+default_role = "literal"
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = True

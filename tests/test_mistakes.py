@@ -62,7 +62,7 @@ def names():
         ('bp.lumping("type")', "use one of types"),
         ('bp.mcid("pain")', "pain"),
         ('bp.load_reference("mcids")', "Did you mean 'mcid'?"),
-        ('bp.claims(ids=["C99"])', "they run from C01 to C27"),
+        ('bp.claims(ids=["C99"])', "they run from C01 to C"),
         ("bp.longitudinal(effects)", "no table of visits"),
         ("bp.simulate_trials(8)", "is no bp.TrialTruth"),
         ("bp.simulate_participants(8)", "is no bp.Truth"),

@@ -1,4 +1,4 @@
-"""How each claim is tested: one function a claim, C01 to C27.
+"""How each claim is tested: one function a claim, named at the end.
 
 The part that decides on a claim is named in `data/claims.csv`, column `primary`; the others are
 shown beside it.
@@ -627,3 +627,40 @@ def _difference_of_populations(
     sign = benefit_sign("pain_intensity")
     trials = table["trial_id"]
     return judged(what, body, UNITS[measure], sign, rule="equivalence", trials=trials)
+
+
+Answer = Callable[[Context], list[Part]]
+
+BACK_PAIN_ONLY: dict[str, Answer] = {
+    "C01": aerobic,
+    "C02": resistance,
+    "C03": stretching,
+    "C04": core,
+    "C05": function,
+    "C07": strength,
+    "C08": flexibility,
+    "C09": stability,
+    "C11": quality_of_life,
+    "C12": mood,
+    "C14": low_impact,
+    "C15": other_types,
+    "C16": guideline,
+    "C17": spread,
+    "C18": time_to_effect,
+    "C19": high_impact,
+    "C20": intensity,
+    "C21": combined,
+    "C22": static_or_dynamic,
+    "C23": people,
+    "C24": lifestyle,
+    "C25": acute,
+}
+
+EVERYBODY: dict[str, Answer] = {
+    "C06": sensitivity,
+    "C10": posture,
+    "C13": recurrence,
+    "C26": neck,
+    "C27": mechanism,
+}
+"""Who answers which claim, and on which evidence: people with back pain, or all of it."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from backpain_analysis.answers import claim_tests
 from backpain_analysis.answers.certainty import LEVELS
 from backpain_analysis.answers.claim_parts import Context, Part
+from backpain_analysis.answers.claim_tests import BACK_PAIN_ONLY, EVERYBODY
 from backpain_analysis.answers.published import agreement, published_answers
 from backpain_analysis.answers.verdicts import NOT_TESTED, ONE_SIDED, VERDICTS
 from backpain_analysis.datasets.bundled import data_dir
@@ -20,43 +20,6 @@ from backpain_analysis.words import number, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-Answer = Callable[[Context], list[Part]]
-
-BACK_PAIN_ONLY: dict[str, Answer] = {
-    "C01": claim_tests.aerobic,
-    "C02": claim_tests.resistance,
-    "C03": claim_tests.stretching,
-    "C04": claim_tests.core,
-    "C05": claim_tests.function,
-    "C07": claim_tests.strength,
-    "C08": claim_tests.flexibility,
-    "C09": claim_tests.stability,
-    "C11": claim_tests.quality_of_life,
-    "C12": claim_tests.mood,
-    "C14": claim_tests.low_impact,
-    "C15": claim_tests.other_types,
-    "C16": claim_tests.guideline,
-    "C17": claim_tests.spread,
-    "C18": claim_tests.time_to_effect,
-    "C19": claim_tests.high_impact,
-    "C20": claim_tests.intensity,
-    "C21": claim_tests.combined,
-    "C22": claim_tests.static_or_dynamic,
-    "C23": claim_tests.people,
-    "C24": claim_tests.lifestyle,
-    "C25": claim_tests.acute,
-}
-
-EVERYBODY: dict[str, Answer] = {
-    "C06": claim_tests.sensitivity,
-    "C10": claim_tests.posture,
-    "C13": claim_tests.recurrence,
-    "C26": claim_tests.neck,
-    "C27": claim_tests.mechanism,
-}
-"""Who answers which claim, and on which evidence: people with back pain, or all of it."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,7 +124,8 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     listed = claims_table()
     unknown = sorted(set(ids or ()) - set(listed["claim_id"]))
     if unknown:
-        raise ValueError(f"no claim {', '.join(map(repr, unknown))}: they run from C01 to C27.")
+        last = listed["claim_id"].iloc[-1]
+        raise ValueError(f"no claim {', '.join(map(repr, unknown))}: they run from C01 to {last}.")
     if ids is not None:
         listed = listed[listed["claim_id"].isin(ids)]
     whole = Context(evidence)

@@ -34,6 +34,7 @@ from backpain_analysis.words import (
 
 __all__ = [
     "best_dose",
+    "caution",
     "curve_words",
     "dose_response",
     "dose_to_reach",
@@ -206,12 +207,31 @@ def pooled(
             + (ratio or f"{middle} {unit} ({level} {low} to {high})")
             + "."
         )
+    text += caution(result, measure)
     if math.isfinite(result.pi_low) and result.method != "CE":
         text += (
             f" In a new trial the effect is expected between {effect_text(result.pi_low, measure)} "
             f"and {effect_text(result.pi_high, measure)} (prediction interval)."
         )
     return text
+
+
+def caution(result: PoolResult, measure: str) -> str:
+    """What to know of an interval by Knapp and Hartung that is too sure; empty of any other.
+
+    Examples
+    --------
+    >>> alike = bp.pool([-8.0, -8.1, -8.2], [9.0, 12.0, 10.0])
+    >>> bp.sentences.caution(alike, "MD")
+    ' The trials agree more than their errors let expect; by these errors alone the effect is
+    −8.1 points of 100 (95% CI −11.7 to −4.5).'
+    """
+    if not result.surer_than_errors:
+        return ""
+    return (
+        " The trials agree more than their errors let expect; by these errors alone the effect is "
+        f"{effect_interval(*result.common, measure, result.level)}."
+    )
 
 
 def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure: str = "MD") -> str:
@@ -485,8 +505,8 @@ def trial_responders(result: TrialResponders) -> str:
         f"In {size_words(result.effects)}, {_percent(abs(found['estimate']))} percentage points "
         f"{more} people with exercise than without ({result.difference.level:.0%} CI "
         f"{_percent(found['ci_low'])} to {_percent(found['ci_high'])}) improved in "
-        f"{outcome_words(result.outcome)} by {result.response.text}, by the normal approximation. "
-        f"Without exercise it was {_without_exercise(result)}."
+        f"{outcome_words(result.outcome)} by {result.response.text}, by the normal approximation."
+        f"{caution(result.difference, 'RD')} Without exercise it was {_without_exercise(result)}."
     )
 
 

@@ -94,8 +94,8 @@ def load_evidence(path: str | Path | None = None, *, missing: str | Iterable[str
     Examples
     --------
     >>> bp.load_evidence()
-    <Evidence backpain-trials 2026.11.1: 180 trials, 411 arms, 904 outcomes, 225 contrasts,
-    161 appraisals>
+    <Evidence backpain-trials ...: ... trials, ... arms, ... outcomes, ... contrasts,
+    ... appraisals>
     """
     if path is None:
         folder = data_dir() / "trials"
@@ -182,8 +182,8 @@ class Evidence:
     --------
     >>> evidence = bp.load_evidence()
     >>> evidence
-    <Evidence backpain-trials 2026.11.1: 180 trials, 411 arms, 904 outcomes, 225 contrasts,
-    161 appraisals>
+    <Evidence backpain-trials ...: ... trials, ... arms, ... outcomes, ... contrasts,
+    ... appraisals>
     >>> evidence.filter(exercise_type="yoga", year=(2010, 2014)).trials["trial_id"].tolist()
     ['saper2013', 'sherman2011', 'tilbrook2011']
     """

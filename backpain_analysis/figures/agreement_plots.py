@@ -346,6 +346,9 @@ GREY = "#9a9a9a"
 INCHES_A_LETTER = 0.05
 """About, of the names of designs."""
 
+LEAST_AREA = 0.01
+"""Of a square, in square points: a smaller one is not seen, and not drawn."""
+
 
 @remembers
 def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
@@ -383,10 +386,9 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
         beside = INCHES_A_LETTER * max(map(len, names), default=0)
         ax = new_axes(WIDTH, WIDTH - 0.3 * beside - 0.5) if ax is None else ax
         image = ax.imshow(heat.heat, cmap=BETTER_WORSE, vmin=-bound, vmax=bound, aspect="equal")
-        rows, columns = np.indices(heat.share.shape)
-        share = np.clip(heat.share.to_numpy(), 0, 1).ravel()
-        side = 150 / size
-        ax.scatter(columns, rows, s=share * side**2, marker="s", c=GREY, lw=0, alpha=0.75)
+        area = np.clip(heat.share.to_numpy(), 0, 1) * (150 / size) ** 2
+        rows, columns = np.nonzero(area >= LEAST_AREA)
+        ax.scatter(columns, rows, s=area[rows, columns], marker="s", c=GREY, lw=0, alpha=0.75)
         ax.set_xticks(range(size), names, rotation=40, ha="right", fontsize=6.5)
         ax.set_yticks(range(size), names, fontsize=6.5)
         ax.set_xlabel("Detached design")

@@ -27,6 +27,7 @@ COURSE = re.compile(r' d="([^"]*)"')
 STYLE = re.compile(r' style="(?:fill|stroke)[^"]*"')
 TWICE = re.compile(r"#([0-9a-f])\1([0-9a-f])\2([0-9a-f])\3(?![0-9a-f])")
 COMMAND = re.compile(r"\s*([MLQCHVAZz])\s*")
+STEP = re.compile(r"([A-Za-z])([^A-Za-z]*)")
 GROUP = re.compile(r"<g\b[^<>]*(?<!/)>|</g>")
 BETWEEN = re.compile(r"(?<=>)\s+(?=</?(?:path|use|g|defs|clipPath|rect)\b)")
 GLYPH = re.compile(r'<path id="([^"]*)" (d="[^"]*"[^<>]*)/>')
@@ -100,8 +101,17 @@ def _without_bare_groups(svg: str) -> str:
 
 
 def _close(course: re.Match[str]) -> str:
-    """Commands of a path need no space around them."""
-    return ' d="' + COMMAND.sub(r"\1", course[1]).strip() + '"'
+    """Commands of a path need no space around them; a level or upright line needs one number."""
+    steps, before = [], ["", ""]
+    for command, numbers in STEP.findall(COMMAND.sub(r"\1", course[1]).strip()):
+        here = numbers.split()[-2:] if command in "MLQC" else ["", ""]
+        if command == "L" and len(numbers.split()) == 2 and here[1] == before[1]:
+            command, numbers = "H", here[0]
+        elif command == "L" and len(numbers.split()) == 2 and here[0] == before[0]:
+            command, numbers = "V", here[1]
+        steps.append(command + numbers)
+        before = here
+    return f' d="{"".join(steps)}"'
 
 
 def _plain(style: re.Match[str]) -> str:

@@ -11,8 +11,14 @@ import pytest
 import backpain_analysis as bp
 from backpain_analysis.answers.certainty import Body, certainty
 from backpain_analysis.answers.claim_parts import HAZARD_RATIO, Context, judged
-from backpain_analysis.answers.claim_tests import others, posture, unharmonised
-from backpain_analysis.answers.claims import BACK_PAIN_ONLY, EVERYBODY, claims_table
+from backpain_analysis.answers.claim_tests import (
+    BACK_PAIN_ONLY,
+    EVERYBODY,
+    others,
+    posture,
+    unharmonised,
+)
+from backpain_analysis.answers.claims import claims_table
 from backpain_analysis.answers.published import agreement, published_answers
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.datasets.bundled import data_dir, notebooks_dir
@@ -53,7 +59,7 @@ def test_every_claim_is_answered_once(found):
     assert set(found.parts["claim_id"]) == set(IDS)
     assert set(found.table["verdict"]) <= set(VERDICTS)
     assert (found.table["reason"].str.len() > 5).all()
-    assert found.counts().sum() == 27
+    assert found.counts().sum() == len(IDS)
 
 
 def test_trials_stand_in_reasons_by_name(found):
@@ -276,8 +282,8 @@ def test_some_claims_only(evidence):
         "high certainty. If none of the 0 tested claims were true, about 0.0 would still be called "
         "supported by chance."
     )
-    with pytest.raises(ValueError, match="no claim 'C28'"):
-        bp.claims(evidence, ids=["C28"])
+    with pytest.raises(ValueError, match=f"no claim 'C99'.* to {IDS[-1]}"):
+        bp.claims(evidence, ids=["C99"])
 
 
 @pytest.mark.parametrize("kept", [THREE, ["andersen2014"], ["manniche1988"]])

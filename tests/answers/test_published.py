@@ -11,8 +11,8 @@ import pytest
 from backpain_analysis.answers import published
 from backpain_analysis.answers.certainty import Body, Certainty
 from backpain_analysis.answers.claim_parts import Part
-from backpain_analysis.answers.claims import claims_table
 from backpain_analysis.answers.published import agreement, estimate_text, published_answers
+from backpain_analysis.datasets.bundled import load_reference
 
 SUPPORTED, UNSURE, AGAINST = "supported", "inconclusive", "evidence against"
 
@@ -125,8 +125,8 @@ def test_ratios_are_compared_as_logarithms():
     assert "ours is smaller" in agreement(ours, answers((*FOR, "HR", "pain", 0.2, 0.4)))
 
 
-def test_every_claim_has_published_answers_the_direct_syntheses_first():
-    for claim in claims_table()["claim_id"]:
+def test_published_answers_are_to_the_claim_the_direct_syntheses_first():
+    for claim in load_reference("published_claims")["claim_id"].unique():
         found = published_answers(claim)
         assert len(found) and set(found["claim_id"]) == {claim}
         indirect = (found["direction_for_claim"] == "indirect").tolist()
@@ -160,3 +160,8 @@ def test_an_answer_of_unknown_size_stands_last_among_its_like(monkeypatch):
         published, "_strongest_first", cache(published._strongest_first.__wrapped__)
     )
     assert list(published_answers("C01")["review_id"]) == ["many", "one", "unknown"]
+
+
+@pytest.mark.parametrize("limits", [(0.1, 0.4), (-0.4, -0.1), (0.4, 0.1)])
+def test_limits_are_sizes_whatever_sign_a_source_gives_a_benefit(limits):
+    assert published._magnitudes(list(limits)) == [0.1, 0.4]

@@ -159,6 +159,31 @@ def test_pooled_in_words(given, words):
     assert sentences.pooled(result, "pain_intensity", measure, mcid=mcid) == words
 
 
+ALIKE = [-8.0, -8.1, -8.2], [9.0, 12.0, 10.0]
+SURE = (
+    " The trials agree more than their errors let expect; by these errors alone the effect is "
+    "−8.1 points of 100 (95% CI −11.7 to −4.5)."
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (pool(*ALIKE), SURE),
+        (pool(*ALIKE, test="adhoc"), ""),
+        (pool(*ALIKE, test="t"), ""),
+        (pool(*ALIKE, test="z"), ""),
+        (pool([-8.0, -8.0, -8.0], ALIKE[1]), ""),
+        (pool([-8.0, -2.0, -14.0], ALIKE[1]), ""),
+    ],
+)
+def test_an_interval_surer_than_the_errors_is_told_with_them(result, words):
+    """By hand: weights 1/9, 1/12, 1/10, mean -8.09623, standard error 1.84289."""
+    assert sentences.caution(result, "MD") == words
+    assert ("agree more" in sentences.pooled(result, "pain_intensity")) == bool(words)
+    assert result.surer_than_errors == bool(words)
+
+
 def test_the_prediction_interval_is_of_random_effects_only():
     spread = replace(CLEAR, pi_low=-20.0, pi_high=-4.0)
     said = "In a new trial the effect is expected between −20.0 and −4.0 (prediction interval)."
@@ -402,7 +427,7 @@ def test_responders_of_trials_one_population_at_a_time(difference, words):
     result = SimpleNamespace(
         effects=effects,
         summary=lambda: row.set_axis(["difference"]),
-        difference=SimpleNamespace(level=0.95),
+        difference=SimpleNamespace(level=0.95, surer_than_errors=False),
         outcome="pain_intensity",
         response=SimpleNamespace(text="15 points or more"),
         shares=pd.DataFrame(

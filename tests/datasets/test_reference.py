@@ -59,7 +59,7 @@ def test_answers_are_to_claims_that_are_there():
     with open(data_dir() / "claims.csv", encoding="utf-8", newline="") as file:
         claims = {row["claim_id"] for row in csv.DictReader(file)}
     answers = load_reference("published_claims")
-    assert set(answers["claim_id"]) == claims
+    assert set(answers["claim_id"]) <= claims
     row = answers[(answers["review_id"] == "Pocovi 2022") & (answers["estimate"] == -0.23)].iloc[0]
     assert row[["claim_id", "ci_low", "ci_high", "n_studies"]].tolist() == ["C01", -0.35, -0.1, 10]
 

@@ -47,14 +47,14 @@ def judged():
     parts["noticed"] = [0.004, *[np.nan] * (len(parts) - 1)]
     parts["verdict"] = [VERDICTS[0], *table["verdict"]]
     parts = parts.assign(reason="an effect", downgrades="a −1: x; b −1: y", target="zero")
-    parts["primary"] = [True, False] * (len(parts) // 2)
+    parts["primary"] = [number % 2 == 0 for number in range(len(parts))]
     return Claims(table, parts)
 
 
 def test_each_claim_stands_at_its_certainty_with_its_verdict(judged):
     axes = figures.claims(judged)
     marks = artists(axes, "claim")
-    assert len(marks) == 27
+    assert len(marks) == len(judged.table)
     assert [mark.get_xdata()[0] for mark in marks[:6]] == [0, 1, 2, 3, 4, 5]
     assert [mark.get_marker() for mark in marks[:6]] == ["o", "D", "s", "v", "X", "_"]
     assert len({mark.get_color() for mark in marks}) == 6

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
 from backpain_analysis.errors import CannotEstimate
@@ -89,6 +92,16 @@ def test_net_heat_and_funnel_draw_all(result):
     funnel = result.comparison_adjusted_funnel()
     points = sum(len(c.get_offsets()) for c in funnel.plot().collections)
     assert points == len(funnel.table)
+
+
+def test_net_heat_draws_no_square_that_is_too_small_to_be_seen(result):
+    heat = result.net_heat()
+    share = np.full(heat.share.shape, 0.5)
+    share[0, 1], share[1, 0] = 1e-7, 2.0
+    squares = replace(heat, share=heat.share * 0 + share).plot().collections[0]
+    full = (150 / len(share)) ** 2
+    assert_allclose(squares.get_sizes(), np.delete(share.clip(0, 1).ravel(), 1) * full)
+    assert squares.get_offsets()[:2].tolist() == [[0, 0], [2, 0]]
 
 
 def test_figures_are_safe_to_show(result):

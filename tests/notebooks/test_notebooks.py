@@ -110,7 +110,7 @@ def test_each_answers_with_an_interval(suite):
     assert answers["participants"].startswith("Synthetic data: nobody in them exists.")
     assert "Of 12 moderators" in answers["moderators"]
     assert "certainty" in answers["certainty"]
-    assert answers["claims"].startswith("Of 27 claims")
+    assert re.match(r"Of \d+ claims", answers["claims"])
 
 
 def test_files_beside_a_page_reproduce_its_pooled_number(suite):

@@ -12,7 +12,13 @@ from numpy.testing import assert_allclose
 
 from backpain_analysis import figures
 from backpain_analysis.reporting.clean import clean
-from backpain_analysis.reporting.drawings import as_file, figures_in, thinned, whole
+from backpain_analysis.reporting.drawings import (
+    OF_MATPLOTLIB,
+    as_file,
+    figures_in,
+    thinned,
+    whole,
+)
 
 NUMBER = re.compile(r"-?\d+\.?\d*")
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -33,6 +39,18 @@ def pages():
     return body, thinned(body)
 
 
+def in_full(course: str) -> str:
+    """A path whose level and upright lines have both numbers."""
+    steps, x, y = [], "", ""
+    for command, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", course):
+        given = text.split()
+        if command in "HV":
+            given = [given[0], y] if command == "H" else [x, given[0]]
+        x, y = given[-2:] if given else (x, y)
+        steps.append(("L" if command in "HV" else command) + " ".join(given))
+    return "".join(steps)
+
+
 def seen(svg: str) -> list[tuple[str, str]]:
     """Every shape that a drawing shows, with its place, in order: what `use` uses is resolved."""
     root = ElementTree.fromstring(svg)
@@ -50,8 +68,7 @@ def seen(svg: str) -> list[tuple[str, str]]:
             walk(by_id[element.get(LINK)[1:]], f"{place} {own} {moved}")
             return
         if tag == "path":
-            course = re.sub(r"\s*([A-Za-z])\s*", r"\1", element.get("d") or "").strip()
-            found.append((course, " ".join(f"{place} {own}".split())))
+            found.append((in_full(element.get("d") or ""), " ".join(f"{place} {own}".split())))
         for child in element:
             walk(child, f"{place} {own}")
 
@@ -79,6 +96,23 @@ def test_a_reader_sees_the_same_shapes_at_the_same_places(pages):
         assert [words(each) for each in one] == [words(each) for each in other]
         for first, second in zip(one, other, strict=True):
             assert_allclose(numbers(first), numbers(second), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("course", "short"),
+    [
+        ("M 1 2 L 3 2 L 3 4 L 1 2 z", "M1 2H3V4L1 2z"),
+        ("M 1 2 C 3 4 5 6 7 8 L 7 9", "M1 2C3 4 5 6 7 8V9"),
+        ("M 1 2 Q 1 9 3 4 L 1 9", "M1 2Q1 9 3 4L1 9"),
+        ("M 1 2 L 3 4 z L 3 6", "M1 2L3 4zL3 6"),
+        ("M 1 2 L 4 2 5 2 L 5 3", "M1 2L4 2 5 2V3"),
+        ("M 10.121 2 L 10.123 3", "M10.12 2V3"),
+    ],
+)
+def test_level_and_upright_lines_need_one_number(course, short):
+    style = f"<style>{OF_MATPLOTLIB}</style>"
+    svg = '<svg viewBox="0 0 9 9">{}<path d="{}"/></svg>'
+    assert thinned(svg.format(style, course)) == svg.format(style, short)
 
 
 def test_letters_and_words_that_stand_again_are_written_once(pages):

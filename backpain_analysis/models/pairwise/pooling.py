@@ -235,6 +235,13 @@ class PoolResult(CoefficientTable):
         return heterogeneity_table(y, v, np.ones((len(y), 1)), self.tau2, self.method, kind, level)
 
     @property
+    def surer_than_errors(self) -> bool:
+        """Whether the Knapp-Hartung interval is narrower than that of a common effect."""
+        _, low, high = self.common
+        used = self.test == "knapp-hartung" and self.factor > NO_RESIDUAL
+        return bool(used and self.ci_high - self.ci_low < high - low)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the interval must know, in sentences; often nothing."""
         notes = []
@@ -251,7 +258,7 @@ class PoolResult(CoefficientTable):
                 "The effects are equal, so Knapp-Hartung's method says nothing about the error; "
                 "the standard error is that of the sampling errors alone."
             )
-        elif self.test == "knapp-hartung" and self.ci_high - self.ci_low < high - low:
+        elif self.surer_than_errors:
             notes.append(
                 "The Knapp-Hartung interval is narrower than that of a common effect, "
                 f"{common}: the trials agree more than their errors let expect (factor "

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from backpain_analysis.engine.likelihood import Batch, cholesky
+from backpain_analysis.errors import ConvergenceError
 
 COARSE, FINE = 0.5, 8
 """Step of the grid in log psi, and into how many pieces an interval is cut."""
@@ -66,7 +67,23 @@ class Rows:
     reml: bool
 
     def highest(self) -> Peak:
-        """The highest point of the likelihood."""
+        """The highest point of the likelihood.
+
+        Raises
+        ------
+        ConvergenceError
+            If rounding leaves a coefficient without information.
+        """
+        try:
+            return self._highest()
+        except np.linalg.LinAlgError:
+            raise ConvergenceError(
+                "the sampling covariance is too close to singular for its likelihood to be "
+                "computed",
+                "leave out trials with extreme variances",
+            ) from None
+
+    def _highest(self) -> Peak:
         products, d, counts = self._products()
         line = _Line(d, counts, products, self.X.shape[1], self.reml)
         low, high = self._ends()

@@ -184,3 +184,10 @@ def test_heterogeneity_is_that_of_more_than_one_trial(context, trials, i2):
     body = context.body(SimpleNamespace(i2=40.0, **numbers), trials, 90)
     assert body.i2 == pytest.approx(i2, nan_ok=True)
     assert (body.n_trials, body.n_participants) == (len(trials), 90)
+
+
+@pytest.mark.parametrize(("trials", "expected"), [(9, np.nan), (10, 0.3), (11, 0.3)])
+def test_small_trials_are_compared_from_ten_on(monkeypatch, trials, expected):
+    monkeypatch.setattr(claim_parts, "egger_test", lambda effects: SimpleNamespace(p_value=0.3))
+    found = claim_parts._asymmetry(SimpleNamespace(n_trials=trials))
+    assert found == pytest.approx(expected, nan_ok=True)

@@ -278,3 +278,21 @@ def test_the_best_of_each_lumping():
     assert found.loc["types", "best"] == expected.best
     assert found.loc["types", "alike"] == len(expected.alike)
     assert found["best"].notna().all()
+
+
+@pytest.mark.parametrize(("people", "size"), [(40.0, " of 40 people"), (np.nan, "")])
+def test_an_estimate_of_one_trial_says_how_large_it_is_where_that_is_known(people, size):
+    alone = pd.DataFrame({"participants": [people]}, index=["one2001"])
+    result = SimpleNamespace(
+        leave_one_out=lambda best: alone, effects=lambda: pd.DataFrame(index=["yoga"])
+    )
+    said = questions._carried_by_one(result, "yoga")
+    assert said == [f"it rests on a single trial{size} (one2001)"]
+
+
+def test_a_comparison_without_concerns_says_none():
+    row = dict.fromkeys(certainty.DOMAINS, certainty.NONE)
+    assert network_tables._concerns(row) == "none"
+    first, second = certainty.DOMAINS[:2]
+    row |= {first: certainty.SOME, second: certainty.MAJOR}
+    assert network_tables._concerns(row) == f"major: {second}; some: {first}"

@@ -144,3 +144,11 @@ def test_the_bundled_network_is_judged():
     summary = certainty.transitivity_summary(table)
     assert summary["trials"].iloc[0] == summary["trials"].max()
     assert ((summary["mean_age_low"] <= summary["mean_age"]) | summary["mean_age"].isna()).all()
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.25, "none"), (0.26, "some"), (0.5, "some"), (0.51, "major")]
+)
+def test_other_questions_concern_from_more_than_a_quarter_on(share, expected):
+    shares = {"a": share, "b": 1 - share}
+    assert certainty.indirectness(shares, {"a": True})[0] == expected

@@ -160,3 +160,8 @@ def test_an_answer_of_unknown_size_stands_last_among_its_like(monkeypatch):
         published, "_strongest_first", cache(published._strongest_first.__wrapped__)
     )
     assert list(published_answers("C01")["review_id"]) == ["many", "one", "unknown"]
+
+
+@pytest.mark.parametrize("limits", [(0.1, 0.4), (-0.4, -0.1), (0.4, 0.1)])
+def test_limits_are_sizes_whatever_sign_a_source_gives_a_benefit(limits):
+    assert published._magnitudes(list(limits)) == [0.1, 0.4]

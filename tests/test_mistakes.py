@@ -64,6 +64,16 @@ def names():
         ('bp.load_reference("mcids")', "Did you mean 'mcid'?"),
         ('bp.claims(ids=["C99"])', "they run from C01 to C"),
         ("bp.longitudinal(effects)", "no table of visits"),
+        *(
+            (f"bp.{call}, instrument='VAS')", "columns are named by outcome (of Participants")
+            for call in (
+                "responders(people, week=12, mcid=15",
+                "ancova(people, week=12",
+                "clda(people",
+                "gee(people",
+                "impute(people",
+            )
+        ),
         ("bp.simulate_trials(8)", "is no bp.TrialTruth"),
         ("bp.simulate_participants(8)", "is no bp.Truth"),
     ],

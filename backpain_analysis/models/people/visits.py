@@ -50,6 +50,7 @@ def as_visits(
     participant: str = "participant_id",
     trial: str = "trial_id",
     covariates: Sequence[str] = (),
+    **unknown: object,
 ) -> pd.DataFrame:
     """Check a table of visits and name its columns as the models do.
 
@@ -75,8 +76,14 @@ def as_visits(
     ------
     ValueError
         For unknown columns, missing identifiers or weeks, words or infinities where numbers
-        belong, negative doses, or two rows for one visit; names all of them.
+        belong, negative doses, or two rows for one visit; names all of them. For unknown
+        arguments.
     """
+    if unknown:
+        raise ValueError(
+            f"no argument {', '.join(map(repr, unknown))}: columns are named by outcome (of "
+            "Participants the instrument), dose, week, participant and trial."
+        )
     if hasattr(data, "to_pandas"):
         data = as_frame(data)
     if not isinstance(data, pd.DataFrame):

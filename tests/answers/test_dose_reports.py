@@ -143,6 +143,18 @@ def numbers(*rows):
             "per week on pain is −12.0 to −11.0 points of 100.",
         ),
         (
+            numbers((7, -11.0, -4.0, -8.0, 0.0), (7, -11.0, 4.0, 0.0, 8.0)),
+            "With 7 to 7 trials, by what is derived from the reports, the effect of 90 minutes "
+            "per week on pain is −11.0 to −11.0 points of 100, and that of 60 more minutes per "
+            "week −4.0 to 4.0; the interval of the latter leaves zero out in none of 2.",
+        ),
+        (
+            numbers((7, -11.0, -4.0, -8.0, -0.1), (7, -11.0, 4.0, 0.1, 8.0)),
+            "With 7 to 7 trials, by what is derived from the reports, the effect of 90 minutes "
+            "per week on pain is −11.0 to −11.0 points of 100, and that of 60 more minutes per "
+            "week −4.0 to 4.0; the interval of the latter leaves zero out in 2 of 2.",
+        ),
+        (
             numbers((0, *[np.nan] * 4)),
             "No way to use what trials print carries this question.",
         ),

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import backpain_analysis as bp
-from backpain_analysis.answers.network_events import counted_arms, events, lost_arms
+from backpain_analysis.answers.network_events import _compared, counted_arms, events, lost_arms
 from backpain_analysis.answers.tables import networks
 
 
@@ -70,6 +70,29 @@ def test_odds_ratios_by_hand():
     assert row["iv_ci_low"] < row["ci_low"]
     shown = networks.events(found, title="Lost").html
     assert "16 of 100" in shown and f"{up / down:.2f}" in shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.0, 0.8, "none has clearly more or fewer people lost than usual care."),
+        (-0.8, 0.0, "none has clearly more or fewer people lost than usual care."),
+        (0.1, 0.8, "are clearly, against usual care: more with yoga (odds ratio"),
+        (-0.8, -0.1, "are clearly, against usual care: fewer with yoga (odds ratio"),
+    ],
+)
+def test_what_is_clear_leaves_no_difference_out(low, high, words):
+    row = {"estimate": (low + high) / 2, "ci_low": low, "ci_high": high}
+    result = SimpleNamespace(
+        effects=lambda: pd.DataFrame([row], index=["yoga"]),
+        n_trials=2,
+        data=SimpleNamespace(trials_in=None, is_ratio=True),
+        treatments=["usual_care", "yoga"],
+        reference="usual_care",
+        measure="OR",
+        level=0.95,
+    )
+    assert words in _compared({"MH": result}, "dropout", None)
 
 
 LOST = "No report counts dropout, but "

@@ -52,9 +52,11 @@ def fitted():
     return time_course(effects(weeks, yi, 0.36), method="CE"), weeks, yi
 
 
-def test_no_effect_with_a_week_gives_no_course():
-    with pytest.raises(CannotEstimate, match="no effect of these trials has a known week"):
+def test_without_an_effect_or_weeks_there_is_no_course():
+    with pytest.raises(CannotEstimate, match="no effect on pain_intensity is left"):
         time_course(effects([], []))
+    with pytest.raises(ValueError, match=r"weeks must be known and above zero: t0, t1\."):
+        time_course(effects([np.nan, np.nan], [-3.0, -4.0]))
 
 
 def test_least_squares_by_scipy(fitted):

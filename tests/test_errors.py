@@ -11,7 +11,7 @@ import pytest
 
 import backpain_analysis as bp
 from backpain_analysis.answers import claim_parts
-from backpain_analysis.engine import mixed
+from backpain_analysis.engine import likelihood, mixed, one_variance
 from backpain_analysis.errors import CannotEstimate, ConvergenceError
 
 PACKAGE = Path(bp.__file__).parent
@@ -64,6 +64,16 @@ def test_a_bug_in_a_fit_fails_the_claims_instead_of_becoming_not_testable(
     assert not isinstance(found.value, CannotEstimate)
 
 
+def test_singular_information_is_told_apart_from_a_bug():
+    sides = np.ones((2, 1))
+    assert likelihood.solved(2 * np.eye(2), sides).tolist() == [[0.5], [0.5]]
+    with pytest.raises(likelihood.NotDefinite):
+        likelihood.solved(np.ones((2, 2)), sides)
+    with pytest.raises(np.linalg.LinAlgError) as found:
+        likelihood.solved(np.ones((2, 3)), sides)
+    assert not isinstance(found.value, likelihood.NotDefinite)
+
+
 def test_a_bug_in_linear_algebra_is_not_called_a_bad_covariance(monkeypatch):
     def singular(*_: object, **__: object) -> None:
         np.linalg.inv(np.zeros((2, 2)))
@@ -71,6 +81,12 @@ def test_a_bug_in_linear_algebra_is_not_called_a_bad_covariance(monkeypatch):
     monkeypatch.setattr(mixed, "_search", singular)
     with pytest.raises(np.linalg.LinAlgError):
         mixed.fit(np.arange(3.0), np.ones((3, 1)), np.ones(3), terms=[])
+    monkeypatch.undo()
+    monkeypatch.setattr(one_variance.Rows, "_products", singular)
+    with pytest.raises(np.linalg.LinAlgError) as found:
+        bp.pool([1.0, 2.0, 4.0], [1.0, 1.0, 2.0])
+    assert not isinstance(found.value, CannotEstimate | likelihood.NotDefinite)
+    monkeypatch.undo()
     twice = [np.ones((2, 2)), np.eye(1)]
     with pytest.raises(CannotEstimate, match="covariance of trial 'a' is not positive definite"):
         mixed.fit(np.arange(3.0), np.ones((3, 1)), twice, blocks=["a", "a", "b"])

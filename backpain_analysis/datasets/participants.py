@@ -489,7 +489,7 @@ def write_synthetic(folder: str | Path, truth: Truth | None = None, seed: int = 
     Path
         The folder.
     """
-    truth, folder = Truth() if truth is None else truth, Path(folder)
+    truth, folder = Truth.given(truth), Path(folder)
     tables = simulate_tables(truth, seed)._asdict()
     texts = {f"{name}.csv": _csv(table) for name, table in tables.items()}
     folder.mkdir(parents=True, exist_ok=True)

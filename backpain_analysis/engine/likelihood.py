@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from backpain_analysis.errors import ConvergenceError
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -184,6 +186,30 @@ class Batch:
         logdet = 2 * np.log(np.diagonal(lower, axis1=1, axis2=2)).sum()
         inverse = np.linalg.inv(lower)
         return np.matmul(inverse.transpose(0, 2, 1), inverse), float(logdet)
+
+
+def solved(information: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Solutions of stacks of normal equations.
+
+    Raises
+    ------
+    NotDefinite
+        If the information of one of them is singular.
+    """
+    try:
+        return np.linalg.solve(information, sides)
+    except np.linalg.LinAlgError:
+        if information.shape[-1] != information.shape[-2]:
+            raise
+        raise NotDefinite("singular information") from None
+
+
+def too_singular() -> ConvergenceError:
+    """What a user is told where no value of the likelihood can be computed."""
+    return ConvergenceError(
+        "the sampling covariance is too close to singular for its likelihood to be computed",
+        "leave out trials with extreme variances",
+    )
 
 
 def padded(batches: list[Batch]) -> list[Batch]:

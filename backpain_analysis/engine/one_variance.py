@@ -27,8 +27,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backpain_analysis.engine.likelihood import Batch, cholesky
-from backpain_analysis.errors import ConvergenceError
+from backpain_analysis.engine.likelihood import (
+    Batch,
+    NotDefinite,
+    cholesky,
+    solved,
+    too_singular,
+)
 
 COARSE, FINE = 0.5, 8
 """Step of the grid in log psi, and into how many pieces an interval is cut."""
@@ -76,12 +81,8 @@ class Rows:
         """
         try:
             return self._highest()
-        except np.linalg.LinAlgError:
-            raise ConvergenceError(
-                "the sampling covariance is too close to singular for its likelihood to be "
-                "computed",
-                "leave out trials with extreme variances",
-            ) from None
+        except NotDefinite:
+            raise too_singular() from None
 
     def _highest(self) -> Peak:
         products, d, counts = self._products()
@@ -203,14 +204,14 @@ class _Line:
             logdet, leverage = np.log(total), turned[:, 0, 0] / total
         else:
             A, b = sums[:, :-1, :-1], sums[:, :-1, -1]
-            solved = np.linalg.solve(A, np.concatenate([b[:, :, None], turned[:, :-1, :-1]], 2))
-            beta = solved[:, :, 0]
+            both = solved(A, np.concatenate([b[:, :, None], turned[:, :-1, :-1]], 2))
+            beta = both[:, :, 0]
             rss = sums[:, -1, -1] - (beta * b).sum(axis=1)
             moved = (turned[:, :-1, :-1] @ beta[:, :, None])[:, :, 0]
             crossed = 2 * turned[:, :-1, -1] - moved
             explained = turned[:, -1, -1] - (beta * crossed).sum(axis=1)
             logdet = np.linalg.slogdet(A)[1]
-            leverage = np.trace(solved[:, :, 1:], axis1=1, axis2=2)
+            leverage = np.trace(both[:, :, 1:], axis1=1, axis2=2)
         value = falling - 0.5 * rss
         slope = -0.5 * (shares.sum(axis=1) - explained)
         if self.reml:
@@ -232,9 +233,9 @@ class _Line:
         sums, bent = sums.reshape(size), bent.reshape(size)
         sides = bent[:-1].copy()
         sides[:, -1] = sums[:-1, -1]
-        solved = np.linalg.solve(sums[:-1, :-1], sides)
-        line = np.append(-solved[:, -1], 1.0)
-        return float(0.5 * (line @ bent @ line - shares + self.reml * solved.trace()))
+        both = solved(sums[:-1, :-1], sides)
+        line = np.append(-both[:, -1], 1.0)
+        return float(0.5 * (line @ bent @ line - shares + self.reml * both.trace()))
 
     def _tells(self, t: float) -> bool:
         """Whether every coefficient still rests on rows that say something at exp(t)."""

@@ -33,7 +33,13 @@ from itertools import product
 
 import numpy as np
 
-from backpain_analysis.engine.likelihood import Batch, NotDefinite, evaluate, padded
+from backpain_analysis.engine.likelihood import (
+    Batch,
+    NotDefinite,
+    evaluate,
+    padded,
+    too_singular,
+)
 from backpain_analysis.engine.one_variance import whitened
 from backpain_analysis.engine.search import Maximum, maximise
 from backpain_analysis.engine.terms import ScaledTerm, components_of, split
@@ -163,10 +169,7 @@ def highest(
         return heights(whole, values, reml=reml)
 
     best: Maximum | None = None
-    failure = ConvergenceError(
-        "the sampling covariance is too close to singular for its likelihood to be computed",
-        "leave out trials with extreme variances",
-    )
+    failure = too_singular()
     agreed = 0
     several, sure = _starts(batches, terms, reml) if near is None else ([near], [])
     for number, start in enumerate([*several, *sure]):

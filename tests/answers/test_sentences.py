@@ -444,6 +444,11 @@ def test_responders_of_trials_one_population_at_a_time(difference, words):
         "improved in pain by 15 points or more, by the normal approximation. Without exercise it "
         "was 87% in 1 trial of acute low back pain and 30% in 2 trials of chronic low back pain."
     )
+    result.difference = pool([0.05, 0.051, 0.052], [0.01, 0.01, 0.01])
+    assert (
+        "by the normal approximation. The trials agree more than their errors let expect; by these "
+        "errors alone the effect is 5.1 percentage points (95% CI −6.2 to 16.4). Without exercise"
+    ) in sentences.trial_responders(result)
 
 
 @pytest.fixture(scope="module")

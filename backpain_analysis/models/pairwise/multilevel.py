@@ -23,11 +23,7 @@ from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.pairwise import levels
-from backpain_analysis.models.pairwise.formulas import (
-    Design,
-    design,
-    variables,
-)
+from backpain_analysis.models.pairwise.formulas import Design, design, variables
 from backpain_analysis.models.pairwise.inputs import value_faults
 from backpain_analysis.models.results import (
     Coefficients,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 
+import pandas as pd
 import pytest
 
 import backpain_analysis as bp
 
+LAST_CLAIM = pd.read_csv(bp.datasets.data_dir() / "claims.csv")["claim_id"].max()
 CHOOSE = "this is the evidence of every outcome: choose one first"
 
 
@@ -62,7 +64,7 @@ def names():
         ('bp.lumping("type")', "use one of types"),
         ('bp.mcid("pain")', "pain"),
         ('bp.load_reference("mcids")', "Did you mean 'mcid'?"),
-        ('bp.claims(ids=["C99"])', "they run from C01 to C"),
+        ('bp.claims(ids=["C99"])', f"they run from C01 to {LAST_CLAIM}."),
         ("bp.longitudinal(effects)", "no table of visits"),
         *(
             (f"bp.{call}, instrument='VAS')", "columns are named by outcome (of Participants")

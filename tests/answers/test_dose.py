@@ -132,6 +132,19 @@ def test_deriving_more_is_a_choice_like_the_others(evidence):
     assert trials["all but other trials' SDs"] == known.n_trials > trials["as usual"]
 
 
+def test_trials_that_are_flagged_are_left_out_by_choice(evidence):
+    choices = {name: dict([next(iter(of.items()))]) for name, of in CHOICES.items()}
+    choices["trials"] = {"all": (), **CHOICES["trials"]}
+    table = multiverse(evidence, "disability", dose="sessions_per_week", at=2.0, choices=choices)
+    found = table.set_index("trials")
+    for name, flags in choices["trials"].items():
+        effects = evidence.effects("disability", inactive=INACTIVE[:2], flags=flags)
+        line = dose_response(effects, dose="sessions_per_week")
+        assert found.loc[name, "n_trials"] == line.n_trials
+        assert_allclose(found.loc[name, "estimate"], line.predict([2.0])["estimate"].iloc[0])
+    assert found.loc["without cautions", "n_trials"] < found.loc["all", "n_trials"]
+
+
 def test_a_world_that_cannot_be_fitted_says_why(evidence):
     three = evidence.filter(trial_id=["sherman2011", "tankha2024"])
     table = multiverse(three, "disability", dose="sessions_per_week", at=2.0)

@@ -55,6 +55,14 @@ def test_who_carries_a_warning(trials, begins):
     assert bp.warned(TRIALS, trials).startswith(begins)
 
 
+def test_a_warning_of_an_arm_that_a_filter_took_is_not_told():
+    """Bello 2017 has its warning in another arm than that of walking."""
+    begins = "The one trial carries {} warning that is not resolved"
+    assert bp.warned(TRIALS, ["bello2017"]).startswith(begins.format("a"))
+    walking = TRIALS.filter(exercise_type="aerobic_walking")
+    assert bp.warned(walking, ["bello2017"]).startswith(begins.format("no"))
+
+
 def test_a_warning_names_its_kinds_and_links_its_trial():
     shown = bp.warned(TRIALS, ["rasmussen2015", "lehtola2016"])._repr_markdown_()
     assert "](<https://doi.org/" in shown

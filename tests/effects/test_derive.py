@@ -152,6 +152,18 @@ def test_length_of_a_scale_from_its_values(build, start, mean, effect, text):
     assert reason(evidence) == "scale limits unknown"
 
 
+def test_a_length_from_the_values_of_arms_serves_their_printed_difference(build):
+    """On 0-10 by its baselines, so that a difference of -1 is one of -10 of 100."""
+    short = {"instrument": "VAS", "scale_min": None, "scale_max": None}
+    rows = [result(a, 6.0, 2.0, 25, 0, "baseline", **short) for a in ("a1", "a2")]
+    printed = difference("a1", "a2", -1.0, -1.5, -0.5, **short)
+    evidence = build(ARMS, rows, contrasts=[printed])
+    row = one(evidence, derive=["scale"])
+    assert_allclose(row["yi"], -10.0)
+    assert row["obtained"] == "scale 0–10 taken from its values"
+    assert reason(evidence, derive=[]) == "scale limits unknown"
+
+
 def test_a_length_that_could_be_either_stays_unknown(build):
     short = {"instrument": "VAS", "scale_min": None, "scale_max": None}
     rows = [result("a1", 3.0, 2.0, 25, **short), result("a2", 4.0, 2.0, 25, **short)]

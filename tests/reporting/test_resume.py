@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -129,6 +131,14 @@ def backpain(folder, *options: str) -> subprocess.Popen:
     )
 
 
+def alone_after_a_while(processes: list[psutil.Process]) -> bool:
+    """Whether these and what they started end within half a minute."""
+    for process in list(processes):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes += process.children(recursive=True)
+    return not psutil.wait_procs(processes, timeout=30)[1]
+
+
 def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_site(tmp_path):
     """SIGKILL of the runner at random moments: no file is half there, and no run is lost."""
     write_notebook(
@@ -145,10 +155,12 @@ def test_a_batch_that_is_killed_again_and_again_ends_with_the_same_site(tmp_path
         for line in runner.stdout:
             if '"done"' in line and len(list(site.glob("*.html"))) >= wanted:
                 time.sleep(chance.uniform(0, 0.3))
+                left = psutil.Process(runner.pid).children(recursive=True)
                 runner.kill()
                 break
         runner.stdout.close()
         assert runner.wait() == -signal.SIGKILL
+        assert alone_after_a_while(left), "what the runner left behind ends by itself"
         for page in site.glob("*.html"):
             assert page.read_bytes() == (whole / page.name).read_bytes()
     kept = len(list((site / ".finished").glob("*.json")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from backpain_analysis.errors import require
@@ -43,6 +44,7 @@ __all__ = [
     "effect_interval",
     "effect_text",
     "evidence",
+    "not_without",
     "number",
     "outcome_words",
     "p_text",
@@ -54,6 +56,7 @@ __all__ = [
     "speed",
     "time_course",
     "trial_responders",
+    "weeks_told",
     "where_from",
 ]
 
@@ -401,6 +404,10 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
     )
 
 
+HALF, MOST = 0.5, 0.9
+"""Shares of the largest effect whose weeks are told."""
+
+
 def speed(result: TimeCourseResult) -> str:
     """When half and 90% of the largest effect were there, or why the data cannot tell.
 
@@ -414,22 +421,63 @@ def speed(result: TimeCourseResult) -> str:
     'Half of the largest effect was there after ... weeks ...'
     """
     require(result, "TimeCourseResult")
-    half, most = result.weeks_to(0.5), result.weeks_to(0.9)
-    level = f"{result.level:.0%}"
     if result.rests_on:
-        needed = " or ".join(result.rests_on)
-        return f"How fast the effect came is not told: not estimable without {needed}."
-    if not math.isnan(half.estimate):
+        return f"How fast the effect came is not told: {not_without(result.rests_on)}."
+    told, level = weeks_told(result), f"{result.level:.0%}"
+    if MOST in told:
+        half, most = told[HALF], told[MOST]
         text = (
             f"Half of the largest effect was there after {number(half.estimate)} weeks "
-            f"({level} CI {_limits(half)}), 90% of it after {number(most.estimate)} "
+            f"({level} CI {_limits(half)}), {MOST:.0%} of it after {number(most.estimate)} "
             f"({_limits(most)})"
         )
         return f"{text}; {half.note}." if half.note else f"{text}."
-    text = f"How fast the effect came the data do not give: {half.note}"
-    if math.isnan(half.ci_low) or (half.ci_low == 0 and math.isinf(half.ci_high)):
+    text = f"How fast the effect came the data do not give: {result.weeks_to(HALF).note}"
+    if not told:
         return f"{text}."
-    return f"{text}; half of it was there after {_limits(half)} weeks ({level} limit)."
+    return f"{text}; half of it was there after {_limits(told[HALF])} weeks ({level} limit)."
+
+
+def weeks_told(result: TimeCourseResult) -> dict[float, TimeEstimate]:
+    """The weeks to half and 90% of the largest effect, as far as an answer tells them.
+
+    None that rest on one trial; without estimates, those to half if the data set them a limit.
+    What marks these weeks, in a figure or a table, marks no others.
+
+    Parameters
+    ----------
+    result : TimeCourseResult
+
+    Returns
+    -------
+    dict of float to TimeEstimate
+        By share of the largest effect.
+
+    Examples
+    --------
+    >>> trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.time_course(bp.effects_over_time(trials, "pain_intensity"), curve="constant")
+    >>> bp.sentences.weeks_told(course)
+    {}
+    """
+    half = result.weeks_to(HALF)
+    if result.rests_on:
+        return {}
+    if not math.isnan(half.estimate):
+        return {HALF: half, MOST: result.weeks_to(MOST)}
+    limited = half.ci_low > 0 or math.isfinite(half.ci_high)
+    return {HALF: half} if limited else {}
+
+
+def not_without(trials: Sequence[str]) -> str:
+    """Why what rests on a trial is not told; by the ids of any such trials.
+
+    Examples
+    --------
+    >>> bp.sentences.not_without(["machado2010"])
+    'not estimable without machado2010'
+    """
+    return f"not estimable without {' or '.join(trials)}"
 
 
 def durability(found: Durability, measure: str = "MD") -> str:

@@ -337,6 +337,31 @@ def test_a_speed_that_rests_on_a_trial_names_it(trials, needed):
     )
 
 
+@pytest.mark.parametrize(
+    ("half", "rests_on", "told"),
+    [
+        ((6.0, 2.0, 14.0), (), [0.5, 0.9]),
+        ((6.0, 0.0, 14.0), (), [0.5, 0.9]),
+        ((6.0, 2.0, INF), (), [0.5, 0.9]),
+        ((6.0, np.nan, np.nan), (), [0.5, 0.9]),
+        ((np.nan, 0.0, 14.0), (), [0.5]),
+        ((np.nan, 2.0, INF), (), [0.5]),
+        ((np.nan, 0.0, INF), (), []),
+        ((np.nan, np.nan, np.nan), (), []),
+        ((6.0, 2.0, 14.0), ("one",), []),
+        ((6.0, 2.0, INF), ("one", "other"), []),
+    ],
+)
+def test_the_weeks_that_are_told_are_those_of_the_sentence(half, rests_on, told):
+    result = course((*half, "why"), (*(3 * np.array(half)), "why"), rests_on=rests_on)
+    found = sentences.weeks_told(result)
+    assert found == {share: result.weeks_to(share) for share in told}
+    words = sentences.speed(result)
+    assert ("not told" in words) == bool(rests_on)
+    assert ("alf of" in words or "half of it" in words) == (0.5 in told)
+    assert ("90% of it" in words) == (0.9 in told)
+
+
 def test_a_time_course_in_words():
     text = sentences.time_course(course(*SPEED[0][0]), "pain_intensity")
     assert text.startswith(

@@ -460,6 +460,7 @@ def weeks_told(result: TimeCourseResult) -> dict[float, TimeEstimate]:
     >>> bp.sentences.weeks_told(course)
     {}
     """
+    require(result, "TimeCourseResult")
     half = result.weeks_to(HALF)
     if result.rests_on:
         return {}

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from backpain_analysis.answers.sentences import weeks_told
+from backpain_analysis.errors import require
 from backpain_analysis.figures.dose_plot import (
     circle,
     draw_bracket,
@@ -79,6 +80,7 @@ def time_course(
     >>> ax.get_xlabel()
     'Weeks since randomisation'
     """
+    require(result, "TimeCourseResult")
     effects, last = result.effects, result.last_week
     threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
     grid = np.linspace(0, last, GRID)[1:]

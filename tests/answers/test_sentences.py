@@ -19,6 +19,7 @@ from backpain_analysis.models.time.course import TimeEstimate
 from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import dose_with_unit
 from tests.figures.drawn import make_effects
+from tests.made import made
 
 CLEAR = pool([-12.0, -11.0, -13.0, -12.0], [1.0, 1.0, 1.0, 1.0], test="z")
 NULL = pool([-2.0, 2.0, -1.0, 1.0], [1.0, 1.0, 1.0, 1.0], test="z")
@@ -111,7 +112,7 @@ FROM = [
 
 @pytest.mark.parametrize(("given", "words"), FROM)
 def test_where_the_trials_are_from(given, words):
-    data = SimpleNamespace(name=given[0], synthetic=given[1])
+    data = made("Evidence", name=given[0], synthetic=given[1])
     assert sentences.where_from(data).startswith(words)
 
 
@@ -310,7 +311,8 @@ def course(half, most, last=60.0, rests_on=()):
         table = pd.DataFrame({"weeks": weeks})
         return table.assign(estimate=-table["weeks"], ci_low=-90.0, ci_high=-0.5)
 
-    return SimpleNamespace(
+    return made(
+        "TimeCourseResult",
         first_week=2.0,
         last_week=last,
         level=0.95,
@@ -449,10 +451,11 @@ def test_responders_of_trials_one_population_at_a_time(difference, words):
         ),
     )
     row = pd.DataFrame([difference], columns=["estimate", "ci_low", "ci_high"])
-    result = SimpleNamespace(
+    result = made(
+        "TrialResponders",
         effects=effects,
         summary=lambda: row.set_axis(["difference"]),
-        difference=SimpleNamespace(level=0.95, surer_than_errors=False),
+        difference=made("PoolResult", level=0.95, surer_than_errors=False),
         outcome="pain_intensity",
         response=SimpleNamespace(text="15 points or more"),
         shares=pd.DataFrame(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import load_reference
-from backpain_analysis.evidence import load_evidence
-from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
+from backpain_analysis.evidence import Evidence, load_evidence
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.words import author_year
 
@@ -83,7 +82,7 @@ def of_trials(evidence: Path | None) -> list[Reference]:
     return _of_trials(load_evidence(evidence))
 
 
-@once_per_evidence
+@lru_cache(maxsize=1)
 def _of_trials(evidence: Evidence) -> list[Reference]:
     found = []
     for row in evidence.trials.itertuples():

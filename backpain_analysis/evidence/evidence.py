@@ -370,7 +370,7 @@ class Evidence:
         return self._part(tables, history)
 
     def without_flags(self, *flags: str) -> Evidence:
-        """The evidence without the trials that carry one of these flags.
+        """The evidence without the trials that carry one of these flags; all of it without any.
 
         ``without_flags("exclude")`` is what analyses start from;
         ``without_flags("exclude", "caution")`` is the sensitivity analysis.
@@ -380,6 +380,8 @@ class Evidence:
         ValueError
             If a flag is not known.
         """
+        if not flags:
+            return self
         words = _known_words("flag", flags, vocabulary("trials", "flag"))
         trials = self._tables["trials"]
         kept = _consistent({**self._tables, "trials": trials[~trials["flag"].isin(words)]})

@@ -299,7 +299,7 @@ class Evidence:
         ValueError
             If a word is not in the vocabulary; the message names the nearest known word.
         """
-        given = {
+        given: dict[str, Any] = {
             "trial_id": trial_id,
             "population": population,
             "flag": flag,
@@ -309,7 +309,7 @@ class Evidence:
             "exercise_type": exercise_type,
             "outcome": outcome,
         }
-        asked = {
+        asked: dict[str, Any] = {
             name: tuple(words)
             if isinstance(words, Iterable) and not isinstance(words, str)
             else words

@@ -223,7 +223,7 @@ def main() -> None:
         gc.freeze()
         gc.set_threshold(LITTER)
         gc.enable()
-        more = _fill_more()
+        more: Iterator[None] | None = _fill_more()
         while True:
             patience = 0 if running and more else LOOKS_EVERY if running else None
             if select.select([server], [], [], patience)[0]:

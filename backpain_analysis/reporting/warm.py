@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import combinations
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,9 @@ LONGEST_RENDERING = 600
 LITTER = 20_000
 """Objects that a run may make before it looks for those that nobody needs any more: Python's own
 number of hundreds costs a run a twelfth of its time."""
+
+DERIVED = ("p_value", "limit", "equal_split", "scale", "pooled_sd")
+"""What evidence derives from reports: none, each and all of it are asked for in several runs."""
 
 PATIENCE = 1.0
 """Seconds that the process may take to end."""
@@ -330,12 +334,11 @@ def _fill_more() -> Iterator[None]:
 
     Those that start later find what trials say in each way to read their reports.
     """
-    from backpain_analysis.answers.robustness import derivation_steps
     from backpain_analysis.evidence import BACK_PAIN, load_evidence
 
     _kept.append(trials := load_evidence().filter(population=BACK_PAIN))
     for outcome in ("pain_intensity", "disability"):
-        for derive in derivation_steps("MD").values():
+        for derive in (*combinations(DERIVED, 0), *combinations(DERIVED, 1), DERIVED[:-1], DERIVED):
             with suppress(Exception):  # whoever needs it will be told
                 trials.effects(outcome, derive=derive)
             yield

@@ -15,6 +15,8 @@ from typing import TypeGuard
 import numpy as np
 import pandas as pd
 
+from backpain_analysis.errors import require
+
 _STYLE = (
     ".bp-table{border-collapse:collapse;margin:.5em 0;font-size:.92em;"
     "font-variant-numeric:tabular-nums}"
@@ -150,6 +152,7 @@ def table(
     >>> "What entered" in shown.html
     True
     """
+    require(frame, "DataFrame", "list", "tuple")
     whole = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(list(frame), dtype=object)
     return Table(html_table(whole, title=title, note=note, digits=digits), exact_csv(whole))
 

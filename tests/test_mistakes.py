@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 import backpain_analysis as bp
+from backpain_analysis import answers
+from backpain_analysis.errors import MADE, require
 
 LAST_CLAIM = pd.read_csv(bp.datasets.data_dir() / "claims.csv")["claim_id"].max()
 CHOOSE = "this is the evidence of every outcome: choose one first"
@@ -178,3 +180,110 @@ def test_a_plot_shows_itself_where_it_ends_a_cell(names):
     picture, size = bp.pool(names["effects"]).plot()._repr_png_()
     assert picture.startswith(b"\x89PNG")
     assert size["width"] > 300
+
+
+ROOMS = {
+    "bp": bp,
+    "bp.figures": bp.figures,
+    "bp.sentences": bp.sentences,
+    "bp.datasets": bp.datasets,
+    "bp.priors": bp.priors,
+}
+PLAIN = re.compile(
+    r"\b(str|int|float|bool|None|ArrayLike|Path|ndarray|Sequence|Literal|np|Iterable)\b"
+)
+OTHERS = {
+    "a table": pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}),
+    "a number": 3,
+    "words": "pain_intensity",
+    "None": None,
+}
+BESIDE = {
+    "alt": "'a figure'",
+    "asked": "evidence",
+    "at": "3.0",
+    "classes": "{}",
+    "covariate": "'year'",
+    "dose": "'sessions_per_week'",
+    "dose_name": "'sessions_per_week'",
+    "effect": "-10.0",
+    "effects": "effects",
+    "evidence": "evidence",
+    "instruments": "{}",
+    "labels": "{}",
+    "lump": "{}",
+    "measure": "'MD'",
+    "model": "bp.ancova",
+    "moderator": "'age'",
+    "outcome": "'pain_intensity'",
+    "second": "effects",
+    "trials": "()",
+    "week": "12",
+}
+"""What functions take beside their first argument, by its name."""
+
+
+def taking_objects():
+    """Calls of the public functions whose first argument is no plain value, each with others."""
+    for room, module in ROOMS.items():
+        for name in getattr(module, "__all__", None) or vars(module):
+            function = getattr(module, name)
+            if not inspect.isfunction(function) or name.startswith("_"):
+                continue
+            parameters = list(inspect.signature(function).parameters.values())
+            if not parameters or not PLAIN.sub("", parameters[0].annotation).strip(" '|[],."):
+                continue
+            beside = [
+                f"{other.name}={BESIDE[other.name]}"
+                for other in parameters[1:]
+                if other.default is other.empty and other.kind is not other.VAR_KEYWORD
+            ]
+            for what, given in OTHERS.items():
+                taken = given is None and parameters[0].default is None
+                if not taken and (name, what) != ("table", "a table"):
+                    call = f"{room}.{name}({', '.join(['given', *beside])})"
+                    yield pytest.param(call, given, id=f"{room}.{name} of {what}")
+
+
+NAMES_WHAT_IS_NEEDED = (
+    r"this is (an? \w+|None): give \w|give a DataFrame|no column '|column is missing"
+    r"|give the sampling variances vi, or Effects|say what a response is|is no bp\.\w*Truth"
+)
+
+
+@pytest.mark.parametrize(("call", "given"), list(taking_objects()))
+def test_what_is_no_such_object_is_answered_with_what_is_needed(call, given, names):
+    with pytest.raises(ValueError, match=NAMES_WHAT_IS_NEEDED):
+        eval(call, names | {"given": given})
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        ("bp.pool_by(evidence)", "an Evidence: give Effects, such as evidence.effects("),
+        ("bp.pool_by(table)", "a DataFrame: give Effects, such as evidence.effects("),
+        ("bp.harms(effects)", "an Effects: give Evidence, such as bp.load_evidence()."),
+        ("bp.robustness(effects)", "an Effects: give PoolResult, such as bp.pool(effects)."),
+        ("bp.bivariate(effects, None)", "this is None: give Effects, such as"),
+        ("bp.trial_flow(evidence, effects, effects)", "an Effects: give Evidence, such as"),
+        (
+            "bp.permutation_test(effects)",
+            "give PoolResult, such as bp.pool(effects), or MetaRegressionResult, such as "
+            "bp.meta_regression('yi ~ year', effects.one_per_trial()).",
+        ),
+    ],
+)
+def test_what_was_given_and_how_to_get_what_is_needed(call, answer, names):
+    with pytest.raises(ValueError, match=re.escape(answer)):
+        eval(call, dict(names))
+
+
+@pytest.mark.parametrize("kind", sorted(MADE.keys() - {"dict"}))
+def test_what_is_made_as_told_is_of_its_kind(kind, names):
+    every_arm, dose = names["every_arm"], "sessions_per_week"
+    networks = dict.fromkeys(["NetHeat", "NetworkResult", "NodeSplit"], every_arm)
+    if kind in ("DoseNetworkResult", "EqualDose"):
+        types = bp.lumping("types")
+        networks[kind] = bp.connected_agents(every_arm, dose=dose, reference="inactive", lump=types)
+    effects = networks.get(kind, names["effects"])
+    require(eval(MADE[kind], names | {"effects": effects, "answers": answers}), kind)

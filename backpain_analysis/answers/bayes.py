@@ -10,7 +10,7 @@ import pandas as pd
 
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.priors import TauPrior
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.models.bayes.model import chosen_prior, implied_sd
 from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.dose.posterior import CurvePosterior, curve_posterior
@@ -183,6 +183,7 @@ def curve_of_few(result: DoseResponseResult, mcid: float | None = None) -> str:
     is −5.9 points of 100 (95% credible interval −14.0 to 2.4). The probability that it is a
     benefit at all is 94%.
     """
+    require(result, "DoseResponseResult")
     if result.n_trials >= FEW:
         return f"{plural(result.n_trials, 'trial')} carry this curve: it needs no prior."
     if result.curve.shape_terms or result.moderators.size > 1:
@@ -250,6 +251,7 @@ def few_trials(
     >>> type(found.table).__name__
     'DataFrame'
     """
+    require(effects, "Effects")
     names = sorted(str(name) for name in effects.table[column].dropna().unique())
     groups = {
         exercise_label(name): effects.select(effects.table[column] == name, f"another {column}")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from backpain_analysis.errors import require
 from backpain_analysis.words import p_text, plural
 
 LEVELS = ("very low", "low", "moderate", "high")
@@ -158,6 +159,7 @@ def certainty(body: Body) -> Certainty:
     >>> certainty(body).level, certainty(body).target
     ('high', 'an effect of at least the MCID')
     """
+    require(body, "Body")
     if body.n_trials == 0 or not math.isfinite(body.estimate):
         return Certainty(NO_EVIDENCE)
     rules = (

@@ -29,6 +29,7 @@ from backpain_analysis.answers.claim_parts import (
 )
 from backpain_analysis.answers.dose import more_of
 from backpain_analysis.answers.dose_questions import spread_model
+from backpain_analysis.answers.sentences import not_without
 from backpain_analysis.answers.telling import named
 from backpain_analysis.answers.verdicts import (
     AGAINST,
@@ -531,7 +532,7 @@ def _wait(course: TimeCourseResult, what: str, size: dict[str, Any]) -> Part:
     if not math.isfinite(found.estimate):
         return untestable(what, found.note)
     if course.rests_on:
-        return untestable(what, f"not estimable without {' or '.join(course.rests_on)}")
+        return untestable(what, not_without(course.rests_on))
     body = Body(found.estimate, found.ci_low, found.ci_high, **size, mcid=PATIENCE)
     verdict, reason = verdict_on_wait(found.ci_low, found.ci_high, found.estimate, PATIENCE)
     graded = replace(certainty(body), target=f"more or less than {PATIENCE:.0f} weeks")

@@ -15,6 +15,7 @@ from backpain_analysis.answers.published import agreement, published_answers
 from backpain_analysis.answers.verdicts import NOT_TESTED, ONE_SIDED, VERDICTS
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.display import html_table
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
 from backpain_analysis.words import number, plural
 
@@ -120,6 +121,8 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     >>> bp.claims(ids=["C10"]).table["claim_id"].tolist()
     ['C10']
     """
+    if evidence is not None:
+        require(evidence, "Evidence")
     evidence = load_evidence() if evidence is None else evidence
     listed = claims_table()
     unknown = sorted(set(ids or ()) - set(listed["claim_id"]))

@@ -21,7 +21,7 @@ from backpain_analysis.answers.dose_questions import Answer, no_answer
 from backpain_analysis.answers.sentences import share_of_mcid, size_words
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.models.dose.comparison import CurveComparison, compare_curves
 from backpain_analysis.models.dose.fit import dose_response, retested
 from backpain_analysis.models.dose.result import DoseResponseResult
@@ -283,6 +283,7 @@ def dose_answer(
     >>> answer.verdict in ("more does more", "more does less", "not shown", "cannot be told")
     True
     """
+    require(effects, "Effects")
     known = effects.with_dose(dose)
     options: dict[str, Any] = {
         "dose": dose,
@@ -389,12 +390,15 @@ def _with_effect(
 
 
 def _slope(result: DoseResponseResult, step: float) -> Estimate:
-    """What a step more adds, its interval and P value no narrower than the model's normal ones."""
+    """What a step more adds, its interval and P value no narrower than the model's normal ones.
+
+    Where effects agree to the last digit, the model's own P value is none (0 of 0).
+    """
     limits, slope = result.conf_int().loc["dose"], step * float(result.params["dose"])
     least = least_half(result, step * (result.params.index == "dose"))
     half = max(step * float(limits["ci_high"] - limits["ci_low"]) / 2, least)
     normal = 2 * special.ndtr(-abs(slope) * quantile(result.level, np.inf) / least)
-    p_value = max(float(result.pvalues["dose"]), float(normal))
+    p_value = float(np.fmax(result.pvalues["dose"], normal))
     return Estimate(slope, slope - half, slope + half, p_value, least)
 
 
@@ -602,6 +606,8 @@ def dose_in_network(answer: DoseAnswer, effects: Effects, lump: Mapping[str, str
     to matter among those who exercise: 1 more session per week changed pain by −1.1 points of
     100 (95% CI −4.8 to 2.6, P = 0.57; 2 trials compared different doses of one type).
     """
+    require(answer, "DoseAnswer")
+    require(effects, "Effects")
     options: dict[str, Any] = {"dose": answer.dose_name, "lump": lump, "reference": "inactive"}
     options["comparators"] = "all"
     try:

@@ -21,7 +21,7 @@ from backpain_analysis.answers.certainty import NO_EVIDENCE, Body, Certainty, ce
 from backpain_analysis.answers.claim_tests import BETWEEN_TRIALS
 from backpain_analysis.answers.dose import DoseAnswer, dose_answer, dose_sentence
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
@@ -364,6 +364,7 @@ def dose_explorer(
     >>> int(bp.dose_explorer(trials, ["disability"], ["duration_weeks"]).summary()["Trials"].max())
     16
     """
+    require(evidence, "Evidence")
     risk = risk_of(evidence)
     explored = []
     for outcome in outcomes:

@@ -13,7 +13,8 @@ import pandas as pd
 from backpain_analysis.effects.risks import relative_risks
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.sampling import BlockCovariance
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.dose.fit import dose_response
 from backpain_analysis.models.pairwise.multilevel import MultilevelResult, multilevel
 from backpain_analysis.words import DOSE_LABELS, dose_with_unit, number, p_text, plural
@@ -66,6 +67,7 @@ def by_type(
     interaction); effects at 1 session per week. 5 contrasts of rarer groups are not in this
     comparison.
     """
+    require(effects, "Effects")
     known = effects.with_dose(dose)
     counts = known.table.groupby(column)["trial_id"].nunique()
     groups = counts[counts >= FEWEST].index
@@ -163,6 +165,7 @@ def spread_over_week(effects: Effects, *, minutes: float | None = None) -> Answe
     In 8 trials, how the weekly minutes are spread does not clearly matter (P = 0.89): the
     effect of 90 minutes a week by sessions per week.
     """
+    require(effects, "Effects")
     try:
         result = spread_model(effects)
     except CannotEstimate as fault:
@@ -191,6 +194,8 @@ def no_answer(text: str) -> Answer:
 OPEN_WIDTHS = (0.5, 1.0, 2.0)
 """How wide an open category of dose is taken to be, over its neighbour."""
 
+COHORT = ("study", "cases", "n_or_person_years", "n_kind", "dose_low", "dose_high")
+
 
 def activity_and_risk(categories: pd.DataFrame) -> Answer:
     """Relative risk of later back pain for each hour of activity, from cohorts with full tables.
@@ -217,6 +222,8 @@ def activity_and_risk(categories: pd.DataFrame) -> Answer:
     HUNT2-HUNT3, men print cases and totals for every category; the other 13 sets of rows do
     not and are left out. People chose their activity.
     """
+    categories = as_frame(categories)
+    need_columns(COHORT, categories)
     counted = categories[["cases", "n_or_person_years"]].notna().all(axis=1)
     full = counted.groupby(categories["study"]).transform("all")
     full &= categories["n_kind"] == "people"

@@ -14,7 +14,7 @@ from backpain_analysis.answers.robustness import USUALLY, derivation_steps
 from backpain_analysis.effects.assemble import LATE_TEXT, effects_if_measured
 from backpain_analysis.effects.derive import DERIVATIONS, imputed_minutes
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.fit import dose_response, retested
 from backpain_analysis.models.people.imputation import pool_imputations
@@ -71,6 +71,8 @@ def dose_by_reports(
     >>> found.table.set_index("step")["trials"][["as printed", "usual"]].tolist()
     [7, 8]
     """
+    require(answer, "DoseAnswer")
+    require(evidence, "Evidence")
     measure, rows = answer.measure, []
     steps = _steps(measure)
     for step, (unit, derive) in steps.items():

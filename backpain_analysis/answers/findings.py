@@ -20,6 +20,7 @@ from backpain_analysis.answers.claim_parts import Context, Part, each_trial_once
 from backpain_analysis.answers.key_results import MAIN, STANDARDISED, Assumed, key_results, needed
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.assemble import effects_if_measured
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.pairwise.pooling import PoolResult
 from backpain_analysis.models.results import TableResult
@@ -97,6 +98,7 @@ def summary_of_findings(evidence: Evidence) -> Findings:
     >>> bp.summary_of_findings(evidence).table.shape[0] > 0
     True
     """
+    require(evidence, "Evidence")
     context = Context(evidence)
     key = key_results(context)
     found: list[tuple[str, Part]] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.results import TableResult
 from backpain_analysis.words import author_year, number, outcome_words, plural
@@ -108,6 +109,9 @@ def trial_flow(whole: Evidence, asked: Evidence, effects: Effects) -> Flow:
     >>> len(flow.entered)
     6
     """
+    require(whole, "Evidence")
+    require(asked, "Evidence")
+    require(effects, "Effects")
     outcome = effects.outcome
     measured: set[str] = set()
     for table in (asked.outcomes, asked.contrasts):

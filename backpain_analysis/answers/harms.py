@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import load_reference
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.results import TableResult
 from backpain_analysis.words import number, plural
@@ -71,6 +72,7 @@ def harms(evidence: Evidence) -> Harms:
     1  Adherence      11
     2    Dropout       0
     """
+    require(evidence, "Evidence")
     arms = evidence.arms[evidence.arms["exercise_type"] != "none"]
     worded = arms[arms["adverse_events_text"].notna()]
     kept = arms[arms["adherence_pct"].notna()]

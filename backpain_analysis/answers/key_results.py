@@ -9,7 +9,7 @@ import pandas as pd
 
 from backpain_analysis.answers.claim_parts import Context, Part
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
@@ -145,6 +145,7 @@ def key_results(evidence: Evidence | Context) -> KeyResults:
     >>> print(bp.key_results(trials).sentence("quality_of_life"))
     quality of life 0.32 [−0.29 to 0.92] SD (2 trials, low certainty)
     """
+    require(evidence, "Evidence", "Context")
     context = evidence if isinstance(evidence, Context) else Context(evidence)
     parts = {outcome: context.key(outcome, "MD") for outcome in MAIN}
     parts |= {outcome: context.key(outcome, "SMD") for outcome in STANDARDISED}

@@ -23,7 +23,7 @@ from backpain_analysis.effects.treatments import (
     with_intensity,
     with_supervision,
 )
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.network import network
@@ -134,6 +134,7 @@ def moderation(evidence: Evidence, outcome: str, **options: Any) -> Moderation:
     >>> bp.moderation(evidence, "pain_intensity").table.columns[:3].tolist()
     ['moderator', 'how', 'trials']
     """
+    require(evidence, "Evidence")
     effects = effects_if_measured(evidence, outcome, **options).against_inactive()
     every = effects_if_measured(evidence, outcome, **options, head_to_head=True)
     rows = [

@@ -10,7 +10,7 @@ import pandas as pd
 from backpain_analysis.answers.claim_parts import each_trial_once
 from backpain_analysis.effects.choice import Measure
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.pairwise.asymmetry import egger_test, pet_peese, trim_and_fill
 from backpain_analysis.models.pairwise.diagnostics import influence, leave_one_out
@@ -49,6 +49,7 @@ def adjusted_estimates(result: PoolResult) -> pd.DataFrame:
     2        PET-PEESE      -2.3
     3  Selection model      -9.5
     """
+    require(result, "PoolResult")
 
     def filled() -> tuple:
         found = trim_and_fill(result)
@@ -94,6 +95,7 @@ def robustness(result: PoolResult, measure: str = "MD") -> str:
     would include zero without study 1, study 3. Influential by the usual rules: none. Egger's
     test of funnel asymmetry gives P = 0.64, but with fewer than 10 trials it says little.
     """
+    require(result, "PoolResult")
     if result.n_trials < FEWEST:
         return "Too few trials to ask how far the answer rests on any one of them."
     digits = effect_digits(measure)
@@ -212,6 +214,7 @@ def derivations(
     1               standard error from an exact P value       5
     2  standard error from one limit, or from an uppe...       5
     """
+    require(evidence, "Evidence")
     rows: list[dict[str, Any]] = []
     for words, derive in derivation_steps(measure).items():
         effects = evidence.effects(outcome, measure, derive=derive, **options).against_inactive()

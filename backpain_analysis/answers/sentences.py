@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.dose import with_doses
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose.curves import STEP, Constant, has_step
@@ -42,6 +44,7 @@ __all__ = [
     "effect_interval",
     "effect_text",
     "evidence",
+    "not_without",
     "number",
     "outcome_words",
     "p_text",
@@ -53,6 +56,7 @@ __all__ = [
     "speed",
     "time_course",
     "trial_responders",
+    "weeks_told",
     "where_from",
 ]
 
@@ -114,6 +118,7 @@ def evidence(data: Evidence) -> str:
     >>> bp.sentences.evidence(trials)
     '8 trials without a year, with 778 people randomised and 15 exercise arms of 5 types. ...'
     """
+    require(data, "Evidence")
     arms = with_doses(data.arms)
     exercise = arms[arms["exercise_type"] != "none"]
     years = data.trials["year"].dropna()
@@ -141,6 +146,7 @@ def where_from(data: Evidence) -> str:
     >>> bp.sentences.where_from(bp.simulate_trials())
     'These trials are made up: nobody in them exists.'
     """
+    require(data, "Evidence")
     if data.synthetic:
         return "These trials are made up: nobody in them exists."
     if data.name != BUNDLED:
@@ -180,6 +186,7 @@ def pooled(
     'In 3 trials, pain was 9.8 points of 100 lower with exercise than with no exercise (95% CI 6.2
     to 13.4 lower). ...'
     """
+    require(result, "PoolResult")
     word, unit = outcome_words(outcome), unit_words(measure)
     size = size_words(result)
     clear = result.ci_low > 0 or result.ci_high < 0
@@ -226,6 +233,7 @@ def caution(result: PoolResult, measure: str) -> str:
     ' The trials agree more than their errors let expect; by these errors alone the effect is
     −8.1 points of 100 (95% CI −11.7 to −4.5).'
     """
+    require(result, "PoolResult")
     if not result.surer_than_errors:
         return ""
     return (
@@ -245,6 +253,7 @@ def dose_to_reach(dose: DoseEstimate, dose_name: str, effect: float, *, measure:
     'The mean curve first reaches 10.0 points of 100 at 124 minutes per week (95% interval from 83
     to 240).'
     """
+    require(dose, "DoseEstimate")
     label = DOSE_LABELS.get(dose_name, dose_name)
     unit = unit_words(measure)
     target = f"{number(abs(effect), 1 if measure == 'MD' else 2)} {unit}"
@@ -270,6 +279,7 @@ def best_dose(dose: DoseEstimate, dose_name: str, *, measure: str = "MD") -> str
     'The best mean effect, −24.2 points of 100, is at 300 minutes per week (95% interval from 300
     to 300); at the edge of the data (300): no turning point between the doses studied.'
     """
+    require(dose, "DoseEstimate")
     label = DOSE_LABELS.get(dose_name, dose_name)
     effect = f"{number(dose.effect, effect_digits(measure))} {unit_words(measure)}"
     if measure in RATIO_WORDS:
@@ -301,6 +311,7 @@ def dose_response(result: DoseResponseResult, mcid: float | None = None) -> str:
     'In 11 trials (1,086 participants), pain is related to minutes per week (straight line, P <
     0.001), exercise against none and more against less taken together.'
     """
+    require(result, "DoseResponseResult")
     word, level = outcome_words(result.outcome), 1 - result.level
     overall = result.test_overall()["p_value"]
     size, related = size_words(result), overall < level
@@ -348,6 +359,8 @@ def size_words(result: Any) -> str:
     >>> bp.sentences.size_words(bp.pool([-8.0, -12.0, -10.0], [9.0, 12.0, 10.0]))
     '3 trials'
     """
+    if not hasattr(result, "n_trials"):
+        require(result, "PoolResult", "Effects")
     size = plural(result.n_trials, "trial")
     if not result.n_participants:
         return size
@@ -377,6 +390,7 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
     >>> bp.sentences.time_course(course, "pain_intensity")
     'In ... trials (...), the effect of exercise on pain, in points of 100, was ... at week 4 ...'
     """
+    require(result, "TimeCourseResult")
     weeks = [w for w in SHOWN if result.first_week <= w <= result.last_week] or [result.last_week]
     digits = effect_digits(result.effects.measure)
     parts = [
@@ -388,6 +402,10 @@ def time_course(result: TimeCourseResult, outcome: str) -> str:
         f"In {size_words(result.effects)}, the effect of exercise on {outcome_words(outcome)}, in "
         f"{unit_words(result.effects.measure)}, was {_listed(parts)}. {speed(result)}"
     )
+
+
+HALF, MOST = 0.5, 0.9
+"""Shares of the largest effect whose weeks are told."""
 
 
 def speed(result: TimeCourseResult) -> str:
@@ -402,22 +420,65 @@ def speed(result: TimeCourseResult) -> str:
     >>> bp.sentences.speed(course)
     'Half of the largest effect was there after ... weeks ...'
     """
-    half, most = result.weeks_to(0.5), result.weeks_to(0.9)
-    level = f"{result.level:.0%}"
+    require(result, "TimeCourseResult")
     if result.rests_on:
-        needed = " or ".join(result.rests_on)
-        return f"How fast the effect came is not told: not estimable without {needed}."
-    if not math.isnan(half.estimate):
+        return f"How fast the effect came is not told: {not_without(result.rests_on)}."
+    told, level = weeks_told(result), f"{result.level:.0%}"
+    if MOST in told:
+        half, most = told[HALF], told[MOST]
         text = (
             f"Half of the largest effect was there after {number(half.estimate)} weeks "
-            f"({level} CI {_limits(half)}), 90% of it after {number(most.estimate)} "
+            f"({level} CI {_limits(half)}), {MOST:.0%} of it after {number(most.estimate)} "
             f"({_limits(most)})"
         )
         return f"{text}; {half.note}." if half.note else f"{text}."
-    text = f"How fast the effect came the data do not give: {half.note}"
-    if math.isnan(half.ci_low) or (half.ci_low == 0 and math.isinf(half.ci_high)):
+    text = f"How fast the effect came the data do not give: {result.weeks_to(HALF).note}"
+    if not told:
         return f"{text}."
-    return f"{text}; half of it was there after {_limits(half)} weeks ({level} limit)."
+    return f"{text}; half of it was there after {_limits(told[HALF])} weeks ({level} limit)."
+
+
+def weeks_told(result: TimeCourseResult) -> dict[float, TimeEstimate]:
+    """The weeks to half and 90% of the largest effect, as far as an answer tells them.
+
+    None that rest on one trial; without estimates, those to half if the data set them a limit.
+    What marks these weeks, in a figure or a table, marks no others.
+
+    Parameters
+    ----------
+    result : TimeCourseResult
+
+    Returns
+    -------
+    dict of float to TimeEstimate
+        By share of the largest effect.
+
+    Examples
+    --------
+    >>> trials = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> course = bp.time_course(bp.effects_over_time(trials, "pain_intensity"), curve="constant")
+    >>> bp.sentences.weeks_told(course)
+    {}
+    """
+    require(result, "TimeCourseResult")
+    half = result.weeks_to(HALF)
+    if result.rests_on:
+        return {}
+    if not math.isnan(half.estimate):
+        return {HALF: half, MOST: result.weeks_to(MOST)}
+    limited = half.ci_low > 0 or math.isfinite(half.ci_high)
+    return {HALF: half} if limited else {}
+
+
+def not_without(trials: Sequence[str]) -> str:
+    """Why what rests on a trial is not told; by the ids of any such trials.
+
+    Examples
+    --------
+    >>> bp.sentences.not_without(["machado2010"])
+    'not estimable without machado2010'
+    """
+    return f"not estimable without {' or '.join(trials)}"
 
 
 def durability(found: Durability, measure: str = "MD") -> str:
@@ -431,6 +492,7 @@ def durability(found: Durability, measure: str = "MD") -> str:
     'Whether the effect lasts after the end of the programme is not told: only ... measured more
     than once after it. ...'
     """
+    require(found, "Durability")
     digits = effect_digits(measure)
     row, level = found.monthly, f"{found.level:.0%}"
     kind = row.name
@@ -499,6 +561,7 @@ def trial_responders(result: TrialResponders) -> str:
     'In 2 trials (311 participants), 6 percentage points more people with exercise than without
     (95% CI 4 to 7) improved in pain by 15 points or more, ...'
     """
+    require(result, "TrialResponders")
     found = result.summary().loc["difference"]
     more = "more" if found["estimate"] >= 0 else "fewer"
     return (
@@ -535,6 +598,7 @@ def responders(result: Responders) -> str:
     'Of 478 participants in 6 trials, 20% at a dose of 0 improved by 15 points or more at week 12,
     and 28% at 60 (NNTB 11 ...), 53% at 120 ...'
     """
+    require(result, "Responders")
     first, *others = result.shares.to_dict("records")
     differences = result.differences.set_index("group")
     parts = [

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import author_year, spelled_out
 
@@ -68,6 +69,7 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Answered:
     Of the 2 trials, 1 carries a warning that is not resolved: Kim 2017 (SD looks like a standard
     error). What was compared, and what to look at, stands on the page of trials.
     """
+    require(evidence, "Evidence")
     names = sorted(set(map(str, trials)))
     if not names:
         return Answered("No trial enters.", "No trial enters.")

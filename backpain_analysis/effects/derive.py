@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.effects.table import HOME_INCLUDED, Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.conversions import conv_wald
 from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
 from backpain_analysis.evidence.evidence import Evidence
@@ -328,6 +328,8 @@ def imputed_minutes(
     >>> pooled.m
     5
     """
+    require(effects, "Effects")
+    require(evidence, "Evidence")
     if draws < 2:
         raise ValueError(f"draws {draws}: Rubin's rules need two at least.")
     arms = evidence.arms

@@ -23,6 +23,7 @@ from backpain_analysis.effects.derive import USUAL
 from backpain_analysis.effects.gathering import TrialResults
 from backpain_analysis.effects.sources import Estimate
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
 
 Pattern = Literal["constant", "decay"]
@@ -102,6 +103,7 @@ def effects_over_time(
     1      bramberg2017   26.0  -9.4
     2  cuestavargas2012   52.0 -26.0
     """
+    require(evidence, "Evidence")
     scope = checked_scope(
         evidence,
         flags=flags,

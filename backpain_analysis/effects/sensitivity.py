@@ -14,6 +14,7 @@ import pandas as pd
 import scipy
 
 from backpain_analysis.effects.gathering import KILOPASCAL
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.conversions import with_sd
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import author_year
@@ -85,6 +86,7 @@ def sensitivity_changes(
     >>> changes.columns[:3].tolist()
     ['trial_id', 'label', 'population']
     """
+    require(evidence, "Evidence")
     if outcome not in OUTCOMES:
         raise ValueError(f"unknown outcome {outcome!r}: use one of {', '.join(OUTCOMES)}.")
     trials = evidence.trials.set_index("trial_id")

@@ -376,6 +376,8 @@ def count_reasons(excluded: pd.DataFrame) -> pd.DataFrame:
     >>> bp.count_reasons(effects.excluded).columns.tolist()
     ['reason', 'trials', 'arms']
     """
+    excluded = as_frame(excluded)
+    need_columns(["trial_id", "arm_id", "reason"], excluded)
     counts = excluded.groupby("reason", sort=False).agg(
         trials=("trial_id", "nunique"), arms=("arm_id", "size")
     )

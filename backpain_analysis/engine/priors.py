@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from backpain_analysis.errors import require
+
 __all__ = [
     "RHODES",
     "SETTINGS",
@@ -556,6 +558,7 @@ def mixture(
     75% sceptical: half-normal(5), effects normal(0, 5);
     25% hopeful: half-normal(5), effects normal(-15, 5)
     """
+    require(parts, "dict", "Mapping")
     if len(parts) < 2:
         raise ValueError("a mixture needs at least two priors.")
     named = {name: as_prior(part) for name, part in parts.items()}
@@ -589,4 +592,5 @@ def as_prior(prior: Prior | TauPrior) -> Prior:
     >>> bp.priors.as_prior(bp.priors.half_normal(5)).effects is None
     True
     """
+    require(prior, "Prior", "TauPrior")
     return Prior(prior) if isinstance(prior, TauPrior) else prior

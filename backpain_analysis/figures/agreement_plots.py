@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
 
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.network_plots import BETTER_WORSE
 from backpain_analysis.figures.show import remembers
@@ -75,6 +76,7 @@ def network_funnel(funnel: ComparisonAdjustedFunnel, *, ax: Axes | None = None) 
     >>> ax.get_xlabel()
     'Difference minus the direct mean of its comparison'
     """
+    require(funnel, "ComparisonAdjustedFunnel")
     table = funnel.table
     deepest = 1.06 * float(table["sei"].max())
     grid = np.linspace(0, deepest, 50)
@@ -144,6 +146,7 @@ def comparison_forest(
     >>> [text.get_text() for text in ax.texts][-6:-3]
     ['−8.0 [−11.9 to −4.1]', '−7.0 [−12.5 to −1.5]', '−7.7 [−10.9 to −4.5]']
     """
+    require(result, "NetworkResult")
     against = result.reference if reference is None else reference
     effects = result.effects(against)
     split = result.node_split().table
@@ -224,6 +227,8 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
     ['Yoga – No exercise', 'Walking – No exercise']
     """
+    found = as_frame(found)
+    need_columns(["comparison", "trial_id", *labels], found)
     shown = [name for name in labels if found[name].notna().any()]
     counts = found["comparison"].value_counts()
     order = list(counts.index[:MOST_COMPARISONS])
@@ -292,6 +297,7 @@ def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None =
     >>> [text.get_text() for text in ax.texts][1:3]
     ['Advice – Walking', 'P = 0.77']
     """
+    require(split, "NodeSplit")
     table = split.summary()
     if table.empty:
         raise CannotEstimate("no comparison has both direct and indirect evidence")
@@ -379,6 +385,7 @@ def net_heat(heat: NetHeat, *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Advice : Yoga', 'Walking : Yoga', 'Advice : Walking']
     """
+    require(heat, "NetHeat")
     names = [" : ".join(map(exercise_label, design)) for design in heat.designs]
     size = len(names)
     bound = max(float(heat.heat.abs().to_numpy().max()), 1e-9)

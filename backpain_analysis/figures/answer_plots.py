@@ -13,6 +13,8 @@ from matplotlib.lines import Line2D
 
 from backpain_analysis.answers.certainty import LEVELS, NO_EVIDENCE, NOT_GRADED
 from backpain_analysis.answers.verdicts import VERDICTS
+from backpain_analysis.errors import require
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
@@ -82,6 +84,7 @@ def claims(result: Claims, *, ax: Axes | None = None) -> Axes:
     >>> ax.texts[1].get_text()
     'C10'
     """
+    require(result, "Claims")
     table = result.table
     places = {level: number for number, level in enumerate((NO_EVIDENCE, NOT_GRADED, *LEVELS))}
     with figure_style():
@@ -138,6 +141,7 @@ def moderation(result: Moderation, *, ax: Axes | None = None) -> Axes:
     Change of the effect: difference in pain
     (points on 0–100)
     """
+    require(result, "Moderation")
     table = result.table
     known = table[table["estimate"].notna()]
     widths = (known["ci_high"] - known["ci_low"]).sort_values()
@@ -181,6 +185,8 @@ def _columns(result: Moderation) -> tuple[list[Column], list[Column]]:
 
 CHANGE_ROW_HEIGHT = 0.23
 
+NAMED = ["setting", "comparison", "population", "label"]
+
 SETTING_COLOURS = {"against no exercise": ACCENT, "before and after": MUTED}
 
 
@@ -222,10 +228,12 @@ def sensitivity(
     'Change of pressure pain threshold (SD); right: less sensitive'
     """
     y, v = ("yi_kpa", "vi_kpa") if kpa else ("yi", "vi")
+    changes = as_frame(changes)
+    need_columns([y, v, *NAMED], changes)
     known = changes.dropna(subset=[y, v])
     if known.empty:
         raise ValueError("no changes to draw.")
-    known = known.sort_values(["setting", "comparison", "population", "label"], kind="stable")
+    known = known.sort_values(NAMED, kind="stable")
     half = quantile(0.95, np.inf) * np.sqrt(known[v])
     rows = _with_headings(known.assign(low=known[y] - half, high=known[y] + half))
     bound = 1.1 * float(np.nanmax(np.abs([known[y] - half, known[y] + half])))
@@ -318,6 +326,8 @@ def multiverse(
     >>> figure.axes[1].get_xlabel()
     '2 analyses, sorted by their estimate'
     """
+    table = as_frame(table)
+    need_columns(["estimate", "ci_low", "ci_high", *choices], table)
     fitted = table.dropna(subset="estimate").reset_index(drop=True)
     if fitted.empty:
         raise ValueError("no analysis could be fitted: there is nothing to draw.")

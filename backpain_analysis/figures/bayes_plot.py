@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.errors import require
+from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -63,6 +65,7 @@ def posterior(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['Mean effect', 'Effect in a new trial', 'Beyond the difference patients notice']
     """
+    require(result, "Posterior")
     name = result.names[0] if name is None else name
     mean, new = result.density(name), result.density(name, new=True)
     lower_is_better = result.benefit != 1
@@ -134,6 +137,8 @@ def prior_sensitivity(
     >>> [label.get_text().splitlines()[0] for label in ax.get_yticklabels()]
     ['As chosen', 'Wider']
     """
+    table = as_frame(table)
+    need_columns(["prior", "estimate", "ci_low", "ci_high", "pi_low", "pi_high"], table)
     rows = np.arange(len(table))
     with figure_style():
         ax = new_axes(WIDTH, 1.1 + ROW_HEIGHT * len(table)) if ax is None else ax

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.errors import require
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -76,6 +77,7 @@ def bubble(
     >>> ax.get_xlabel()
     'Weeks'
     """
+    require(result, "MetaRegressionResult")
     _check(result.spec, moderator)
     held = _held(result, moderator)
     observed = result.data[moderator].to_numpy(dtype=float)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.errors import require
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     EXERCISE_COLOURS,
@@ -102,6 +103,7 @@ def dose_network(
     >>> [text.get_text() for text in ax.get_legend().get_texts()][:2]
     ['Walking', 'Yoga']
     """
+    require(result, "DoseNetworkResult")
     shown = list(result.agents if agents is None else agents)
     colours = _colours(result)
     largest = max(result.max_dose(agent) for agent in shown)
@@ -164,6 +166,7 @@ def dose_network_panels(
     >>> [ax.get_title(loc="left") for ax in figure.axes]
     ['Walking', 'Yoga']
     """
+    require(result, "DoseNetworkResult")
     shown = list(result.agents if agents is None else agents)
     colours = _colours(result)
     largest = max(result.max_dose(agent) for agent in shown)

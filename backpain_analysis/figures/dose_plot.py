@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.errors import require
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -226,6 +227,7 @@ def dose_response(
     >>> ax.texts[1].get_text()
     'MCID reached at 47 (95% CI 30 to 104)'
     """
+    require(result, "DoseResponseResult")
     points = result.points
     reference = result.reference_dose if reference is None else reference
     benefit = benefit_sign(result.outcome)

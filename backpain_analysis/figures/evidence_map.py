@@ -21,6 +21,7 @@ from backpain_analysis.answers.appraisals import (
     by_domain,
     traffic_light,
 )
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.figures.show import remembers
@@ -76,6 +77,7 @@ def trials_by_type_and_year(evidence: Evidence, *, ax: Axes | None = None) -> Ax
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Yoga']
     """
+    require(evidence, "Evidence")
     trials = _exercise_arms(evidence)[["trial_id", "exercise_type"]].drop_duplicates()
     trials = trials.merge(evidence.trials[["trial_id", "year", "n_randomised"]], on="trial_id")
     types = list(trials["exercise_type"].value_counts().index)
@@ -114,6 +116,7 @@ def trial_sizes(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     >>> ax.get_ylabel(), ax.get_xscale()
     ('Trials', 'log')
     """
+    require(evidence, "Evidence")
     sizes = evidence.trials["n_randomised"]
     known = sizes.dropna().astype(float)
     with figure_style():
@@ -157,6 +160,7 @@ def frequency_against_minutes(evidence: Evidence, *, ax: Axes | None = None) -> 
     >>> ax.get_ylabel()
     'Sessions per week'
     """
+    require(evidence, "Evidence")
     arms = with_doses(_exercise_arms(evidence))
     fields = ["minutes_per_session", "sessions_per_week"]
     known = arms.dropna(subset=fields)
@@ -213,6 +217,7 @@ def dose_fields_known(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Yoga']
     """
+    require(evidence, "Evidence")
     arms = with_doses(_exercise_arms(evidence))
     measures = [name for name in DOSE_MEASURES if name != "met_minutes_per_week"]
     sizes = arms["exercise_type"].value_counts()
@@ -245,6 +250,7 @@ def outcomes_by_type(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Yoga']
     """
+    require(evidence, "Evidence")
     keys = ["trial_id", "arm_id", "outcome"]
     differences = evidence.contrasts
     turned = differences.drop(columns="arm_id").rename(columns={"ref_arm_id": "arm_id"})
@@ -285,6 +291,7 @@ def risk_of_bias(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     >>> ax.get_xlabel()
     'Trials (of 3)'
     """
+    require(evidence, "Evidence")
     words = evidence.trials["rob_or_pedro"].astype(object)
     words = words.replace(r"^(?=.{40})([^:;]*)[:;].*", r"\1", regex=True)
     counts = words.where(words.notna(), NOT_REPORTED).value_counts(sort=False)
@@ -470,6 +477,7 @@ def risk_of_bias_lights(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_xticklabels()][:3]
     ['Random sequence', 'Concealed allocation', 'Blind participants']
     """
+    require(evidence, "Evidence")
     table = traffic_light(evidence).set_index("trial_id")
     table = table[table["overall"] != UNKNOWN]
     named = evidence.trials.set_index("trial_id")
@@ -527,6 +535,7 @@ def risk_of_bias_summary(evidence: Evidence, *, ax: Axes | None = None) -> Axes:
     >>> ax.get_xlabel(), len(ax.get_yticks())
     ('Trials, per cent', 9)
     """
+    require(evidence, "Evidence")
     table = by_domain(evidence).set_index("domain").loc[list(COLUMNS)]
     shares = 100 * table / table.sum(axis=1).iloc[0]
     with figure_style():

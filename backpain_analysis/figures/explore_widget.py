@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from backpain_analysis.answers import sentences
 from backpain_analysis.answers.dose import dose_answer
 from backpain_analysis.effects.table import Effects, refuse_evidence
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.figures.show import show
 from backpain_analysis.models.dose.fit import dose_response
@@ -57,6 +57,7 @@ def explore(effects: Effects, *, mcid: float | None = None) -> VBox:
     >>> [chosen.description for chosen in box.children[0].children]
     ['Dose', 'Curve', 'Type']
     """
+    require(effects, "Effects")
     refuse_evidence(effects)
     try:
         import ipywidgets

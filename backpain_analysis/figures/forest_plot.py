@@ -11,6 +11,7 @@ import scipy
 from matplotlib.axes import Axes
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import require
 from backpain_analysis.figures.forest_marks import (
     Cell,
     Column,
@@ -228,6 +229,7 @@ def forest(
     >>> [text.get_text() for text in ax.texts if "[" in text.get_text()][-2:]
     ['−8.8 [−14.7, −2.9]', 'PI [−21.5, 3.8]']
     """
+    require(effects, "Effects", "DataFrame")
     table = effects.table if isinstance(effects, Effects) else effects
     if isinstance(results, AnyPooled):
         if overall is not None:
@@ -437,6 +439,7 @@ def summary_forest(
     >>> [text.get_text() for text in ax.texts if "[" in text.get_text()]
     ['Effect [95% CI]', '−13.2 [−25.7, −0.6]', '−6.7 [−38.4, 25.0]']
     """
+    require(results, "dict", "Mapping")
     if not results:
         raise ValueError("no results to draw.")
     benefit = {True: -1, None: 0, False: 1}[lower_is_better]

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from scipy import special
 
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import require
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -134,12 +135,13 @@ def as_pooled(result: PoolResult | Effects | pd.DataFrame) -> PoolResult:
     Raises
     ------
     ValueError
-        If a table has no column `yi` or `vi`, or what it holds cannot be pooled.
+        If a table has no column `yi` or `vi`, what it holds cannot be pooled, or it is no table.
     """
     if isinstance(result, PoolResult):
         return result
     if isinstance(result, Effects):
         return pool(result)
+    require(result, "PoolResult", "Effects", "DataFrame")
     missing = [repr(name) for name in ("yi", "vi") if name not in result]
     if missing:
         raise ValueError(f"the table of effects has no column {', '.join(missing)}.")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import Rectangle
 
+from backpain_analysis.errors import require
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.forest_plot import summary_forest
 from backpain_analysis.figures.show import remembers
@@ -70,6 +71,7 @@ def network_graph(result: NetworkResult, *, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in ax.texts]
     ['1', '1', '1', 'Advice', 'Walking', 'Yoga']
     """
+    require(result, "NetworkResult")
     trials = result._direct_trials()
     np.fill_diagonal(trials, 0)
     order = _order(trials)
@@ -179,6 +181,7 @@ def network_forest(result: NetworkResult, *, reference: str | None = None, **opt
     >>> [text.get_text() for text in ax.texts if "[" in text.get_text()]
     ['Effect [95% CI]', '−7.7 [−10.9, −4.5]', '−4.3 [−7.5, −1.1]']
     """
+    require(result, "NetworkResult")
     rows = {}
     for name, effect in result.effects(reference).iterrows():
         people = effect["participants"]
@@ -246,6 +249,7 @@ def league(
     >>> [text.get_text() for text in ax.texts if text.get_fontweight() == "bold"]
     ['−8.0', 'Yoga', '−3.3', '−4.0', 'Walking', '−7.7', '−4.3', 'Advice']
     """
+    require(result, "NetworkResult")
     order = list(result.p_scores().index)
     size, many = len(order), len(order) > MANY
     whole = result.differences().set_index(["treatment", "versus"])
@@ -369,6 +373,7 @@ def ranking(
     >>> [text.get_text() for text in ax.texts][1:4]
     ['Yoga', 'Walking', 'Advice']
     """
+    require(result, "NetworkResult", "EqualDose")
     table = result.ranking(draws, seed)
     chances = result.rank_probabilities(draws, seed).loc[table.index].to_numpy()
     size = len(table)

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
+from backpain_analysis.errors import require
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
@@ -96,6 +97,7 @@ def longitudinal(
     >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
     ('Minutes per week', ['Week 6', 'Week 12', '95% confidence interval'])
     """
+    require(result, "LongitudinalResult")
     weeks = np.atleast_1d(result.max_week if weeks is None else weeks).astype(float)
     grid = np.linspace(min(reference, 0.0), result.max_dose, GRID)
     fitted = result.predict(grid, weeks, reference)
@@ -322,6 +324,7 @@ def dose_effects(
     >>> ax.get_xlabel()
     'Minutes per week'
     """
+    require(result, "CurveEffects", "LongitudinalResult", "ImputedResult")
     largest = getattr(result, "results", (result,))[0].max_dose
     grid = np.linspace(min(reference, 0.0), largest, EFFECTS_GRID)
     fitted = result.predict(grid, reference, **predict)
@@ -402,6 +405,7 @@ def interactions(
     Change in the effect of 240 minutes per week
     with 10 units more of age
     """
+    require(result, "ModeratorResult")
     dose = result.max_dose if dose is None else dose
     table = result.table(dose, per=per)
     summary = table[~table["source"].str.contains("less")]
@@ -491,6 +495,7 @@ def tipping_point(
     Effect of 240 against 0 minutes per week
     at week 12 (points)
     """
+    require(result, "TippingPoint")
     table = result.table
     delta = table["delta"].to_numpy()
     label = f"Effect of {result.dose:g} against {result.reference:g} "
@@ -580,6 +585,7 @@ def power(
     >>> len(ax.lines[0].get_xdata()), ax.get_xlabel()
     (2, 'Participants randomised to each arm')
     """
+    require(result, "PowerResult")
     if show not in ("power", "width"):
         raise ValueError(f"show {show!r} must be 'power' or 'width'.")
     needed = result.n_for(target)["n"]

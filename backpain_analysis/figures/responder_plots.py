@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from backpain_analysis.errors import require
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
@@ -53,6 +54,7 @@ def responders(
     >>> ax.get_xlabel(), [label.get_text() for label in ax.get_xticklabels()]
     ('Minutes per week', ['0', '60', '120', '240'])
     """
+    require(result, "Responders")
     shares = result.shares
     places = np.arange(len(shares), dtype=float)
     needed = result.differences.set_index("group")["nnt"]
@@ -111,6 +113,7 @@ def trial_responders(result: TrialResponders, *, ax: Axes | None = None) -> Axes
     >>> ax.get_xlabel()
     'People who improved by 15 points or more'
     """
+    require(result, "TrialResponders")
     table = result.effects.table.sort_values("yi", ascending=False, kind="stable")
     level = result.difference.level
     half = quantile(level, np.inf) * np.sqrt(table["vi"].to_numpy(dtype=float))

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from backpain_analysis.display import with_numbers
 from backpain_analysis.effects.table import Effects
+from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.figures.style import CSS_PIXELS_PER_INCH, figure_of, figure_style
 from backpain_analysis.models.network.contrasts import NetworkData
@@ -187,6 +188,7 @@ def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:
     """
     if not alt.strip():
         raise ValueError("alt is empty: say in a sentence what the figure shows.")
+    require(drawn, "Axes", "Figure")
     figure = drawn if isinstance(drawn, Figure) else figure_of(drawn)
     _settle(figure)
     return Shown(figure, " ".join(alt.split()), " ".join(caption.split()))

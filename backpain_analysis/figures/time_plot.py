@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from backpain_analysis.answers.sentences import weeks_told
+from backpain_analysis.errors import require
 from backpain_analysis.figures.dose_plot import (
     circle,
     draw_bracket,
@@ -37,8 +39,6 @@ GRID = 401
 LARGEST_AREA = 200.0
 """Square points."""
 
-SHARES = (0.5, 0.9)
-
 
 @remembers
 def time_course(
@@ -63,7 +63,8 @@ def time_course(
     effect_label : str, optional
         Of the vertical axis.
     annotate : bool
-        Whether to mark the weeks at which half and 90% of the largest effect are there.
+        Whether to mark the weeks at which half and 90% of the largest effect are there, as far as
+        an answer tells them (see `sentences.weeks_told`).
     ax : Axes, optional
         By default on a new figure.
 
@@ -79,6 +80,7 @@ def time_course(
     >>> ax.get_xlabel()
     'Weeks since randomisation'
     """
+    require(result, "TimeCourseResult")
     effects, last = result.effects, result.last_week
     threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
     grid = np.linspace(0, last, GRID)[1:]
@@ -107,10 +109,9 @@ def time_course(
 
 
 def _marks(result: TimeCourseResult) -> list[tuple[str, TimeEstimate]]:
-    """What the data say of the weeks to half and 90% of the largest effect."""
+    """The weeks that are told and have a limit within the data."""
     found = []
-    for share in SHARES:
-        time = result.weeks_to(share)
+    for share, time in weeks_told(result).items():
         bounded = time.ci_low > 0 or np.isfinite(time.ci_high)
         if bounded and time.ci_low <= result.last_week:
             found.append((f"{share:.0%} of the largest effect {_when(time, result.level)}", time))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -11,6 +9,7 @@ from bs4 import BeautifulSoup
 import backpain_analysis as bp
 from backpain_analysis.answers import tables
 from backpain_analysis.answers.flow import STEPS, trial_flow
+from tests.made import made
 
 PEOPLE, NOT_MEASURED, FLAGGED, NO_CONTROL, UNUSABLE = STEPS
 
@@ -48,13 +47,14 @@ def evidence(trials, measured):
     table = pd.DataFrame([(t, "Saper", 2013, None, None, "chronic_nslbp") for t in trials])
     outcomes = pd.DataFrame({"trial_id": measured, "outcome": "pain_intensity"})
     table = table.set_axis(columns, axis=1) if len(table) else pd.DataFrame(columns=columns)
-    return SimpleNamespace(trials=table, outcomes=outcomes, contrasts=outcomes[:0])
+    return made("Evidence", trials=table, outcomes=outcomes, contrasts=outcomes[:0])
 
 
 @pytest.mark.parametrize(("given", "step", "reason"), TRIALS)
 def test_the_step_and_the_reason_of_a_trial(given, step, reason):
     reasons, asked, measured, entered = given
-    effects = SimpleNamespace(
+    effects = made(
+        "Effects",
         outcome="pain_intensity",
         table=pd.DataFrame({"trial_id": ["a"] * entered}),
         excluded=pd.DataFrame({"trial_id": "a", "reason": reasons}, columns=["trial_id", "reason"]),

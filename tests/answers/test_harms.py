@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,13 +16,14 @@ from backpain_analysis.answers.harms import (
     published_harm,
     published_harms,
 )
+from tests.made import made
 
 
 def evidence(*counts, trials=3):
     """Rows of trial, outcome, events, n."""
     columns = ["trial_id", "outcome", "events", "n"]
     outcomes = pd.DataFrame(list(counts), columns=columns)
-    return SimpleNamespace(trials=pd.DataFrame(index=range(trials)), outcomes=outcomes)
+    return made("Evidence", trials=pd.DataFrame(index=range(trials)), outcomes=outcomes)
 
 
 WORDED = [

@@ -19,6 +19,7 @@ from backpain_analysis.models.time.course import TimeEstimate
 from backpain_analysis.models.time.durability import Durability
 from backpain_analysis.words import dose_with_unit
 from tests.figures.drawn import make_effects
+from tests.made import made
 
 CLEAR = pool([-12.0, -11.0, -13.0, -12.0], [1.0, 1.0, 1.0, 1.0], test="z")
 NULL = pool([-2.0, 2.0, -1.0, 1.0], [1.0, 1.0, 1.0, 1.0], test="z")
@@ -111,7 +112,7 @@ FROM = [
 
 @pytest.mark.parametrize(("given", "words"), FROM)
 def test_where_the_trials_are_from(given, words):
-    data = SimpleNamespace(name=given[0], synthetic=given[1])
+    data = made("Evidence", name=given[0], synthetic=given[1])
     assert sentences.where_from(data).startswith(words)
 
 
@@ -310,7 +311,8 @@ def course(half, most, last=60.0, rests_on=()):
         table = pd.DataFrame({"weeks": weeks})
         return table.assign(estimate=-table["weeks"], ci_low=-90.0, ci_high=-0.5)
 
-    return SimpleNamespace(
+    return made(
+        "TimeCourseResult",
         first_week=2.0,
         last_week=last,
         level=0.95,
@@ -333,6 +335,31 @@ def test_a_speed_that_rests_on_a_trial_names_it(trials, needed):
     assert sentences.speed(course(*SPEED[0][0], rests_on=trials)) == (
         f"How fast the effect came is not told: not estimable without {needed}."
     )
+
+
+@pytest.mark.parametrize(
+    ("half", "rests_on", "told"),
+    [
+        ((6.0, 2.0, 14.0), (), [0.5, 0.9]),
+        ((6.0, 0.0, 14.0), (), [0.5, 0.9]),
+        ((6.0, 2.0, INF), (), [0.5, 0.9]),
+        ((6.0, np.nan, np.nan), (), [0.5, 0.9]),
+        ((np.nan, 0.0, 14.0), (), [0.5]),
+        ((np.nan, 2.0, INF), (), [0.5]),
+        ((np.nan, 0.0, INF), (), []),
+        ((np.nan, np.nan, np.nan), (), []),
+        ((6.0, 2.0, 14.0), ("one",), []),
+        ((6.0, 2.0, INF), ("one", "other"), []),
+    ],
+)
+def test_the_weeks_that_are_told_are_those_of_the_sentence(half, rests_on, told):
+    result = course((*half, "why"), (*(3 * np.array(half)), "why"), rests_on=rests_on)
+    found = sentences.weeks_told(result)
+    assert found == {share: result.weeks_to(share) for share in told}
+    words = sentences.speed(result)
+    assert ("not told" in words) == bool(rests_on)
+    assert ("alf of" in words or "half of it" in words) == (0.5 in told)
+    assert ("90% of it" in words) == (0.9 in told)
 
 
 def test_a_time_course_in_words():
@@ -424,10 +451,11 @@ def test_responders_of_trials_one_population_at_a_time(difference, words):
         ),
     )
     row = pd.DataFrame([difference], columns=["estimate", "ci_low", "ci_high"])
-    result = SimpleNamespace(
+    result = made(
+        "TrialResponders",
         effects=effects,
         summary=lambda: row.set_axis(["difference"]),
-        difference=SimpleNamespace(level=0.95, surer_than_errors=False),
+        difference=made("PoolResult", level=0.95, surer_than_errors=False),
         outcome="pain_intensity",
         response=SimpleNamespace(text="15 points or more"),
         shares=pd.DataFrame(

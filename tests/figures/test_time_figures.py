@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from backpain_analysis.answers import sentences
 from backpain_analysis.answers.tables import people as tables
 from backpain_analysis.effects.over_time import effects_over_time
-from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
 from backpain_analysis.figures.responder_plots import responders as draw_responders
 from backpain_analysis.figures.time_plot import time_course as draw
 from backpain_analysis.models.pairwise.responders import responders_from_means
@@ -15,7 +16,7 @@ from backpain_analysis.models.time.course import compare_courses, time_course
 from tests.figures.drawn import artists, outside, overlaps, texts
 from tests.models.people.test_responders import TWO_TRIALS, people
 from tests.models.time.test_durability import followed
-from tests.models.time.test_time_course import WEEKS, effects, noisy
+from tests.models.time.test_time_course import WEEKS, early, effects, noisy
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,37 @@ def test_one_sided_interval_has_no_mark():
     assert all(np.isnan(mark.get_xdata()).all() for mark in artists(axes, "dose-mark"))
 
 
+@pytest.mark.parametrize(
+    ("names", "marked"),
+    [("a", []), ("ab", ["50%", "90%"])],
+)
+def test_weeks_that_the_answer_does_not_tell_are_not_marked(names, marked):
+    """-5 at week 2 and -10 later: with one early trial, and with two."""
+    result = time_course(early(*names), method="CE")
+    assert ("not told" in sentences.speed(result)) == (not marked)
+    axes = result.plot()
+    assert [text.split()[0] for text in texts(axes) if "largest effect" in text] == marked
+    assert len(artists(axes, "bracket")) == len(artists(axes, "dose-mark")) == len(marked)
+
+
+def test_without_an_estimate_only_half_is_told_and_marked():
+    yi = [-10.3, -9.8, -10.1, -9.9, -10, -9.7, -10.2]
+    axes = draw(time_course(effects(WEEKS, yi, 0.04), method="CE"))
+    assert len(artists(axes, "bracket")) == 1
+
+
+@pytest.mark.parametrize("outcome", ["pain_intensity", "disability"])
+def test_figure_table_and_answer_tell_the_same_of_the_bundled_trials(outcome):
+    trials = load_evidence().filter(population=BACK_PAIN)
+    result = time_course(effects_over_time(trials, outcome).against_inactive())
+    untold = "not told" in sentences.speed(result)
+    compared = compare_courses(trials, outcome, curves=[]).head(1)
+    assert compared["rests_on"].item() == result.rests_on
+    shown = tables.courses(compared, trials, at=12, title="Choices").html
+    assert ("not told" in shown) == untold
+    assert (artists(result.plot(), "bracket") == []) == untold
+
+
 def test_bundled_figures_have_no_overlaps(bundled):
     shares = responders_from_means(load_evidence(), "disability")
     for axes in (bundled.plot(mcid=10), shares.plot()):
@@ -91,7 +123,7 @@ def test_tables_say_what_is_missing(result, bundled):
     assert "At the end of the programme" in shown and "52 weeks later" in shown
     assert "nan" not in shown
     compared = compare_courses(load_evidence(), "disability", curve="constant", curves=["log"])
-    shown = tables.courses(compared, at=12, title="Choices").html
+    shown = tables.courses(compared, load_evidence(), at=12, title="Choices").html
     assert "the curve gives the same effect at all times" in shown and "nan" not in shown
     few = responders(people(TWO_TRIALS), week=12, mcid=15)
     shown = tables.dose_responders(few, title="Doses").html

@@ -6,8 +6,11 @@ import math
 
 import pandas as pd
 
+from backpain_analysis.answers.sentences import not_without
 from backpain_analysis.answers.tables.effects import MISSING, interval_text, p_value, rounded
+from backpain_analysis.answers.telling import named
 from backpain_analysis.display import Table, Told, table
+from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.pairwise.responders import TrialResponders
 from backpain_analysis.models.people.responders import Responders
 from backpain_analysis.models.time.course import TimeCourseResult
@@ -81,22 +84,30 @@ def time_effects(result: TimeCourseResult, *, title: str) -> Table:
     return table(rows, title=title)
 
 
-def courses(found: pd.DataFrame, *, at: float, measure: str = "MD", title: str) -> Table:
-    """What `time.compare.compare_courses` found, a row a choice."""
+def courses(
+    found: pd.DataFrame, trials: Evidence, *, at: float, measure: str = "MD", title: str
+) -> Table:
+    """What `models.time.compare_courses` found in these trials, a row a choice.
+
+    Weeks that rest on one trial are not told, but its name is.
+    """
     digits = effect_digits(measure)
-    rows = [
-        {
-            "Choice": row.choice[:1].upper() + row.choice[1:],
-            "AIC": rounded(row.aic),
-            f"{measure} at week {at:g} [95% CI]": interval_text(
-                row.estimate, row.ci_low, row.ci_high, digits
-            ),
-            "Weeks to half of the effect": rounded(row.half_time),
-            "95% CI": weeks_between(row.half_low, row.half_high),
-            "Note": row.note,
-        }
-        for row in found.itertuples()
-    ]
+    rows = []
+    for row in found.itertuples():
+        half, limits, note = rounded(row.half_time), weeks_between(row.half_low, row.half_high), ""
+        if row.rests_on:
+            half, limits, note = "not told", MISSING, named(not_without(row.rests_on), trials)[0]
+        effect = interval_text(row.estimate, row.ci_low, row.ci_high, digits)
+        rows.append(
+            {
+                "Choice": row.choice[:1].upper() + row.choice[1:],
+                "AIC": rounded(row.aic),
+                f"{measure} at week {at:g} [95% CI]": effect,
+                "Weeks to half of the effect": half,
+                "95% CI": limits,
+                "Note": note or row.note,
+            }
+        )
     return table(rows, title=title)
 
 

@@ -18,7 +18,7 @@ from backpain_analysis.effects.assemble import from_evidence
 from backpain_analysis.effects.choice import INACTIVE, Timepoint
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose import averaged
 from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
@@ -416,6 +416,7 @@ def multiverse(
     0  line        12     -16.4
     1   log        12     -15.2
     """
+    require(evidence, "Evidence")
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
     flagless = {
         name: evidence.without_flags(*flags).trials["trial_id"]

@@ -13,7 +13,7 @@ from scipy import special
 
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
 from backpain_analysis.effects.table import Effects, refuse_evidence
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.network.contrasts import (
     ONE_TREATMENT,
@@ -140,6 +140,7 @@ def connected_part(
     >>> bp.connected_part(effects, "inactive", lump=bp.lumping("types")).n_trials
     37
     """
+    require(effects, "Effects")
     parts = network_components(effects, treatment=treatment, lump=lump)
     number = 1
     if around is not None:

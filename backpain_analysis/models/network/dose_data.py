@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from backpain_analysis.effects.table import Effects, refuse_evidence
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.dose.curves import Curve
@@ -230,6 +230,7 @@ def connected_agents(
     >>> agents.n_trials
     22
     """
+    require(effects, "Effects")
     options: dict[str, Any] = {"reference": reference, "lump": lump, "comparators": comparators}
     prepared = known_arms(effects, agent=agent, dose=dose, **options)
     table = prepared.table

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.network.contrasts import NetworkData, check_connected
@@ -514,6 +514,7 @@ def network_course(
     >>> type(found).__name__
     'NetworkCourse'
     """
+    require(effects, "Effects")
     table = effects.table
     if "weeks" not in table:
         raise ValueError("these effects have no column 'weeks': make them with effects_over_time.")

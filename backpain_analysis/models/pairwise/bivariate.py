@@ -10,7 +10,7 @@ import pandas as pd
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import MixedFit, fit
 from backpain_analysis.engine.terms import RandomTerm
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.models.results import TableResult, check_choices, quantile
 from backpain_analysis.words import outcome_words, plural
 
@@ -91,6 +91,8 @@ def bivariate(
     >>> bp.bivariate(pain, disability).n_trials
     12
     """
+    require(first, "Effects")
+    require(second, "Effects")
     check_choices(level)
     if not -1 < correlation < 1:
         raise ValueError(f"correlation {correlation} is not between -1 and 1.")

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from backpain_analysis.engine.heterogeneity import ESTIMATORS
+from backpain_analysis.errors import MADE
 from backpain_analysis.models.results import level_fault
 
 METHODS = ("CE", "ML", "REML", *ESTIMATORS)
@@ -73,7 +74,7 @@ def checked_studies(
         If anything is wrong; every fault is named.
     """
     if vi is None:
-        raise ValueError("give the sampling variances vi.")
+        raise ValueError(f"give the sampling variances vi, or Effects, such as {MADE['Effects']}.")
     if isinstance(yi, pd.Series) and isinstance(vi, pd.Series) and not yi.index.equals(vi.index):
         raise ValueError(
             "yi and vi are Series with different indexes: put them in one order, or give arrays."

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from backpain_analysis.engine.heterogeneity import WeightedFit
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.models.pairwise.meta_regression import (
     INTERCEPT,
     MetaRegressionResult,
@@ -96,6 +96,7 @@ def permutation_test(
     >>> found.exact, found.omnibus_p
     (True, 0.0625)
     """
+    require(fitted, "PoolResult", "MetaRegressionResult")
     if arrangements < 2:
         raise ValueError(f"arrangements = {arrangements}: give at least 2.")
     rng = np.random.default_rng(seed)

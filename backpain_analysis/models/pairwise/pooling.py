@@ -25,7 +25,7 @@ from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.one_variance import independent
 from backpain_analysis.engine.tails import chi_square_tail
 from backpain_analysis.engine.terms import multi_arm_term
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.models.pairwise.inputs import NO_RESIDUAL, checked_studies, study_names
 from backpain_analysis.models.results import (
     CoefficientTable,
@@ -654,6 +654,7 @@ def pool_by(
     >>> sorted(bp.pool_by(effects))[:3]
     ['aerobic_running', 'general_mixed', 'mckenzie']
     """
+    require(effects, "Effects")
     if column not in effects.table:
         raise ValueError(f"no column {column!r}: use one of {', '.join(effects.table.columns)}.")
     groups = {
@@ -675,9 +676,8 @@ def pooled_table(results: Mapping[str, PoolResult]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> effects = (
-    ...     bp.load_evidence().filter(population=bp.BACK_PAIN).effects("pain_intensity")
-    ... )
+    >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
+    >>> effects = evidence.effects("pain_intensity")
     >>> bp.pooled_table(bp.pool_by(effects))[["estimate", "ci_low", "ci_high"]].round(
     ...     1
     ... ).head(3)
@@ -687,6 +687,7 @@ def pooled_table(results: Mapping[str, PoolResult]) -> pd.DataFrame:
     pilates      -18.8   -34.4     -3.2
     mckenzie      -7.0   -32.9     18.9
     """
+    require(results, "dict", "Mapping")
     names = "estimate ci_low ci_high pi_low pi_high tau2 i2 p_value".split()
     rows = [
         {

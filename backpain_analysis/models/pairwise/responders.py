@@ -13,7 +13,7 @@ import scipy
 from backpain_analysis.display import html_table
 from backpain_analysis.effects.responders import Response, arm_shares, responder_effects
 from backpain_analysis.effects.table import Effects
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.evidence.scales import mcid as published_mcid
 from backpain_analysis.models.pairwise.pooling import PoolResult, pool
@@ -276,6 +276,7 @@ def responders_from_means(
     >>> bp.responders_from_means(evidence, "pain_intensity").n_trials
     2
     """
+    require(evidence, "Evidence")
     if mcid is None and percent is None:
         mcid = published_mcid(outcome)
     effects = responder_effects(evidence, outcome, mcid=mcid, percent=percent, **options)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from statsmodels.imputation.bayes_mi import BayesGaussMI
 
 from backpain_analysis.display import html_table
-from backpain_analysis.errors import CannotEstimate
+from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.models.people.visits import PERSON, as_visits, dose_name_of
 from backpain_analysis.models.results import Coefficients, quantile
 
@@ -481,6 +481,7 @@ def with_imputations(
     dose   -0.06
     dtype: float64
     """
+    require(imputations, "Imputations")
     results = tuple(model(table) for table in imputations)
     first = results[0]
     if any(list(result.params.index) != list(first.params.index) for result in results):

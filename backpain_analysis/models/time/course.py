@@ -535,9 +535,10 @@ def compare_courses(
     Returns
     -------
     DataFrame
-        `choice, aic, estimate, ci_low, ci_high, half_time, half_low, half_high, note`: AIC by
-        maximum likelihood, comparable between curves only; the effect at week `at`; the weeks to
-        half of the largest effect. A choice that cannot be fitted has missing values and says why.
+        `choice, aic, estimate, ci_low, ci_high, half_time, half_low, half_high, rests_on, note`:
+        AIC by maximum likelihood, comparable between curves only; the effect at week `at`; the
+        weeks to half of the largest effect, and the trials without any one of which the data would
+        give none. A choice that cannot be fitted has missing values and says why.
     """
     as_asked: dict[str, Any] = {
         "r": correlation_over_time,
@@ -568,14 +569,14 @@ def compare_courses(
                 time_course(effects, curve=name, method="ML").aic if chosen == as_asked else np.nan
             )
         except CannotEstimate as fault:
-            rows.append({"choice": label, "note": str(fault)})
+            rows.append({"choice": label, "rests_on": (), "note": str(fault)})
             continue
         rows.append({"choice": label, "aic": aic, **_row(fitted, at)})
-    columns = "choice aic estimate ci_low ci_high half_time half_low half_high note"
+    columns = "choice aic estimate ci_low ci_high half_time half_low half_high rests_on note"
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def _row(fitted: TimeCourseResult, at: float) -> dict[str, float | str]:
+def _row(fitted: TimeCourseResult, at: float) -> dict[str, Any]:
     effect, half = fitted.effect([at]).iloc[0], fitted.weeks_to(0.5)
     return {
         "estimate": effect["estimate"],
@@ -584,5 +585,6 @@ def _row(fitted: TimeCourseResult, at: float) -> dict[str, float | str]:
         "half_time": half.estimate,
         "half_low": half.ci_low,
         "half_high": half.ci_high,
+        "rests_on": fitted.rests_on,
         "note": half.note,
     }

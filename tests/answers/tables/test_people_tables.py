@@ -10,6 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from backpain_analysis.answers.tables import people
+from backpain_analysis.evidence.evidence import load_evidence
 
 NAN, INF = np.nan, np.inf
 NARROW = "\N{NO-BREAK SPACE}"
@@ -80,18 +81,30 @@ def test_effects_at_usual_follow_ups(measure, cells):
 
 def test_choices_of_a_course():
     columns = ["choice", "aic", "estimate", "ci_low", "ci_high"]
-    columns += ["half_time", "half_low", "half_high", "note"]
+    columns += ["half_time", "half_low", "half_high", "rests_on", "note"]
     found = pd.DataFrame(
         [
-            ("exponential curve", 40.0, -5.0, -9.0, -1.0, 3.0, 0.0, 9.0, ""),
-            ("line", NAN, NAN, NAN, NAN, NAN, NAN, NAN, "not fitted"),
+            ("exponential curve", 40.0, -5.0, -9.0, -1.0, 3.0, 0.0, 9.0, (), "limit"),
+            ("emax curve", 41.0, -5.0, -9.0, -1.0, 3.0, 0.0, 9.0, ("x",), "limit"),
+            ("decay", 42.0, -5.0, -9.0, -1.0, 3.0, 1.0, 9.0, ("x", "machado2010"), ""),
+            ("line", NAN, NAN, NAN, NAN, NAN, NAN, NAN, (), "not fitted"),
         ],
         columns=columns,
     )
-    head, first, second = rows_of(people.courses(found, at=12.0, title="C"))
+    shown = people.courses(found, load_evidence(), at=12.0, title="C")
+    head, first, one, two, last = rows_of(shown)
     assert head[2] == "MD at week 12 [95% CI]"
-    assert first == ["Exponential curve", "40.0", "−5.0 [−9.0, −1.0]", "3.0", "at most 9.0", ""]
-    assert second == ["Line", "–", "–", "–", "–", "not fitted"]
+    assert first == [
+        "Exponential curve",
+        "40.0",
+        "−5.0 [−9.0, −1.0]",
+        "3.0",
+        "at most 9.0",
+        "limit",
+    ]
+    assert one[3:] == ["not told", "–", "not estimable without x"]
+    assert two[3:] == ["not told", "–", "not estimable without x or Machado 2010"]
+    assert last == ["Line", "–", "–", "–", "–", "not fitted"]
 
 
 def test_what_lasts():

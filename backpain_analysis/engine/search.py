@@ -126,9 +126,16 @@ def ascend(
         theta = theta + step
         value, gradient, hessian = new
         if iteration % PATIENCE == 0:
-            if value - earlier < STANDSTILL:
+            risen, earlier = value - earlier, value
+            if risen < STANDSTILL:
                 return Maximum(theta, value, iteration)
-            earlier = value
+            if heights is not None and risen < LITTLE:
+                lines = [upward, theta - left, theta]
+                new, away = _along(function, heights, theta, value, lines, max(RISE, tolerance))
+                left = theta
+                if new is not None:
+                    theta = theta + away
+                    value, gradient, hessian = new
     fault = ConvergenceError(
         f"no maximum of the likelihood after {max_iterations} steps",
         "the data may not identify "

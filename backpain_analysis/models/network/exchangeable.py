@@ -17,6 +17,7 @@ heterogeneity), and the cost is linear in the number of trials. Sources: Harvill
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 
@@ -45,9 +46,9 @@ MOST_STEPS = 14
 MOST_PEAKS, NEAR = 4, 8.0
 """Climbs start from so many peaks of the grid, no more than so far below the highest."""
 
-PATIENT = 50
-"""Steps after which a climb looks at heights along each step: agents that few trials tell make
-long, straight ridges."""
+PATIENT, FARTHER = 50, 2
+"""Steps after which a climb waits, and how many of the highest go on, with heights along each step:
+agents that few trials tell make long, straight ridges."""
 
 
 @dataclass(frozen=True)
@@ -417,22 +418,21 @@ def _search(problem: _Problem) -> np.ndarray:
     def level(ends: np.ndarray) -> np.ndarray:
         return np.array([_height(problem, theta) for theta in ends])
 
-    best: Maximum | None = None
+    ends: list[Maximum] = []
     for height, start in points[:MOST_PEAKS]:
         if height < points[0][0] - NEAR:
             break
-        try:
-            found = ascend(problem.derivatives, start, max_iterations=PATIENT)
-            if found.fault is not None:
-                found = ascend(problem.derivatives, found.theta, heights=level)
-        except CannotEstimate:
-            continue
-        if best is None or found.value > best.value:
-            best = found
-    if best is None:
+        with suppress(CannotEstimate):
+            ends.append(ascend(problem.derivatives, start, max_iterations=PATIENT))
+    if not ends:
         raise ConvergenceError(
             "no maximum of the likelihood was found", "use fewer random effects (a simpler curve)"
         )
+    ends.sort(key=lambda end: -end.value)
+    for end in [end for end in ends if end.fault and end.value > ends[0].value - NEAR][:FARTHER]:
+        with suppress(CannotEstimate):
+            ends.append(ascend(problem.derivatives, end.theta, heights=level))
+    best = max(ends, key=lambda end: end.value)
     best = maximise(problem.derivatives, best.theta, heights=level)
     theta, value = best.theta, best.value
     for part in (slice(0, 1), slice(1, None)):

@@ -398,3 +398,38 @@ def test_what_is_known_along_a_curve(lowest, highest, doses, direct):
     ]
     told = "trials are compared with each other" in known[0].certainty.reasons
     assert ("indirect" in known[0].certainty.reasons or told) is (not direct)
+
+
+def test_how_far_apart_the_doses_are_that_can_be_chosen():
+    """A sixth of what people commonly do or finer, in numbers that people name."""
+    assert explorer.FINE == {
+        **{"sessions_per_week": 0.5, "minutes_per_session": 5.0, "minutes_per_week": 15.0},
+        **{"duration_weeks": 1.0, "total_sessions": 2.0, "total_hours": 2.0},
+        "met_minutes_per_week": 50.0,
+    }
+    assert explorer.NOBODY == "No trial studied about {dose}, so nothing is told of it."
+
+
+def test_a_choice_without_trials_or_a_curve(monkeypatch):
+    def refuse(*given, **options):
+        raise CannotEstimate("too few")
+
+    choice = Choice("pain_intensity", "", "", WEEKLY)
+    own = make_effects([{"yi": -10.0, "vi": 4.0, WEEKLY: 60.0}])
+    assert explorer._explored(choice, own, pd.Series([False]), {}) is None
+    monkeypatch.setattr(explorer, "dose_answer", refuse)
+    found = explorer._explored(choice, own, pd.Series([True]), {})
+    assert (found.answer, found.reason, found.doses) == (None, "too few", ())
+
+
+@pytest.mark.parametrize(("measure", "threshold"), [("MD", 15.0), ("SMD", None)])
+def test_an_mcid_is_of_points_alone(measure, threshold, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        explorer, "dose_answer", lambda known, name, **options: asked.append(options) or said()
+    )
+    monkeypatch.setattr(explorer, "_along", lambda *given: [])
+    own = replace(make_effects([{"yi": -10.0, "vi": 4.0, WEEKLY: 60.0}]), measure=measure)
+    choice = Choice("pain_intensity", "", "", WEEKLY)
+    assert explorer._explored(choice, own, pd.Series([True]), {}).answer is not None
+    assert asked == [{"mcid": threshold, "shapes": False}]

@@ -299,7 +299,7 @@ def test_arms_compared_in_a_network(rows, trials, note):
 
 
 def test_each_trial_compares_intensities_once(monkeypatch):
-    easy, hard = module.INTENSITY[0], module.INTENSITY[-1]
+    easy, *_, hard = module.INTENSITY
     effects = arms_of(("a", hard, easy, -4.0), ("a", hard, easy, -90.0), ("b", hard, hard, -90.0))
     monkeypatch.setattr(module, "with_intensity", lambda every, arms: every)
     found = module._intensity_row(SimpleNamespace(arms=None), effects)

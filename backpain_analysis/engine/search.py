@@ -15,11 +15,12 @@ PATIENCE, STANDSTILL = 20, 1e-8
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where the search ended."""
+    """Where the search ended, or, with a `fault`, how far it came before it gave up."""
 
     theta: np.ndarray
     value: float
     n_iterations: int
+    fault: ConvergenceError | None = None
 
 
 QUICK = 6
@@ -33,6 +34,17 @@ Heights = Callable[[np.ndarray], np.ndarray]
 
 LENGTHS = 2.0 ** np.array([0.0, 2, 1, -1, -2, -3, -4, -5, -6, -8, -10, -13, -17])
 """Of a step, over Newton's."""
+
+LONGEST, LONGER, LITTLE = 4.0, 4.0 ** np.arange(2, 13), 0.1
+"""The longest of these, and those tried beyond it where it ends highest but wins little: on a
+straight ridge."""
+
+LEVEL = 1e-6
+"""A function that bends by less than this, over its largest curvature, is level."""
+
+RISE, REACH = 1e-9, 0.5 * 4.0 ** np.arange(-10, 8)
+"""By how much heights along a level line must rise to go there; places on it that are looked at,
+over the largest parameter."""
 
 
 def maximise(
@@ -57,60 +69,89 @@ def maximise(
     start : ndarray, shape (m,)
     heights : callable, optional
         Gives the function, but for a constant, at many points (n, m) at once: then the highest of
-        many lengths of each step is taken, not the first that rises.
+        many lengths of each step is taken, not the first that rises, and level ground is left
+        along the lines that rise.
 
     Raises
     ------
     ConvergenceError
         If no maximum is found within `max_iterations`.
     """
+    found = ascend(
+        function, start, max_iterations=max_iterations, tolerance=tolerance, heights=heights
+    )
+    if found.fault is not None:
+        raise found.fault
+    return found
+
+
+def ascend(
+    function: Callable[[np.ndarray], Derivatives],
+    start: np.ndarray,
+    *,
+    max_iterations: int = 200,
+    tolerance: float = 1e-11,
+    heights: Heights | None = None,
+) -> Maximum:
+    """As `maximise`; a climb that does not end says how far it came, and its fault."""
     theta = np.array(start, dtype=float)
     value, gradient, hessian = function(theta)
-    earlier = -np.inf
+    earlier, left = -np.inf, theta
     for iteration in range(1, max_iterations + 1):
-        step, upward = _newton_step(theta, gradient, hessian)
+        step, upward, bend = _newton_step(theta, gradient, hessian)
         promised = 0.5 * float(gradient @ step)
-        if promised < tolerance and upward is not None:
-            step, promised = _leave_saddle(function, theta, value, upward, heights), np.inf
-        elif heights is not None and promised >= tolerance and iteration > QUICK:
-            step = _best_length(heights, theta, step) * step
-        new, step = _climb(function, theta, value, step, float(gradient @ step), heights)
+        new = None
+        if promised >= tolerance:
+            if heights is not None and iteration > QUICK:
+                step = _best_length(heights, theta, step) * step
+            new, step = _climb(function, theta, value, step, float(gradient @ step), heights)
         if new is None:
-            if promised < 1e-7 or abs(gradient @ step) < ROUNDING * max(1.0, abs(value)):
+            least = max(RISE, tolerance)
+            lines = [upward, theta - left, theta]
+            if heights is not None and bend > -LEVEL:
+                new, away = _along(function, heights, theta, value, lines, least)
+            elif heights is None and bend > LEVEL and promised < tolerance:
+                new, away = _off_saddle(function, theta, value, upward)
+            if new is not None:
+                step, left = away, theta
+            elif promised < tolerance:
+                new, step = _climb(function, theta, value, step, float(gradient @ step), heights)
+                if new is not None:
+                    theta, value = theta + step, new[0]
                 return Maximum(theta, value, iteration)
-            raise ConvergenceError(
-                "the likelihood could not be increased any further although its slope is not zero",
-                "check for trials with extreme effects or near-zero variances, or use "
-                "fewer random effects",
-            )
+            elif promised < 1e-7 or abs(gradient @ step) < ROUNDING * max(1.0, abs(value)):
+                return Maximum(theta, value, iteration)
+            else:
+                return Maximum(theta, value, iteration, _stuck())
         theta = theta + step
         value, gradient, hessian = new
-        if promised < tolerance:
-            return Maximum(theta, value, iteration)
         if iteration % PATIENCE == 0:
             if value - earlier < STANDSTILL:
                 return Maximum(theta, value, iteration)
             earlier = value
-    raise ConvergenceError(
+    fault = ConvergenceError(
         f"no maximum of the likelihood after {max_iterations} steps",
         "the data may not identify "
         "all variance parameters. Use fewer random effects (a simpler curve), method='CE', or "
         "more trials",
     )
+    return Maximum(theta, value, max_iterations, fault)
 
 
 def _newton_step(
     theta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The step, and the direction in which the function bends most upward, if it does."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The step, the direction in which the function bends most upward, and by how much it does.
+
+    The bend is a share of the largest curvature, and negative where all directions bend down.
+    """
     eigenvalues, eigenvectors = np.linalg.eigh(-hessian)
     size = np.abs(eigenvalues)
     floor = 1e-8 * max(float(size.max()), 1e-8)
     step = eigenvectors @ ((eigenvectors.T @ gradient) / np.maximum(size, floor))
     longest = 0.6 * max(1.0, float(np.abs(theta).max()))
     step = step * min(1.0, longest / max(float(np.abs(step).max()), 1e-300))
-    bends_up = eigenvalues[0] < -1e-6 * max(float(size.max()), 1.0)
-    return step, eigenvectors[:, 0] if bends_up else None
+    return step, eigenvectors[:, 0], float(-eigenvalues[0] / max(float(size.max()), 1.0))
 
 
 def _best_length(heights: Heights, theta: np.ndarray, step: np.ndarray) -> float:
@@ -123,31 +164,72 @@ def _best_length(heights: Heights, theta: np.ndarray, step: np.ndarray) -> float
     place = int(np.argmax(risen))
     if risen[0] >= 0.99 * risen[place] - 1e-9:
         return 1.0
+    if LENGTHS[place] == LONGEST and risen[place] < LITTLE:
+        beyond = heights(theta + LONGER[:, None] * step) - level[-1]
+        farther = int(np.argmax(beyond))
+        if beyond[farther] > risen[place]:
+            return float(LONGER[farther])
     return float(LENGTHS[place])
 
 
-def _leave_saddle(
+def _off_saddle(
     function: Callable[[np.ndarray], Derivatives],
     theta: np.ndarray,
     value: float,
     upward: np.ndarray,
-    heights: Heights | None,
-) -> np.ndarray:
+) -> tuple[Derivatives | None, np.ndarray]:
     """A step off a stationary point that is no maximum (a variance of zero that should not be)."""
     length = 0.5 * max(1.0, float(np.abs(theta).max()))
-    if heights is not None:
-        lengths = length * np.concatenate([4.0 ** -np.arange(11), -(4.0 ** -np.arange(11)), [0.0]])
-        best = int(np.argmax(heights(theta + lengths[:, None] * upward)))
-        return lengths[best] * upward
     while length > 1e-6:
         for step in (length * upward, -length * upward):
-            try:
-                if function(theta + step)[0] > value:
-                    return step
-            except np.linalg.LinAlgError:
-                pass
+            new = _higher(function, theta + step, value)
+            if new is not None:
+                return new, step
         length /= 4
-    return np.zeros_like(theta)
+    return None, upward
+
+
+def _along(
+    function: Callable[[np.ndarray], Derivatives],
+    heights: Heights,
+    theta: np.ndarray,
+    value: float,
+    lines: list[np.ndarray],
+    least: float,
+) -> tuple[Derivatives | None, np.ndarray]:
+    """The step along one of these lines that rises most, if by more than the least.
+
+    A level place may lie on a long ridge, whose slope and bend rounding hides from derivatives.
+    """
+    steps = np.zeros((1, len(theta)))
+    for line in lines:
+        far = float(np.abs(line).max())
+        if far > 0:
+            lengths = REACH * max(1.0, float(np.abs(theta).max())) / far
+            steps = np.concatenate([steps, lengths[:, None] * line, -lengths[:, None] * line])
+    level = heights(theta + steps)
+    step = steps[int(np.argmax(level))]
+    if not level.max() > level[0] + least:
+        return None, step
+    return _higher(function, theta + step, value), step
+
+
+def _higher(
+    function: Callable[[np.ndarray], Derivatives], theta: np.ndarray, value: float
+) -> Derivatives | None:
+    """The function and its derivatives there, if it is higher."""
+    try:
+        new = function(theta)
+    except np.linalg.LinAlgError:
+        return None
+    return new if new[0] > value else None
+
+
+def _stuck() -> ConvergenceError:
+    return ConvergenceError(
+        "the likelihood could not be increased any further although its slope is not zero",
+        "check for trials with extreme effects or near-zero variances, or use fewer random effects",
+    )
 
 
 def _climb(
@@ -169,7 +251,7 @@ def _climb(
             pass
         length = 0.5
         if heights is not None and attempt == 0:
-            length, share = min(_best_length(heights, theta, step), 4.0), 1e-4
+            length, share = min(_best_length(heights, theta, step), LONGEST), 1e-4
         step, slope = length * step, length * slope
         if abs(slope) < noise:
             break

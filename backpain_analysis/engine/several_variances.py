@@ -14,11 +14,14 @@ that the highest is found:
   from the rows, and tried at many sizes (`_hidden`).
 - Effects that vary in fewer directions than they are have hills of their own, one for each set of
   directions that suits some trials: of few trials, climbs start from the best of many such sets
-  that lie far apart (`_flat`).
+  that lie far apart, half of them drawn as effects at rows (`_flat`).
 - The size of each direction comes from its own model, with all other variances zero, whose highest
   maximum is known (`one_variance`); from that, too, a climb starts.
 - Newton's method climbs from the highest peaks of the lattice, taking the highest of many lengths
   of each step; the highest end is the answer, or a boundary beside it that is as high.
+- A size that one trial alone could show makes a ridge: straight, nearly level and up to 1e5 times
+  as long as what other rows show. Where a climb ends on level ground, heights are taken far along
+  the lines that lead on, less what rounding may have added to them (`BLUR`).
 
 Few trials, whose likelihoods have many hills, get a fine lattice and many climbs; many trials,
 whose likelihood has one, a coarse one and few. benchmarks/maxima.py says how often a dense search
@@ -41,9 +44,8 @@ from backpain_analysis.engine.likelihood import (
     too_singular,
 )
 from backpain_analysis.engine.one_variance import whitened
-from backpain_analysis.engine.search import Maximum, maximise
+from backpain_analysis.engine.search import Maximum, ascend, maximise
 from backpain_analysis.engine.terms import ScaledTerm, components_of, split
-from backpain_analysis.errors import ConvergenceError
 
 Sizes = list[tuple[float, float, float]]
 
@@ -61,6 +63,8 @@ MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
 """Directions that some rows do not see, from so many places in the data at most, and sizes."""
 AGREED = 4
 """So many climbs in a row that end where the highest did are enough."""
+MORE = 1000
+"""Steps that the highest climb may take beyond those of all, if it has not ended."""
 WAYS, CHANGES, APART = 10, (0.6, 0.36), 0.9
 """In how many ways effects vary in a set of directions, by how much these are changed, and the
 largest squared cosine between two sets that climbs start from."""
@@ -68,6 +72,8 @@ FLAT_WORK = 2500
 """Up to so many multiplications a height these are looked for."""
 ROUNDING = 1e-13
 """Share of a variance that elimination must leave for the height to be more than rounding."""
+BLUR = 1e-15
+"""A height's rounding, over the sum of each variance over what elimination leaves of it."""
 
 
 def derivatives_at(
@@ -111,6 +117,7 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
     p = batches[0].X.shape[-1]
     gram = np.zeros((len(components), p + 1, p + 1))
     logdet = np.zeros(len(components))
+    blur = np.zeros(len(components))
     outside = np.zeros(len(components), dtype=bool)
     for batch in batches:
         size = batch.S.shape[-1]
@@ -118,12 +125,13 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
         V += batch.S.transpose(1, 2, 0)[..., None]
         own = np.concatenate([batch.X, batch.y[..., None]], axis=2).transpose(1, 2, 0)
         Z = np.repeat(own[..., None], len(components), axis=3)
-        least = ROUNDING * np.einsum("iibg->ibg", V)
+        whole = np.einsum("iibg->ibg", V).copy()
         for j in range(size):
             pivot = V[j, j]
-            sound = pivot > least[j]
+            sound = pivot > ROUNDING * whole[j]
             outside |= ~sound.all(axis=0)
             pivot = np.where(sound, pivot, 1.0)
+            blur += (whole[j] / pivot).sum(axis=0)
             logdet += np.log(pivot).sum(axis=0)
             share = V[j] / pivot
             row = Z[j] / np.sqrt(pivot)
@@ -139,7 +147,7 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
     gram[outside], information[outside] = np.eye(p + 1), 0.0
     b = gram[:, :p, p]
     rss = gram[:, p, p] - (b * np.linalg.solve(gram[:, :p, :p], b[..., None])[..., 0]).sum(axis=1)
-    found = -0.5 * (logdet + rss + reml * information)
+    found = -0.5 * (logdet + rss + reml * information) - BLUR * blur
     return np.where(outside, -np.inf, found)
 
 
@@ -169,27 +177,25 @@ def highest(
         return heights(whole, values, reml=reml)
 
     best: Maximum | None = None
-    failure = too_singular()
     agreed = 0
     several, sure = _starts(batches, terms, reml) if near is None else ([near], [])
     for number, start in enumerate([*several, *sure]):
         if agreed >= AGREED and number < len(several):
             continue
         try:
-            found = maximise(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
+            found = ascend(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
             if best is not None and _another(terms, found, best):
-                found = maximise(at, found.theta, heights=level)
+                found = ascend(at, found.theta, heights=level)
         except NotDefinite:
-            continue
-        except ConvergenceError as fault:
-            failure = fault
             continue
         same = best is not None and _same(terms, found, best)
         agreed = agreed + 1 if same else 0
         if best is None or found.value > best.value:
             best = found
     if best is None:
-        raise failure
+        raise too_singular()
+    if best.fault is not None:
+        best = maximise(at, best.theta, heights=level, max_iterations=MORE)
     theta, value = best.theta, best.value
     for number in range(len(terms)):
         parts = split(terms, theta)
@@ -329,6 +335,8 @@ def _flat(
     """Starts where effects vary in few directions, far apart from each other.
 
     Each of many sets of directions keeps the highest of some ways to vary, then of changes to it.
+    Half of the sets are drawn as effects at rows: where these are of moderate size and those at
+    other rows are huge, a hill is narrow in all coordinates but these.
     """
     random, q = np.random.default_rng(0), term.q
     low, middle, high = np.array(sizes).T
@@ -337,6 +345,11 @@ def _flat(
     room = 2 * WORK / _work(batches) / WAYS / (1 + len(CHANGES))
     n = int(np.clip(room, 8, 12 * 2**q))
     lean = np.where(np.arange(n)[:, None] % 2, middle / middle.max(), 1.0)[:, None]
+    seen = np.tile(np.eye(q), (n, 1, 1))
+    at_rows = np.arange(n) % 4 >= 2
+    drawn = random.permuted(np.tile(np.arange(len(term.design)), (n, 1)), axis=1)[:, :q]
+    seen[at_rows] = term.design[drawn[at_rows]].swapaxes(1, 2)
+    back = np.linalg.pinv(seen, rcond=1e-10)
     directions = np.linalg.svd(random.normal(size=(n, rank, q)), full_matrices=False)[2] * lean
     level = np.full(n, -np.inf)
     for change in (0.0, *CHANGES):
@@ -344,11 +357,14 @@ def _flat(
         if change:
             lengths = np.exp(change * random.normal(size=(*shape, 1)))
             tilts = np.eye(q) + change * random.normal(size=(n, WAYS, q, q)) / 2
-            tried = lengths * directions[:, None] @ tilts
+            tried = lengths * (directions @ seen)[:, None] @ tilts @ back[:, None]
         else:
             lengths = np.exp(random.uniform(reach[0], reach[1], (*shape, 1)))
             turns = np.linalg.qr(random.normal(size=(*shape, rank)))[0]
             tried = lengths * turns @ directions[:, None]
+            effects = np.exp(random.uniform(reach[0], reach[1], (*shape, q)))
+            effects *= random.choice([-1.0, 1.0], effects.shape)
+            tried[at_rows] = (effects @ back[:, None])[at_rows]
         psi = tried.swapaxes(-1, -2) @ tried
         components = psi[..., left, right].reshape(-1, len(left))
         reached = heights(batches, components, reml=reml).reshape(n, WAYS)

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import pandas as pd
 
@@ -299,6 +299,37 @@ class Evidence:
         ValueError
             If a word is not in the vocabulary; the message names the nearest known word.
         """
+        given: dict[str, Any] = {
+            "trial_id": trial_id,
+            "population": population,
+            "flag": flag,
+            "design": design,
+            "country": country,
+            "year": year,
+            "exercise_type": exercise_type,
+            "outcome": outcome,
+        }
+        asked: dict[str, Any] = {
+            name: tuple(words)
+            if isinstance(words, Iterable) and not isinstance(words, str)
+            else words
+            for name, words in given.items()
+            if words is not None
+        }
+        known = _filtered.setdefault(self, WeakValueDictionary())
+        found = known.get(repr(asked))
+        if found is None:
+            found = known[repr(asked)] = self._filter(**asked)
+        return found
+
+    def _filter(
+        self,
+        *,
+        year: Any = None,
+        exercise_type: Words = None,
+        outcome: Words = None,
+        **conditions: Words,
+    ) -> Evidence:
         tables = _consistent(self._tables)
         history = list(self.history)
 
@@ -307,17 +338,10 @@ class Evidence:
             tables.update(_consistent({**tables, **changed}, condition))
             history.append(Filtered(condition, before - len(tables["trials"]), before))
 
-        for column, words in {
-            "trial_id": trial_id,
-            "population": population,
-            "flag": flag,
-            "design": design,
-            "country": country,
-        }.items():
-            if words is not None:
-                own = self._tables["trials"][column].dropna().unique()
-                chosen = _known_words(column, words, (*vocabulary("trials", column), *own))
-                now(column, trials=tables["trials"][tables["trials"][column].isin(chosen)])
+        for column, words in conditions.items():
+            own = self._tables["trials"][column].dropna().unique()
+            chosen = _known_words(column, words, (*vocabulary("trials", column), *own))
+            now(column, trials=tables["trials"][tables["trials"][column].isin(chosen)])
         if year is not None:
             if not isinstance(year, Sequence) or len(year) != 2:
                 raise ValueError(f"year = {year!r}: give the first and the last, as (2000, 2020).")
@@ -346,7 +370,7 @@ class Evidence:
         return self._part(tables, history)
 
     def without_flags(self, *flags: str) -> Evidence:
-        """The evidence without the trials that carry one of these flags.
+        """The evidence without the trials that carry one of these flags; all of it without any.
 
         ``without_flags("exclude")`` is what analyses start from;
         ``without_flags("exclude", "caution")`` is the sensitivity analysis.
@@ -356,6 +380,8 @@ class Evidence:
         ValueError
             If a flag is not known.
         """
+        if not flags:
+            return self
         words = _known_words("flag", flags, vocabulary("trials", "flag"))
         trials = self._tables["trials"]
         kept = _consistent({**self._tables, "trials": trials[~trials["flag"].isin(words)]})
@@ -503,6 +529,11 @@ class Evidence:
 
     def _repr_html_(self) -> str:
         return overview.as_html(self)
+
+
+_filtered: WeakKeyDictionary[Evidence, WeakValueDictionary[str, Evidence]] = WeakKeyDictionary()
+"""What each evidence was filtered to: the same conditions give the same object while it lives, so
+that what is remembered of it is found again."""
 
 
 @once_per_evidence

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterator
+from functools import lru_cache
 from html import escape, unescape
 from typing import Any
 from urllib.parse import quote, unquote
@@ -74,6 +75,9 @@ PAINTING = {
     *("style", "fill", "stroke", "clip-path", "mask", "filter"),
     *("marker-start", "marker-mid", "marker-end"),
 }
+LOOKED_AT = {"id", "href", "src"} | POINTING | PAINTING
+"""Attributes whose values are not kept as they are."""
+
 EMBEDDED_IMAGE = re.compile(
     r"data:(image/(?:png|jpeg|gif|webp|svg\+xml));base64,([A-Za-z0-9+/=\s]+)\Z"
 )
@@ -214,6 +218,8 @@ class _Fragment:
 
     def attribute(self, tag: str, name: str, value: str) -> str | None:
         """Return the value an attribute shall have, or None if it must go."""
+        if name not in LOOKED_AT:
+            return value
         match name:
             case "id":
                 self.ids.add(value)
@@ -227,9 +233,7 @@ class _Fragment:
                 return value if _is_picture(value) or value.startswith(NOT_SHOWN) else named
             case _ if name in POINTING:
                 return " ".join(map(self.numbered, value.split()))
-            case _ if name in PAINTING:
-                return self.style(value)
-        return value
+        return self.style(value)
 
     def link(self, tag: str, value: str) -> str | None:
         """Links to elsewhere may only be followed by readers, not by their browser."""
@@ -322,6 +326,7 @@ def _scoped_selector(tokens: list[Any], within: str) -> str:
     return f"{within} {text}"
 
 
+@lru_cache(maxsize=1000)
 def _without_outside(style: str) -> str:
     """Take out what fetches, until what stood around it makes no new one either."""
     while (less := OUTSIDE.sub("", style)) != style:

@@ -131,6 +131,7 @@ def workbook(tables: Sequence[tuple[str, str]]) -> bytes:
     """
     from openpyxl import Workbook
     from openpyxl.styles import Font
+    from openpyxl.writer.excel import ExcelWriter
 
     book = Workbook()
     book.properties.creator = "backpain-analysis"
@@ -149,7 +150,8 @@ def workbook(tables: Sequence[tuple[str, str]]) -> bytes:
             head.font = Font(bold=True)
         sheet.freeze_panes = "A2"
     written = io.BytesIO()
-    book.save(written)
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as unpacked:
+        ExcelWriter(book, unpacked).save()
     return _undated(written.getvalue())
 
 

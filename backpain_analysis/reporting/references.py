@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from backpain_analysis.datasets.bundled import load_reference
-from backpain_analysis.evidence import load_evidence
+from backpain_analysis.evidence import Evidence, load_evidence
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.words import author_year
 
@@ -32,6 +32,7 @@ NAME = r"(?:Mc[A-Z]|IJ|[A-ZÀ-Ý])[a-zß-ÿ']+"
 BY = re.compile(rf"({NAME}(?:[- ]{NAME})*(?: & {NAME})?) (\d{{4}})\b")
 """Authors and year, as "Dal Farra 2022"; what else a label begins with is no author."""
 
+WORD = re.compile(r"\w+")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}\\]+")
 ADDRESS = re.compile(r"https?://[^\s\"<>{}\\]+")
 SPECIAL = re.compile(r"([&%$#_{}])")
@@ -51,25 +52,40 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
     evidence : Path or None
         The folder or workbook that it read; None for the bundled evidence.
     """
-    shown = "\n".join(_texts(nb))
+    is_named = _names_in("\n".join(_texts(nb)))
     trials = [
         trial
         for trial in of_trials(evidence)
-        if _is_named(trial["key"], shown) or (trial["author"] and _is_named(trial["label"], shown))
+        if is_named(trial["key"]) or (trial["author"] and is_named(trial["label"]))
     ]
-    named = [review for review in of_reviews() if _is_named(review["label"], shown)]
+    named = [review for review in of_reviews() if is_named(review["label"])]
     once = {review["doi"] or review["label"]: review for review in named}
     return [*trials, *once.values()]
 
 
-def _is_named(name: str, shown: str) -> bool:
-    return name in shown and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown))
+def _names_in(shown: str) -> Callable[[str], bool]:
+    """Return what says whether a text has a name in it, as words of their own."""
+    words = set(WORD.findall(shown))
+
+    def is_named(name: str) -> bool:
+        if WORD.fullmatch(name):
+            return name in words
+        if not (words.issuperset(WORD.findall(name)) and name in shown):
+            return False
+        return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown))
+
+    return is_named
 
 
 def of_trials(evidence: Path | None) -> list[Reference]:
     """Return every trial of some evidence as a reference, by name."""
+    return _of_trials(load_evidence(evidence))
+
+
+@lru_cache(maxsize=1)
+def _of_trials(evidence: Evidence) -> list[Reference]:
     found = []
-    for row in load_evidence(evidence).trials.itertuples():
+    for row in evidence.trials.itertuples():
         given = {name: _text(getattr(row, name, None)) for name in FIELDS}
         about = {
             "kind": TRIAL,
@@ -98,11 +114,6 @@ def of_reviews() -> list[Reference]:
             new = {**given, **about}
             found[label] = {name: before.get(name) or value for name, value in new.items()}
     return sorted(found.values(), key=lambda each: (each["label"], each["key"]))
-
-
-def _names(text: str, name: str) -> bool:
-    """Whether a text has a name in it, as words of their own."""
-    return name in text and bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
 
 
 def noted(nb: nbformat.NotebookNode) -> list[Reference]:

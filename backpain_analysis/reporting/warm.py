@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import combinations
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,13 @@ LOOKS_EVERY = 0.5
 LONGEST_RENDERING = 600
 """Seconds that a builder may take after its run's limit."""
 
+LITTER = 20_000
+"""Objects that a run may make before it looks for those that nobody needs any more: Python's own
+number of hundreds costs a run a twelfth of its time."""
+
+DERIVED = ("p_value", "limit", "equal_split", "scale", "pooled_sd")
+"""What evidence derives from reports: none, each and all of it are asked for in several runs."""
+
 PATIENCE = 1.0
 """Seconds that the process may take to end."""
 
@@ -74,6 +82,8 @@ APART = ("backpain_analysis.__main__", "backpain_analysis.cli", "backpain_analys
 
 _lock = threading.Lock()
 _warm: Warm | None = None
+_kept: list[Any] = []
+"""What stays in the warm process, so that runs find what is remembered of it."""
 
 
 class RunDied(Exception):
@@ -215,13 +225,18 @@ def main() -> None:
         gc.disable()
         warm_up(profile)
         gc.freeze()
+        gc.set_threshold(LITTER)
         gc.enable()
+        more: Iterator[None] | None = _fill_more()
         while True:
-            if select.select([server], [], [], LOOKS_EVERY if running else None)[0]:
+            patience = 0 if running and more else LOOKS_EVERY if running else None
+            if select.select([server], [], [], patience)[0]:
                 handles = socket.recv_fds(server, 1, 1)[1]
                 if not handles:
                     break
                 running.add(_fork_builder(server, handles[0]))
+            elif more is not None and next(more, "all") == "all":
+                more = None
             if ended := {builder for builder in running if _has_ended(builder)}:
                 running -= ended
                 end_children(but=running)
@@ -294,6 +309,7 @@ def _fill_caches() -> None:
     from backpain_analysis.evidence import load_evidence
     from backpain_analysis.reporting import build  # noqa: F401
     from backpain_analysis.reporting.page import template_of
+    from backpain_analysis.reporting.references import of_reviews, of_trials
     from backpain_analysis.reporting.render import render_body
     from backpain_analysis.reporting.schemas import nbformat
 
@@ -302,6 +318,8 @@ def _fill_caches() -> None:
         for measure in ("MD", "SMD"):
             trials.effects(outcome, measure=measure)
     trials.plausibility()
+    of_trials(None)
+    of_reviews()
     template_of("page.html.j2")
     figure = Figure()
     figure.subplots().set_title("$x^2$")
@@ -309,6 +327,21 @@ def _fill_caches() -> None:
     nb = new_notebook(cells=[new_markdown_cell("$x^2$"), new_code_cell("1")])
     nbformat.validate(nb)
     render_body(nb)
+
+
+def _fill_more() -> Iterator[None]:
+    """Do what several runs would, a piece at a time while none is asked for.
+
+    Those that start later find what trials say in each way to read their reports.
+    """
+    from backpain_analysis.evidence import BACK_PAIN, load_evidence
+
+    _kept.append(trials := load_evidence().filter(population=BACK_PAIN))
+    for outcome in ("pain_intensity", "disability"):
+        for derive in (*combinations(DERIVED, 0), *combinations(DERIVED, 1), DERIVED[:-1], DERIVED):
+            with suppress(Exception):  # whoever needs it will be told
+                trials.effects(outcome, derive=derive)
+            yield
 
 
 def _serve(handle: int) -> None:

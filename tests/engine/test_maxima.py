@@ -14,7 +14,9 @@ from scipy import optimize
 import backpain_analysis as bp
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.one_variance import independent
+from backpain_analysis.engine.search import ascend, maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+from backpain_analysis.errors import ConvergenceError
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "maxima.py"
 
@@ -95,6 +97,64 @@ def test_hills_where_effects_vary_in_few_directions(maxima, number, kind, place)
     """Its height is computed by the benchmark's own code."""
     made = maxima.problem(np.random.default_rng(number), kind)
     assert made.engine() >= made.heights(np.array([place]))[0] - 1e-6
+
+
+RIDGES = [
+    (11649, "curve", 40, [103242.9307, -2638.178290, 0.0]),
+    (10224, "line", 40, [0.0024980435, 289.20387, 0.16561745]),
+    (70, "spline", 5, [3811.9633, -10586.293, 0.0, 186.45527, 0.0, 0.0]),
+]
+"""Problems of benchmarks/maxima.py of at most so many trials, and the top of a ridge: along it the
+likelihood bends by less than a millionth of its largest curvature, over far."""
+
+
+@pytest.mark.parametrize(("number", "kind", "most", "place"), RIDGES)
+def test_the_tops_of_straight_ridges(maxima, number, kind, most, place):
+    """Heights are computed in rational numbers: some rows vary by 1e5 times what they can show,
+    which rounds the engine's own by 4e-6.
+    """
+    made = maxima.problem(np.random.default_rng(number), kind, most)
+    lower = np.zeros(made.Z.shape[-1:] * 2)
+    lower[np.tril_indices(len(lower))] = place
+    assert made.engine() >= made.exact(made.unit**2 * lower @ lower.T) - 2e-6
+
+
+def test_rounding_is_no_rise(maxima):
+    """Two trials, whose likelihood is level over all large sizes and there mostly rounding."""
+    made = maxima.problem(np.random.default_rng(20602), "spline")
+    found = made.fitted()
+    assert abs(found.llf - made.exact(found.psi[0])) < 1e-8
+    assert np.sqrt(np.diag(found.psi[0])).max() < 1e4 * made.unit
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_few_trials_beside_dense_searches(maxima, number):
+    """Two to six trials; a search by code that shares nothing with the engine."""
+    kind = ("line", "curve", "spline", "visits")[number % 4]
+    rng = np.random.default_rng(number)
+    made = maxima.problem(rng, kind, 6)
+    assert made.engine() >= made.reference(rng) - maxima.ALLOWED
+
+
+def test_heights_in_rational_numbers(maxima):
+    """The benchmark's two ways to a height agree where rounding is small."""
+    for kind in ("line", "curve", "spline", "visits"):
+        made = maxima.problem(np.random.default_rng(5), kind)
+        q = made.Z.shape[-1]
+        theta = np.eye(q)[np.tril_indices(q)]
+        height = made.heights(theta[None])[0]
+        assert_allclose(made.exact(made.unit**2 * np.eye(q)), height, rtol=1e-9)
+
+
+def test_a_climb_that_does_not_end_says_how_far_it_came():
+    def bowl(theta):
+        return -float(np.sum(theta**4)), -4 * theta**3, -np.diag(12 * theta**2)
+
+    found = ascend(bowl, np.array([50.0, 20.0]), max_iterations=3)
+    assert found.fault is not None
+    assert found.value == bowl(found.theta)[0] > bowl(np.array([50.0, 20.0]))[0]
+    with pytest.raises(ConvergenceError, match="after 3 steps"):
+        maximise(bowl, np.array([50.0, 20.0]), max_iterations=3)
 
 
 def test_many_studies_are_grouped_for_the_grid_only():

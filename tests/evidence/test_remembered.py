@@ -52,3 +52,30 @@ def test_bundled_evidence_is_read_again_when_its_files_change(tables, monkeypatc
     file = tables.folder.with_name("trials") / "trials.csv"
     file.write_text(file.read_text().replace("Doe", "Somebody"))
     assert load_evidence().trials["first_author"].tolist() == ["Somebody", "Roe"]
+
+
+def test_the_same_conditions_give_the_same_part_while_it_lives(tables):
+    whole = load_evidence(tables.folder)
+    population = whole.trials["population"].iloc[0]
+    part = whole.filter(population=population)
+    of_words = whole.filter(population=(word for word in [population]))
+    assert of_words is whole.filter(population=[population])
+    assert whole.filter(population=(population,)) is whole.filter(population=[population])
+    assert whole.filter(population=population) is part
+    assert whole.filter(population=population, outcome="pain_intensity") is not part
+    assert load_evidence(tables.folder).filter(population=population) is not part
+
+
+def test_parts_do_not_outlive_their_use(tables):
+    whole = load_evidence(tables.folder)
+    part = whole.filter()
+    held = weakref.ref(part)
+    del part
+    gc.collect()
+    assert held() is None
+    held = weakref.ref(whole)
+    kept = whole.filter()
+    assert kept.whole is held()
+    del whole, kept
+    gc.collect()
+    assert held() is None

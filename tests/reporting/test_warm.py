@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from backpain_analysis.answers.robustness import derivation_steps
+from backpain_analysis.effects import gathering
+from backpain_analysis.evidence import BACK_PAIN, load_evidence
 from backpain_analysis.reporting import inputs, run_suite, warm
 from tests.reporting.little import files_of, make_suite, write_notebook
 from tests.reporting.sample_site import HOSTILE, copy_notebooks
@@ -169,3 +172,14 @@ import importlib.util
 assert importlib.util.find_spec("rfc3987_syntax")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_several_runs_look_up_is_there_when_they_start(monkeypatch):
+    monkeypatch.setattr(warm, "_kept", [])
+    for _ in warm._fill_more():
+        pass
+    monkeypatch.setattr(gathering, "by_trial", None)  # what trials say is not gathered again
+    trials = load_evidence().filter(population=BACK_PAIN)
+    for outcome in ("pain_intensity", "disability"):
+        for derive in derivation_steps("MD").values():
+            assert len(trials.effects(outcome, derive=derive))

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.genmod.cov_struct import Exchangeable
+from statsmodels.genmod.generalized_estimating_equations import GEE
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, IterationLimitWarning
 
 from backpain_analysis.errors import CannotEstimate, ConvergenceError
@@ -152,7 +153,7 @@ def _check_rank(X: np.ndarray, scale: np.ndarray, names: list[str]) -> None:
 
 
 def _solve(y: np.ndarray, X: np.ndarray, people: np.ndarray) -> Any:
-    model = sm.GEE(y, X, groups=people, cov_struct=sm.cov_struct.Exchangeable())
+    model = GEE(y, X, groups=people, cov_struct=Exchangeable())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind in (ConvergenceWarning, IterationLimitWarning):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
@@ -127,7 +128,7 @@ def _logistic(y: np.ndarray, X: np.ndarray) -> Any:
         for kind in (ConvergenceWarning, PerfectSeparationWarning):
             warnings.simplefilter("error", kind)
         try:
-            model = sm.GLM(y, X, family=sm.families.Binomial()).fit(cov_type="HC0")
+            model = GLM(y, X, family=Binomial()).fit(cov_type="HC0")
         except (ConvergenceWarning, PerfectSeparationWarning):
             raise failed from None
     if not model.converged or np.abs(model.params).max() > 20:

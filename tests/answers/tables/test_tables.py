@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
 
 from backpain_analysis.answers import tables
 from backpain_analysis.answers.tables import dose_network, effects, verdicts
@@ -18,14 +17,7 @@ from backpain_analysis.models.dose.comparison import CurveComparison
 from backpain_analysis.models.dose.result import DoseEstimate
 from backpain_analysis.models.pairwise.bivariate import Bivariate
 from backpain_analysis.models.pairwise.pooling import pool
-
-NARROW = "\N{NO-BREAK SPACE}"
-
-
-def rows_of(shown) -> list[list[str]]:
-    page = BeautifulSoup(shown._repr_html_(), "html.parser")
-    cells = [[cell.get_text() for cell in row.select("td, th")] for row in page.select("tr")]
-    return [[text.replace(NARROW, " ") for text in row] for row in cells]
+from tests.made import rows_of
 
 
 def test_pooled_effects_read_as_in_a_journal():

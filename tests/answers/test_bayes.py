@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -199,3 +201,74 @@ def test_curves_that_are_not_told():
     assert bayes.curve_of_few(few).startswith("With a prior nothing can be told: the prior for ")
     shaped = replace(few, curve=Emax((50.0,)))
     assert "with a shape or moderators" in bayes.curve_of_few(shaped)
+
+
+@pytest.mark.parametrize(("trials", "told"), [(9, True), (10, False)])
+def test_a_curve_needs_a_prior_below_ten_trials(trials, told):
+    curve = dose_response(make_effects(dosed(trials)), dose="minutes_per_week")
+    text = bayes.curve_of_few(curve)
+    assert ("carry this curve: it needs no prior" in text) is not told
+    assert text.startswith(f"Only {trials} trials carry this curve." if told else "10 trials carry")
+
+
+@pytest.mark.parametrize(("trials", "few"), [(1, False), (2, True), (9, True), (10, False)])
+def test_few_are_two_to_nine(trials, few):
+    kinds = ["yoga"] * trials + ["pilates"] * 10
+    groups = list(bayes.few_trials(make_effects(rows(kinds))).posteriors)
+    assert groups == ["Yoga"] * few
+
+
+@pytest.mark.parametrize(
+    ("measure", "mcid", "noticed"), [("MD", 15.0, True), ("MD", None, False), ("SMD", 15.0, False)]
+)
+def test_a_dose_in_words(measure, mcid, noticed):
+    asked = []
+    result = SimpleNamespace(
+        **{"measure": measure, "outcome": "pain_intensity", "dose_name": "grams", "n_trials": 1},
+        **{"max_dose": 10.0, "prior": priors.half_normal(5)},
+        predict=lambda doses: pd.DataFrame({"estimate": [-3.04], "ci_low": -5.0, "ci_high": 1.0}),
+        probability_at=lambda than, dose: asked.append((than, dose)) or 0.9,
+    )
+    text = bayes.dose_sentence(result, 4.0, mcid)
+    assert asked == [("< -15.0", 4.0)] * noticed + [("< -0.0", 4.0)]
+    assert ("larger than the difference patients notice (15 points)" in text) is noticed
+    size = "−3.0 points of 100" if measure == "MD" else "−3.04 standard deviations"
+    assert text.startswith(
+        "Only 1 trial carry this curve. With what is known as a prior of half-normal(5) of how far "
+        f"trials differ, the effect of 4.0 grams on pain is {size} (95% credible interval "
+    )
+
+
+@pytest.mark.parametrize(("size", "asked"), [(None, False), (0.0, False), (15.0, True)])
+def test_a_probability_is_asked_of_a_size(size, asked):
+    effects = make_effects(rows(["yoga"] * 3))
+    found = bayes.pooled_beyond(effects, size, -1)
+    assert np.isnan(found) is not asked
+    if asked:
+        assert found == pool(effects, prior="auto").probability("< -15.0")
+        assert bayes.pooled_beyond(effects, size, 1) < 0.01 < found
+    unsized = make_effects([{**row, "n_arm": np.nan} for row in rows(["yoga", "yoga"])])
+    assert np.isnan(bayes.pooled_beyond(unsized, 15.0, -1))
+
+
+def test_standardised_effects_ask_no_mcid():
+    effects = replace(make_effects(rows(["yoga"] * 2)), measure="SMD")
+    few = bayes.few_trials(effects, mcid=15.0)
+    assert few.mcid is None and "noticed" not in few.table
+    result = pool(effects, prior=priors.half_normal(3))
+    assert "patients notice" not in bayes.pooled_sentence(result, 15.0)
+
+
+def test_moderators_of_a_curve_are_not_told_with_a_prior():
+    curve = dose_response(make_effects(dosed(4)), dose="minutes_per_week")
+    moderated = replace(curve, moderators=SimpleNamespace(size=2))
+    assert bayes.curve_of_few(moderated) == (
+        "Curves with a shape or moderators of their own are not told with a prior here."
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "sign", "text"), [(10.0, -1, "< -10.0"), (10.0, 1, "> 10.0"), (0.5, -1, "< -0.5")]
+)
+def test_beyond_a_size_on_either_side(size, sign, text):
+    assert bayes.beyond(size, sign) == text

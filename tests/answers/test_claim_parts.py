@@ -10,8 +10,10 @@ import pytest
 
 import backpain_analysis as bp
 from backpain_analysis.answers import claim_parts
+from backpain_analysis.answers.certainty import Body
 from backpain_analysis.answers.claim_parts import Context, network_of
 from backpain_analysis.errors import CannotEstimate
+from tests.figures.drawn import make_effects
 
 NAN = np.nan
 
@@ -191,3 +193,79 @@ def test_small_trials_are_compared_from_ten_on(monkeypatch, trials, expected):
     monkeypatch.setattr(claim_parts, "egger_test", lambda effects: SimpleNamespace(p_value=0.3))
     found = claim_parts._asymmetry(SimpleNamespace(n_trials=trials))
     assert found == pytest.approx(expected, nan_ok=True)
+
+
+TEXTS = [
+    ((-15.04, -25.0, -5.0), "points of 100", "−15.0 [−25.0 to −5.0] points of 100"),
+    ((3.04, 1.0, np.inf), "weeks", "3.0 [1.0 to ∞] weeks"),
+    ((3.04, 1.0, 5.0), "kPa", "3.0 [1.0 to 5.0] kPa"),
+    ((-0.504, -0.9, -0.1), "SD", "−0.50 [−0.90 to −0.10] SD"),
+    (tuple(np.log([0.5, 0.25, 1.0])), "hazard ratio", "hazard ratio 0.50 [0.25 to 1.00]"),
+    ((NAN, -0.9, -0.1), "SD", ""),
+]
+
+
+@pytest.mark.parametrize(("numbers", "unit", "text"), TEXTS)
+def test_the_estimate_of_a_part(numbers, unit, text):
+    body = Body(*numbers, n_trials=2, n_participants=9)
+    part = claim_parts.judged("x", body, unit, -1)
+    assert part.estimate_text == text
+    assert claim_parts.untestable("x", "why").estimate_text == ""
+
+
+def test_an_untestable_part():
+    part = claim_parts.untestable("x", "why")
+    assert (part.certainty.level, part.verdict) == ("no evidence", "not tested in these trials")
+    assert (part.trials, part.unit) == ((), "") and np.isnan(part.noticed)
+
+
+@pytest.mark.parametrize(("benefit", "verdict"), [(None, "supported"), (1, "evidence against")])
+def test_pooled_parts_are_judged_on_the_side_of_benefit(context, monkeypatch, benefit, verdict):
+    """Three trials of -20; an arm of an active control does not count."""
+    asked = []
+    rows = [{"yi": -20.0, "vi": 1.0, "ref_treatment": "inactive", "treatment": "yoga"}] * 3
+    effects = make_effects(rows)
+    monkeypatch.setattr(type(effects), "against_inactive", lambda self: self)
+    monkeypatch.setattr(claim_parts, "pooled_beyond", lambda *given: asked.append(given[1:]) or 0.7)
+    part = context.pooled(effects, "pain_intensity", "x", benefit=benefit)
+    assert (part.verdict, part.noticed) == (verdict, 0.7)
+    assert asked == [(15.0, benefit or -1)]
+    assert (part.body.n_trials, part.body.n_participants) == (3, 126)
+    empty = effects.select([False] * 3, "none")
+    assert context.pooled(empty, "pain_intensity", "x").body is None
+
+
+def test_what_is_asked_twice_is_made_once(context, monkeypatch):
+    made = []
+    monkeypatch.setattr(claim_parts, "moderation", lambda *given: made.append(given) or "found")
+    assert context.moderation("disability") == context.moderation("disability") == "found"
+    assert len(made) == 1
+    monkeypatch.setattr(Context, "_dose", lambda self, outcome: made.append(outcome) or outcome)
+    assert context.dose("a") == "a" and context.dose("a") == "a" and context.dose("b") == "b"
+    assert made[1:] == ["a", "b"]
+    monkeypatch.setattr(Context, "pooled", lambda self, *given: made.append(given) or given[2])
+    monkeypatch.setattr(Context, "effects", lambda self, *given: None)
+    assert context.key("disability", "MD") == "exercise against no exercise, disability"
+    context.key("disability", "MD")
+    assert len(made) == 4
+
+
+def test_a_network_is_asked_of_what_was_measured(context, monkeypatch):
+    monkeypatch.setattr(Context, "effects", lambda self, outcome, every: None)
+    assert context.network("pain_intensity", "types") == "no usable result"
+    monkeypatch.setattr(Context, "effects", lambda self, outcome, every: "effects")
+    monkeypatch.setattr(claim_parts, "network_of", lambda effects, lump: (effects, len(lump)))
+    assert context.network("pain_intensity", "types") == "no usable result"
+    assert context.network("disability", "types")[0] == "effects"
+
+
+def test_a_network_without_a_reference_says_so():
+    table = {"yi": -1.0, "vi": 1.0, "treatment": "yoga", "ref_treatment": "pilates"}
+    found = network_of(make_effects([table]), {})
+    assert isinstance(found, str) and "inactive" in found
+
+
+def test_without_an_mcid_no_probability_is_asked(context, monkeypatch):
+    monkeypatch.setattr(Context, "effects", lambda self, outcome, measure, every: Known())
+    found = context.of_network(network(), "quality_of_life", "yoga", "inactive", "benefit", "x")
+    assert found.body.mcid is None and np.isnan(found.noticed)

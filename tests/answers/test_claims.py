@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import backpain_analysis as bp
+from backpain_analysis.answers import claims as claims_module
 from backpain_analysis.answers.certainty import Body, certainty
-from backpain_analysis.answers.claim_parts import HAZARD_RATIO, Context, judged
+from backpain_analysis.answers.claim_parts import HAZARD_RATIO, Context, judged, untestable
 from backpain_analysis.answers.claim_tests import (
     BACK_PAIN_ONLY,
     EVERYBODY,
@@ -18,7 +19,7 @@ from backpain_analysis.answers.claim_tests import (
     posture,
     unharmonised,
 )
-from backpain_analysis.answers.claims import claims_table
+from backpain_analysis.answers.claims import Claims, claims_table
 from backpain_analysis.answers.published import agreement, published_answers
 from backpain_analysis.answers.verdicts import VERDICTS
 from backpain_analysis.datasets.bundled import data_dir, notebooks_dir
@@ -277,13 +278,24 @@ def test_other_people_are_counted_and_named():
 def test_some_claims_only(evidence):
     few = bp.claims(evidence, ids=["C10", "C24"])
     assert list(few.table["claim_id"]) == ["C10", "C24"]
-    assert few.answer() == (
-        "Of 2 claims: 2 not tested in these trials. For 0 of them the evidence is of moderate or "
-        "high certainty. If none of the 0 tested claims were true, about 0.0 would still be called "
-        "supported by chance."
-    )
+    assert few.answer() == "Of 2 claims: 2 not tested in these trials."
     with pytest.raises(ValueError, match=f"no claim 'C99'.* to {IDS[-1]}"):
         bp.claims(evidence, ids=["C99"])
+
+
+@pytest.mark.parametrize(
+    ("name", "primary", "told"),
+    [
+        ("C10", "exercise, posture", "'exercise, posture' is no part of its answer. Parts are: "),
+        ("C99", "exercise, posture", "nothing in answers/claim_tests.py answers C99"),
+    ],
+)
+def test_a_claim_without_its_answer_is_named(evidence, monkeypatch, name, primary, told):
+    listed = claims_table()
+    listed.loc[9, ["claim_id", "primary"]] = name, primary
+    monkeypatch.setattr("backpain_analysis.answers.claims.claims_table", lambda: listed)
+    with pytest.raises(ValueError, match=rf"^claims\.csv.*{re.escape(told)}"):
+        bp.claims(evidence, ids=[name])
 
 
 @pytest.mark.parametrize("kept", [THREE, ["andersen2014"], ["manniche1988"]])
@@ -299,3 +311,30 @@ def test_few_trials_or_none_are_said(evidence, kept):
 
 def test_as_a_page(found):
     assert "C27" in found._repr_html_()
+
+
+def test_the_claims_in_a_sentence():
+    """Of two tested ones 0.05 would be supported by chance, 0.1 as it is shown."""
+    table = pd.DataFrame(
+        {
+            "verdict": ["supported", "inconclusive", "not tested in these trials", "supported"],
+            "certainty": ["moderate", "low", "no evidence", "high"],
+        }
+    )
+    assert Claims(table, pd.DataFrame()).answer() == (
+        "Of 4 claims: 2 supported; 1 inconclusive; 1 not tested in these trials. For 2 of them the "
+        "evidence is of moderate or high certainty. If none of the 3 tested claims were true, "
+        "about 0.1 would still be called supported by chance."
+    )
+
+
+@pytest.mark.parametrize(("trials", "data"), [(0, "none"), (1, "1 trial"), (9, "9 trials")])
+def test_what_a_claim_rests_on(trials, data):
+    body = Body(-20.0, -24.0, -16.0, n_trials=trials, n_participants=90, mcid=15.0)
+    part = judged("x, pain", body, "points of 100", -1)
+    assert claims_module._row("C99", part)["data"] == data
+    shown = claims_module._part(part)
+    assert (shown["trials"], shown["participants"], shown["ci_low"]) == (trials, 90, -24.0)
+    nothing = claims_module._part(untestable("x", "why"))
+    assert (nothing["trials"], nothing["participants"], nothing["estimate"]) == (0, 0, None)
+    assert claims_module._row("C99", untestable("x", "why"))["data"] == "none"

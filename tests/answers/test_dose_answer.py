@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import escape
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from backpain_analysis.answers import dose as dose_module
 from backpain_analysis.answers.dose import (
     LESS,
     MORE,
@@ -356,3 +359,216 @@ def test_effects_that_agree_too_closely_are_told(least, words):
     close = replace(said().effect, least=least)
     plain = effect_sentence(said())
     assert effect_sentence(said(effect=close)) == plain + words
+
+
+@pytest.mark.parametrize(
+    ("limits", "clear"),
+    [
+        ((0.1, 0.9), True),
+        ((-0.9, -0.1), True),
+        ((0.0, 0.9), False),
+        ((-0.9, 0.0), False),
+        ((-0.9, 0.9), False),
+    ],
+)
+def test_an_interval_is_clear_without_zero(limits, clear):
+    assert Estimate(sum(limits) / 2, *limits).clear is clear
+    assert (
+        "no clear difference" in effect_sentence(said(effect=Estimate(0, *limits)))
+    ) is not clear
+
+
+@pytest.mark.parametrize(("estimate", "word"), [(-0.5, "lower"), (0.5, "higher"), (0.0, "higher")])
+def test_the_direction_of_the_typical_dose(estimate, word):
+    text = effect_sentence(said(effect=Estimate(estimate, 0.1, 0.9)))
+    assert f"points of 100 {word} with the typical dose" in text
+    assert text.count(word) == 2
+
+
+@pytest.mark.parametrize(
+    ("estimate", "word"), [(-0.5, "lowered"), (0.5, "raised"), (0.0, "raised")]
+)
+def test_the_direction_of_more(estimate, word):
+    slope = Estimate(estimate, 0.1, 0.9, 0.01)
+    assert f"60 more minutes per week {word} pain by" in dose_sentence(
+        said(slope=slope, verdict=MORE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "p", "clear"),
+    [(0.95, 0.05, False), (0.95, 0.0499999, True), (0.9, 0.1, False), (0.9, 0.0999999, True)],
+)
+def test_clear_is_below_one_minus_the_level(level, p, clear):
+    text = dose_sentence(said(slope=Estimate(-4.0, -7.0, -1.0, p), level=level, weight=0.5))
+    assert ("have only 50% of the weight" in text) is clear
+
+
+@pytest.mark.parametrize(
+    ("trials", "words"),
+    [
+        (("a",), ", which is not clear without a."),
+        (("a", "b", "c"), ", which is not clear without a or b or c."),
+        (("a", "b", "c", "d"), ", which is not clear without any one of 4 of the trials."),
+    ],
+)
+def test_trials_that_more_hangs_on(trials, words):
+    slope = Estimate(-4.0, -7.0, -1.0, 0.01)
+    assert f"P = 0.010){words}" in dose_sentence(said(slope=slope, verdict=MORE, without=trials))
+
+
+@pytest.mark.parametrize(
+    ("step", "slope", "out"),
+    [
+        (60.0, (-10.0, 5.0), False),
+        (60.0, (-5.0, 10.0), False),
+        (60.0, (-9.99, 9.99), True),
+        (30.0, (-5.0, 1.0), False),
+        (30.0, (-4.9, 1.0), True),
+    ],
+)
+def test_what_is_ruled_out_counts_steps_between_the_doses_studied(step, slope, out):
+    """The 90 minutes from 60 to 150, in steps; an MCID of -15 is as far as one of 15."""
+    for mcid in (15.0, -15.0):
+        text = dose_sentence(said(step=step, slope=Estimate(0.0, *slope, 0.9), mcid=mcid))
+        assert ("are ruled out" in text) is out
+
+
+def test_places_of_ratios_and_those_with_a_note():
+    best = at(100.0, 80.0, 120.0, effect=-0.5, note="the reason")
+    text = place_sentence(said(verdict=MORE, measure="SMD", mcid=None, optimum=best))
+    assert text == (
+        "The best mean effect, −0.50 standard deviations, is at 100 minutes per week (95% interval "
+        "from 80 to 120, the choice of curve included); the reason."
+    )
+    both = said(verdict=MORE, mcid_dose=at(75.0, 60.0, 90.0), optimum=best, level=0.9)
+    assert place_sentence(both).startswith("A difference of 15.0 points of 100 is first reached at")
+    assert "(90% interval from 60 to 90, the" in place_sentence(both)
+    assert "The best mean effect" in place_sentence(both)
+
+
+@pytest.mark.parametrize(("shapes", "compared"), [(True, True), (False, False)])
+def test_shapes_are_compared_where_asked_or_where_the_slope_is_clear(shapes, compared):
+    flat = dose_answer(trials(noisy(lambda d: -12.0)), "minutes_per_week", shapes=shapes)
+    assert (flat.curves is not None) is compared
+    assert np.isnan(flat.weight) is not compared
+    steep = dose_answer(trials(noisy(lambda d: -0.1 * d)), "minutes_per_week", shapes=False)
+    assert steep.verdict == MORE and steep.mcid_dose is None
+
+
+@pytest.mark.parametrize(
+    ("doses", "known"), [((60.0, 90.0), False), ((60.0, 90.0, 120.0), True), ((60.0,), False)]
+)
+def test_the_slope_is_asked_of_three_doses(doses, known):
+    rows = [
+        {"yi": -12.0 - k, "vi": 1.0, "minutes_per_week": dose} for dose in doses for k in range(3)
+    ]
+    answer = dose_answer(make_effects(rows), "minutes_per_week")
+    assert (answer.slope is not None) is known
+    count = f"only {len(doses)} dose{'s' * (len(doses) > 1)} above zero"
+    assert (count in answer.reason) is not known
+
+
+def test_doses_of_reference_arms_count_among_the_three():
+    rows = [
+        {"yi": -12.0 - k, "vi": 1.0, "minutes_per_week": dose, "ref_minutes_per_week": less}
+        for k, (dose, less) in enumerate([(60.0, 0.0), (90.0, 0.0), (90.0, 0.5), (60.0, 0.0)] * 2)
+    ]
+    assert dose_answer(make_effects(rows), "minutes_per_week").slope is not None
+
+
+def test_where_dose_matters_the_dose_is_asked_for_a_benefit_of_that_size():
+    """Of higher scores 10 are reached by 0.1 a minute at 100, the best dose is the largest."""
+    up = trials(noisy(lambda d: 0.1 * d), outcome="quality_of_life")
+    answer = dose_answer(up, "minutes_per_week", mcid=-10.0)
+    assert answer.mcid_dose.effect == 10.0
+    assert answer.optimum.estimate == 240.0 and answer.optimum.at_edge
+    assert (answer.lowest, answer.highest, answer.step) == (30.0, 240.0, 60.0)
+    none = dose_answer(up, "minutes_per_week")
+    assert none.mcid_dose is None and none.optimum is not None
+
+
+NETWORK = "In 9 trials of exercise against other exercise, other care or none, the dose {} among "
+NETWORK += (
+    "those who exercise: 60 more minutes per week changed pain by −6.0 points of 100 (95% CI "
+)
+NETWORK += "−9.0 to −3.0, P = {}; {} compared different doses of one type)."
+
+
+@pytest.mark.parametrize(
+    ("p", "trials", "slope", "verdict", "groups"),
+    [
+        (0.049, 1.0, SLOPE, ("is shown to matter", "0.049", "1 trial"), 2),
+        (0.05, 2.0, SLOPE, ("is not shown to matter", "0.050", "2 trials"), 2),
+        (0.2, 0.0, None, ("is not shown to matter", "0.20", "0 trials"), 1),
+    ],
+)
+def test_the_slope_in_a_network(p, trials, slope, verdict, groups, monkeypatch):
+    rows = pd.DataFrame(
+        [(9.0, 9.0, 9.0), (-0.1, -0.15, -0.05)],
+        index=["yoga: step", "yoga: dose"],
+        columns=["estimate", "ci_low", "ci_high"],
+    )
+    result = SimpleNamespace(
+        **{"agents": ["yoga", "pilates"], "n_trials": 9, "summary": lambda: rows},
+        test_dose=lambda: {"p_value": p, "trials": trials},
+    )
+    asked = {}
+
+    def fit(part, **options):
+        asked.update(options)
+        return result
+
+    monkeypatch.setattr(dose_module, "connected_agents", lambda effects, **options: effects)
+    monkeypatch.setattr(dose_module, "dose_network", fit)
+    effects = make_effects([{"yi": 0.0, "vi": 1.0}])
+    found = dose_module.dose_in_network(said(slope=slope), effects, {"a": "b"})
+    assert found.text == NETWORK.format(*verdict)
+    assert (asked["shared"], asked["any_exercise"], asked["reference"]) == (
+        "step",
+        True,
+        "inactive",
+    )
+    last = found.table.iloc[-1]
+    assert last.tolist()[:2] == ["network of all treatments", 9]
+    assert_allclose(last.tolist()[2:], [-6.0, -9.0, -3.0])
+    first = [["against no exercise", 7, SLOPE.estimate, SLOPE.ci_low, SLOPE.ci_high]]
+    assert found.table.iloc[:-1].to_numpy().tolist() == first[: groups - 1]
+
+
+def test_a_network_that_does_not_carry_the_question():
+    effects = make_effects([{"yi": 0.0, "vi": 1.0, "treatment": "a", "ref_treatment": "b"}])
+    text = dose_module.dose_in_network(said(), effects, {}).text
+    assert text.startswith("A network of all treatments does not carry this question: ")
+
+
+@pytest.mark.parametrize(
+    ("measure", "close", "words"),
+    [
+        ("MD", Estimate(-12.0, -12.5, -11.5, 0.001, 0.5 / 0.9 + 1e-9), "−12.6 to −11.4."),
+        ("MD", Estimate(-12.0, -12.5, -11.5, 0.001, 0.5 / 0.9 - 1e-9), None),
+        ("SMD", Estimate(-1.0, -1.1, -0.9, 0.001, 0.2), "−1.20 to −0.80."),
+        ("MD", Estimate(-1.0, -2.0, 0.5, 0.1, 2.0), "−3.0 to 1.0."),
+    ],
+)
+def test_agreement_beyond_errors_is_that_of_more_than_a_tenth(measure, close, words):
+    text = effect_sentence(said(effect=close, measure=measure))
+    assert close.too_narrow is (words is not None)
+    assert text.endswith(f"by those alone the interval is {words}") is (words is not None)
+
+
+def test_the_summary_holds_what_there_is():
+    plain = said().summary()
+    assert plain.index.tolist() == [
+        "effect of 90 minutes per week",
+        "effect of 60 more minutes per week",
+    ]
+    assert plain["p_value"].tolist() == [0.001, 0.77]
+    full = said(slope=None, mcid_dose=at(75.0, 60.0, 90.0), optimum=at(90.0, 70.0, 110.0)).summary()
+    assert full.index.tolist()[1:] == [
+        "MCID reached at, minutes per week",
+        "best dose, minutes per week",
+    ]
+    assert full["estimate"].tolist() == [-12.0, 75.0, 90.0]
+    assert np.isnan(full["p_value"].iloc[1])
+    assert repr(said()) == "<DoseAnswer: pain_intensity, minutes_per_week: not shown>"

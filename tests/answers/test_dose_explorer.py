@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
 import backpain_analysis as bp
+from backpain_analysis.answers import dose_explorer as explorer
 from backpain_analysis.answers.certainty import Certainty
 from backpain_analysis.answers.claim_parts import Context
 from backpain_analysis.answers.claim_tests import _at_guideline
@@ -22,6 +25,7 @@ from backpain_analysis.answers.dose_explorer import (
 )
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.reporting import explorer as page
+from tests.answers.test_dose_answer import said
 from tests.figures.drawn import make_effects
 
 WEEKLY = "minutes_per_week"
@@ -195,3 +199,237 @@ def test_a_missing_interval_is_no_number():
 
     row = _data(explored(broken, answer=None, reason="x"), {})["rows"][0]
     assert row[4] is None and row[5] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("estimate", "limits", "words"),
+    [
+        (
+            -0.5,
+            (-0.9, -0.1),
+            "pain was 0.5 points of 100 lower than without exercise (95% CI 0.1 to",
+        ),
+        (0.5, (0.1, 0.9), "pain was 0.5 points of 100 higher than without exercise (95% CI 0.1 to"),
+        (0.0, (0.1, 0.9), "pain was 0.0 points of 100 higher than"),
+        (-0.5, (-0.9, 0.9), "no clear difference in pain from no exercise: −0.5 points of 100"),
+    ],
+)
+def test_the_way_of_small_effects(estimate, limits, words):
+    assert words in explored(at(120.0, estimate, *limits)).at(120.0)
+
+
+@pytest.mark.parametrize("dose", [60.0, 240.0])
+def test_both_ends_of_the_doses_studied_are_told(dose):
+    assert explored(at(dose, -5.0, -9.0, -1.0)).at(dose).startswith(f"At {dose:g} minutes per week")
+
+
+def test_the_nearest_doses_are_those_on_either_side():
+    known = at(150.0, -5.0, -9.0, -1.0, trials=0)
+    found = explored(known, doses=(60.0, 90.0, 180.0, 240.0))
+    assert found.at(150.0).endswith("The nearest are 90 and 180 minutes per week.")
+    assert found.studied.tolist() == [60.0, 90.0, 180.0, 240.0]
+
+
+def test_one_of_a_dose_is_said_in_the_singular():
+    choice = Choice("pain_intensity", "", "", "sessions_per_week")
+    rows = [{"yi": -10.0, "vi": 4.0, "sessions_per_week": dose} for dose in (1.0, 2.0)]
+    own = make_effects(rows).with_dose("sessions_per_week")
+    found = Explored(choice, own, CURVE, "", (at(1.0, 1.0, -1.0, 3.0), at(2.0, 1.0, -1.0, 3.0)))
+    assert found.at(1.0).startswith("At 1 session per week, ")
+    assert found.at(2.0).startswith("At 2 sessions per week, ")
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (
+            Choice("pain_intensity", "", "", WEEKLY),
+            ("Pain", "All kinds", "All types", "Minutes per week"),
+        ),
+        (
+            Choice("disability", "acute_lbp", "tai_chi_qigong", "odd_dose"),
+            ("Disability", "Acute low back pain", "Tai chi / qigong", "Odd dose"),
+        ),
+    ],
+)
+def test_a_choice_in_words(choice, words):
+    assert choice.words == words
+
+
+def test_what_can_be_asked():
+    assert explorer.DoseExplorer(()).answer() == (
+        "No trial of exercise against none has a result at a known dose."
+    )
+    two = explorer.DoseExplorer((explored(), explored(answer=None, reason="x")))
+    assert two.answer() == (
+        "Choose an outcome, a population, a type of exercise and a dose: 2 trials of exercise "
+        "against none have a result at a known dose, and 1 of 2 choices carry a curve. Doses that "
+        "nobody studied are refused."
+    )
+
+
+def test_rows_are_those_of_all_kinds_with_a_curve():
+    answer = said()
+    whole = explored(at(60.0, -1.0, -2.0, -0.5), at(75.0, -1.0, -2.0, 0.5, trials=0), answer=answer)
+    part = replace(whole, choice=replace(whole.choice, population="acute_lbp"))
+    none = replace(whole, answer=None, doses=())
+    found = explorer.DoseExplorer((whole, part, none))
+    assert found.summary().to_dict("records") == [
+        {
+            **{"Outcome": "Pain", "Exercise": "All types", "Dose": "Minutes per week"},
+            **{"Trials": 7, "Participants": 794, "Studied": "60 to 150", "Typical": 90.0},
+            **{"Effect [95% CI]": "−12.0 [−18.0, −6.0]", "Does more do more?": "not shown"},
+        }
+    ]
+    frame = found.to_frame()
+    assert frame["told"].tolist() == [True, False] * 2
+    assert frame["certainty"].tolist() == ["low", ""] * 2
+    assert frame["population"].tolist() == ["All kinds"] * 2 + ["Acute low back pain"] * 2
+
+
+def test_the_data_of_a_choice():
+    """Numbers as shown; points of trials against none alone; one reason kept once."""
+    graded = at(60.0, -1.04, -2.06, -0.5)
+    own = make_effects(
+        [
+            {"yi": -10.126, "vi": 4.0, WEEKLY: 90.0},
+            {"yi": -3.0, "vi": 4.0, WEEKLY: 60.0, f"ref_{WEEKLY}": 30.0},
+        ]
+    ).with_dose(WEEKLY)
+    each = Explored(
+        Choice("pain_intensity", "", "yoga", WEEKLY),
+        own,
+        said(),
+        "",
+        (graded, replace(graded, dose=75.0, n_trials=0, n_participants=0)),
+    )
+    reasons = {}
+    data = explorer._data(each, reasons)
+    assert data["choice"] == ["pain_intensity", "", "yoga", WEEKLY]
+    assert data["rows"][0] == [60.0, -1.0, -2.1, -0.5, -30.0, 10.0, 3, 120, "low", 0]
+    assert data["rows"][1] == [75.0, -1.0, -2.1, -0.5, -30.0, 10.0, 0, 0, "no evidence", 0]
+    assert reasons == {"": 0}
+    assert data["points"] == [[90.0, -10.13, 2.0, "Author 1"]]
+    assert (data["verdict"], data["typical"], data["studied"]) == (
+        "not shown",
+        90.0,
+        [30.0, 60.0, 90.0],
+    )
+    bare = explorer._data(replace(each, answer=None, reason="x", doses=()), {})
+    assert (bare["verdict"], bare["typical"], bare["rows"]) == ("", 30.0, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "largest", "scale"),
+    [
+        ("minutes_per_week", 150.0, ("Minutes per week", "minute per week", 15.0, 30.0, 195.0)),
+        ("minutes_per_week", 240.0, ("Minutes per week", "minute per week", 15.0, 30.0, 300.0)),
+        ("sessions_per_week", 3.0, ("Sessions per week", "session per week", 0.5, 0.5, 4.0)),
+    ],
+)
+def test_a_scale_reaches_a_quarter_beyond_what_was_studied(name, largest, scale):
+    found = explorer._scale(name, largest)
+    assert tuple(found[key] for key in ("label", "one", "step", "about", "largest")) == scale
+
+
+@pytest.mark.parametrize(("measure", "threshold", "digits"), [("MD", 15.0, 1), ("SMD", None, 2)])
+def test_an_outcome_on_the_page(measure, threshold, digits):
+    found = explorer._outcome("pain_intensity", measure)
+    assert (found["mcid"], found["digits"], found["benefit"]) == (threshold, digits, -1)
+    assert explorer._outcome("quality_of_life", "MD")["benefit"] == 1
+
+
+@pytest.mark.parametrize(
+    ("dose", "arms"),
+    [(60.0, [True, False]), (120.0, [True, True]), (150.0, [True, True]), (29.9, [False, False])],
+)
+def test_a_dose_was_studied_within_half_a_step_above_none(dose, arms):
+    """90 against none, 180 against 150: half a step is 30 minutes."""
+    table = pd.DataFrame({"dose": [90.0, 180.0], "ref_dose": [0.0, 150.0]})
+    expected = [arms[0] and abs(dose - 90) <= 30, arms[1]]
+    assert explorer._about(table, dose, WEEKLY).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("population", "exercise", "kept"),
+    [
+        ("", "", [True, True, False]),
+        ("acute_lbp", "", [True, False, False]),
+        ("", "pilates", [False, True, False]),
+        ("acute_lbp", "pilates", [False, False, False]),
+    ],
+)
+def test_which_contrasts_are_of_a_choice(population, exercise, kept):
+    table = pd.DataFrame(
+        {
+            "population": ["acute_lbp", "chronic_nslbp", "acute_lbp"],
+            "exercise_type": ["yoga", "pilates", "yoga"],
+            WEEKLY: [60.0, 90.0, math.nan],
+        }
+    )
+    choice = Choice("pain_intensity", population, exercise, WEEKLY)
+    assert explorer._chosen(table, choice).tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "doses"),
+    [
+        (60.0, 90.0, [60.0, 75.0, 90.0]),
+        (50.0, 100.0, [50.0, 60.0, 75.0, 90.0, 100.0]),
+        (60.0, 60.0, [60.0]),
+    ],
+)
+@pytest.mark.parametrize("direct", [(), ("a",)])
+def test_what_is_known_along_a_curve(lowest, highest, doses, direct):
+    """Without trials that compared doses the certainty is that of an indirect answer."""
+    names = ["estimate", "ci_low", "ci_high", "pi_low", "pi_high"]
+
+    def predict(asked):
+        return pd.DataFrame({"dose": asked}).assign(**dict.fromkeys(names, -5.0))
+
+    answer = said(
+        lowest=lowest, highest=highest, direct=direct, result=SimpleNamespace(predict=predict)
+    )
+    known = list(explorer._along(answer, effects(60.0), {}))
+    assert [each.dose for each in known] == doses
+    assert [each.n_trials for each in known] == [int(abs(dose - 60) <= 30) for dose in doses]
+    assert [each.n_participants for each in known] == [
+        42 * int(abs(dose - 60) <= 30) for dose in doses
+    ]
+    told = "trials are compared with each other" in known[0].certainty.reasons
+    assert ("indirect" in known[0].certainty.reasons or told) is (not direct)
+
+
+def test_how_far_apart_the_doses_are_that_can_be_chosen():
+    """A sixth of what people commonly do or finer, in numbers that people name."""
+    assert explorer.FINE == {
+        **{"sessions_per_week": 0.5, "minutes_per_session": 5.0, "minutes_per_week": 15.0},
+        **{"duration_weeks": 1.0, "total_sessions": 2.0, "total_hours": 2.0},
+        "met_minutes_per_week": 50.0,
+    }
+    assert explorer.NOBODY == "No trial studied about {dose}, so nothing is told of it."
+
+
+def test_a_choice_without_trials_or_a_curve(monkeypatch):
+    def refuse(*given, **options):
+        raise CannotEstimate("too few")
+
+    choice = Choice("pain_intensity", "", "", WEEKLY)
+    own = make_effects([{"yi": -10.0, "vi": 4.0, WEEKLY: 60.0}])
+    assert explorer._explored(choice, own, pd.Series([False]), {}) is None
+    monkeypatch.setattr(explorer, "dose_answer", refuse)
+    found = explorer._explored(choice, own, pd.Series([True]), {})
+    assert (found.answer, found.reason, found.doses) == (None, "too few", ())
+
+
+@pytest.mark.parametrize(("measure", "threshold"), [("MD", 15.0), ("SMD", None)])
+def test_an_mcid_is_of_points_alone(measure, threshold, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        explorer, "dose_answer", lambda known, name, **options: asked.append(options) or said()
+    )
+    monkeypatch.setattr(explorer, "_along", lambda *given: [])
+    own = replace(make_effects([{"yi": -10.0, "vi": 4.0, WEEKLY: 60.0}]), measure=measure)
+    choice = Choice("pain_intensity", "", "", WEEKLY)
+    assert explorer._explored(choice, own, pd.Series([True]), {}).answer is not None
+    assert asked == [{"mcid": threshold, "shapes": False}]

@@ -212,6 +212,10 @@ def test_doses_in_words(effects):
     assert "pilates at 7" in text and "aerobic walking at 10" in text
     assert "No type is shown to reach" in dose_sentences.doses(result, 60)
     assert "No minimal important difference" in dose_sentences.doses(result, None)
+    empty = pd.DataFrame(columns=["curve"])
+    assert dose_sentences.published_doses_in_words(empty) == (
+        "Liang 2024 gives no dose for this outcome."
+    )
 
 
 def test_consistency_in_words(effects):
@@ -249,6 +253,8 @@ BESIDE = [
     ((-1.0, -1.5, -0.5), (-2.0, -2.5, -1.6), 0, 1),
     ((-2.0, -2.5, -1.6), (-1.0, -1.5, -0.5), 0, 0),
     ((-1.0, -1.5, -0.5), (1.0, 0.5, 1.5), 0, 0),
+    ((-2.0, -2.5, -1.5), (-1.0, -1.5, -0.5), 1, 0),
+    ((-1.0, -1.5, -0.5), (-1.0, -1.5, -0.5), 1, 0),
 ]
 
 

@@ -167,3 +167,59 @@ def test_without_trials_in_doubt_domain_by_domain(trials):
     assert next(iter(results)) == "All trials" and "Unknown risk of bias" in results
     none = bp.load_evidence().filter(trial_id=["manniche1988"])
     assert findings.by_risk(none, "disability") == {}
+
+
+def made_findings(*rows):
+    """Outcome, trials and certainty of each main result."""
+    table = pd.DataFrame(rows, columns=["outcome", "trials", "certainty"])
+    table = table.assign(estimate=-9.04, ci_low=-12.0, ci_high=-6.0)
+    return findings.Findings(table, pd.DataFrame(), {})
+
+
+SAID = [
+    (
+        [("pain_intensity", 3, "low"), ("disability", 1, "high"), ("x", 2, "low")],
+        "Exercise against no exercise: pain −9.0 points of 100 (95% CI −12.0 to −6.0; 3 trials; "
+        "low certainty); disability −9.0 points of 100 (95% CI −12.0 to −6.0; 1 trial; high "
+        "certainty). Of 3 main results, certainty is high for 1, low for 2.",
+    ),
+    (
+        [("pain_intensity", 0, "no evidence"), ("disability", 1, "low"), ("disability", 9, "low")],
+        "Exercise against no exercise: no usable trial of pain; disability −9.0 points of 100 (95% "
+        "CI −12.0 to −6.0; 1 trial; low certainty). Of 3 main results, certainty is low for 2, not "
+        "known for 1 without evidence.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "words"), SAID)
+def test_the_main_results_in_a_sentence(rows, words):
+    assert findings.answer(made_findings(*rows)) == words
+
+
+@pytest.mark.parametrize(
+    ("ours", "overlap", "inside"),
+    [
+        ((-12.0, -13.0, -11.0), True, True),
+        ((-18.0, -19.0, -17.5), True, True),
+        ((-11.0, -12.0, -10.0), True, False),
+        ((-19.0, -20.0, -18.0), True, False),
+        ((-11.0, -11.9, -10.0), False, False),
+        ((-19.0, -20.0, -18.1), False, False),
+    ],
+)
+def test_intervals_overlap_where_they_touch(ours, overlap, inside, monkeypatch):
+    """Theirs: -18 to -12."""
+    names = ["outcome", "measure", "exercise_type_or_comparison", "review", "k_trials"]
+    rows = [
+        ("pain", findings.SAME_SCALE[0], "exercise v none", "A", 9, -15.0, -18.0, -12.0),
+        ("pain", findings.SAME_SCALE[0], "yoga", "B", 9, -15.0, -18.0, -12.0),
+        ("disability", findings.SAME_SCALE[0], "exercise", "C", 9, -15.0, -18.0, -12.0),
+        ("pain", "SMD", "exercise", "D", 9, -15.0, -18.0, -12.0),
+        ("pain", findings.SAME_SCALE[0], "exercise", "E", 9, -15.0, np.nan, -12.0),
+    ]
+    table = pd.DataFrame(rows, columns=[*names, "estimate", "ci_low", "ci_high"])
+    monkeypatch.setattr(findings, "load_reference", lambda name: table)
+    found = findings.published_pooled("pain_intensity", *ours)
+    assert found["review"].tolist() == ["A"]
+    assert found[["overlap", "inside"]].to_numpy().tolist() == [[overlap, inside]]

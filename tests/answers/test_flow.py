@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 
 import backpain_analysis as bp
 from backpain_analysis.answers import tables
-from backpain_analysis.answers.flow import STEPS, trial_flow
+from backpain_analysis.answers.flow import STEPS, Flow, trial_flow
 from tests.made import made
 
 PEOPLE, NOT_MEASURED, FLAGGED, NO_CONTROL, UNUSABLE = STEPS
@@ -110,3 +110,35 @@ def test_a_trial_whose_authors_were_not_seen_has_no_made_up_name(found):
     row = found.table.set_index("trial_id").loc["anonbfr_undated"]
     assert row["trial"] == "authors and year not seen"
     assert not found.table["trial"].str.startswith("anon").any()
+
+
+def test_contrasts_measure_an_outcome_too():
+    effects = made(
+        "Effects",
+        outcome="pain_intensity",
+        table=pd.DataFrame({"trial_id": []}),
+        excluded=pd.DataFrame({"trial_id": ["a"], "reason": ["no_sd_known"]}),
+    )
+    part = evidence(["a"], [])
+    part.contrasts = pd.DataFrame({"trial_id": ["a"], "outcome": ["pain_intensity"]})
+    row = trial_flow(evidence(["a"], []), part, effects).table.iloc[0]
+    assert (row["step"], row["reason"]) == (UNUSABLE, "no sd known")
+
+
+@pytest.mark.parametrize(
+    ("entered", "words"),
+    [
+        (0, "Of 3 trials, 0 enter the analysis of pain; left out: 3 outcome not reported."),
+        (1, "Of 3 trials, 1 enters the analysis of pain; left out: 2 outcome not reported."),
+        (2, "Of 3 trials, 2 enter the analysis of pain; left out: 1 outcome not reported."),
+        (3, "Of 3 trials, 3 enter the analysis of pain."),
+    ],
+)
+def test_how_many_enter(entered, words):
+    steps = ["enters"] * entered + [NOT_MEASURED] * (3 - entered)
+    found = Flow(pd.DataFrame({"step": steps}), "pain_intensity")
+    assert found.sentence() == words
+    summary = found.summary()
+    assert summary["left"].tolist()[-1] == entered
+    assert summary["removed"].sum() == 3 - entered
+    assert "Flow of trials" in repr(found) or "Flow of trials" in found._repr_html_()

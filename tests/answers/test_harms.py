@@ -116,3 +116,41 @@ def test_the_bundled_trials_count_exercise_arms_only():
     assert found.table.set_index("what").loc["Adherence", "arms"] == 17
     assert found.sentence().startswith(f"Harms: {row['trials']} trials of 180 say anything")
     assert "What is known" in tables.harms(found, title="Harms")._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((1.5, 1.01, 1.9), "more events"),
+        ((0.5, 0.4, 0.99), "fewer events"),
+        ((1.5, 0.5, 1.9), "no clear change in events"),
+        ((0.3, 0.2, 0.4), "fewer events"),
+        ((2.5, 2.1, 2.9), "more events"),
+    ],
+)
+def test_a_ratio_is_clear_on_one_side_of_one(numbers, words):
+    row = dict(zip(("estimate", "ci_low", "ci_high"), numbers, strict=True))
+    assert published_harm(row | {"outcome": "events", "k_trials": 9}).startswith(words)
+
+
+def test_arms_without_exercise_do_not_count():
+    columns = ["trial_id", "exercise_type", "adverse_events_text", "adherence_pct"]
+    arms = pd.DataFrame(
+        [
+            ("a", "yoga", "none seen", 80.0),
+            ("a", "none", "two falls", 90.0),
+            ("b", "yoga", None, None),
+            ("b", "pilates", "sore", 60.0),
+        ],
+        columns=columns,
+    )
+    given = evidence(("a", "dropout", 3, 30), ("a", "other", 3, 30), trials=2)
+    given.arms = arms
+    table = harms(given).table
+    assert table["trials"].tolist() == [2, 2, 1] and table["arms"].tolist() == [2, 2, 1]
+    assert table["what"].tolist() == ["Harms", "Adherence", "Dropout"]
+    assert table["said"].tolist() == [
+        "2 trials of 2 say anything of them, in words only",
+        "median 70% of what was prescribed, 60 to 80%, in 2 exercise arms",
+        "10% of 30 people, in 1 arm",
+    ]

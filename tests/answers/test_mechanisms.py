@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -237,3 +239,116 @@ def test_changes_are_pooled_by_setting_and_comparison():
     assert found.loc["against no exercise", "estimate"] == pytest.approx(0.5)
     assert np.isfinite(found.loc["against no exercise", "i2"])
     assert np.isnan(found.loc["before and after", "i2"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (0.5, "raised it by 0 kilopascals (95% CI 0 to 1; 1 trial)"),
+        (-0.5, "lowered it by 0 kilopascals (95% CI −1 to 0; 1 trial)"),
+        (0.0, "changed it, not clearly, by 0 kilopascals"),
+    ],
+)
+def test_small_changes_have_the_direction_of_their_sign(change, words):
+    table = changes(("a", "programme", "against no exercise", change, 0.01))
+    assert f"a programme {words}" in mechanisms.sensitivity_answer(table)
+
+
+class Doses:
+    """Arms with their weekly minutes."""
+
+    def __init__(self, minutes, columns):
+        rows = [(name, "yoga", value) for name, value in minutes.items()]
+        rows += [(name, "none", 999.0) for name in minutes]
+        table = pd.DataFrame(rows, columns=["trial_id", "exercise_type", "minutes_per_session"])
+        self.arms = table.assign(sessions_per_week=1.0).reindex(columns=columns)
+
+
+def test_the_dose_of_other_outcomes_is_in_standard_deviations(trials):
+    """Of programmes against none alone, each trial once: 0.1 SD per 60 minutes."""
+    minutes = {"a": 75.0, "b": 60.0, "c": 120.0, "d": 30.0}
+    rows = [
+        (name, "programme", "against no exercise", 10 + 10 * value / 60, 1e-3)
+        for name, value in minutes.items()
+    ]
+    rows += [("a", "programme", "against no exercise", 999.0, 1e-3)]
+    rows += [("d", "single bout", "against no exercise", 999.0, 1e-3)]
+    rows += [("d", "programme", "before and after", 999.0, 1e-3)]
+    own = Doses(minutes, trials.arms.columns)
+    text = mechanisms.sensitivity_dose(own, changes(*rows), "temporal_summation")
+    assert text.startswith(
+        "With 60 more minutes a week the effect of a programme differs by 0.10 standard deviations"
+    )
+    assert text.endswith("4 trials, compared with each other).")
+    few = mechanisms.sensitivity_dose(own, changes(*rows[:1]), "temporal_summation")
+    assert few == (
+        "How temporal summation changes with the dose of a programme cannot be said: its weekly "
+        "minutes and its effect are reported by 1 trial, too few."
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "usable", "why"), [(None, 0, "no SD"), (2, 2, "no SD"), (3, 3, "")]
+)
+def test_why_others_could_not_be_used(used, usable, why, monkeypatch):
+    effects = None if used is None else SimpleNamespace(n_trials=used)
+    monkeypatch.setattr(mechanisms, "_measured", lambda evidence, outcome: 3)
+    monkeypatch.setattr(mechanisms, "effects_of", lambda evidence, outcome: effects)
+    monkeypatch.setattr(mechanisms, "each_trial_once", lambda effects: "pooled")
+    monkeypatch.setattr(mechanisms, "_main_reason", lambda evidence, outcome: "no SD")
+    results, reported = mechanisms.pooled(None, ("trunk_strength",))
+    assert results == ({} if used is None else {"trunk_strength": "pooled"})
+    assert reported.to_dict("records") == [
+        {"outcome": "trunk_strength", "trials": 3, "usable": usable, "why": why}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({"pain_intensity"}, "no trial has usable results of trunk strength and pain"),
+        ({"trunk_strength"}, "no trial has usable results of trunk strength and pain"),
+        ({"trunk_strength", "pain_intensity"}, "trunk_strength pain_intensity"),
+    ],
+)
+def test_gains_beside_relief(there, expected, monkeypatch):
+    def effects_of(evidence, outcome):
+        return outcome if outcome in there else None
+
+    monkeypatch.setattr(mechanisms, "effects_of", effects_of)
+    monkeypatch.setattr(mechanisms, "bivariate", lambda gain, pain: f"{gain} {pain}")
+    assert mechanisms.go_together(None)["trunk_strength"] == expected
+
+
+def test_all_outcomes_that_can_be_compared():
+    result = bp.pool([0.5, 0.7], [0.01, 0.01], test="z")
+    reported = pd.DataFrame({"outcome": ["trunk_strength"], "trials": [1]})
+    text = mechanisms.answer({"trunk_strength": result}, reported)
+    assert text.startswith("Of 1 outcomes, reported 1 time by trials, 1 can be compared with no ")
+    assert "2 trials)." in text and "The others" not in text
+
+
+def test_the_main_reason_is_the_most_frequent(monkeypatch):
+    counts = pd.DataFrame({"reason": ["first", "second"], "arms": [9, 2]})
+    effects = SimpleNamespace(excluded_counts=lambda: counts)
+    monkeypatch.setattr(
+        mechanisms, "effects_if_measured", lambda evidence, outcome, measure: effects
+    )
+    assert mechanisms._main_reason(None, "trunk_strength") == "first"
+    counts = counts.iloc[:0]
+    assert mechanisms._main_reason(None, "trunk_strength") == ""
+
+
+def test_what_was_measured_of_sensitivity_by_hand(monkeypatch):
+    table = changes(
+        ("a", "programme", "against no exercise", 40, 100),
+        ("a", "single bout", "against no exercise", 40, 100),
+        ("b", "programme", "before and after", 40, 100),
+    )
+    left = pd.DataFrame({"trial_id": list("cde"), "arm_id": "x", "reason": ["p", "q", "q"]})
+    monkeypatch.setattr(mechanisms, "_measured", lambda evidence, outcome: 5)
+    monkeypatch.setattr(mechanisms, "sensitivity_changes", lambda evidence, outcome: (table, left))
+    found = mechanisms.sensitivity_measured(None)
+    assert (found[["trials", "usable", "why"]] == [5, 1, "q"]).all().all()
+    left = left.iloc[:0]
+    assert (mechanisms.sensitivity_measured(None)["why"] == "").all()

@@ -13,6 +13,7 @@ from backpain_analysis.answers import moderation as module
 from backpain_analysis.answers.moderation import holm, moderation, slope
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping, with_supervision
+from tests.figures.drawn import make_effects
 
 THREE = ["sherman2011", "tankha2024", "miyamoto2013"]
 
@@ -208,3 +209,128 @@ def test_intensities_are_compared_within_trials_the_harder_first():
             0,
             "no trial that compares two intensities has a usable result",
         )
+
+
+@pytest.mark.parametrize(
+    ("raw", "adjusted", "alone", "stand"),
+    [(0.049, 0.049, 1, 1), (0.05, 0.051, 0, 0), (0.049, 0.05, 1, 0)],
+)
+def test_the_border_of_what_stands(raw, adjusted, alone, stand):
+    table = pd.DataFrame({"moderator": ["Size, per 100 people"], "p_value": [raw]})
+    text = module.answer(module.Moderation(table.assign(p_holm=adjusted), None))
+    assert text.startswith(
+        f"Of 1 moderators, 1 could be asked; {alone} reach P < 0.05 taken alone and {stand} after "
+        f"adjustment for asking 1{' (size)' * stand}."
+    )
+
+
+def test_steps_in_which_moderators_are_read(monkeypatch):
+    row = {"trial_id": "a", "mean_age": 45.0, "pct_female": 60.0, "population": "acute_lbp"}
+    trials = pd.DataFrame(
+        [
+            row | {"year": 2010, "n_randomised": 250},
+            row | {"trial_id": "b", "population": "chronic_nslbp"},
+            row | {"trial_id": "c", "population": "mixed_lbp"},
+        ]
+    )
+    monkeypatch.setattr(module, "baseline", lambda evidence, outcome: pd.Series({"a": 55.0}))
+    monkeypatch.setattr(module, "good_trials", lambda evidence: {"a": True, "b": False})
+    found = module.trial_moderators(SimpleNamespace(trials=trials), "pain_intensity")
+    assert {name: values["a"] for name, values in found.items()} == {
+        "Mean age, per 10 years": 4.5,
+        "Women, per 10 per cent": 6.0,
+        "Baseline, per 10 points": 5.5,
+        "Acute instead of chronic": 1.0,
+        "Low risk of bias instead of more": 1.0,
+        "Year, per 10 years": 201.0,
+        "Size, per 100 people": 2.5,
+    }
+    acute = found["Acute instead of chronic"]
+    assert acute["b"] == 0.0 and np.isnan(acute["c"])
+    assert found["Low risk of bias instead of more"]["b"] == 0.0
+
+
+def arms_of(*rows):
+    """Effects of arms with their settings: trial, setting, setting of the reference."""
+    table = [
+        {"trial_id": trial, "yi": effect, "vi": 1.0, "setting": of, "ref_setting": against}
+        for trial, of, against, effect in rows
+    ]
+    return make_effects(table)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([("a", "x", "none", -3.0)], {"trials": 0, "note": "no usable arm of y z"}),
+        ([("a", "w", "none", -3.0)], {"trials": 0, "note": "no usable arm of x or y z"}),
+        (
+            [("a", "x", "none", -3.0), ("b", "y_z", "other", -3.0)],
+            {"trials": 0, "note": "no treatment 'y_z' in the network"},
+        ),
+    ],
+)
+def test_arms_that_cannot_be_compared_say_why(rows, expected):
+    found = module._between(arms_of(*rows), "setting", "x", "y_z", {})
+    assert found["trials"] == 0
+    assert found["note"].startswith(expected["note"]) or "y_z" in found["note"]
+
+
+NONE = [("b", "x", "none", -5.0), ("c", "y", "none", -2.0)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "trials", "note"),
+    [
+        ([("a", "x", "y", -3.0), *NONE], 3, "1 trial compares them directly"),
+        ([("a", "x", "y", -3.0), ("b", "x", "y", -3.0)], 2, "2 trials compare them directly"),
+        (
+            [*NONE, ("d", "x", "none", -5.0), ("e", "y", "none", -2.0)],
+            4,
+            "0 trials compare them directly",
+        ),
+    ],
+)
+def test_arms_compared_in_a_network(rows, trials, note):
+    found = module._between(arms_of(*rows), "setting", "x", "y", {})
+    assert found["estimate"] == pytest.approx(-3.0)
+    assert (found["trials"], found["note"]) == (trials, note)
+    assert sorted(found["names"]) == [row[0] for row in rows]
+
+
+def test_each_trial_compares_intensities_once(monkeypatch):
+    easy, *_, hard = module.INTENSITY
+    effects = arms_of(("a", hard, easy, -4.0), ("a", hard, easy, -90.0), ("b", hard, hard, -90.0))
+    monkeypatch.setattr(module, "with_intensity", lambda every, arms: every)
+    found = module._intensity_row(SimpleNamespace(arms=None), effects)
+    assert (found["trials"], abs(found["estimate"])) == (1, 4.0)
+    assert found["moderator"] == "Higher intensity instead of lower"
+
+
+def test_what_is_asked_of_arms(monkeypatch):
+    monkeypatch.setattr(module, "_between", lambda effects, *asked: {"asked": asked[:3]})
+    for name in ("with_supervision", "with_co_intervention"):
+        monkeypatch.setattr(module, name, lambda every, arms: every)
+    found = module._arm_rows(SimpleNamespace(arms=None), None)
+    assert [(row["moderator"], *row["asked"]) for row in found] == [
+        ("Supervised instead of unsupervised", "setting", "supervised", "unsupervised"),
+        ("With a co-intervention instead of alone", "setting", module.WITH, module.ALONE),
+        (
+            *("Running instead of low-impact aerobic", "treatment"),
+            *("high_impact_aerobic", "low_impact_aerobic"),
+        ),
+        (
+            *("Dynamic instead of static stretching", "treatment"),
+            *("stretching_dynamic", "stretching_static"),
+        ),
+    ]
+    assert all(row["how"] == "between arms, direct and indirect" for row in found)
+
+
+def test_people_of_a_moderator_are_those_of_its_trials():
+    effects = make_effects([{"yi": 0.0, "vi": 1.0}])
+    sizes = pd.Series({"a": 100.0, "b": 20.0, "c": 7.0})
+    found = module.Moderation(pd.DataFrame(), effects, {"Age": frozenset("ab")}, sizes)
+    assert found.participants("Age") == 120
+    assert (found.outcome, found.measure) == ("pain_intensity", "MD")
+    assert found.summary() is found.table and "Moderators, one at a time" in found._repr_html_()

@@ -10,8 +10,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 import backpain_analysis as bp
+from backpain_analysis.answers import network_events as module
 from backpain_analysis.answers.network_events import _compared, counted_arms, events, lost_arms
 from backpain_analysis.answers.tables import networks
+from backpain_analysis.errors import CannotEstimate
 
 
 def evidence(*arms, design="parallel", outcome="dropout"):
@@ -159,3 +161,121 @@ def test_what_the_bundled_trials_carry():
     assert_allclose(np.exp(yoga["estimate"]), 11 * 44 / (1 * 81))
     with pytest.raises(ValueError, match="'responders', 'dropout', 'adverse_events': not 'pain'"):
         events(trials, "pain")
+
+
+def result(rows, **fields):
+    effects = pd.DataFrame(
+        [row[1:] for row in rows],
+        index=[row[0] for row in rows],
+        columns=["estimate", "ci_low", "ci_high"],
+    )
+    plain = {
+        **{"effects": lambda: effects, "n_trials": 2, "reference": "usual_care", "level": 0.95},
+        **{"data": SimpleNamespace(trials_in=None, is_ratio=False), "measure": "RD"},
+        **{"treatments": ["usual_care", *effects.index]},
+    }
+    return SimpleNamespace(**plain | fields)
+
+
+CLEARLY = [
+    (
+        {"MH": result([("yoga", 0.05, 0.01, 0.09), ("pilates", -0.05, -0.09, -0.01)])},
+        "2 trials compare 3 treatments. By Mantel–Haenszel, people lost are clearly, against usual "
+        "care: more with yoga (5.0 percentage points (95% CI 1.0 to 9.0)); fewer with pilates "
+        "(−5.0 percentage points (95% CI −9.0 to −1.0)).",
+    ),
+    (
+        {"REML": result([("yoga", 0.05, 0.01, 0.09)], n_trials=1)},
+        "1 trial compares 2 treatments. By inverse variance, people lost are clearly, against "
+        "usual care: more with yoga (5.0 percentage points (95% CI 1.0 to 9.0)).",
+    ),
+    (
+        {
+            "MH": result(
+                [("yoga", 0.05, -0.01, 0.09)],
+                data=SimpleNamespace(trials_in=np.array([3, 4]), is_ratio=False),
+            ),
+            "REML": result([("yoga", 0.05, 0.01, 0.09)]),
+        },
+        "7 trials compare 2 treatments. By Mantel–Haenszel, none has clearly more or fewer people "
+        "lost than usual care.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "words"), CLEARLY)
+def test_events_compared_in_words(found, words):
+    assert _compared(found, "dropout", None) == words
+
+
+COUNTED = [
+    # events by trial, how they are told, measure, end of the sentence
+    (([3, 4], [1, 1]), "count", "OR", "2 trials count people lost by arm: 9 of 400 (2%)."),
+    (([3, 4],), "count", "OR", "1 trial counts people lost by arm: 7 of 200 (4%)."),
+    (([0, 0], [1, 1]), "count", "RD", "2 trials count people lost by arm: 2 of 400 (0%)."),
+    (([0, 0],), "lost", "RR", "There nobody was missing, which says nothing of ratios; some may "),
+    (([0, 0], [0, 1]), "lost", "RR", "In 1 of them nobody was missing, which says nothing of rat"),
+    (([0, 0], [0, 0]), "lost", "OR", "In all of them nobody was missing, which says nothing of "),
+]
+
+
+@pytest.mark.parametrize(("trials", "told", "measure", "words"), COUNTED)
+def test_counts_in_words(trials, told, measure, words):
+    rows = [
+        {"trial_id": f"t{number}", "treatment": kind, "events": events, "n": 100.0}
+        for number, counts in enumerate(trials)
+        for kind, events in zip(("yoga", "usual_care"), counts, strict=True)
+    ]
+    text = module._counted(pd.DataFrame(rows), "dropout", told, measure)
+    assert words in text
+    assert text.endswith(words) or told == "lost"
+    assert ("filled in what was missing" in text) == (told == "lost")
+    if told == "lost":
+        verb = "1 trial prints for" if len(trials) == 1 else "2 trials print for"
+        assert text.startswith(f"No report counts dropout, but {verb} each arm how many people")
+
+
+def test_people_measured_beyond_those_randomised_do_not_count():
+    found = lost_arms(
+        evidence(("a", "yoga", 40, 41, np.nan), ("a", "usual_care", 50, 50, np.nan), *YOGA[2:])
+    )
+    assert found["trial_id"].tolist() == ["b", "b"]
+    even = lost_arms(evidence(("a", "yoga", 40, 40, np.nan), ("a", "usual_care", 50, 45, np.nan)))
+    assert even["events"].tolist() == [0, 5]
+
+
+@pytest.mark.parametrize("missing", ["MH", "REML"])
+def test_one_method_alone_fills_its_columns(missing, monkeypatch):
+    fit = module.network
+
+    def refuse(own, *, method, **options):
+        if method == missing:
+            raise CannotEstimate("none")
+        return fit(own, method=method, **options)
+
+    monkeypatch.setattr(module, "network", refuse)
+    table = events(evidence(*YOGA), "dropout", lump={}, reference="usual_care").table
+    assert table[["estimate", "iv_estimate"]].isna().all().tolist() == [
+        missing == "MH",
+        missing == "REML",
+    ]
+    assert table["treatment"].tolist() == ["yoga", "usual_care"]
+
+
+def test_what_no_method_fits_says_why(monkeypatch):
+    def refuse(own, *, method, **options):
+        raise CannotEstimate(f"no {method}")
+
+    monkeypatch.setattr(module, "network", refuse)
+    assert events(evidence(*YOGA), "dropout").text.endswith("They make no network: no REML.")
+
+
+def test_treatments_are_lumped_as_asked():
+    arms = [("a", "yoga", 90, 80, 4), ("a", "pilates", 90, 80, 9), ("a", "usual_care", 90, 80, 9)]
+    plain = events(evidence(*arms), "dropout")
+    assert sorted(plain.table["treatment"]) == ["inactive", "pilates", "yoga"]
+    lumped = events(
+        evidence(*arms), "dropout", lump={"yoga": "x", "pilates": "x"}, reference="usual_care"
+    )
+    assert sorted(lumped.table["treatment"]) == ["usual_care", "x"]
+    assert lumped.table.set_index("treatment").loc["x", "people"] == 160

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -149,3 +150,78 @@ def test_moderators_in_words(p_values, words):
     table = table.assign(p_value=p_values)
     table.loc[table["p_value"].isna(), "estimate"] = np.nan
     assert words in variants._moderators_in_words(table)
+
+
+def test_weeks_that_are_told_by_default():
+    """A quarter, a half and a whole year."""
+    assert variants.WEEKS == (12.0, 26.0, 52.0)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "clear"),
+    [([0.024, 0.5], True), ([0.025, 0.5], False), ([0.049, np.nan], True), ([0.05, np.nan], False)],
+)
+def test_moderators_are_clear_by_their_number(p_values, clear):
+    table = pd.DataFrame(ROWS, columns=["moderator", "estimate", "ci_low", "ci_high"])
+    table = table.assign(p_value=p_values)
+    table.loc[table["p_value"].isna(), "estimate"] = np.nan
+    text = variants._moderators_in_words(table)
+    assert (
+        "these change the effects (P adjusted for their number): year, per 10 years: −5.0 " in text
+    ) is clear
+    assert ("none clearly changes the effects (P adjusted for their number)" in text) is not clear
+    nothing = "The trials do not carry any of these questions."
+    assert text == nothing or text.endswith("Trials were not randomised to any of them.")
+
+
+def test_units_in_which_moderators_are_asked(monkeypatch):
+    """Values 10, 20 and 30 of everything are 1, 2 and 3 tens; quality is not divided."""
+    asked = {}
+
+    def regress(part, name, **options):
+        asked[len(asked)] = part.table[name].tolist()
+        raise bp.CannotEstimate("none")
+
+    own = made(("yoga", -5.0, 4.0), ("yoga", -6.0, 4.0), ("yoga", -7.0, 4.0))
+    values = pd.DataFrame(
+        {name: [10.0, 20.0, 30.0] for name in variants.MODERATORS}, index=own.table.index
+    )
+    monkeypatch.setattr(variants, "_moderators", lambda *given: values)
+    monkeypatch.setattr(variants, "network_regression", regress)
+    found = variants.by_moderator(own, None, good={}, lump={})
+    assert list(asked.values()) == [[1.0, 2.0, 3.0]] * 3 + [[10.0, 20.0, 30.0]]
+    assert found.table["trials"].tolist() == [3] * 4
+    assert (found.table["note"] == "too few trials report it, or they are too alike in it").all()
+    assert found.table["moderator"].tolist() == [
+        "Baseline, per 10 points",
+        "Year, per 10 years",
+        "Mean age, per 10 years",
+        "Appraised as of good quality, against not",
+    ]
+
+
+@pytest.mark.parametrize(("lower", "first"), [(True, "yoga"), (False, "pilates")])
+def test_the_best_type_stands_first(lower, first):
+    course = SimpleNamespace(
+        treatments=["pilates", "yoga"],
+        studied={"pilates": (4.0, 4.0), "yoga": (4.0, 12.0)},
+        lower_is_better=lower,
+        effects=lambda week: pd.DataFrame(
+            {"estimate": [-3.0, -9.0], "ci_low": week, "ci_high": 0.0}, index=["pilates", "yoga"]
+        ),
+    )
+    table = variants._at_all_weeks(course)
+    assert table["group"].iloc[0] == first
+    assert table.set_index("group")["weeks"].to_dict() == {"pilates": "4", "yoga": "4 to 12"}
+    assert (table["ci_low"] == 4.0).all()
+
+
+def test_weeks_that_nobody_measured_are_left_out():
+    def effects(week):
+        if week > 20:
+            raise bp.CannotEstimate("none")
+        return pd.DataFrame({"estimate": [-week]}, index=["yoga"])
+
+    table = variants._at(SimpleNamespace(effects=effects), (12.0, 26.0))
+    assert table[["group", "weeks", "estimate"]].to_numpy().tolist() == [["yoga", "12", -12.0]]
+    assert variants._at(SimpleNamespace(effects=effects), (26.0,)).empty

@@ -12,6 +12,7 @@ import pytest
 from backpain_analysis.answers import participants as report
 from backpain_analysis.datasets.bundled import data_dir
 from backpain_analysis.datasets.participants import load_truth
+from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.participants import load_participants
 from backpain_analysis.models.people.ancova import ancova
 from backpain_analysis.models.people.gee import gee
@@ -143,3 +144,93 @@ def test_the_truth_in_a_sentence():
         "it, or miss it, together."
     )
     assert report.truth_sentence(None).startswith("What is true of real participants nobody knows")
+
+
+def visits_of(**columns):
+    return pd.DataFrame({"trial_id": ["t", "t"], "value": [1.0, 2.0]} | columns)
+
+
+def test_the_steps_of_moderators(monkeypatch):
+    """Ten years, ten points, a year of pain, an hour of sitting; smokers are those of today."""
+    asked = {}
+
+    def ask(usable, name, *, week, curve):
+        def table(dose, per):
+            asked[name] = per
+            sources = ["within trials", "across trials", "across less within"]
+            return pd.DataFrame({"source": sources, "estimate": dose})
+
+        if name == "smoker":
+            asked["smokers"] = usable["smoker"].tolist()
+        return SimpleNamespace(table=table, step=lambda per: f"per {per:g}")
+
+    monkeypatch.setattr(report, "dose_by_moderator", ask)
+    names = ["age", "baseline", "pain_duration_months", "sitting_hours", "sex"]
+    visits = visits_of(**{name: [1.0, 2.0] for name in names}, smoking=["current", "never"])
+    table = report.moderators(visits, 120.0, 12.0, "linear")
+    assert asked.pop("smokers") == ["yes", "no"]
+    assert asked == {
+        **{"age": 10.0, "baseline": 10.0, "pain_duration_months": 12.0, "sitting_hours": 1.0},
+        **{"sex": 1.0, "smoker": 1.0},
+    }
+    assert table["source"].tolist() == ["within trials", "across trials"] * 6
+    assert table["per"].iloc[0] == "per 10" and (table["note"] == "").all()
+
+
+def test_moderators_that_cannot_be_asked(monkeypatch):
+    def refuse(*given, **options):
+        raise CannotEstimate("too few trials")
+
+    monkeypatch.setattr(report, "dose_by_moderator", refuse)
+    visits = visits_of(age=[np.nan, 40.0], sex=[np.nan, np.nan], smoking=["former", None])
+    table = report.moderators(visits, 120.0, 12.0, "linear").set_index("moderator")
+    assert table["note"].to_dict() == {
+        **{"age": "too few trials", "sex": "not recorded", "smoker": "too few trials"},
+        **dict.fromkeys(("baseline", "pain_duration_months", "sitting_hours"), "not recorded"),
+    }
+
+
+@pytest.mark.parametrize(("p", "clear"), [([0.049, 0.3], 1), ([0.05, 0.3], 0), ([0.01, 0.02], 2)])
+def test_how_many_moderators_are_clear(p, clear):
+    table = pd.DataFrame({"moderator": ["age", "sex"], "source": "within trials", "p_value": p})
+    assert f"Of 2 moderators asked within trials, {clear} have P < 0.05" in (
+        report.interactions_sentence(table)
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "inside"),
+    [
+        ((-5.0, 5.0), True),
+        ((0.0, 5.0), True),
+        ((-5.0, 0.0), True),
+        ((0.1, 5.0), False),
+        ((-5.0, -0.1), False),
+    ],
+)
+def test_an_interval_holds_the_truth_at_its_ends_too(limits, inside, data, monkeypatch):
+    def predict(doses, week):
+        row = {"week": week, "dose": doses[0], "estimate": 0.0}
+        return pd.DataFrame([row | {"ci_low": limits[0], "ci_high": limits[1]}])
+
+    truth = SimpleNamespace(doses=(0.0, 60.0), effect=lambda dose, week: 0.0)
+    monkeypatch.setattr(report, "load_truth", lambda home: (truth, None))
+    monkeypatch.setattr(report, "clda", lambda data, curve: SimpleNamespace(predict=predict))
+    table = report.truth_of(data, "", [4.0, 12.0])
+    assert table["inside"].tolist() == [inside] * 2
+    assert table["week"].tolist() == [4.0, 12.0] and table["dose"].tolist() == [60.0] * 2
+
+
+def test_retention_counts_baselines_at_or_before_the_start():
+    visits = pd.DataFrame(
+        {
+            "trial_id": "t",
+            "participant_id": ["a", "a", "b", "b", "b"],
+            "week": [-1.0, 12.0, 0.0, 4.0, 12.0],
+            "value": [40.0, 30.0, 50.0, 45.0, np.nan],
+        }
+    )
+    assert report.retention_sentence(visits, 12.0) == (
+        "At week 12, 50% of 2 participants have no score; at baseline they averaged 50.0 points, "
+        "those who stayed 40.0."
+    )

@@ -165,3 +165,99 @@ def test_an_answer_of_unknown_size_stands_last_among_its_like(monkeypatch):
 @pytest.mark.parametrize("limits", [(0.1, 0.4), (-0.4, -0.1), (0.4, 0.1)])
 def test_limits_are_sizes_whatever_sign_a_source_gives_a_benefit(limits):
     assert published._magnitudes(list(limits)) == [0.1, 0.4]
+
+
+MANY = [
+    (
+        [("supports", "trial"), ("supports", "trial"), ("against", "trial")],
+        "In line with published answers: 2 of 3 published studies support the claim.",
+    ),
+    (
+        [("supports", "IPD")] * 3 + [("indirect", "network")] * 9,
+        "In line with published answers: 3 of 3 published syntheses support the claim.",
+    ),
+    (
+        [FOR, FOR, CONTRARY, CONTRARY],
+        "Published answers are divided: 4 published syntheses disagree with each other.",
+    ),
+    (
+        [("against", "trial"), ("supports", "trial")],
+        "Published answers are divided: 2 published studies disagree with each other.",
+    ),
+    (
+        [NONE],
+        "At odds with published answers: 1 of 1 published synthesis found no clear difference.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), MANY)
+def test_the_voice_of_more_than_half(given, words):
+    assert agreement(part(SUPPORTED), answers(*given)) == words
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("MD0_100", "pain", -10.0, -5.0), "its size is in line with that"),
+        (("MD0_100", "pain", -30.0, -20.0), "its size is in line with that"),
+        (("MD0_100", "pain and more", -30.0, -21.0), "ours is smaller than that"),
+        (("MD0_100", "pain", math.nan, -5.0), None),
+        (("RR", "pain", 0.5, 0.8), None),
+    ],
+)
+def test_the_borders_of_sizes(row, words):
+    text = agreement(part(SUPPORTED), answers((*FOR, *row)))
+    assert text.endswith(f"; {words} of Review 0." if words else "supports the claim.")
+    nobody = Part("x, pain", None, "", Certainty("low"), SUPPORTED, "")
+    assert agreement(nobody, answers((*FOR, *row))).endswith("supports the claim.")
+
+
+def test_the_first_of_the_same_unit_is_compared():
+    rows = answers(
+        (*FOR, "SMD", "pain", -3.0, -2.0),
+        (*FOR, "MD0_100", "pain", -9.0, -5.0),
+        (*FOR, "MD0_100", "pain", -60.0, -50.0),
+    )
+    assert agreement(part(SUPPORTED), rows).endswith("; ours is larger than that of Review 1.")
+    sd = part(SUPPORTED, -1.0, -0.5, "SD")
+    assert agreement(sd, rows).endswith("; ours is smaller than that of Review 0.")
+
+
+@pytest.mark.parametrize(
+    ("limits", "sizes"),
+    [([-0.1, 0.1], [-0.1, 0.1]), ([-0.3, 0.9], [-0.3, 0.9]), ([-0.9, 0.3], [-0.3, 0.9])],
+)
+def test_limits_on_both_sides_of_zero(limits, sizes):
+    assert published._magnitudes(limits) == sizes
+
+
+def test_the_strongest_answers_come_first(monkeypatch):
+    """By directness, design, certainty, whether an interval is printed, and number of studies."""
+    columns = ["review_id", "direction_for_claim", "design", "certainty_as_reported", "ci_low"]
+    plain = ("supports", "network", "Low", -1.0, 5)
+    rows = [
+        ("indirect", "indirect", "network", "high", -1.0, 99),
+        ("single", "supports", "trial", "high", -1.0, 99),
+        ("ungraded", *plain[:2], None, -1.0, 99),
+        ("very low", *plain[:2], "very low", -1.0, 99),
+        ("bare", *plain[:3], math.nan, 99),
+        ("few", *plain),
+        ("many", *plain[:4], 6),
+        ("moderate", *plain[:2], "Moderate", -1.0, 1),
+        ("high", *plain[:2], "HIGH", -1.0, 1),
+    ]
+    table = pd.DataFrame(rows, columns=[*columns, "n_studies"]).assign(claim_id="C01")
+    monkeypatch.setattr(published, "load_reference", lambda name: table)
+    monkeypatch.setattr(
+        published, "_strongest_first", cache(published._strongest_first.__wrapped__)
+    )
+    expected = ["high", "moderate", "many", "few", "bare", "very low", "ungraded", "single"]
+    assert published_answers("C01")["review_id"].tolist() == [*expected, "indirect"]
+
+
+def test_an_estimate_without_an_interval_has_its_unit():
+    row = {"measure": "SMD", "estimate": -0.234, "ci_low": math.nan, "ci_high": math.nan}
+    assert estimate_text(row) == "−0.23 SD"
+    assert estimate_text(row | {"measure": "MD0_100"}) == "−0.2 points of 100"
+    assert estimate_text(row | {"measure": "RR"}) == "RR −0.23"

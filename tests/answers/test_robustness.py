@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
 import backpain_analysis as bp
+from backpain_analysis.answers import robustness as module
 from backpain_analysis.answers.robustness import (
     _applies,
     adjusted_estimates,
@@ -14,6 +18,7 @@ from backpain_analysis.answers.robustness import (
     robustness,
 )
 from backpain_analysis.models.pairwise.pooling import pool
+from tests.made import made
 
 
 def test_reference_corrections_side_by_side(reference):
@@ -120,3 +125,102 @@ def test_other_choices_that_leave_no_trial_are_left_out():
     common = bp.pool(single, method="CE", test="z")
     assert found["Common effect"].estimate == common.estimate
     assert found["Common effect"].ci_low == common.ci_low
+
+
+def left(*rows):
+    columns = ["label", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+RESTS = [
+    (
+        (-3.0, -0.1),
+        [("a", -3.0, -0.1), ("b", -2.0, 0.0)],
+        "the interval would include zero without b.",
+    ),
+    (
+        (-3.0, -0.1),
+        [("a", -3.0, -0.1), ("b", -2.0, -0.2)],
+        "the interval excludes zero every time.",
+    ),
+    ((0.1, 3.0), [("a", 0.1, 3.0), ("b", 0.0, 2.0)], "the interval would include zero without b."),
+    (
+        (-3.0, 0.0),
+        [("a", -3.0, -0.1), ("b", 0.5, 2.0)],
+        "the interval would exclude zero without a, b.",
+    ),
+    ((0.0, 3.0), [("a", 0.0, 3.0), ("b", -3.0, 0.0)], "the interval includes zero every time."),
+    ((-0.9, -0.1), [("a", -0.9, -0.1)], "the interval excludes zero every time."),
+    ((0.1, 0.9), [("a", 0.1, 0.9)], "the interval excludes zero every time."),
+]
+
+
+@pytest.mark.parametrize(("limits", "rows", "words"), RESTS)
+def test_what_the_interval_would_do_without_a_trial(limits, rows, words):
+    result = SimpleNamespace(ci_low=limits[0], ci_high=limits[1])
+    assert module._stability(result, left(*rows)) == words
+
+
+@pytest.mark.parametrize(
+    ("trials", "begins"), [(2, "Too few trials"), (3, "Leaving out one trial at a time")]
+)
+def test_three_trials_are_enough_to_leave_one_out(trials, begins):
+    result = pool([-3.0, -2.0, -4.0][:trials], [1.0, 2.0, 3.0][:trials])
+    assert robustness(result).startswith(begins)
+
+
+@pytest.mark.parametrize(("trials", "little"), [(9, True), (10, False)])
+def test_tests_of_asymmetry_say_little_of_fewer_than_ten(trials, little):
+    result = pool(np.linspace(-3, -1, trials), np.linspace(1, 2, trials))
+    assert ("with fewer than 10 trials it says little" in robustness(result)) is little
+
+
+def test_an_influential_trial_is_named():
+    result = pool([-20.0, -3.0, -3.2, -2.8, -3.1], [1.0, 1.1, 1.2, 1.3, 1.2], labels=list("abcde"))
+    assert "Influential by the usual rules: a." in robustness(result)
+
+
+@pytest.mark.parametrize(
+    ("k0", "noun", "estimate", "asked"),
+    [
+        (1, "1 trial filled in on the left", -0.5, "less"),
+        (0, "0 trials filled in on the left", 0.0, "greater"),
+    ],
+)
+def test_notes_of_corrections(k0, noun, estimate, asked, monkeypatch):
+    row = SimpleNamespace(estimate=-1.0, ci_low=-2.0, ci_high=0.5)
+    filled = SimpleNamespace(k0=k0, side="left", filled=row)
+    monkeypatch.setattr(module, "trim_and_fill", lambda result: filled)
+    monkeypatch.setattr(
+        module, "pet_peese", lambda result: SimpleNamespace(chosen="PET", **vars(row))
+    )
+    sides = []
+
+    def selected(result, alternative):
+        sides.append(alternative)
+        return SimpleNamespace(lrt_p=0.03, **vars(row))
+
+    monkeypatch.setattr(module, "selection_model", selected)
+    result = made("PoolResult", **vars(row) | {"estimate": estimate})
+    table = adjusted_estimates(result)
+    assert sides == [asked]
+    assert table["note"].tolist() == [
+        "",
+        noun,
+        "PET was chosen",
+        "likelihood-ratio test against no selection P = 0.030",
+    ]
+    assert table["estimate"].tolist() == [estimate, -1.0, -1.0, -1.0]
+
+
+@pytest.mark.parametrize(("measure", "without"), [("MD", True), ("SMD", True), ("HR", True)])
+def test_ways_to_use_what_is_printed(measure, without):
+    steps = module.derivation_steps(measure)
+    names = list(steps)
+    assert names[0] == "as printed" and steps["as printed"] == ()
+    assert names[-1] == "all of these" and "usual" in names
+    every = set(steps["all of these"])
+    left_out = every & set(module.SENSITIVITY_ONLY)
+    assert ("all but other trials' SDs" in names) is bool(left_out)
+    if left_out:
+        assert set(steps["all but other trials' SDs"]) == every - left_out

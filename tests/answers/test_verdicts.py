@@ -72,6 +72,11 @@ BENEFIT = [
     ((-25, nan, -18, 15), "not tested in these trials", "no usable result"),
     ((-25, -12, nan, 15), "not tested in these trials", "no usable result"),
     ((-inf, -12, -18, 15), "not tested in these trials", "no usable result"),
+    ((-0.5, 20, 9, 15), "inconclusive", "an effect that matters is ruled out, its opposite is not"),
+    ((0.5, 20, 9, 15), "evidence against", "the interval lies on the side of harm"),
+    ((-14.9, -0.5, -8, 15), "no worthwhile effect", "an effect, but smaller than the MCID"),
+    ((-25, -0.5, -18, None), SIZE, "an effect, but which size matters is not known"),
+    ((-9, 14.9, 3, 15), "no worthwhile effect", "an effect as large as the MCID is ruled out"),
 ]
 
 
@@ -130,6 +135,8 @@ EQUIVALENCE = [
     ((-3, 4, None), "inconclusive", "which difference matters is not known"),
     ((nan, 4, 15), "not tested in these trials", "no usable result"),
     ((-3, inf, 15), "not tested in these trials", "no usable result"),
+    ((0.01, 20, 15), "inconclusive", UNSURE),
+    ((-16, 16, 15), "inconclusive", "differences that matter are in the interval both ways"),
 ]
 
 
@@ -139,6 +146,9 @@ def test_equivalence_either_way_round(given, verdict, reason):
     assert verdict_on_equivalence(low, high, margin) == (verdict, reason)
     assert verdict_on_equivalence(-high, -low, margin) == (verdict, reason)
 
+
+TAKEN_ALONE = "a difference taken alone, none after adjustment for 12"
+THE_OTHER_WAY = "a difference the other way, also after adjustment for 12"
 
 # low, high, estimate, adjusted P, benefit
 MODERATOR = [
@@ -158,6 +168,10 @@ MODERATOR = [
     ((-9, 2, -5, 1.0, None), "inconclusive", "the interval includes no difference"),
     ((-9, 2, nan, 1.0, None), "not tested in these trials", "no usable result"),
     ((-9, 2, -5, nan, None), "not tested in these trials", "no usable result"),
+    ((-9, -0.01, -5, 0.06, -1), "inconclusive", TAKEN_ALONE),
+    ((-0.9, -0.1, -0.5, 0.01, -1), SIZE, "a difference, also after adjustment for 12"),
+    ((-0.9, -0.1, -0.5, 0.01, 1), "evidence against", THE_OTHER_WAY),
+    ((-0.9, 0.9, 0, 0.01, -1), SIZE, "a difference, also after adjustment for 12"),
 ]
 
 
@@ -177,6 +191,9 @@ WAIT = [
     ((0, 4.1, 2, 4), "inconclusive", "4 weeks are in the interval"),
     ((0, inf, 20, 4), "inconclusive", "any time is in the interval"),
     ((1, inf, 20, 4), "inconclusive", "4 weeks are in the interval"),
+    ((0.5, inf, 20, 4), "inconclusive", "4 weeks are in the interval"),
+    ((0, 20, 9, 4), "inconclusive", "4 weeks are in the interval"),
+    ((-1, inf, 20, 4), "inconclusive", "any time is in the interval"),
     ((0, inf, nan, 4), "not tested in these trials", "the data do not say when"),
     ((0, inf, inf, 4), "not tested in these trials", "the data do not say when"),
 ]
@@ -190,6 +207,8 @@ def test_wait(given, verdict, reason):
 GUIDELINE = [
     ((0, 0), "not tested in these trials", "no guideline on file names such a dose"),
     ((2, 2), "supported", "2 of 2 guidelines on file say so"),
+    ((1, 1), "supported", "1 of 1 guidelines on file say so"),
+    ((1, 0), "evidence against", "none of 1 guidelines on file says so"),
     ((3, 1), "inconclusive", "1 of 3 guidelines on file say so"),
     ((3, 0), "evidence against", "none of 3 guidelines on file says so"),
 ]

@@ -110,7 +110,11 @@ def test_what_the_spread_over_the_week_is_asked_of(trials, sessions, carried):
         for dose, n, e in zip((60, 90, 150, 200)[:trials], sessions, noise, strict=False)
     ]
     text = spread_over_week(make_effects(rows)).text
-    assert ("do not carry this question" in text) is not carried
+    refused = (
+        "The trials do not carry this question: too few trials report minutes and sessions, or all "
+        "have as many sessions: use evidence with more trials."
+    )
+    assert (text == refused) is not carried
 
 
 @pytest.mark.parametrize("p", [0.049, BORDER, 0.3])

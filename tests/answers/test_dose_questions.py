@@ -101,7 +101,12 @@ def test_lines_that_cannot_be_fitted():
 
 @pytest.mark.parametrize(
     ("trials", "sessions", "carried"),
-    [(3, (1.0, 2.0, 3.0), False), (4, (1.0, 2.0, 3.0, 1.0), True), (4, (2.0,) * 4, False)],
+    [
+        (3, (1.0, 2.0, 3.0), False),
+        (4, (1.0, 2.0, 3.0, 1.0), True),
+        (4, (1.0, 2.0, 2.0, 1.0), True),
+        (4, (2.0,) * 4, False),
+    ],
 )
 def test_what_the_spread_over_the_week_is_asked_of(trials, sessions, carried):
     noise = (0.1, -0.2, 0.15, -0.05)

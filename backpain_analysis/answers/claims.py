@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,11 @@ class Claims:
         words = "; ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
         certain = self.table["certainty"].isin(LEVELS[2:]).sum()
         tested = int((self.table["verdict"] != NOT_TESTED).sum())
+        first = f"Of {len(self.table)} claims: {words}."
+        if not tested:
+            return first
         return (
-            f"Of {len(self.table)} claims: {words}. For {certain} of them the evidence is of "
+            f"{first} For {certain} of them the evidence is of "
             f"moderate or high certainty. If none of the {tested} tested claims were true, about "
             f"{number(tested * ONE_SIDED)} would still be called supported by chance."
         )
@@ -114,7 +117,7 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     Raises
     ------
     ValueError
-        For an unknown claim.
+        For an unknown claim, or one whose answer or primary part is not there.
 
     Examples
     --------
@@ -137,11 +140,24 @@ def claims(evidence: Evidence | None = None, ids: Sequence[str] | None = None) -
     parts: list[dict[str, Any]] = []
     for claim in listed.to_dict("records"):
         name = claim["claim_id"]
+        if name not in {**EVERYBODY, **BACK_PAIN_ONLY}:
+            raise ValueError(f"claims.csv: nothing in answers/claim_tests.py answers {name}.")
         found = EVERYBODY[name](whole) if name in EVERYBODY else BACK_PAIN_ONLY[name](backs)
-        primary = next(part for part in found if part.what == claim["primary"])
+        primary = _primary(claim, found)
         rows.append(claim | _row(name, primary))
         parts.extend({"claim_id": name, "primary": part is primary} | _part(part) for part in found)
     return Claims(pd.DataFrame(rows), pd.DataFrame(parts))
+
+
+def _primary(claim: dict[Hashable, Any], parts: Sequence[Part]) -> Part:
+    for part in parts:
+        if part.what == claim["primary"]:
+            return part
+    there = "; ".join(part.what for part in parts)
+    raise ValueError(
+        f"claims.csv, {claim['claim_id']}: primary {claim['primary']!r} is no part of its answer. "
+        f"Parts are: {there}."
+    )
 
 
 def _row(name: str, primary: Part) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backpain_analysis.answers.sentences import CURVE_WORDS
+from backpain_analysis.answers.sentences import curve_words
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
@@ -67,7 +67,7 @@ def by_type(found: ByType, at: float | None = None, names: Names = None) -> str:
 
 def _what_was_fitted(result: DoseNetworkResult) -> str:
     curve = next(iter(result.curves.values())).name
-    shape = CURVE_WORDS.get(curve, f"{curve} curve")
+    shape = curve_words(curve)
     types = len(result.agents)
     return (
         f"{plural(result.n_trials, 'trial')} ({number(result.n_participants, 0)} participants in "
@@ -278,7 +278,7 @@ def published_doses_in_words(table: pd.DataFrame) -> str:
     return (
         f"Liang 2024 estimates {number(first['published'], 2)} standard deviations (95% CI "
         f"{number(first['published_low'], 2)} to {number(first['published_high'], 2)}) for all "
-        f"exercise. All types together, on a {CURVE_WORDS.get(curve, f'{curve} curve')} in "
+        f"exercise. All types together, on a {curve_words(curve)} in "
         f"MET-minutes per week, our trials give {' and '.join(parts)}."
     )
 

@@ -42,9 +42,11 @@ straight ridge."""
 LEVEL = 1e-6
 """A function that bends by less than this, over its largest curvature, is level."""
 
-RISE, REACH = 1e-9, 0.5 * 4.0 ** np.arange(-10, 8)
+RISE, REACH, TRIED = 1e-9, 0.5 * 4.0 ** np.arange(-10, 8), 3
 """By how much heights along a level line must rise to go there; places on it that are looked at,
-over the largest parameter."""
+over the largest parameter; and how many of the highest are tried."""
+BESIDE = 1 + 1e-9 * np.array([[-3], [-2], [-1], [0], [1], [2], [3]])
+"""Places so near that their heights differ by rounding only."""
 
 
 def maximise(
@@ -126,9 +128,16 @@ def ascend(
         theta = theta + step
         value, gradient, hessian = new
         if iteration % PATIENCE == 0:
-            if value - earlier < STANDSTILL:
+            risen, earlier = value - earlier, value
+            if risen < STANDSTILL:
                 return Maximum(theta, value, iteration)
-            earlier = value
+            if heights is not None and risen < LITTLE:
+                lines = [upward, theta - left, theta]
+                new, away = _along(function, heights, theta, value, lines, max(RISE, tolerance))
+                left = theta
+                if new is not None:
+                    theta = theta + away
+                    value, gradient, hessian = new
     fault = ConvergenceError(
         f"no maximum of the likelihood after {max_iterations} steps",
         "the data may not identify "
@@ -199,7 +208,8 @@ def _along(
 ) -> tuple[Derivatives | None, np.ndarray]:
     """The step along one of these lines that rises most, if by more than the least.
 
-    A level place may lie on a long ridge, whose slope and bend rounding hides from derivatives.
+    A level place may lie on a long ridge, whose slope and bend rounding hides from derivatives. A
+    rise that the places beside do not share is rounding, too.
     """
     steps = np.zeros((1, len(theta)))
     for line in lines:
@@ -208,10 +218,16 @@ def _along(
             lengths = REACH * max(1.0, float(np.abs(theta).max())) / far
             steps = np.concatenate([steps, lengths[:, None] * line, -lengths[:, None] * line])
     level = heights(theta + steps)
-    step = steps[int(np.argmax(level))]
-    if not level.max() > level[0] + least:
-        return None, step
-    return _higher(function, theta + step, value), step
+    for place in np.argsort(-level)[:TRIED]:
+        if not -np.inf < level[0] < level[place] - least < np.inf:
+            break
+        end = theta + steps[place]
+        around = heights(end * BESIDE)
+        sure = np.isfinite(around).all() and np.ptp(around) < 0.3 * (level[place] - level[0])
+        new = _higher(function, end, value) if sure else None
+        if new is not None:
+            return new, steps[place]
+    return None, steps[0]
 
 
 def _higher(

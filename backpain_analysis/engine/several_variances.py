@@ -73,7 +73,8 @@ FLAT_WORK = 2500
 ROUNDING = 1e-13
 """Share of a variance that elimination must leave for the height to be more than rounding."""
 BLUR = 1e-15
-"""A height's rounding, over the sum of each variance over what elimination leaves of it."""
+"""A height's rounding, over one and the weighted residuals, times the sum of each variance and each
+coefficient's information over what elimination leaves of it."""
 
 
 def derivatives_at(
@@ -145,9 +146,11 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
     sign, information = np.linalg.slogdet(gram[:, :p, :p])
     outside |= sign <= 0
     gram[outside], information[outside] = np.eye(p + 1), 0.0
-    b = gram[:, :p, p]
-    rss = gram[:, p, p] - (b * np.linalg.solve(gram[:, :p, :p], b[..., None])[..., 0]).sum(axis=1)
-    found = -0.5 * (logdet + rss + reml * information) - BLUR * blur
+    b, inverse = gram[:, :p, p], np.linalg.inv(gram[:, :p, :p])
+    rss = gram[:, p, p] - (b * (inverse @ b[..., None])[..., 0]).sum(axis=1)
+    blur += np.abs(np.einsum("gii,gii->g", gram[:, :p, :p], inverse))
+    outside |= rss < 0
+    found = -0.5 * (logdet + rss + reml * information) - BLUR * blur * (1 + rss)
     return np.where(outside, -np.inf, found)
 
 

@@ -38,7 +38,7 @@ from papermill.execute import ERROR_MARKER_TAG
 
 from backpain_analysis.reporting.inputs import home, own_place
 from backpain_analysis.reporting.job import DIED
-from backpain_analysis.reporting.kernel import FIGURES, RC, serve
+from backpain_analysis.reporting.kernel import FIGURES, RC, TEXTS, serve
 from backpain_analysis.reporting.notebooks import expects_error, kernel_of, language_of
 from backpain_analysis.reporting.processes import adopt_orphans, end_children, end_process
 from backpain_analysis.reporting.schemas import nbformat
@@ -50,7 +50,10 @@ LONGEST_ERROR = 2000
 GRACE = 2.0
 """Seconds that an interrupted cell has to end in."""
 
-WATCH = "from backpain_analysis.reporting.inputs import watch; watch({!r})"
+WATCH = (
+    "from backpain_analysis.reporting.inputs import watch; watch({!r}); "
+    f"import pandas; pandas.set_option(*{TEXTS})"
+)
 """What a fresh kernel begins with."""
 
 SHOWN = {"stream", "display_data", "execute_result", "update_display_data", "error"}

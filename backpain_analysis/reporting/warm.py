@@ -288,10 +288,14 @@ def warm_up(profile: str) -> None:
     It is done with the shell in place, as in a kernel: some packages ask for it.
     """
     import backpain_analysis.reporting.schemas
-    from backpain_analysis.reporting.kernel import make_shell
+    from backpain_analysis.reporting.kernel import TEXTS, make_shell
 
     with make_shell(profile).builtin_trap:
+        import pandas as pd
+
         import backpain_analysis
+
+        pd.set_option(*TEXTS)
 
         for module in pkgutil.walk_packages(backpain_analysis.__path__, "backpain_analysis."):
             if not module.name.startswith(APART):

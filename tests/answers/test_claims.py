@@ -278,13 +278,24 @@ def test_other_people_are_counted_and_named():
 def test_some_claims_only(evidence):
     few = bp.claims(evidence, ids=["C10", "C24"])
     assert list(few.table["claim_id"]) == ["C10", "C24"]
-    assert few.answer() == (
-        "Of 2 claims: 2 not tested in these trials. For 0 of them the evidence is of moderate or "
-        "high certainty. If none of the 0 tested claims were true, about 0.0 would still be called "
-        "supported by chance."
-    )
+    assert few.answer() == "Of 2 claims: 2 not tested in these trials."
     with pytest.raises(ValueError, match=f"no claim 'C99'.* to {IDS[-1]}"):
         bp.claims(evidence, ids=["C99"])
+
+
+@pytest.mark.parametrize(
+    ("name", "primary", "told"),
+    [
+        ("C10", "exercise, posture", "'exercise, posture' is no part of its answer. Parts are: "),
+        ("C99", "exercise, posture", "nothing in answers/claim_tests.py answers C99"),
+    ],
+)
+def test_a_claim_without_its_answer_is_named(evidence, monkeypatch, name, primary, told):
+    listed = claims_table()
+    listed.loc[9, ["claim_id", "primary"]] = name, primary
+    monkeypatch.setattr("backpain_analysis.answers.claims.claims_table", lambda: listed)
+    with pytest.raises(ValueError, match=rf"^claims\.csv.*{re.escape(told)}"):
+        bp.claims(evidence, ids=[name])
 
 
 @pytest.mark.parametrize("kept", [THREE, ["andersen2014"], ["manniche1988"]])

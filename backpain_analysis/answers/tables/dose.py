@@ -49,7 +49,7 @@ def dose_answer(answer: DoseAnswer, *, title: str) -> Table:
     for what, place in places:
         if place is not None:
             rows.append({"": f"{what}, {label}", heading: _place(place, answer), "P": MISSING})
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def _place(place: DoseEstimate, answer: DoseAnswer) -> str:
@@ -79,7 +79,7 @@ def dose_by_reports(found: Answer, answer: DoseAnswer, *, title: str) -> Table:
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def dose_calibration(found: Answer, *, title: str) -> Table:
@@ -103,7 +103,7 @@ def dose_calibration(found: Answer, *, title: str) -> Table:
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def left_out(result: DoseResponseResult, dose: float, *, title: str) -> Table:
@@ -121,7 +121,7 @@ def left_out(result: DoseResponseResult, dose: float, *, title: str) -> Table:
         }
         for row in result.leave_one_out([dose]).to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def risk_ratios(found: Answer, *, title: str) -> Table | None:
@@ -137,4 +137,4 @@ def risk_ratios(found: Answer, *, title: str) -> Table | None:
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)

@@ -122,22 +122,17 @@ def lack_of_fit(found: DoseConsistency, *, measure: str = "MD", title: str) -> T
 def sharing(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:
     """What `dose_answers.by_sharing` found: a row a type, a column a sharing."""
     trials = found.groupby("sharing")["trials"].first()
-    cells = found.assign(
-        cell=pd.Series(
-            [_interval(row, measure) for _, row in found.iterrows()], found.index, dtype=object
-        ),
-        head=[
-            f"{readable(name)} ({plural(trials[name], 'trial')}): {measure} [95% CI]"
-            for name in found["sharing"]
-        ],
-        name=[
-            "All types together" if agent == TOGETHER else exercise_label(agent)
-            for agent in found["agent"]
-        ],
-    )
-    wide = cells.pivot(index="name", columns="head", values="cell").fillna(MISSING)
-    wide = wide.loc[list(dict.fromkeys(cells["name"])), list(dict.fromkeys(cells["head"]))]
-    return table(wide.rename_axis("Type").rename_axis(None, axis="columns"), title=title)
+    names = {
+        agent: "All types together" if agent == TOGETHER else exercise_label(agent)
+        for agent in found["agent"]
+    }
+    cells: dict[str, dict[str, str]] = {}
+    for _, row in found.iterrows():
+        size = plural(trials[row["sharing"]], "trial")
+        head = f"{readable(row['sharing'])} ({size}): {measure} [95% CI]"
+        cells.setdefault(head, {})[names[row["agent"]]] = _interval(row, measure)
+    index = pd.Index(names.values(), name="Type")
+    return table(pd.DataFrame(cells, index, dtype=object).fillna(MISSING), title=title)
 
 
 def lumpings(found: pd.DataFrame, *, measure: str = "MD", title: str) -> Table:

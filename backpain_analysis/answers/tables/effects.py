@@ -270,7 +270,7 @@ def published_doses(outcome: str, ours: Mapping[str, str], *, title: str) -> Tab
         }
         for row in rows.itertuples()
     ]
-    return table(pd.DataFrame([*lines, {"Review": "This report", **ours}]), title=title)
+    return table([*lines, {"Review": "This report", **ours}], title=title)
 
 
 def reasons(counts: pd.DataFrame, *, title: str) -> Table:

@@ -122,7 +122,7 @@ def moderators(found: Answer, *, measure: str = "MD", title: str) -> Table:
         }
         for row in found.table.to_dict("records")
     ]
-    return table(pd.DataFrame(rows), title=title)
+    return table(rows, title=title)
 
 
 def events(found: Answer, *, measure: str = "OR", words: str = "People lost", title: str) -> Table:

@@ -74,7 +74,7 @@ def warnings(evidence: Evidence, *, title: str) -> Table:
             }
         )
     columns = ["Trial", "Warning", "The numbers", "What to look at"]
-    return table(pd.DataFrame(rows, columns=columns), title=title)
+    return table(pd.DataFrame(rows, columns=columns, dtype=object), title=title)
 
 
 def adverse_events(evidence: Evidence, *, title: str) -> Table:
@@ -89,7 +89,7 @@ def adverse_events(evidence: Evidence, *, title: str) -> Table:
     told = known["trial_id"].nunique()
     note = f"{told} of {plural(len(about), 'trial')} say{'s' * (told == 1)} anything."
     columns = ["Trial", "Arms", "Printed"]
-    return table(pd.DataFrame(rows, columns=columns), title=title, note=note)
+    return table(pd.DataFrame(rows, columns=columns, dtype=object), title=title, note=note)
 
 
 LABELS = {

@@ -17,8 +17,8 @@ heterogeneity), and the cost is linear in the number of trials. Sources: Harvill
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -26,7 +26,7 @@ from scipy import ndimage
 
 from backpain_analysis.engine.likelihood import group, stack_covariance
 from backpain_analysis.engine.mixed import components_of, typical_sd
-from backpain_analysis.engine.search import Maximum, maximise
+from backpain_analysis.engine.search import Maximum, ascend, maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
 from backpain_analysis.errors import CannotEstimate, ConvergenceError
 from backpain_analysis.models.network.contrasts import NetworkData
@@ -45,6 +45,10 @@ MOST_STEPS = 14
 
 MOST_PEAKS, NEAR = 4, 8.0
 """Climbs start from so many peaks of the grid, no more than so far below the highest."""
+
+PATIENT, FARTHER = 50, 2
+"""Steps after which a climb waits, and how many of the highest go on, with heights along each step:
+agents that few trials tell make long, straight ridges."""
 
 
 @dataclass(frozen=True)
@@ -410,26 +414,31 @@ def _search(problem: _Problem) -> np.ndarray:
     if not points:
         raise CannotEstimate(UNTOLD, "use a simpler curve")
     points.sort(key=lambda point: -point[0])
-    best: Maximum | None = None
+
+    def level(ends: np.ndarray) -> np.ndarray:
+        return np.array([_height(problem, theta) for theta in ends])
+
+    ends: list[Maximum] = []
     for height, start in points[:MOST_PEAKS]:
         if height < points[0][0] - NEAR:
             break
-        try:
-            found = maximise(problem.derivatives, start)
-        except CannotEstimate:
-            continue
-        if best is None or found.value > best.value:
-            best = found
-    if best is None:
+        with suppress(CannotEstimate):
+            ends.append(ascend(problem.derivatives, start, max_iterations=PATIENT))
+    if not ends:
         raise ConvergenceError(
             "no maximum of the likelihood was found", "use fewer random effects (a simpler curve)"
         )
+    ends.sort(key=lambda end: -end.value)
+    for end in [end for end in ends if end.fault and end.value > ends[0].value - NEAR][:FARTHER]:
+        with suppress(CannotEstimate):
+            ends.append(ascend(problem.derivatives, end.theta, heights=level))
+    best = max(ends, key=lambda end: end.value)
+    best = maximise(problem.derivatives, best.theta, heights=level)
     theta, value = best.theta, best.value
-    height_at = partial(_height, problem)
     for part in (slice(0, 1), slice(1, None)):
         without = theta.copy()
         without[part] = 0.0
-        if height_at(without) >= value - (1e-10 if np.abs(theta[part]).max() < TINY else 0.0):
+        if level(without[None])[0] >= value - (1e-10 if np.abs(theta[part]).max() < TINY else 0.0):
             theta = without
     return theta
 
@@ -505,4 +514,8 @@ def _sizes(problem: _Problem) -> list[np.ndarray]:
 
 
 def _height(problem: _Problem, theta: np.ndarray) -> float:
-    return problem.at(theta)[1].llf
+    """The log-likelihood; minus infinity where it cannot be told."""
+    try:
+        return problem.at(theta)[1].llf
+    except (CannotEstimate, np.linalg.LinAlgError):
+        return -np.inf

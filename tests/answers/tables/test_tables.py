@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +76,30 @@ def test_a_curve_is_shown_from_the_smallest_dose_studied_on(method):
     assert [row[2:] for row in rows] == (
         [["[−6.0, 4.0]"], ["[−14.0, −4.0]"]] if method == "REML" else [[], []]
     )
+
+
+def test_tables_keep_the_numbers_behind_their_cells():
+    """Pandas' own texts would not: a table of cells is a list of rows or says dtype=object."""
+    for path in Path(tables.__file__).parent.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "pd.DataFrame":
+                said = {word.arg: ast.unparse(word.value) for word in call.keywords}
+                assert said.get("dtype") == "object", f"{path.name}: {ast.unparse(call)}"
+
+
+def test_types_by_what_they_share_keep_their_numbers():
+    found = pd.DataFrame(
+        [("each", "yoga", 3, -4.24, -7.0, -1.4), ("one", "all", 3, -3.13, -5.0, -1.0)],
+        columns=["sharing", "agent", "trials", "estimate", "ci_low", "ci_high"],
+    ).replace({"agent": {"all": dose_network.TOGETHER}})
+    shown = dose_network.sharing(found, title="Sharing")
+    head, first, second = rows_of(shown)
+    assert head[0] == "Type" and head[1].startswith("Each (3 trials): MD")
+    assert (first, second) == (
+        ["Yoga", "−4.2 [−7.0, −1.4]", "–"],
+        ["All types together", "–", "−3.1 [−5.0, −1.0]"],
+    )
+    assert "-4.24,-7.0,-1.4," in shown.csv and "-3.13,-5.0,-1.0" in shown.csv
 
 
 def test_gains_beside_relief():

@@ -166,7 +166,7 @@ def test_the_maximum_is_the_highest_whatever_the_scales_of_dose(seed):
         assert -found.fun <= result.llf + 1e-6
 
 
-@pytest.mark.parametrize("seed", [225, 245])
+@pytest.mark.parametrize("seed", [44, 225, 245])
 def test_the_maximum_may_lie_at_perfect_correlation(seed):
     """Against a dense grid with correlations of 0, 1 and -1, refined."""
     result = dose_network(on_mixed_scales(seed), curve="quadratic", shared="exchangeable")
@@ -187,6 +187,43 @@ def test_the_maximum_may_lie_at_perfect_correlation(seed):
         found = optimize.minimize(
             depth, starts[place], method="Nelder-Mead", options={"maxfev": 400, "fatol": 1e-8}
         )
+        assert -found.fun <= result.llf + 1e-6
+
+
+def many_agents(seed):
+    """Three to seven agents, doses that differ by up to ten thousand, bent curves of any size."""
+    rng = np.random.default_rng(seed)
+    agents = int(rng.integers(3, 8))
+    scales = 10.0 ** rng.uniform(-1, 3, agents)
+    slopes, bends = rng.normal(-5, 4, agents), rng.normal(0, 2, agents)
+    rows = []
+    for trial in range(int(rng.integers(2 * agents, 6 * agents))):
+        chosen = rng.choice(agents, int(rng.integers(1, 3)), replace=False)
+        n, spread = int(10 ** rng.uniform(1, 2.5)), rng.choice([0.0, 1.0, 3.0])
+        doses = rng.choice([0.5, 1.0, 1.5, 2.0, 3.0, 4.0], len(chosen))
+        for agent, dose in [(None, 0.0), *zip(chosen, doses, strict=True)]:
+            effect = 0.0 if agent is None else slopes[agent] * dose + bends[agent] * dose**2
+            mean = 50 + effect + rng.normal(0, spread) + rng.normal(0, 20 / np.sqrt(n))
+            name, size = ("usual_care", 1.0) if agent is None else (f"a{agent}", scales[agent])
+            rows.append((trial, name, size * dose, mean, 20.0, n))
+    return pd.DataFrame(rows, columns=["trial_id", "agent", "dose", "mean", "sd", "n"])
+
+
+@pytest.mark.parametrize("seed", [1, 23, 43, 47])
+def test_searches_of_agents_on_different_scales_end(seed):
+    """On long ridges too, and no lower than climbs by scipy from many places."""
+    method = "REML" if seed % 2 else "ML"
+    arms = many_agents(seed)
+    result = dose_network(arms, curve="quadratic", shared="exchangeable", method=method)
+    network, count = result.data.network, len(result.agents)
+    Z = result.data.design([result.curves[result.agents[0]]] * count)
+    size = np.linalg.norm(Z.reshape(-1, count, 2), axis=(0, 1)) / np.sqrt(len(Z))
+    depth, _, _ = full_likelihood(network, Z / np.tile(size, count), 2, method == "REML")
+    rng = np.random.default_rng(0)
+    starts = rng.normal(size=(40, 4)) * 10 ** rng.uniform(-1, 3, (40, 4))
+    depths = [depth(start) for start in starts]
+    for place in np.argsort(depths)[:2]:
+        found = optimize.minimize(depth, starts[place], method="L-BFGS-B")
         assert -found.fun <= result.llf + 1e-6
 
 

@@ -433,3 +433,18 @@ def test_an_mcid_is_of_points_alone(measure, threshold, monkeypatch):
     choice = Choice("pain_intensity", "", "", WEEKLY)
     assert explorer._explored(choice, own, pd.Series([True]), {}).answer is not None
     assert asked == [{"mcid": threshold, "shapes": False}]
+
+
+def test_choices_are_named_all_first():
+    whole = explored(answer=said())
+    part = replace(
+        whole, choice=replace(whole.choice, population="acute_lbp", exercise_type="yoga")
+    )
+    data = explorer.DoseExplorer((part, whole)).to_data()
+    assert data["populations"] == [
+        {"name": "", "label": "All kinds"},
+        {"name": "acute_lbp", "label": "Acute low back pain"},
+    ]
+    assert data["types"] == [{"name": "", "label": "All types"}, {"name": "yoga", "label": "Yoga"}]
+    assert [each["name"] for each in data["outcomes"]] == ["pain_intensity"]
+    assert data["doses"][0]["largest"] == 300.0

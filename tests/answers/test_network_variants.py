@@ -55,7 +55,12 @@ def test_types_lean_on_their_family():
     assert table.loc["mean of all types", "ci_low"] == pytest.approx(model.means["ci_low"].iloc[0])
     assert table["estimate"][:3].is_monotonic_increasing
     assert -30 < table.loc["yoga", "estimate"] < table.loc["pilates", "estimate"]
-    assert found.text.startswith("If 3 types of exercise are taken as a sample of one family")
+    mean = f"{model.means['estimate'].iloc[0]:.1f}".replace("-", "−")
+    assert found.text.startswith(
+        "If 3 types of exercise are taken as a sample of one family, their effects vary around "
+        f"{mean} points of 100 with a standard deviation of "
+    )
+    assert "and types with few trials are drawn towards that mean. First is" in found.text
     assert "First is then yoga, −" in found.text and "instead of −30.0 on its own" in found.text
 
 

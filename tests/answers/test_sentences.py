@@ -346,6 +346,7 @@ def test_a_speed_that_rests_on_a_trial_names_it(trials, needed):
         ((6.0, np.nan, np.nan), (), [0.5, 0.9]),
         ((np.nan, 0.0, 14.0), (), [0.5]),
         ((np.nan, 2.0, INF), (), [0.5]),
+        ((np.nan, 0.5, INF), (), [0.5]),
         ((np.nan, 0.0, INF), (), []),
         ((np.nan, np.nan, np.nan), (), []),
         ((6.0, 2.0, 14.0), ("one",), []),

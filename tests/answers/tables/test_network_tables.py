@@ -222,3 +222,12 @@ def test_beside_a_published_network(agent, estimate, cells):
     found = pd.DataFrame([row | EFFECT | {"estimate": estimate}])
     _, shown = rows_of(dose_network.beside_published(found, title="T"))
     assert shown == ["Yoga", "−0.60 [−0.90, −0.30]", *cells]
+
+
+@pytest.mark.parametrize(
+    ("low", "words"),
+    [(0.0, "2.0 [0 to 2.5]"), (1.0, "2.0 [1.0 to 2.5]"), (0.5, "2.0 [0.5 to 2.5]")],
+)
+def test_no_dose_has_no_decimals(low, words):
+    dose = DoseEstimate(2.0, low, 2.5, -15.0, 0.0, 3.0, True, False, "")
+    assert dose_network._dose(dose) == words

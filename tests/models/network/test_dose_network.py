@@ -486,3 +486,33 @@ def test_one_dose_carries_no_common_shape(trials):
     arms = pd.DataFrame(rows, columns=["trial_id", "agent", "dose", "mean", "sd", "n"])
     with pytest.raises(CannotEstimate, match="do not carry the shape of a quadratic curve"):
         dose_network(arms, curve="quadratic", shared="common")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_power_of_fp1_beside_likelihoods_written_out(seed):
+    """Every power's height from a model matrix made here, with all contrasts in one matrix."""
+    rng = np.random.default_rng(seed)
+    bend = (0.3, 1.0, 2.5)[seed]
+    arms = arms_on(
+        {
+            "a": lambda d: -8 * (d / 120) ** bend,
+            "b": lambda d: -3 * (d / 120) ** bend,
+            "c": lambda d: 4 * np.log1p(d / 60),
+        }
+    )
+    arms["mean"] += rng.normal(0, 2, len(arms))
+    result = dose_network(arms, curve="fp1", method="ML")
+    network, nodes = result.data.network, result.data.nodes
+    doses = np.unique(arms["dose"])
+    shift, scale = np.diff(doses).min(), doses.max()
+
+    def height(power):
+        x, zero = (nodes["dose"].to_numpy() + shift) / scale, shift / scale
+        rise = np.log(x / zero) if power == 0 else x**power - zero**power
+        own = np.column_stack([rise * (nodes["agent"] == agent) for agent in "abc"])
+        X = own[network.treatment] - own[network.versus]
+        return reml_or_ml(network, X, reml=False).best
+
+    heights = {power: height(power) for power in (-2, -1, -0.5, 0, 0.5, 1, 2, 3)}
+    assert result.llf == pytest.approx(max(heights.values()), abs=1e-5)
+    assert result.curves["a"].powers == (max(heights, key=heights.get),)

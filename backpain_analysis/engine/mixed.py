@@ -74,6 +74,9 @@ class MixedFit:
     n_iterations : int
     theta : ndarray
         Variance parameters as the engine searches them.
+    told : bool
+        Whether the data tell the variances as far as effects and standard errors depend on them:
+        no others were found that fit as well and give others.
     inverted : callable
         Gives `precision`, which few results need.
     """
@@ -91,6 +94,7 @@ class MixedFit:
     terms: tuple[RandomTerm, ...]
     n_iterations: int
     theta: np.ndarray
+    told: bool
     inverted: Callable[[], tuple[np.ndarray, ...]] = field(repr=False)
 
     @cached_property
@@ -247,7 +251,9 @@ def fit(
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     reml = method == "REML"
     start = None if near is None or not scaled else scaled[0].at_psi(near / spread**2)
-    theta, point, n_iterations = _search(y / spread, orthonormal, covariance, scaled, reml, start)
+    theta, point, n_iterations, told = _search(
+        y / spread, orthonormal, covariance, scaled, reml, start
+    )
     back = np.linalg.inv(triangle)
     n_effective = len(y) - X.shape[1] * reml
     return MixedFit(
@@ -267,6 +273,7 @@ def fit(
         terms=terms,
         n_iterations=n_iterations,
         theta=theta,
+        told=told,
         inverted=partial(_inverted, y, X, covariance, scaled, theta),
     )
 
@@ -409,19 +416,19 @@ def _search(
     terms: list[ScaledTerm],
     reml: bool,
     near: np.ndarray | None,
-) -> tuple[np.ndarray, Point, int]:
+) -> tuple[np.ndarray, Point, int, bool]:
     blocks = covariance.blocks
     if sum(term.n_parameters for term in terms) == 1:
         turned = covariance.turning(terms[0])
         rows, centre = turned.rows(blocks.split(y), blocks.split(X), reml=reml)
         psi, llf = rows.highest()
         beta, cov, rss = rows.at(psi)
-        return np.sqrt([psi]), Point(llf, centre + beta, cov, rss), 0
+        return np.sqrt([psi]), Point(llf, centre + beta, cov, rss), 0, True
     batches = batches_of(y, X, covariance.stacks, blocks, terms)
-    theta, n_iterations = np.zeros(0), 0
+    theta, n_iterations, told = np.zeros(0), 0, True
     if terms:
-        theta, n_iterations = several_variances.highest(batches, terms, reml=reml, near=near)
-    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations
+        theta, n_iterations, told = several_variances.highest(batches, terms, reml=reml, near=near)
+    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations, told
 
 
 def times_precision(model: MixedFit, matrix: np.ndarray) -> np.ndarray:

@@ -57,6 +57,9 @@ CLIMBS, FEW_CLIMBS, NEAR = 8, 3, 12.0
 ROUGH = 1e-3
 """A climb whose promised rise is this small goes on only if its hill may be the highest."""
 SAME = 0.05
+TIED, ALIKE = 1e-9, 0.05
+"""Ends whose heights differ by less are as high; effects and standard errors that differ by less,
+over the smallest standard error, are alike."""
 MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
 MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
@@ -160,8 +163,10 @@ def highest(
     *,
     reml: bool,
     near: np.ndarray | None = None,
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, int, bool]:
     """Parameters at the highest maximum found, and the steps of the climb that found it.
+
+    Last whether no other place that is as high has other effects or standard errors.
 
     With `near`, parameters on the only hill there is, one climb from there.
 
@@ -180,6 +185,7 @@ def highest(
         return heights(whole, values, reml=reml)
 
     best: Maximum | None = None
+    ends: list[Maximum] = []
     agreed = 0
     several, sure = _starts(batches, terms, reml) if near is None else ([near], [])
     for number, start in enumerate([*several, *sure]):
@@ -191,6 +197,7 @@ def highest(
                 found = ascend(at, found.theta, heights=level)
         except NotDefinite:
             continue
+        ends.append(found)
         same = best is not None and _same(terms, found, best)
         agreed = agreed + 1 if same else 0
         if best is None or found.value > best.value:
@@ -199,6 +206,7 @@ def highest(
         raise too_singular()
     if best.fault is not None:
         best = maximise(at, best.theta, heights=level, max_iterations=MORE)
+    told = _told(whole, terms, best, ends, reml)
     theta, value = best.theta, best.value
     for number in range(len(terms)):
         parts = split(terms, theta)
@@ -209,7 +217,24 @@ def highest(
             1e-10 if terms[number].size(split(terms, theta)[number]) < 1e-5 else 0
         ):
             theta, value = without, max(lower, value)
-    return theta, best.n_iterations
+    return theta, best.n_iterations, told
+
+
+def _told(
+    batches: list[Batch], terms: list[ScaledTerm], best: Maximum, ends: list[Maximum], reml: bool
+) -> bool:
+    """Whether all ends as high as the best have its effects and standard errors.
+
+    The likelihood is level along a ridge where, say, one trial alone has a dose: its own effect
+    sets the curve there, and nothing shows how far others would lie from it.
+    """
+    tied = [end for end in ends if abs(end.value - best.value) < TIED]
+    tied = [best, *(end for end in tied if not _same(terms, end, best))]
+    points = [evaluate(batches, components_of(terms, end.theta)[0], reml=reml) for end in tied]
+    beta = np.array([point.beta for point in points])
+    se = np.sqrt([np.diag(point.cov_beta) for point in points])
+    apart = np.maximum(np.ptp(beta, axis=0), np.ptp(se, axis=0))
+    return bool((apart <= ALIKE * se.min(axis=0)).all())
 
 
 def _another(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:

@@ -280,7 +280,10 @@ def dose_response(
     Raises
     ------
     ValueError
-        For unusable data, or too few trials or distinct doses for the curve; says what to do.
+        For unusable data.
+    CannotEstimate
+        If trials or distinct doses are too few for the curve, or do not tell how it varies between
+        trials: other variances fit exactly as well, with other standard errors.
     ConvergenceError
         If the likelihood has no maximum.
 
@@ -536,6 +539,13 @@ def _one_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
         method=options.method,
         names=design.coefficient_names(curve.terms),
     )
+    if not (model.told or by_contrast):
+        raise CannotEstimate(
+            f"{plural(contrasts.effects.n_trials, 'trial')} cannot tell how the curve "
+            f"{curve.name!r} varies between trials: other variances fit exactly as well, with "
+            "other standard errors",
+            "use a simpler curve, heterogeneity='contrasts' or method='CE'",
+        )
     return model, contrasts.effects, design
 
 

@@ -323,7 +323,7 @@ def _starts(
         for rank in sorted({1, terms[0].q - 1})
         for start in _flat(batches, terms[0], sizes, nudge, reml, rank)
     ]
-    largest = [high for *_, high in sizes]
+    largest = np.array([high for *_, high in sizes])
     return several, [*starts, _theta(terms, largest, leans[int(np.argmax(level[:, -1]))])]
 
 

@@ -15,6 +15,8 @@ that the highest is found:
 - Effects that vary in fewer directions than they are have hills of their own, one for each set of
   directions that suits some trials: of few trials, climbs start from the best of many such sets
   that lie far apart, half of them drawn as effects at rows (`_flat`).
+- Where all that is near no variance is higher than all that is far, a narrow hill between them is
+  missed from near; of few trials a climb comes from the largest variances, too.
 - The size of each direction comes from its own model, with all other variances zero, whose highest
   maximum is known (`one_variance`); from that, too, a climb starts.
 - Newton's method climbs from the highest peaks of the lattice, taking the highest of many lengths
@@ -75,6 +77,8 @@ FLAT_WORK = 2500
 """Up to so many multiplications a height these are looked for."""
 ROUNDING = 1e-13
 """Share of a variance that elimination must leave for the height to be more than rounding."""
+ROUNDED = 1e-4
+"""An end that is higher by more than this may be so by rounding, where variances are huge."""
 BLUR = 1e-15
 """A height's rounding, over one and the weighted residuals, times the sum of each variance and each
 coefficient's information over what elimination leaves of it."""
@@ -184,6 +188,11 @@ def highest(
         values = np.stack([components_of(terms, theta)[0] for theta in ends])
         return heights(whole, values, reml=reml)
 
+    def by_rounding(higher: Maximum, lower: Maximum) -> bool:
+        """Whether an end is no higher but for what rounding may have added to much of it."""
+        above, below = level(np.stack([higher.theta, lower.theta]))
+        return higher.value - lower.value > ROUNDED and not above > below
+
     best: Maximum | None = None
     ends: list[Maximum] = []
     agreed = 0
@@ -200,7 +209,7 @@ def highest(
         ends.append(found)
         same = best is not None and _same(terms, found, best)
         agreed = agreed + 1 if same else 0
-        if best is None or found.value > best.value:
+        if best is None or (found.value > best.value and not by_rounding(found, best)):
             best = found
     if best is None:
         raise too_singular()
@@ -307,11 +316,15 @@ def _starts(
     height = heights(batches, components, reml=reml)
     order = np.argsort(-height, kind="stable")[: CLIMBS if few else FEW_CLIMBS]
     several = [candidates[row] for row in order]
-    flat = free and terms[0].q > 1 and _work(batches) < FLAT_WORK
-    ranks = sorted({1, terms[0].q - 1}) if flat else ()
-    return several, [
-        start for rank in ranks for start in _flat(batches, terms[0], sizes, nudge, reml, rank)
+    if not (free and terms[0].q > 1 and _work(batches) < FLAT_WORK):
+        return several, []
+    starts = [
+        start
+        for rank in sorted({1, terms[0].q - 1})
+        for start in _flat(batches, terms[0], sizes, nudge, reml, rank)
     ]
+    largest = np.array([high for *_, high in sizes])
+    return several, [*starts, _theta(terms, largest, leans[int(np.argmax(level[:, -1]))])]
 
 
 def _size(

@@ -136,6 +136,13 @@ def test_few_trials_beside_dense_searches(maxima, number):
     assert made.engine() >= made.reference(rng) - maxima.ALLOWED
 
 
+def test_a_hill_that_only_large_variances_lead_to(maxima):
+    """All that is near no variance is higher than what leads up the hill, 0.096 above them."""
+    rng = np.random.default_rng(411)
+    made = maxima.problem(rng, "visits", 5)
+    assert made.engine() >= made.reference(rng) - maxima.ALLOWED
+
+
 def test_heights_in_rational_numbers(maxima):
     """The benchmark's two ways to a height agree where rounding is small."""
     for kind in ("line", "curve", "spline", "visits"):

@@ -156,8 +156,9 @@ def dose_sentence(result: CurvePosterior, dose: float, mcid: float | None = None
     noticed = result.probability_at(past(result.outcome, known), dose) if known else None
     benefit = result.probability_at(past(result.outcome, 0.0), dose)
     label = DOSE_LABELS.get(result.dose_name, result.dose_name)
+    carry = "carries" if result.n_trials == 1 else "carry"
     return (
-        f"Only {plural(result.n_trials, 'trial')} carry this curve. With what is known "
+        f"Only {plural(result.n_trials, 'trial')} {carry} this curve. With what is known "
         f"{prior_words(result.prior)} of how far trials differ, the effect of "
         f"{dose_text(dose, result.max_dose)} {label} on {outcome_words(result.outcome)} is "
         f"{size}. {probable(benefit, noticed, known)}"

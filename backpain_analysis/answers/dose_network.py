@@ -14,12 +14,13 @@ from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.models.dose.curves import has_step
+from backpain_analysis.models.dose.curves import STEP, has_step
 from backpain_analysis.models.network.dose_consistency import DoseConsistency
 from backpain_analysis.models.network.dose_data import Comparators, connected_agents
 from backpain_analysis.models.network.dose_network import DoseNetworkResult, dose_network
 from backpain_analysis.words import (
     DOSE_LABELS,
+    article,
     as_benefit,
     dose_text,
     effect_digits,
@@ -275,11 +276,12 @@ def published_doses_in_words(table: pd.DataFrame) -> str:
             f"{number(row.ci_high, 2)}) {place}"
         )
     first, curve = table.iloc[0], table["curve"].dropna().iloc[0]
+    shape = curve_words(curve) if curve.startswith(STEP) else article(curve_words(curve))
     return (
         f"Liang 2024 estimates {number(first['published'], 2)} standard deviations (95% CI "
         f"{number(first['published_low'], 2)} to {number(first['published_high'], 2)}) for all "
-        f"exercise. All types together, on a {curve_words(curve)} in "
-        f"MET-minutes per week, our trials give {' and '.join(parts)}."
+        f"exercise. All types together, on {shape} in MET-minutes per week, our "
+        f"trials give {' and '.join(parts)}."
     )
 
 

@@ -100,7 +100,8 @@ def by_type(
     if apart := len(groups) - len(shown):
         text += f" {plural(apart, 'group')} not studied at that dose: no effect is given."
     if left:
-        text += f" {number(left, 0)} contrasts of rarer groups are not in this comparison."
+        are = "is" if left == 1 else "are"
+        text += f" {plural(left, 'contrast')} of rarer groups {are} not in this comparison."
     columns = ["group", "trials", "estimate", "ci_low", "ci_high"]
     return Answer(
         text, pd.DataFrame(rows, columns=columns).sort_values("estimate", ignore_index=True)

@@ -234,8 +234,8 @@ def test_a_dose_in_words(measure, mcid, noticed):
     assert ("larger than the difference patients notice (15 points)" in text) is noticed
     size = "−3.0 points of 100" if measure == "MD" else "−3.04 standard deviations"
     assert text.startswith(
-        "Only 1 trial carry this curve. With what is known as a prior of half-normal(5) of how far "
-        f"trials differ, the effect of 4.0 grams on pain is {size} (95% credible interval "
+        "Only 1 trial carries this curve. With what is known as a prior of half-normal(5) of how "
+        f"far trials differ, the effect of 4.0 grams on pain is {size} (95% credible interval "
     )
 
 

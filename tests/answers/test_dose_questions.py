@@ -54,7 +54,7 @@ TYPES = [
         60.0,
         ["pilates", "yoga"],
         "Lines in minutes per week do not clearly differ between 2 groups (P = 0.050 for the "
-        "interaction); effects at 60 minutes per week. 1 contrasts of rarer groups are not in this "
+        "interaction); effects at 60 minutes per week. 1 contrast of rarer groups is not in this "
         "comparison.",
     ),
     (

@@ -24,6 +24,7 @@ from backpain_analysis.models.people.longitudinal_sums import (
 )
 from backpain_analysis.models.people.visits import PERSON, as_visits, dose_name_of, person_codes
 from backpain_analysis.models.results import WALD, Coefficients, check_choices, quantile, wald_test
+from backpain_analysis.words import article
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -347,8 +348,8 @@ def _by_formula(formula: str, names: dict[str, str]) -> tuple[FormulaMean, dict[
 def _chunks(data: Any) -> Iterator[pd.DataFrame]:
     if isinstance(data, str) or not isinstance(data, Iterable):
         raise ValueError(
-            f"a {type(data).__name__} is no table of visits: give a DataFrame, Participants, or "
-            "DataFrames one after the other."
+            f"{article(type(data).__name__)} is no table of visits: give a DataFrame, "
+            "Participants, or DataFrames one after the other."
         )
     yield from data
 

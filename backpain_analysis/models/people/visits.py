@@ -15,7 +15,7 @@ from backpain_analysis.evidence.faults import as_frame
 from backpain_analysis.models.dose.curves import Curve, named
 from backpain_analysis.models.dose.search import round_doses
 from backpain_analysis.models.results import Coefficients, quantile, wald_test
-from backpain_analysis.words import did_you_mean
+from backpain_analysis.words import article, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ def _refuse_repeated(visits: pd.DataFrame, people: np.ndarray) -> None:
 
 def _table_of(data: Any, outcome: str, dose: str) -> pd.DataFrame:
     if not callable(getattr(data, "visits", None)):
-        raise ValueError(f"a {type(data).__name__} is no table of visits: give a DataFrame.")
+        raise ValueError(f"{article(type(data).__name__)} is no table of visits: give a DataFrame.")
     chosen = {"dose": dose} if dose != "dose" else {}
     there = list(data.scores["instrument"].unique())
     if outcome == "value" and len(there) > 1:

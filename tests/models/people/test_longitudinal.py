@@ -208,7 +208,7 @@ def test_faults_of_chunks(visits):
     halves = [visits[visits["sex"] == "male"], visits[visits["sex"] == "female"]]
     with pytest.raises(ValueError, match="category 'female' was not in the data"):
         longitudinal(halves, covariates=["sex"])
-    with pytest.raises(ValueError, match="a int is no table of visits"):
+    with pytest.raises(ValueError, match="an int is no table of visits"):
         longitudinal(3)
 
 

@@ -238,8 +238,11 @@ def _told(
     sets the curve there, and nothing shows how far others would lie from it.
     """
     tied = [end for end in ends if abs(end.value - best.value) < TIED]
-    tied = [best, *(end for end in tied if not _same(terms, end, best))]
-    points = [evaluate(batches, components_of(terms, end.theta)[0], reml=reml) for end in tied]
+    tied = [end for end in tied if not _same(terms, end, best)]
+    if not tied:
+        return True
+    psis = [components_of(terms, end.theta)[0] for end in (best, *tied)]
+    points = [evaluate(batches, psi, reml=reml) for psi in psis]
     beta = np.array([point.beta for point in points])
     se = np.sqrt([np.diag(point.cov_beta) for point in points])
     apart = np.maximum(np.ptp(beta, axis=0), np.ptp(se, axis=0))

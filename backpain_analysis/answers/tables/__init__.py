@@ -5,6 +5,7 @@ from backpain_analysis.answers.tables.dose import (
     dose_by_reports,
     dose_calibration,
     left_out,
+    not_fitted,
     risk_ratios,
 )
 from backpain_analysis.answers.tables.effects import (
@@ -73,6 +74,7 @@ __all__ = [
     "interval_text",
     "left_out",
     "moderators",
+    "not_fitted",
     "pooled",
     "populations",
     "predictions",

@@ -124,6 +124,18 @@ def left_out(result: DoseResponseResult, dose: float, *, title: str) -> Table:
     return table(rows, title=title)
 
 
+def not_fitted(analyses: pd.DataFrame, *, title: str) -> Table | None:
+    """Why analyses of `bp.multiverse` could not be fitted, the most frequent reason first.
+
+    None where all could.
+    """
+    notes = analyses.loc[analyses["estimate"].isna(), "note"]
+    if notes.empty:
+        return None
+    rows = [{"Why": note, "Analyses": count} for note, count in notes.value_counts().items()]
+    return table(rows, title=title)
+
+
 def risk_ratios(found: Answer, *, title: str) -> Table | None:
     """The numbers of `dose_questions.activity_and_risk`; nothing where there are none."""
     if found.table.empty:

@@ -98,3 +98,18 @@ def test_risk_ratios_of_cohorts():
         "0.96 [0.93, 0.99]",
     ]
     assert tables.risk_ratios(Answer("none", pd.DataFrame()), title="T") is None
+
+
+@pytest.mark.parametrize(
+    ("notes", "rows"),
+    [
+        (["", "", ""], None),
+        (["", "few trials", ""], [["few trials", "1"]]),
+        (["few trials", "no dose", "no dose", ""], [["no dose", "2"], ["few trials", "1"]]),
+    ],
+)
+def test_why_analyses_could_not_be_fitted(notes, rows):
+    estimates = [math.nan if note else -9.0 for note in notes]
+    analyses = pd.DataFrame({"estimate": estimates, "note": notes})
+    shown = tables.not_fitted(analyses, title="Not fitted")
+    assert shown is None if rows is None else rows_of(shown)[1:] == rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,22 @@ BESIDE = 1 + 1e-9 * np.array([[-3], [-2], [-1], [0], [1], [2], [3]])
 
 
 def maximise(
+    function: Callable[[np.ndarray], Derivatives], start: np.ndarray, **options: Any
+) -> Maximum:
+    """As `ascend`, for climbs that must end.
+
+    Raises
+    ------
+    ConvergenceError
+        If no maximum is found within `max_iterations`.
+    """
+    found = ascend(function, start, **options)
+    if found.fault is not None:
+        raise found.fault
+    return found
+
+
+def ascend(
     function: Callable[[np.ndarray], Derivatives],
     start: np.ndarray,
     *,
@@ -74,31 +91,14 @@ def maximise(
         many lengths of each step is taken, not the first that rises, and level ground is left
         along the lines that rise.
 
-    Raises
-    ------
-    ConvergenceError
-        If no maximum is found within `max_iterations`.
+    Returns
+    -------
+    Maximum
+        Of a climb that does not end how far it came, and its fault.
     """
-    found = ascend(
-        function, start, max_iterations=max_iterations, tolerance=tolerance, heights=heights
-    )
-    if found.fault is not None:
-        raise found.fault
-    return found
-
-
-def ascend(
-    function: Callable[[np.ndarray], Derivatives],
-    start: np.ndarray,
-    *,
-    max_iterations: int = 200,
-    tolerance: float = 1e-11,
-    heights: Heights | None = None,
-) -> Maximum:
-    """As `maximise`; a climb that does not end says how far it came, and its fault."""
     theta = np.array(start, dtype=float)
     value, gradient, hessian = function(theta)
-    earlier, left = -np.inf, theta
+    earlier, left, least = -np.inf, theta, max(RISE, tolerance)
     for iteration in range(1, max_iterations + 1):
         step, upward, bend = _newton_step(theta, gradient, hessian)
         promised = 0.5 * float(gradient @ step)
@@ -108,9 +108,8 @@ def ascend(
                 step = _best_length(heights, theta, step) * step
             new, step = _climb(function, theta, value, step, float(gradient @ step), heights)
         if new is None:
-            least = max(RISE, tolerance)
-            lines = [upward, theta - left, theta]
             if heights is not None and bend > -LEVEL:
+                lines = [upward, theta - left, theta]
                 new, away = _along(function, heights, theta, value, lines, least)
             elif heights is None and bend > LEVEL and promised < tolerance:
                 new, away = _off_saddle(function, theta, value, upward)
@@ -133,7 +132,7 @@ def ascend(
                 return Maximum(theta, value, iteration)
             if heights is not None and risen < LITTLE:
                 lines = [upward, theta - left, theta]
-                new, away = _along(function, heights, theta, value, lines, max(RISE, tolerance))
+                new, away = _along(function, heights, theta, value, lines, least)
                 left = theta
                 if new is not None:
                     theta = theta + away

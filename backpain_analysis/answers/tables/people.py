@@ -94,7 +94,8 @@ def courses(
     digits = effect_digits(measure)
     rows = []
     for row in found.itertuples():
-        half, limits, note = rounded(row.half_time), weeks_between(row.half_low, row.half_high), ""
+        half, limits = rounded(row.half_time), weeks_between(row.half_low, row.half_high)
+        note = row.note
         if row.rests_on:
             half, limits, note = "not told", MISSING, named(not_without(row.rests_on), trials)[0]
         effect = interval_text(row.estimate, row.ci_low, row.ci_high, digits)
@@ -105,7 +106,7 @@ def courses(
                 f"{measure} at week {at:g} [95% CI]": effect,
                 "Weeks to half of the effect": half,
                 "95% CI": limits,
-                "Note": note or row.note,
+                "Note": note,
             }
         )
     return table(rows, title=title)

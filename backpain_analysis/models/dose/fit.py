@@ -410,6 +410,12 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
     curve = options.curve.prepare(contrasts.arms)
     curve = curve.settle(lambda c: run(contrasts, c, by_ml)[0].llf, contrasts.arms)
     model, entered, design = run(contrasts, curve, options)
+    if not model.told:
+        raise CannotEstimate(
+            f"{plural(entered.n_trials, 'trial')} cannot tell how the curve {curve.name!r} varies "
+            "between trials: other variances fit exactly as well, with other standard errors",
+            "use a simpler curve, heterogeneity='contrasts' or method='CE'",
+        )
     psi, tau2 = _between(model, contrasts, curve, options)
     cov, df, robust = _inference(model, entered, curve, options.stages, design, options.test)
     found = curve.n_estimated
@@ -539,13 +545,6 @@ def _one_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
         method=options.method,
         names=design.coefficient_names(curve.terms),
     )
-    if not (model.told or by_contrast):
-        raise CannotEstimate(
-            f"{plural(contrasts.effects.n_trials, 'trial')} cannot tell how the curve "
-            f"{curve.name!r} varies between trials: other variances fit exactly as well, with "
-            "other standard errors",
-            "use a simpler curve, heterogeneity='contrasts' or method='CE'",
-        )
     return model, contrasts.effects, design
 
 

@@ -425,7 +425,7 @@ def _along(answer: DoseAnswer, effects: Effects, risk: dict[str, str]) -> Iterat
     indirect = () if answer.direct else (BETWEEN_TRIALS,)
     sizes: dict[bytes, tuple[int, int]] = {}
     for row in answer.result.predict(doses).to_dict("records"):
-        numbers = {column: float(row[column]) for column in NUMBERS}
+        numbers: dict[str, Any] = {column: float(row[column]) for column in NUMBERS}
         body = Body(
             **{column: numbers[column] for column in NUMBERS[1:]},
             **size,

@@ -204,7 +204,7 @@ class Effects:
             twice = next(name for place, name in enumerate(names) if places[name] != place)
             raise ValueError(f"arms: {twice[1]!r} of trial {twice[0]!r} stands there twice.")
         known = arms[columns].set_axis(pd.RangeIndex(len(arms)))
-        added = {}
+        added: dict[str, Any] = {}
         for prefix, arm in (("", "arm_id"), ("ref_", "ref_arm_id")):
             pairs = zip(self.table["trial_id"], self.table[arm], strict=True)
             own = known.reindex([places.get(pair, -1) for pair in pairs])

@@ -62,6 +62,13 @@ def test_what_comes_first_loads_only_what_it_needs(first, unused):
     assert run.stdout.strip() == "set()"
 
 
+def test_figures_and_answers_wait_for_statsmodels_until_they_need_it():
+    code = "import sys, backpain_analysis.figures, backpain_analysis.answers.claims;"
+    code += "print({'statsmodels', 'scipy.stats'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
 def test_import_alone_loads_no_heavy_library():
     code = "import sys, backpain_analysis; print({'pandas', 'matplotlib'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -412,7 +412,7 @@ def _carried_by(result: DoseResponseResult, step: float, level: float) -> tuple[
     """Trials without any one of which the slope is not clear, or cannot be estimated."""
     carried = []
     for trial in result.effects.trials:
-        others = result.effects.select(result.points["trial_id"] != trial, "left out in turn")
+        others = result.effects.select(result.points["trial_id"] != trial, None)
         try:
             clear = _clear_p(_slope(result.refit(others), step), level)
         except CannotEstimate:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -130,7 +131,7 @@ class Explored:
     reason: str
     doses: tuple[Known, ...] = field(repr=False)
 
-    @property
+    @cached_property
     def studied(self) -> np.ndarray:
         """The distinct doses above zero that people were given, rising."""
         doses = self.effects.table[["dose", "ref_dose"]].to_numpy(dtype=float)
@@ -380,7 +381,7 @@ def dose_explorer(
         for population, exercise_type, name in product(*groups, doses):
             choice = Choice(outcome, population, exercise_type, name)
             keep = _chosen(effects.table, choice)
-            key = (name, keep.to_numpy().tobytes())
+            key = (name, keep.tobytes())
             if key not in found:
                 found[key] = _explored(choice, effects, keep, risk) if keep.any() else None
             if (each := found[key]) is not None:
@@ -388,20 +389,20 @@ def dose_explorer(
     return DoseExplorer(tuple(explored))
 
 
-def _chosen(table: pd.DataFrame, choice: Choice) -> pd.Series:
+def _chosen(table: pd.DataFrame, choice: Choice) -> np.ndarray:
     """Which contrasts are of a choice."""
-    keep = table[choice.dose_name].notna()
+    keep = table[choice.dose_name].notna().to_numpy()
     for column, value in (
         ("population", choice.population),
         ("exercise_type", choice.exercise_type),
     ):
         if value:
-            keep &= table[column].astype(str) == value
+            keep = keep & table[column].eq(value).to_numpy(dtype=bool)
     return keep
 
 
 def _explored(
-    choice: Choice, effects: Effects, keep: pd.Series, risk: dict[str, str]
+    choice: Choice, effects: Effects, keep: np.ndarray, risk: dict[str, str]
 ) -> Explored | None:
     """One choice with its curve; None if no trial has it at a known dose."""
     known = effects.select(keep, "not chosen").with_dose(choice.dose_name)
@@ -423,28 +424,28 @@ def _along(answer: DoseAnswer, effects: Effects, risk: dict[str, str]) -> Iterat
     size = {**risk_counts(risk, answer.trials), "n_trials": answer.n_trials}
     indirect = () if answer.direct else (BETWEEN_TRIALS,)
     sizes: dict[bytes, tuple[int, int]] = {}
-    for _, row in answer.result.predict(doses).iterrows():
-        numbers = {column: float(row[column]) for column in NUMBERS}
+    for row in answer.result.predict(doses).to_dict("records"):
+        numbers: dict[str, Any] = {column: float(row[column]) for column in NUMBERS}
         body = Body(
-            **row[list(NUMBERS[1:])],
+            **{column: numbers[column] for column in NUMBERS[1:]},
             **size,
             n_participants=answer.n_participants,
             mcid=answer.mcid,
             indirect=indirect,
         )
         about = _about(effects.table, numbers["dose"], answer.dose_name)
-        key = about.to_numpy().tobytes()
+        key = about.tobytes()
         if key not in sizes:
-            part = effects.select(about, "another dose") if about.any() else None
-            sizes[key] = (part.n_trials, part.n_participants) if part else (0, 0)
+            part = effects.select(about, None)
+            sizes[key] = (part.n_trials, part.n_participants)
         yield Known(**numbers, n_trials=sizes[key][0], n_participants=sizes[key][1],
                     certainty=certainty(body))  # fmt: skip
 
 
-def _about(table: pd.DataFrame, dose: float, name: str) -> pd.Series:
+def _about(table: pd.DataFrame, dose: float, name: str) -> np.ndarray:
     """Which contrasts have an arm within half a step of a dose."""
-    given = table[["dose", "ref_dose"]]
-    near = (given - dose).abs() <= DOSE_STEPS[name] / 2
+    given = table[["dose", "ref_dose"]].to_numpy(dtype=float)
+    near = np.abs(given - dose) <= DOSE_STEPS[name] / 2
     return (near & (given > 0)).any(axis=1)
 
 

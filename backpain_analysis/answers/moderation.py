@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from backpain_analysis.answers.appraisals import good_trials
 from backpain_analysis.effects.assemble import effects_if_measured
@@ -155,6 +154,8 @@ def holm(p: pd.Series) -> pd.Series:
     adjusted = pd.Series(np.nan, p.index)
     known = p.notna()
     if known.any():
+        from statsmodels.stats.multitest import multipletests
+
         adjusted[known] = multipletests(p[known], method="holm")[1]
     return adjusted
 

@@ -346,22 +346,25 @@ def imputed_minutes(
         for word in wanted["exercise_type"].unique()
         for own in [donors.loc[donors["exercise_type"] == word, "minutes"].to_numpy()]
     }
-    missing = pd.MultiIndex.from_frame(arms[["trial_id", "arm_id"]])[exercises & minutes.isna()]
-    touched = pd.Series(False, effects.table.index)
-    for name in ("arm_id", "ref_arm_id"):
-        touched |= pd.MultiIndex.from_frame(effects.table[["trial_id", name]]).isin(missing)
+    entered = arms["trial_id"].isin(effects.table["trial_id"])
+    arms, minutes, exercises = arms[entered], minutes[entered], exercises[entered]
+    unknown = arms[exercises & minutes.isna()]
+    missing = set(zip(unknown["trial_id"], unknown["arm_id"], strict=True))
+    contrasts = effects.table[["trial_id", "arm_id", "ref_arm_id"]].to_numpy()
+    rows = pd.Series([(t, a) in missing or (t, r) in missing for t, a, r in contrasts], dtype=bool)
+    obtained = marked(effects.table, rows.set_axis(effects.table.index), IMPUTED)
+    told = replace(effects, table=effects.table.assign(obtained=obtained))
+    pairs = list(zip(*(arms[key] for key in keys), strict=True))
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(draws):
         resampled = {word: rng.choice(own, len(own)) for word, own in pools.items()}
-        drawn = wanted.assign(
-            drawn=[rng.choice(resampled[word]) for word in wanted["exercise_type"]]
-        )
-        given = arms[keys].merge(drawn, on=keys, how="left")["drawn"].set_axis(arms.index)
-        filled = arms.assign(minutes_per_session=minutes.fillna(given))
+        drawn = {
+            (trial, word): rng.choice(resampled[word])
+            for trial, word in zip(*(wanted[key] for key in keys), strict=True)
+        }
+        given = np.array([drawn.get(pair, np.nan) for pair in pairs])
+        filled = arms.assign(minutes_per_session=minutes.fillna(pd.Series(given, arms.index)))
         dosed = with_doses(filled, met=met, include_home=effects.dose_basis == HOME_INCLUDED)
-        own = effects.with_arms(dosed, DOSE_MEASURES)
-        own_minutes = own.table["minutes_per_session"].notna() | touched
-        table = own.table.assign(obtained=marked(own.table, touched & own_minutes, IMPUTED))
-        found.append(replace(own, table=table))
+        found.append(told.with_arms(dosed, DOSE_MEASURES))
     return found

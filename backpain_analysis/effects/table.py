@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from backpain_analysis.words import author_year, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 
 AS_PRESCRIBED = "as prescribed, supervised sessions"
@@ -133,17 +135,20 @@ class Effects:
         found = self.table[[name for name in wanted if name in self.table]]
         return found.rename(columns={"label": "trial"}).reset_index(drop=True)
 
-    def select(self, keep: pd.Series | Callable[[pd.DataFrame], pd.Series], reason: str) -> Effects:
+    def select(
+        self, keep: ArrayLike | Callable[[pd.DataFrame], pd.Series], reason: str | None
+    ) -> Effects:
         """The contrasts for which `keep` is true; the others are listed as excluded.
 
         Parameters
         ----------
-        keep : boolean Series on the table's index, or a function of the table giving one
-        reason : str
-            What `excluded` says of the others.
+        keep : boolean array_like, shape (n_contrasts,), or a function of the table giving one
+        reason : str or None
+            What `excluded` says of the others; None where nobody will ask, as when each trial is
+            left out in turn, and they are not listed.
         """
         mask = np.asarray(keep(self.table) if callable(keep) else keep, dtype=bool)
-        return self._without({reason: ~mask})
+        return self._only(mask) if reason is None else self._without({reason: ~mask})
 
     def _without(self, reasons: Mapping[str, np.ndarray]) -> Effects:
         """The contrasts that no reason excludes; each is excluded for one at most."""
@@ -153,22 +158,23 @@ class Effects:
             return self
         mask = np.ones(len(self), dtype=bool)
         mask[gone] = False
-        told = self.table[["trial_id", "arm_id"]].take(gone)
-        told["reason"] = np.repeat(list(rows), [len(own) for own in rows.values()])
+        told = {name: self.table[name].array.take(gone) for name in ("trial_id", "arm_id")}
+        why = np.repeat(list(rows), [len(own) for own in rows.values()])
+        excluded = pd.concat([self.excluded, pd.DataFrame({**told, "reason": why})])
+        return replace(self._only(mask), excluded=excluded.set_axis(pd.RangeIndex(len(excluded))))
+
+    def _only(self, keep: np.ndarray) -> Effects:
         covariance, first = [], 0
         for matrix in self.covariance:
-            inside = mask[first : first + len(matrix)]
+            inside = keep[first : first + len(matrix)]
             first += len(matrix)
             if inside.all():
                 covariance.append(matrix)
             elif inside.any():
                 covariance.append(matrix[np.ix_(inside, inside)])
-        return replace(
-            self,
-            table=self.table.take(np.flatnonzero(mask)).reset_index(drop=True),
-            covariance=tuple(covariance),
-            excluded=pd.concat([self.excluded, told], ignore_index=True),
-        )
+        table = self.table.take(np.flatnonzero(keep))
+        table.index = pd.RangeIndex(len(table))
+        return replace(self, table=table, covariance=tuple(covariance))
 
     def against_inactive(self) -> Effects:
         """Contrasts whose reference arm did no exercise: what "the effect of exercise" means."""
@@ -188,17 +194,23 @@ class Effects:
         Raises
         ------
         ValueError
-            If the arms have no such column.
+            If the arms have no such column, or one of them stands there twice.
         """
         arms, columns = as_frame(arms), [columns] if isinstance(columns, str) else list(columns)
         need_columns(["trial_id", "arm_id", *columns], arms)
-        known = arms.set_index(["trial_id", "arm_id"])
-        table = self.table.drop(columns=[c for c in columns if c in self.table])
+        names = list(zip(arms["trial_id"], arms["arm_id"], strict=True))
+        places = {name: place for place, name in enumerate(names)}
+        if len(places) < len(names):
+            twice = next(name for place, name in enumerate(names) if places[name] != place)
+            raise ValueError(f"arms: {twice[1]!r} of trial {twice[0]!r} stands there twice.")
+        known = arms[columns].set_axis(pd.RangeIndex(len(arms)))
+        added: dict[str, Any] = {}
         for prefix, arm in (("", "arm_id"), ("ref_", "ref_arm_id")):
-            keys = pd.MultiIndex.from_frame(self.table[["trial_id", arm]])
-            own = known[columns].reindex(keys).set_axis(self.table.index)
-            table = table.assign(**{f"{prefix}{name}": own[name] for name in columns})
-        return replace(self, table=table)
+            pairs = zip(self.table["trial_id"], self.table[arm], strict=True)
+            own = known.reindex([places.get(pair, -1) for pair in pairs])
+            added |= {f"{prefix}{name}": own[name].array for name in columns}
+        table = self.table.drop(columns=[c for c in columns if c in self.table])
+        return replace(self, table=table.assign(**added))
 
     def one_per_trial(self) -> Effects:
         """One effect a trial: several arms against one reference arm are combined.
@@ -209,30 +221,39 @@ class Effects:
         """
         if all(len(V) == 1 for V in self.covariance):
             return self
-        starts = np.cumsum([0, *(len(V) for V in self.covariance)])
-        combined, covariance = {}, list(self.covariance)
-        for place, V in enumerate(self.covariance):
-            if len(V) == 1:
-                continue
-            part = self.table.iloc[starts[place] : starts[place + 1]]
-            weight = np.linalg.solve(V, np.ones(len(part)))
+        ends = np.cumsum([len(V) for V in self.covariance])
+        first = ends - [len(V) for V in self.covariance]
+        several = [place for place, V in enumerate(self.covariance) if len(V) > 1]
+        parts = [slice(first[place], ends[place]) for place in several]
+        values = {name: column.tolist() for name, column in self.table.items()}
+        table, covariance = self.table.take(first), list(self.covariance)
+        table.index = pd.RangeIndex(len(table))
+        combined: dict[Hashable, dict[int, Any]] = defaultdict(dict)
+        for place, own in zip(several, parts, strict=True):
+            for name, column in values.items():
+                if len({None if pd.isna(value) else value for value in column[own]}) > 1:
+                    combined[name][place] = np.nan
+            weight = np.linalg.solve(covariance[place], np.ones(len(covariance[place])))
             variance = 1 / weight.sum()
-            row = part.iloc[0].where(part.nunique(dropna=False) == 1, np.nan)
-            row["yi"], row["vi"] = variance * (weight @ part["yi"]), variance
-            row["n_arm"], row["n_ref"] = part["n_arm"].sum(skipna=False), part["n_ref"].iloc[0]
-            row["label"] = author_year(row["first_author"], row["year"])
-            row["ref_arm_id"] = part["ref_arm_id"].iloc[0]
-            row["arm_id"] = "+".join(part["arm_id"])
-            combined[place], covariance[place] = row, np.array([[variance]])
-        table = self.table.iloc[starts[:-1]].reset_index(drop=True)
-        own = pd.DataFrame(combined.values(), combined.keys(), self.table.columns)
-        own = own.astype(self.table.dtypes, errors="ignore")
-        table = pd.concat([table.drop(index=own.index), own]).sort_index()
-        return replace(
-            self,
-            table=table.astype(self.table.dtypes, errors="ignore"),
-            covariance=tuple(covariance),
-        )
+            covariance[place] = np.array([[variance]])
+            author, year = (values[name][own.start] for name in ("first_author", "year"))
+            row = {
+                "yi": variance * (weight @ np.array(values["yi"][own], dtype=float)),
+                "vi": variance,
+                "n_arm": sum(values["n_arm"][own]),
+                "n_ref": values["n_ref"][own.start],
+                "label": author_year(author, year),
+                "arm_id": "+".join(values["arm_id"][own]),
+                "ref_arm_id": values["ref_arm_id"][own.start],
+            }
+            for name, value in row.items():
+                combined[name][place] = value
+        for name, own_values in combined.items():
+            kept = [own_values.get(place, values[name][row]) for place, row in enumerate(first)]
+            dtype = table[name].dtype
+            plain = isinstance(dtype, np.dtype) and dtype.kind in "biu"  # hold nothing missing
+            table[name] = pd.Series(kept, dtype=None if plain else dtype)
+        return replace(self, table=table, covariance=tuple(covariance))
 
     def with_dose(self, measure: str) -> Effects:
         """Contrasts whose dose of both arms is known, as columns `dose` and `ref_dose`.

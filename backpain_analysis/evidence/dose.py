@@ -7,7 +7,8 @@ had done by a visit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,11 @@ def met_values() -> dict[str, float]:
     Which activity of the 2011 Compendium (Ainsworth 2011, doi 10.1249/MSS.0b013e31821ece12)
     stands for which type is this project's choice; see the table's notes.
     """
+    return dict(_met_defaults())
+
+
+@cache
+def _met_defaults() -> dict[str, float]:
     table = load_reference("met_defaults")
     return dict(zip(table["exercise_type"], table["met"].astype(float), strict=True))
 
@@ -72,42 +78,46 @@ def with_doses(
             raise ValueError(
                 f"met[{word!r}] = {value}: give a positive MET for one of {', '.join(defaults)}."
             )
-    table = arms.copy()
-    reported = {
-        name: table[name].astype(float)
-        for name in ("sessions_per_week", "minutes_per_session", "duration_weeks", "total_sessions")
-    }
-    weeks = reported["duration_weeks"].where(reported["duration_weeks"] > 0)
-    sessions = reported["sessions_per_week"].fillna(reported["total_sessions"] / weeks)
-    total = reported["total_sessions"].fillna(sessions * weeks)
-    minutes = reported["minutes_per_session"]
-    by_week, in_all = sessions * minutes, total * minutes
-    if include_home:
-        home = table["home_sessions_per_week"].astype(float).fillna(0)
-        at_home = (home * table["home_minutes_per_session"].astype(float)).mask(home == 0, 0.0)
-        sessions, total = sessions + home, total + home * weeks.fillna(0)
-        by_week, in_all = by_week + at_home, in_all + at_home * weeks.fillna(0)
-        minutes = minutes.where(home == 0, by_week / sessions)
+
+    def reported(name: str) -> np.ndarray:
+        return arms[name].to_numpy(dtype=float, na_value=np.nan)
+
+    per_week, minutes = reported("sessions_per_week"), reported("minutes_per_session")
+    duration, in_all = reported("duration_weeks"), reported("total_sessions")
+    types = arms["exercise_type"].astype(str)
+    mets = types.map({**defaults, **(met or {})}).to_numpy(dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weeks = np.where(duration > 0, duration, np.nan)
+        sessions = np.where(np.isnan(per_week), in_all / weeks, per_week)
+        total = np.where(np.isnan(in_all), sessions * weeks, in_all)
+        by_week, all_minutes = sessions * minutes, total * minutes
+        if include_home:
+            home = np.nan_to_num(reported("home_sessions_per_week"))
+            at_home = np.where(home == 0, 0.0, home * reported("home_minutes_per_session"))
+            whole = np.nan_to_num(weeks)
+            sessions, total = sessions + home, total + home * whole
+            by_week, all_minutes = by_week + at_home, all_minutes + at_home * whole
+            minutes = np.where(home == 0, minutes, by_week / sessions)
     doses = {
-        "sessions_per_week": sessions,
-        "minutes_per_session": minutes,
-        "minutes_per_week": by_week,
-        "duration_weeks": reported["duration_weeks"],
-        "total_sessions": total,
-        "total_hours": in_all / 60,
-        "met_minutes_per_week": by_week
-        * table["exercise_type"].astype(str).map({**defaults, **(met or {})}).astype(float),
+        "sessions_per_week": (sessions, per_week),
+        "minutes_per_session": (minutes, reported("minutes_per_session")),
+        "minutes_per_week": (by_week, None),
+        "duration_weeks": (duration, duration),
+        "total_sessions": (total, in_all),
+        "total_hours": (all_minutes / 60, None),
+        "met_minutes_per_week": (by_week * mets, None),
     }
-    none = (table["exercise_type"].astype(str) == "none").to_numpy()
-    for name, values in doses.items():
-        source = np.full(len(table), "derived", dtype=object)
-        if name in reported:
-            source[(values == reported[name]).to_numpy()] = "reported"
-        source[values.isna().to_numpy()] = None
+    none = (types == "none").to_numpy()
+    columns: dict[str, Any] = {}
+    for name, (values, printed) in doses.items():
+        source = np.full(len(arms), "derived", dtype=object)
+        if printed is not None:
+            source[values == printed] = "reported"
+        source[np.isnan(values)] = None
         source[none] = "no exercise"
-        table[name] = values.mask(none, 0.0)
-        table[f"{name}_source"] = pd.Series(source, table.index, dtype="string")
-    return table
+        columns[name] = np.where(none, 0.0, values)
+        columns[f"{name}_source"] = pd.array(source, dtype="string")
+    return arms.assign(**columns)
 
 
 Exposure = Literal["prescribed", "attended", "cumulative"]

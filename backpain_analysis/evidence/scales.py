@@ -144,11 +144,17 @@ def mcid(outcome: str) -> float | None:
     >>> mcid("pain_intensity"), mcid("disability"), mcid("quality_of_life")
     (15.0, 10.0, None)
     """
-    words = {"pain_intensity": "pain", "disability": "functional limitations"}
     if outcome not in OUTCOME_WORDS and not str(outcome).startswith("other: "):
         raise ValueError(f"outcome: no {outcome!r}. {did_you_mean(outcome, OUTCOME_WORDS)}")
-    if outcome not in words:
-        return None
+    return _between_groups().get(outcome)
+
+
+@cache
+def _between_groups() -> dict[str, float]:
+    """MCIDs of differences between groups by outcome."""
     table = mcid_table()
-    between = table[table["kind"] == "between_group_absolute"]
-    return float(between.loc[between["instrument"].str.contains(words[outcome]), "mcid"].iloc[0])
+    table = table[table["kind"] == "between_group_absolute"]
+    return {
+        outcome: float(table.loc[table["instrument"].str.contains(words), "mcid"].iloc[0])
+        for outcome, words in (("pain_intensity", "pain"), ("disability", "functional limitations"))
+    }

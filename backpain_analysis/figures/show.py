@@ -22,6 +22,7 @@ from backpain_analysis.display import with_numbers
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import require
 from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.figures.letters import on_canvas
 from backpain_analysis.figures.style import CSS_PIXELS_PER_INCH, figure_of, figure_style
 from backpain_analysis.models.network.contrasts import NetworkData
 from backpain_analysis.models.network.dose_data import DoseNetworkData
@@ -197,7 +198,7 @@ def show(drawn: Axes | Figure, *, alt: str, caption: str = "") -> Shown:
 def _settle(figure: Figure) -> None:
     """Lay the figure out for good: a layout done again at every drawing would creep."""
     if engine := figure.get_layout_engine():
-        with figure_style():
+        with figure_style(), on_canvas(figure):
             engine.execute(figure)
     with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
@@ -206,7 +207,7 @@ def _settle(figure: Figure) -> None:
 def _saved(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     options: dict[str, Any] = {"dpi": 300} if kind == "png" else {}
-    with figure_style():
+    with figure_style(), on_canvas(figure):
         figure.savefig(buffer, format=kind, metadata=_UNDATED[kind], **options)
     return buffer.getvalue()
 

@@ -65,14 +65,17 @@ def cited(nb: nbformat.NotebookNode, evidence: Path | None) -> list[Reference]:
 
 def _names_in(shown: str) -> Callable[[str], bool]:
     """Return what says whether a text has a name in it, as words of their own."""
-    words = set(WORD.findall(shown))
+    words, shown = set(WORD.findall(shown)), f"\n{shown}\n"
 
     def is_named(name: str) -> bool:
         if WORD.fullmatch(name):
             return name in words
-        if not (words.issuperset(WORD.findall(name)) and name in shown):
-            return False
-        return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", shown))
+        at = shown.find(name) if words.issuperset(WORD.findall(name)) else -1
+        while at >= 0:
+            if not (WORD.match(shown, at - 1) or WORD.match(shown, at + len(name))):
+                return True
+            at = shown.find(name, at + 1)
+        return False
 
     return is_named
 

@@ -77,8 +77,23 @@ DERIVED = ("p_value", "limit", "equal_split", "scale", "pooled_sd")
 PATIENCE = 1.0
 """Seconds that the process may take to end."""
 
-APART = ("backpain_analysis.__main__", "backpain_analysis.cli", "backpain_analysis.reporting.")
+GOODBYE = b"!"
+"""What is sent to it by who lives on and needs the folder."""
+
+APART = (
+    *("backpain_analysis.__main__", "backpain_analysis.cli", "backpain_analysis.console"),
+    "backpain_analysis.reporting.",
+)
 """What no notebook imports; what builds a report `_fill_caches` imports."""
+
+LATER = (
+    *("backpain_analysis.answers.participants", "backpain_analysis.importing"),
+    *("backpain_analysis.models.people.gee", "backpain_analysis.models.people.sampler"),
+)
+"""Parts of the library that few runs need."""
+
+OUTSIDE = ("statsmodels.stats.multitest", "statsmodels.stats.proportion")
+"""What parts of it import only when they need it."""
 
 _lock = threading.Lock()
 _warm: Warm | None = None
@@ -170,6 +185,8 @@ class Warm:
     def close(self) -> None:
         """End it, and with it every run."""
         self._closed = True
+        with suppress(OSError):  # it has ended
+            self._socket.send(GOODBYE)
         self._socket.close()
         try:
             self._process.wait(PATIENCE)
@@ -220,23 +237,25 @@ def main() -> None:
     server, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     profile, parent = tempfile.mkdtemp(prefix="profile-", dir=folder), os.getppid()
     running: set[int] = set()
+    said = GOODBYE
     adopt_orphans()
     try:
         gc.disable()
-        warm_up(profile)
+        shell = warm_up(profile)
         gc.freeze()
         gc.set_threshold(LITTER)
         gc.enable()
-        more: Iterator[None] | None = _fill_more()
+        more: Iterator[None] | None = _fill_more(shell)
         while True:
             patience = 0 if running and more else LOOKS_EVERY if running else None
             if select.select([server], [], [], patience)[0]:
-                handles = socket.recv_fds(server, 1, 1)[1]
+                said, handles, *_ = socket.recv_fds(server, 1, 1)
                 if not handles:
                     break
                 running.add(_fork_builder(server, handles[0]))
             elif more is not None and next(more, "all") == "all":
                 more = None
+                gc.freeze()
             if ended := {builder for builder in running if _has_ended(builder)}:
                 running -= ended
                 end_children(but=running)
@@ -244,7 +263,8 @@ def main() -> None:
         for builder in running:
             end_process(builder)
         end_children()
-        shutil.rmtree(folder if _is_orphan(parent) else profile, ignore_errors=True)
+        alone = said != GOODBYE and _is_orphan(parent)
+        shutil.rmtree(folder if alone else profile, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
@@ -282,30 +302,42 @@ def _end(builder: int) -> None:
         os.killpg(builder, signal.SIGKILL)
 
 
-def warm_up(profile: str) -> None:
-    """Import the library and what it stands on, and fill caches that depend on nothing else.
+def warm_up(profile: str) -> Any:
+    """Import what most runs need, and do once what each would; return the shell.
 
     It is done with the shell in place, as in a kernel: some packages ask for it.
     """
-    import backpain_analysis.reporting.schemas
+    import backpain_analysis.reporting.schemas  # noqa: F401 - before what validates notebooks
     from backpain_analysis.reporting.kernel import TEXTS, make_shell
 
-    with make_shell(profile).builtin_trap:
+    shell = make_shell(profile)
+    with shell.builtin_trap:
         import pandas as pd
 
-        import backpain_analysis
-
         pd.set_option(*TEXTS)
-
-        for module in pkgutil.walk_packages(backpain_analysis.__path__, "backpain_analysis."):
-            if not module.name.startswith(APART):
-                with suppress(Exception):  # whoever needs it will be told
-                    import_module(module.name)
+        for name in _library():
+            if not name.startswith(LATER):
+                _import(name)
     _fill_caches()
+    return shell
+
+
+def _library() -> Iterator[str]:
+    """Name the modules that a notebook may import."""
+    import backpain_analysis
+
+    for module in pkgutil.walk_packages(backpain_analysis.__path__, "backpain_analysis."):
+        if not module.name.startswith(APART):
+            yield module.name
+
+
+def _import(name: str) -> None:
+    with suppress(Exception):  # whoever needs it will be told
+        import_module(name)
 
 
 def _fill_caches() -> None:
-    """Do once what most runs would: read and check the trials, templates, fonts and schemas."""
+    """Do once what each run would: read and check the trials, load templates, fonts, schemas."""
     import ipykernel.debugger  # noqa: F401
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -317,11 +349,7 @@ def _fill_caches() -> None:
     from backpain_analysis.reporting.render import render_body
     from backpain_analysis.reporting.schemas import nbformat
 
-    trials = load_evidence()
-    for outcome in ("pain_intensity", "disability"):
-        for measure in ("MD", "SMD"):
-            trials.effects(outcome, measure=measure)
-    trials.plausibility()
+    load_evidence().plausibility()
     of_trials(None)
     of_reviews()
     template_of("page.html.j2")
@@ -333,15 +361,23 @@ def _fill_caches() -> None:
     render_body(nb)
 
 
-def _fill_more() -> Iterator[None]:
+def _fill_more(shell: Any) -> Iterator[None]:
     """Do what several runs would, a piece at a time while none is asked for.
 
-    Those that start later find what trials say in each way to read their reports.
+    Those that start later find the rest of the library, and what trials say in each way to read
+    their reports.
     """
     from backpain_analysis.evidence import BACK_PAIN, load_evidence
 
+    with shell.builtin_trap:
+        for name in (*filter(lambda name: name.startswith(LATER), _library()), *OUTSIDE):
+            _import(name)
+    yield
     _kept.append(trials := load_evidence().filter(population=BACK_PAIN))
     for outcome in ("pain_intensity", "disability"):
+        for measure in ("MD", "SMD"):
+            load_evidence().effects(outcome, measure=measure)
+            yield
         for derive in (*combinations(DERIVED, 0), *combinations(DERIVED, 1), DERIVED[:-1], DERIVED):
             with suppress(Exception):  # whoever needs it will be told
                 trials.effects(outcome, derive=derive)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,6 +43,42 @@ def test_combining_changes_nothing_in_a_common_effect(effects):
         pool(effects, method="CE", test="z").estimate,
         pool(effects.one_per_trial(), method="CE", test="z").estimate,
     )
+
+
+@pytest.mark.parametrize(
+    ("alike", "unlike", "dtype"),
+    [
+        (True, [True, False], bool),
+        (True, [True, pd.NA], "boolean"),
+        (3, [3, 4], int),
+        ("a", ["a", "b"], "category"),
+        ("a", ["a", None], object),
+        (1.5, [1.5, np.nan], float),
+        (pd.Timestamp("2020-01-01"), list(pd.to_datetime(["2020-01-01", "2021-01-01"])), None),
+    ],
+)
+def test_what_differs_between_combined_arms_is_missing(effects, alike, unlike, dtype):
+    """Of whatever kind the column is: a made-up value would be worse than none."""
+    columns = {"alike": [alike] * 2, "unlike": unlike, "unknown": [None, None]}
+    columns = {name: pd.Series(values, dtype=dtype) for name, values in columns.items()
+               if name != "unknown" or dtype not in (bool, int)}  # fmt: skip
+    single = replace(effects, table=effects.table.assign(**columns)).one_per_trial().table
+    assert single.loc[0, "alike"] == alike
+    assert single[[name for name in columns if name != "alike"]].isna().to_numpy().all()
+
+
+def test_an_arm_that_stands_twice_tells_nothing(effects):
+    arms = pd.DataFrame(ARMS).assign(trial_id=effects.trials[0])
+    with pytest.raises(ValueError, match="'a1' of trial 't1' stands there twice"):
+        effects.with_arms(pd.concat([arms, arms]), "exercise_type")
+
+
+def test_what_is_left_out_in_turn_is_not_listed(effects):
+    listed = effects.select([True, False], "not yoga")
+    silent = effects.select([True, False], None)
+    pd.testing.assert_frame_equal(silent.table, listed.table)
+    assert_allclose(silent.covariance[0], [[22.25]])
+    assert len(silent.excluded) == len(listed.excluded) - 1 == len(effects.excluded)
 
 
 def test_selecting_keeps_the_right_part_of_the_covariance(effects):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from backpain_analysis.answers.robustness import derivation_steps
@@ -163,6 +166,15 @@ def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
     assert not lives.error
 
 
+def test_who_ends_it_keeps_the_folder_and_nothing_else_of_it():
+    ended = warm.warm_process()
+    process = psutil.Process(ended._process.pid)
+    warm.stop()
+    assert not process.is_running() and inputs.home().is_dir()
+    assert not list(inputs.home().glob("profile-*"))
+    assert warm.warm_process() is not ended
+
+
 def test_what_an_early_import_leaves_out_can_still_be_imported():
     code = """
 import backpain_analysis.reporting.schemas
@@ -177,7 +189,7 @@ assert importlib.util.find_spec("rfc3987_syntax")
 
 def test_what_several_runs_look_up_is_there_when_they_start(monkeypatch):
     monkeypatch.setattr(warm, "_kept", [])
-    for _ in warm._fill_more():
+    for _ in warm._fill_more(SimpleNamespace(builtin_trap=nullcontext())):
         pass
     monkeypatch.setattr(gathering, "by_trial", None)  # what trials say is not gathered again
     trials = load_evidence().filter(population=BACK_PAIN)

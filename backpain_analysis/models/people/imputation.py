@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from statsmodels.imputation.bayes_mi import BayesGaussMI
 
 from backpain_analysis.display import html_table
 from backpain_analysis.errors import CannotEstimate, require
@@ -271,10 +270,12 @@ class _Trial:
         """Completed scores, shape (m, n_people, 1 + visits)."""
         if not np.isnan(self.scores).any():
             return np.broadcast_to(self.scores, (m, *self.scores.shape))
+        from backpain_analysis.models.people.sampler import Sampler
+
         both = np.hstack([self.scores, self.fixed])
         mean, sd = np.nanmean(both, axis=0), np.nanstd(both, axis=0)
         varies = sd > 0
-        chain = _Sampler(((both - mean) / np.where(varies, sd, 1))[:, varies], rng)
+        chain = Sampler(((both - mean) / np.where(varies, sd, 1))[:, varies], rng)
         completed = np.where(np.isnan(both), mean, both)[None].repeat(m, axis=0)
         try:
             for number in range(m):
@@ -353,41 +354,6 @@ def _columns(people: pd.DataFrame, auxiliary: list[str]) -> np.ndarray:
     if np.isnan(values).any():
         raise ValueError("doses and auxiliary variables must be complete.")
     return values
-
-
-class _Sampler(BayesGaussMI):
-    """The sampler of statsmodels, flat prior for the means and Jeffreys' for the covariance.
-
-    Who lacks which variables is worked out once. (statsmodels 0.15 does so every round, and tells
-    patterns apart by a hash under which columns {1, 5} and {2, 3} collide.)
-    """
-
-    def __init__(self, data: np.ndarray, rng: np.random.Generator) -> None:
-        size = data.shape[1]
-        priors = {"mean_prior": 1e6 * np.eye(size), "cov_prior": np.zeros((size, size))}
-        super().__init__(data.copy(), **priors, cov_prior_df=0, rng=rng)
-        patterns, members = np.unique(self.mask, axis=0, return_inverse=True)
-        self.patterns = [
-            (
-                np.flatnonzero(members.ravel() == number),
-                np.argsort(lacking, kind="stable"),
-                int(lacking.sum()),
-            )
-            for number, lacking in enumerate(patterns)
-            if lacking.any()
-        ]
-
-    def update_data(self) -> None:
-        """Draw the missing values given the observed ones, pattern by pattern."""
-        for rows, seen_first, count in self.patterns:
-            cov, mean = self.cov[seen_first][:, seen_first], self.mean[seen_first]
-            own = self.data[rows][:, seen_first]
-            between = cov[:-count, -count:]
-            slopes = np.linalg.solve(cov[:-count, :-count], between)
-            spread = np.linalg.cholesky(cov[-count:, -count:] - between.T @ slopes)
-            expected = mean[-count:] + (own[:, :-count] - mean[:-count]) @ slopes
-            noise = self.rng.normal(size=expected.shape)
-            self.data[rows[:, None], seen_first[-count:]] = expected + noise @ spread.T
 
 
 @dataclass(frozen=True, repr=False)

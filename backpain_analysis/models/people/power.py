@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from backpain_analysis.datasets.participants import People, Truth, draw_people, draw_scores
 from backpain_analysis.errors import CannotEstimate
@@ -138,6 +137,8 @@ def replicates_summary(found: np.ndarray, effect: float) -> dict[str, float]:
             "with these participants, dropout and curve the model "
             "cannot be fitted, or it returns no estimate, ci_low and ci_high",
         )
+    from statsmodels.stats.proportion import proportion_confint
+
     total, (estimate, low, high, _) = len(found), found[there].T
     shown = int(np.sum((low > 0) | (high < 0)))
     power_low, power_high = proportion_confint(shown, total, method="wilson")

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.genmod.families import Binomial
-from statsmodels.genmod.generalized_linear_model import GLM
-from statsmodels.stats.proportion import proportion_confint
-from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
 from backpain_analysis.effects.responders import Response
 from backpain_analysis.errors import CannotEstimate, ConvergenceError
@@ -123,6 +119,10 @@ def _logistic(y: np.ndarray, X: np.ndarray) -> Any:
     )
     if np.linalg.matrix_rank(X) < X.shape[1]:
         raise failed
+    from statsmodels.genmod.families import Binomial  # costs half a second: only when asked for
+    from statsmodels.genmod.generalized_linear_model import GLM
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind in (ConvergenceWarning, PerfectSeparationWarning):
@@ -353,6 +353,8 @@ def _grouped(dose: pd.Series, edges: Sequence[float] | None) -> pd.Series:
 
 def _shares(rows: pd.DataFrame, level: float) -> pd.DataFrame:
     """Counts and Wilson's intervals (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    from statsmodels.stats.proportion import proportion_confint
+
     by = rows.groupby("group", observed=True)
     counts = by.agg(dose=("dose", "mean"), n=("responds", "size"), responders=("responds", "sum"))
     table = counts.reset_index().astype({"group": str})

@@ -324,6 +324,7 @@ class TimeCourseResult:
         """
         if self.n_trials < 2:
             raise CannotEstimate("one trial cannot be left out: there is no other")
+        columns = ["trial_id", "weeks", "estimate", "se", "ci_low", "ci_high", "half_time"]
         asked = list(self.effect(weeks)["weeks"])
         shape = self.asked if self.half_time is not None else self.curve
         rows: list[dict[str, Any]] = []
@@ -341,19 +342,18 @@ class TimeCourseResult:
                 rows += [{"trial_id": trial, "weeks": week} for week in asked]
                 continue
             half = np.nan if course.half_time is None else course.half_time.estimate
-            for week in asked:
-                row = {"trial_id": trial, "weeks": week, "half_time": half}
-                if week <= course.last_week:
-                    found = course.effect([week]).iloc[0]
-                    row |= found[["estimate", "se", "ci_low", "ci_high"]].to_dict()
-                rows.append(row)
-        columns = ["trial_id", "weeks", "estimate", "se", "ci_low", "ci_high", "half_time"]
+            inside = [week for week in dict.fromkeys(asked) if week <= course.last_week]
+            found = course.effect(inside).set_index("weeks")[columns[2:6]].to_dict("index")
+            rows += [
+                {"trial_id": trial, "weeks": week, "half_time": half} | found.get(week, {})
+                for week in asked
+            ]
         return pd.DataFrame(rows, columns=columns)
 
     def _without_each(self) -> Iterator[tuple[str, Effects]]:
         trials = self.effects.table["trial_id"]
         for trial in trials.unique():
-            yield str(trial), self.effects.select(trials != trial, "left out in turn")
+            yield str(trial), self.effects.select(trials != trial, None)
 
     def goodness_of_fit(self) -> pd.Series:
         """Deviance test and decorrelated R2: see `dose_fit.goodness_of_fit`."""
@@ -565,9 +565,9 @@ def compare_courses(
         ).against_inactive()
         try:
             fitted = time_course(effects, curve=name)
-            aic = (
-                time_course(effects, curve=name, method="ML").aic if chosen == as_asked else np.nan
-            )
+            aic = np.nan
+            if chosen == as_asked:  # its half-time is of maximum likelihood as it is
+                aic = time_course(effects, curve=fitted.fit.curve, method="ML").aic
         except CannotEstimate as fault:
             rows.append({"choice": label, "rests_on": (), "note": str(fault)})
             continue

@@ -1,0 +1,77 @@
+"""Letters that are laid out once are those of matplotlib."""
+
+import io
+from itertools import product
+
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
+
+import backpain_analysis as bp
+from backpain_analysis.figures.letters import Letters, on_canvas
+
+TEXTS = ("−4.2 [−7.0, −1.4]", "Tai chi / qigong", "office fluff ◂", "", " ", "τ² = 3")
+FONTS = [
+    FontProperties(size=size, weight=weight) for size, weight in product((7.5, 9), ("normal", 700))
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("font", FONTS)
+def test_they_are_those_of_matplotlib(text: str, font: FontProperties) -> None:
+    """Sizes, places and shapes are the same, the first time and when they are known."""
+    ours, theirs = Letters(), TextToPath()
+    for _ in range(2):
+        size = ours.get_text_width_height_descent(text, font, ismath=False)
+        assert size == theirs.get_text_width_height_descent(text, font, ismath=False)
+        letters, shapes, _ = ours.get_glyphs_with_font(ours._get_font(font), text)
+        expected, known, _ = theirs.get_glyphs_with_font(theirs._get_font(font), text)
+        assert letters == expected
+        assert list(shapes) == list(known)
+        for name in shapes:
+            assert (shapes[name][0] == known[name][0]).all()
+            assert (shapes[name][1] == known[name][1]).all()
+
+
+def test_a_font_changed_later_is_another_font() -> None:
+    """What is kept belongs to the font as it was."""
+    letters, font = Letters(), FontProperties(size=8)
+    before = letters.get_text_width_height_descent("Yoga", font, ismath=False)
+    font.set_size(16)
+    after = letters.get_text_width_height_descent("Yoga", font, ismath=False)
+    assert after == pytest.approx([2 * length for length in before])
+
+
+@pytest.mark.parametrize("make", [Figure, plt.figure])
+def test_a_figure_is_written_as_matplotlib_writes_it(make) -> None:
+    """The same bytes, with formulae, turned, clipped and missing texts; its canvas stays."""
+    figure = make(figsize=(4, 3))
+    ax = figure.subplots()
+    ax.scatter([1, 2], [3, 4])
+    ax.set_title("Two $x^2$ lines\nof text")
+    ax.set_ylabel("turned", rotation=60)
+    ax.text(1.5, 3.5, "clipped", clip_on=True, rotation=20, color="red", alpha=0.5)
+    ax.text(1.2, 3.2, "")
+    ax.plot([1, 2], [3, 3.5], rasterized=True)
+    canvas, dpi = figure.canvas, figure.dpi
+    metadata = {"Date": None}
+    with plt.rc_context({"svg.hashsalt": "one"}):
+        figure.savefig(theirs := io.BytesIO(), format="svg", metadata=metadata)
+        for _ in range(2):
+            with on_canvas(figure):
+                figure.savefig(ours := io.BytesIO(), format="svg", metadata=metadata)
+            assert ours.getvalue() == theirs.getvalue()
+    assert (figure.canvas, figure.dpi) == (canvas, dpi)
+    plt.close("all")
+
+
+def test_show_leaves_a_figure_its_canvas() -> None:
+    """Its owner draws it on as before."""
+    figure, ax = plt.subplots(layout="constrained")
+    canvas, dpi = figure.canvas, figure.dpi
+    ax.set_xlabel("Weeks")
+    bp.figures.show(ax, alt="Axes.").svg()
+    assert (figure.canvas, figure.dpi) == (canvas, dpi)
+    plt.close(figure)

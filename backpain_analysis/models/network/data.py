@@ -661,7 +661,7 @@ def all_pairs(data: NetworkData) -> pd.DataFrame:
 def _sizes(trial: ArrayLike, treatment: ArrayLike, n: ArrayLike) -> pd.DataFrame:
     columns = {"trial_id": trial, "treatment": treatment, "participants": n}
     table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-    return table.astype({"participants": float}, copy=False)
+    return table.astype({"participants": float})
 
 
 def _codes(given: pd.Series, against: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:

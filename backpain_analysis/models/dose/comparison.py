@@ -468,7 +468,8 @@ def _numbers_in(effects: Effects, dose: str, trials: Collection[str]) -> Hashabl
     for V in effects.covariance:
         inside = kept[first : first + len(V)]
         first += len(V)
-        parts.append(V[np.ix_(inside, inside)].tobytes())
+        if inside.any():
+            parts.append(V[np.ix_(inside, inside)].tobytes())
     return (
         *(name for name, own in zip(names, kept, strict=True) if own),
         numbers[kept].tobytes(),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.textpath import TextToPath
 
+from backpain_analysis.figures.letters import LETTERS
 from backpain_analysis.figures.style import ACCENT, BAND, INK, MUTED, TARGET
 from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.pairwise.pooling import PoolResult
@@ -83,11 +82,10 @@ class Column:
         return max([heading, *(cell.width for cell in self.cells if cell and not cell.spans)])
 
 
-@cache
 def text_width(text: str, bold: bool = False) -> float:
     """Width of a line of text in points."""
     font = FontProperties(family=["DejaVu Sans"], size=SIZE, weight="bold" if bold else "normal")
-    return TextToPath().get_text_width_height_descent(text, font, ismath=False)[0]
+    return LETTERS.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
 def draw_columns(

@@ -109,14 +109,24 @@ def _draw(
         start += column.width + GAP
         heading = Cell(column.heading, bold=True)
         _write(axes, heading, edge, shift, heading_y, column.align, "bottom")
+        widest = max((cell.width for cell in column.cells if cell), default=0.0)
         for row, cell in enumerate(column.cells):
             if cell:
-                _write(axes, cell, edge, shift, row, column.align, "center_baseline")
+                counts = cell.width == widest
+                _write(axes, cell, edge, shift, row, column.align, "center_baseline", counts)
 
 
 def _write(
-    axes: Axes, cell: Cell, edge: float, shift: float, y: float, align: str, vertical: str
+    axes: Axes,
+    cell: Cell,
+    edge: float,
+    shift: float,
+    y: float,
+    align: str,
+    vertical: str,
+    counts: bool = True,
 ) -> None:
+    """Write a cell; `counts` if the layout must make room for it."""
     axes.annotate(
         cell.text,
         xy=(edge, y),
@@ -130,6 +140,7 @@ def _write(
         color=MUTED if cell.muted else INK,
         annotation_clip=False,
         parse_math=False,
+        in_layout=counts,
     )
 
 

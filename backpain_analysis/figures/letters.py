@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_mixed import MixedModeRenderer
@@ -40,12 +40,13 @@ class Letters(TextToPath):
         self._placed = lru_cache(TEXTS)(self._place)
 
     def get_text_width_height_descent(
-        self, s: str, prop: FontProperties, ismath: bool | str
+        self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
     ) -> Size:
         """Width, height and descent of a text in points."""
         if ismath:
             return super().get_text_width_height_descent(s, prop, ismath)
-        width, height, descent = self._measured(self._get_font(prop), s)
+        font = self._get_font(prop)  # type: ignore[attr-defined]
+        width, height, descent = self._measured(font, s)
         scale = prop.get_size_in_points() / self.FONT_SCALE
         return width * scale, height * scale, descent * scale
 

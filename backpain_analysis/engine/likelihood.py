@@ -212,12 +212,18 @@ def too_singular() -> ConvergenceError:
     )
 
 
-def padded(batches: list[Batch]) -> list[Batch]:
+def padded(batches: list[Batch], size: int = 1) -> list[Batch]:
     """The same blocks as one batch: smaller ones get further rows of variance one and no weight.
 
     The likelihood is the same but for a constant. Of few blocks it takes a fraction of the time.
+
+    Parameters
+    ----------
+    batches : list of Batch
+    size : int
+        Rows of a block, at least.
     """
-    size = max(batch.S.shape[-1] for batch in batches)
+    size = max(size, *(batch.S.shape[-1] for batch in batches))
     parts = []
     for batch in batches:
         more = size - batch.S.shape[-1]

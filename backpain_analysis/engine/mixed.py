@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from backpain_analysis.engine import several_variances
+from backpain_analysis.engine.few_rows import reduced
 from backpain_analysis.engine.likelihood import (
     Batch,
     Blocks,
@@ -427,7 +428,13 @@ def _search(
     batches = batches_of(y, X, covariance.stacks, blocks, terms)
     theta, n_iterations, told = np.zeros(0), 0, True
     if terms:
-        theta, n_iterations, told = several_variances.highest(batches, terms, reml=reml, near=near)
+        fewer = batches
+        if len(terms) == 1 and terms[0].term.levels is None:
+            fewer = [
+                reduced(batch, terms[0].design[rows])
+                for batch, rows in zip(batches, blocks.batches, strict=True)
+            ]
+        theta, n_iterations, told = several_variances.highest(fewer, terms, reml=reml, near=near)
     return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations, told
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from backpain_analysis.engine.likelihood import evaluate
 from backpain_analysis.engine.mixed import MixedFit, batches_of, typical_sd
 from backpain_analysis.engine.search import maximise
-from backpain_analysis.engine.several_variances import derivatives_at
+from backpain_analysis.engine.several_variances import Problem
 from backpain_analysis.engine.terms import ScaledTerm, components_of
 
 SMALLEST_START = 0.05
@@ -54,8 +53,7 @@ def resample(
         ]
         theta = model.theta
         if scaled:
-            at = partial(derivatives_at, batches=batches, terms=scaled, reml=reml)
-            theta = maximise(at, start, tolerance=1e-6).theta
+            theta = maximise(Problem(batches, scaled, reml).at, start, tolerance=1e-6).theta
         psi = components_of(scaled, theta)[0]
         drawn[row] = back @ evaluate(batches, psi, reml=reml).beta
     return drawn

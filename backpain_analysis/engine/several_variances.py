@@ -20,7 +20,9 @@ that the highest is found:
 - The size of each direction comes from its own model, with all other variances zero, whose highest
   maximum is known (`one_variance`); from that, too, a climb starts.
 - Newton's method climbs from the highest peaks of the lattice, taking the highest of many lengths
-  of each step; the highest end is the answer, or a boundary beside it that is as high.
+  of each step; the highest end is the answer, or a boundary beside it that is as high. All climbs
+  go on together, as many places take little more time than one (`few_rows`): the first to its end,
+  the others roughly, and then those to their ends that may be the highest.
 - A size that one trial alone could show makes a ridge: straight, nearly level and up to 1e5 times
   as long as what other rows show. Where a climb ends on level ground, heights are taken far along
   the lines that lead on, less what rounding may have added to them (`BLUR`).
@@ -32,12 +34,13 @@ that shares no code finds a higher point.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 
+from backpain_analysis.engine.few_rows import MOST_ROWS, ROUNDING, FewRows, profiled
 from backpain_analysis.engine.likelihood import (
     Batch,
     NotDefinite,
@@ -46,8 +49,8 @@ from backpain_analysis.engine.likelihood import (
     too_singular,
 )
 from backpain_analysis.engine.one_variance import whitened
-from backpain_analysis.engine.search import Maximum, ascend, maximise
-from backpain_analysis.engine.terms import ScaledTerm, components_of, split
+from backpain_analysis.engine.search import TOLERANCE, Maximum, ascend_together, maximise
+from backpain_analysis.engine.terms import ScaledTerm, components_at, components_of, split
 
 Sizes = list[tuple[float, float, float]]
 
@@ -60,14 +63,12 @@ ROUGH = 1e-3
 """A climb whose promised rise is this small goes on only if its hill may be the highest."""
 SAME = 0.05
 TIED, ALIKE = 1e-9, 0.05
-"""Ends whose heights differ by less are as high; effects and standard errors that differ by less,
-over the smallest standard error, are alike."""
+"""Ends whose heights differ by less are as high: the first of them is taken. Effects and standard
+errors that differ by less, over the smallest standard error, are alike."""
 MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
 MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
 """Directions that some rows do not see, from so many places in the data at most, and sizes."""
-AGREED = 4
-"""So many climbs in a row that end where the highest did are enough."""
 MORE = 1000
 """Steps that the highest climb may take beyond those of all, if it has not ended."""
 WAYS, CHANGES, APART = 10, (0.6, 0.36), 0.9
@@ -75,49 +76,91 @@ WAYS, CHANGES, APART = 10, (0.6, 0.36), 0.9
 largest squared cosine between two sets that climbs start from."""
 FLAT_WORK = 2500
 """Up to so many multiplications a height these are looked for."""
-ROUNDING = 1e-13
-"""Share of a variance that elimination must leave for the height to be more than rounding."""
 ROUNDED = 1e-4
 """An end that is higher by more than this may be so by rounding, where variances are huge."""
-BLUR = 1e-15
-"""A height's rounding, over one and the weighted residuals, times the sum of each variance and each
-coefficient's information over what elimination leaves of it."""
 
 
-def derivatives_at(
-    theta: np.ndarray, *, batches: list[Batch], terms: list[ScaledTerm], reml: bool
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log-likelihood, gradient and Hessian by the Cholesky parameters."""
-    values, jacobian, curvature = components_of(terms, theta)
-    point = evaluate(batches, values, reml=reml, derivatives=True)
-    assert point.gradient is not None and point.hessian is not None
-    gradient = jacobian.T @ point.gradient
-    hessian = jacobian.T @ point.hessian @ jacobian
-    bend = point.gradient @ curvature.reshape(len(curvature), -1)
-    return point.llf, gradient, hessian + bend.reshape(hessian.shape)
+@dataclass(frozen=True)
+class Problem:
+    """A likelihood whose highest maximum is looked for."""
 
+    batches: list[Batch]
+    terms: list[ScaledTerm]
+    reml: bool
 
-def heights(batches: list[Batch], components: np.ndarray, *, reml: bool) -> np.ndarray:
-    """The log-likelihood, up to a constant, at many values of the components.
+    @cached_property
+    def work(self) -> float:
+        """Multiplications for a height, about."""
+        return sum(batch.S.size * batch.S.shape[-1] for batch in self.batches)
 
-    Parameters
-    ----------
-    batches : list of Batch
-    components : ndarray, shape (n, m)
+    @property
+    def few(self) -> bool:
+        return self.work * 50 < WORK
 
-    Returns
-    -------
-    ndarray, shape (n,)
-        Minus infinity outside the domain, and where numbers overflow.
-    """
-    size = sum(batch.S.size for batch in batches) * 2
-    step = max(1, int(CHUNK // size))
-    with np.errstate(over="ignore", invalid="ignore"):
-        parts = [
-            _heights(batches, components[first : first + step], reml)
-            for first in range(0, len(components), step)
-        ]
-    return np.concatenate(parts)
+    @cached_property
+    def few_rows(self) -> FewRows | None:
+        if self.few and len(self.batches) == 1 and self.batches[0].S.shape[-1] <= MOST_ROWS:
+            return FewRows.of(self.batches[0])
+        return None
+
+    def heights(self, components: np.ndarray) -> np.ndarray:
+        """The log-likelihood, up to a constant, at many values of the components.
+
+        Parameters
+        ----------
+        components : ndarray, shape (n, m)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Minus infinity outside the domain, and where numbers overflow.
+        """
+        size = sum(batch.S.size for batch in self.batches) * 2
+        step = max(1, int(CHUNK // size))
+        few = self.few_rows
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            parts = [
+                few.heights(part, reml=self.reml)
+                if few is not None
+                else _heights(self.batches, part, self.reml)
+                for part in np.split(components, range(step, len(components), step))
+            ]
+        return np.concatenate(parts)
+
+    def level(self, thetas: np.ndarray) -> np.ndarray:
+        """The heights at parameters of shape (n, k)."""
+        return self.heights(components_at(self.terms, thetas)[0])
+
+    def derivatives(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The log-likelihood and its derivatives by the parameters, thetas of shape (c, k).
+
+        Up to a constant. Values outside the domain are NaN.
+        """
+        values, jacobian, curvature = components_at(self.terms, thetas)
+        if self.few_rows is not None:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                height, slope, bend = self.few_rows.derivatives(values, reml=self.reml)
+        else:
+            found = [self._at(own) for own in values]
+            height, slope, bend = (np.array(part) for part in zip(*found, strict=True))
+        gradient = (slope[:, None] @ jacobian)[:, 0]
+        hessian = jacobian.transpose(0, 2, 1) @ bend @ jacobian
+        turned = slope[:, None] @ curvature.reshape(len(curvature), curvature.shape[1], -1)
+        return height, gradient, hessian + turned.reshape(hessian.shape)
+
+    def at(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The same at parameters of shape (k,)."""
+        height, gradient, hessian = self.derivatives(theta[None])
+        return float(height[0]), gradient[0], hessian[0]
+
+    def _at(self, components: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        try:
+            point = evaluate(self.batches, components, reml=self.reml, derivatives=True)
+        except NotDefinite:
+            m = len(components)
+            return np.nan, np.zeros(m), np.zeros((m, m))
+        assert point.gradient is not None and point.hessian is not None
+        return point.llf, point.gradient, point.hessian
 
 
 def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.ndarray:
@@ -148,17 +191,7 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
             for i in range(j + 1, size):
                 V[i, i:] -= share[i] * V[j, i:]
                 Z[i] -= share[i] * Z[j]
-    outside |= ~np.isfinite(gram).all(axis=(1, 2))
-    gram[outside] = np.eye(p + 1)
-    sign, information = np.linalg.slogdet(gram[:, :p, :p])
-    outside |= sign <= 0
-    gram[outside], information[outside] = np.eye(p + 1), 0.0
-    b, inverse = gram[:, :p, p], np.linalg.inv(gram[:, :p, :p])
-    rss = gram[:, p, p] - (b * (inverse @ b[..., None])[..., 0]).sum(axis=1)
-    blur += np.abs(np.einsum("gii,gii->g", gram[:, :p, :p], inverse))
-    outside |= rss < 0
-    found = -0.5 * (logdet + rss + reml * information) - BLUR * blur * (1 + rss)
-    return np.where(outside, -np.inf, found)
+    return profiled(gram.transpose(1, 2, 0), logdet, blur, outside, reml)
 
 
 def highest(
@@ -179,107 +212,103 @@ def highest(
     ConvergenceError
         If no climb ended.
     """
-    few, whole = _few(batches), batches
-    if few and len(batches) > 1:
-        whole = one if _few(one := padded(batches)) else batches
-    at = partial(derivatives_at, batches=whole, terms=terms, reml=reml)
-
-    def level(ends: np.ndarray) -> np.ndarray:
-        values = np.stack([components_of(terms, theta)[0] for theta in ends])
-        return heights(whole, values, reml=reml)
-
-    def by_rounding(higher: Maximum, lower: Maximum) -> bool:
-        """Whether an end is no higher but for what rounding may have added to much of it."""
-        above, below = level(np.stack([higher.theta, lower.theta]))
-        return higher.value - lower.value > ROUNDED and not above > below
-
-    best: Maximum | None = None
-    ends: list[Maximum] = []
-    agreed = 0
-    several, sure = _starts(batches, terms, reml) if near is None else ([near], [])
-    for number, start in enumerate([*several, *sure]):
-        if agreed >= AGREED and number < len(several):
-            continue
-        try:
-            found = ascend(at, start, tolerance=1e-11 if best is None else ROUGH, heights=level)
-            if best is not None and _another(terms, found, best):
-                found = ascend(at, found.theta, heights=level)
-        except NotDefinite:
-            continue
-        ends.append(found)
-        same = best is not None and _same(terms, found, best)
-        agreed = agreed + 1 if same else 0
-        if best is None or (found.value > best.value and not by_rounding(found, best)):
-            best = found
-    if best is None:
+    problem = Problem(batches, terms, reml)
+    if problem.few and len(batches) > 1 and (one := Problem(padded(batches), terms, reml)).few:
+        problem = one
+    ends = _ends(problem, _starts(problem) if near is None else [near])
+    if not ends:
         raise too_singular()
+    best = ends[_top(problem, ends)]
     if best.fault is not None:
-        best = maximise(at, best.theta, heights=level, max_iterations=MORE)
-    told = _told(whole, terms, best, ends, reml)
+        best = maximise(problem.at, best.theta, heights=problem.level, max_iterations=MORE)
+    told = _told(problem, best, ends)
     theta, value = best.theta, best.value
-    for number in range(len(terms)):
+    for number, term in enumerate(terms):
         parts = split(terms, theta)
-        parts[number] = terms[number].start(0.0)
+        allowed = 1e-10 if term.size(parts[number]) < 1e-5 else 0.0
+        parts[number] = term.start(0.0)
         without = np.concatenate(parts)
-        lower = at(without)[0]
-        if lower >= value - (
-            1e-10 if terms[number].size(split(terms, theta)[number]) < 1e-5 else 0
-        ):
+        lower = problem.at(without)[0]
+        if lower >= value - allowed:
             theta, value = without, max(lower, value)
     return theta, best.n_iterations, told
 
 
-def _told(
-    batches: list[Batch], terms: list[ScaledTerm], best: Maximum, ends: list[Maximum], reml: bool
-) -> bool:
+def _climbed(
+    problem: Problem, starts: list[np.ndarray], tolerances: list[float]
+) -> list[Maximum | None]:
+    return ascend_together(problem.derivatives, starts, tolerances, heights=problem.level)
+
+
+def _ends(problem: Problem, starts: list[np.ndarray]) -> list[Maximum]:
+    """Where climbs end: the first and those that may be the highest exactly, the others roughly."""
+    rough = [ROUGH] * (len(starts) - 1)
+    first, *others = _climbed(problem, starts, [TOLERANCE, *rough])
+    done = [] if first is None else [first]
+    ends = done + [end for end in others if end is not None]
+    if len(ends) == len(done):
+        return ends
+    top, same = _top(problem, ends), _same(problem.terms, ends)
+    kept = list(range(len(done)))
+    for number in [top, *sorted(range(len(done), len(ends)), key=lambda row: -ends[row].value)]:
+        value = ends[number].value
+        hills = [other for other in kept if same[number, other] and ends[other].value >= value]
+        if value > ends[top].value - 2 * ROUGH and not hills:
+            kept.append(number)
+    again = [ends[number].theta for number in kept[len(done) :]]
+    found = _climbed(problem, again, [TOLERANCE] * len(again))
+    return done + [end for end in found if end is not None]
+
+
+def _top(problem: Problem, ends: list[Maximum]) -> int:
+    """The highest end, but for what rounding may have added to much of its height."""
+    levels = problem.level(np.stack([end.theta for end in ends]))
+    best = 0
+    for number, end in enumerate(ends):
+        rise = end.value - ends[best].value
+        if rise > TIED and (rise <= ROUNDED or levels[number] > levels[best]):
+            best = number
+    return best
+
+
+def _told(problem: Problem, best: Maximum, ends: list[Maximum]) -> bool:
     """Whether all ends as high as the best have its effects and standard errors.
 
     The likelihood is level along a ridge where, say, one trial alone has a dose: its own effect
     sets the curve there, and nothing shows how far others would lie from it.
     """
     tied = [end for end in ends if abs(end.value - best.value) < TIED]
-    tied = [end for end in tied if not _same(terms, end, best)]
-    if not tied:
+    same = _same(problem.terms, [best, *tied])[1:, 0]
+    if same.all():
         return True
-    psis = [components_of(terms, end.theta)[0] for end in (best, *tied)]
-    points = [evaluate(batches, psi, reml=reml) for psi in psis]
+    tied = [end for end, alike in zip(tied, same, strict=True) if not alike]
+    psis = components_at(problem.terms, np.stack([end.theta for end in (best, *tied)]))[0]
+    points = [evaluate(problem.batches, psi, reml=problem.reml) for psi in psis]
     beta = np.array([point.beta for point in points])
     se = np.sqrt([np.diag(point.cov_beta) for point in points])
     apart = np.maximum(np.ptp(beta, axis=0), np.ptp(se, axis=0))
     return bool((apart <= ALIKE * se.min(axis=0)).all())
 
 
-def _another(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
-    """Whether a rough climb is on a hill of its own that may be the highest."""
-    below = found.value < best.value
-    return found.value > best.value - 2 * ROUGH and not (below and _same(terms, found, best))
+def _same(terms: list[ScaledTerm], ends: list[Maximum]) -> np.ndarray:
+    """Whether each end (row) has about the components of each other (column)."""
+    own = components_at(terms, np.stack([end.theta for end in ends]))[0]
+    size = np.abs(own)
+    apart = np.abs(own[:, None] - own)
+    return (apart <= SAME * (size.max(axis=1, keepdims=True) + size)).all(axis=2)
 
 
-def _same(terms: list[ScaledTerm], found: Maximum, best: Maximum) -> bool:
-    own, other = (components_of(terms, end.theta)[0] for end in (found, best))
-    return bool(np.all(np.abs(own - other) <= SAME * (np.abs(other).max() + np.abs(other))))
-
-
-def _few(batches: list[Batch]) -> bool:
-    return _work(batches) * 50 < WORK
-
-
-def _work(batches: list[Batch]) -> float:
-    return sum(batch.S.size * batch.S.shape[-1] for batch in batches)
-
-
-def _starts(
-    batches: list[Batch], terms: list[ScaledTerm], reml: bool
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Where to climb from until climbs agree, the most promising first; and from where anyway."""
+def _starts(problem: Problem) -> list[np.ndarray]:
+    """Where to climb from, the most promising first."""
+    terms, few = problem.terms, problem.few
     axes = [(number, own) for number, term in enumerate(terms) for own in range(term.n_sizes)]
-    sizes = [_size(batches, terms, number, own, reml) for number, own in axes]
+    sizes = [_size(problem, number, own) for number, own in axes]
     counts = [len(term.leans) for term in terms]
     leans = list(product(*map(range, counts)))
     if len(leans) > MOST_LEANS:
         leans, counts = leans[:1], [1] * len(terms)
     least = 3.0 ** min(len(axes), 3)
-    budget = min(MOST_HEIGHTS, max(least, WORK / _work(batches) / len(leans)))
+    budget = min(MOST_HEIGHTS, max(least, WORK / problem.work / len(leans)))
     points = int(np.clip(budget ** (1 / len(axes)), 2, FINEST))
     grids = [
         np.array([0.0, *np.geomspace(low, high, points - 1)] if points > 2 else [low / 10, middle])
@@ -299,7 +328,7 @@ def _starts(
         np.concatenate([cell[number] for cell, number in zip(cells, lean, strict=True)], axis=1)
         for lean in leans
     ]
-    level = np.stack([heights(batches, components, reml=reml) for components in points_of])
+    level = problem.heights(np.concatenate(points_of)).reshape(len(leans), -1)
     found: dict[bytes, np.ndarray] = {}
     for row in _peaks(level, counts, shape):
         lean, corner = divmod(int(row), len(corners))
@@ -309,36 +338,33 @@ def _starts(
         found.setdefault(points_of[lean][corner].tobytes(), theta)
     candidates = list(found.values())
     free = len(terms) == 1 and terms[0].term.structure == "unstructured"
-    few = _few(batches)
     if free and 1 < terms[0].q <= len(terms[0].design) and few:
-        candidates += _hidden(batches, terms[0], sizes, nudge, reml)
+        candidates += _hidden(problem, sizes, nudge)
     for own, (_, middle, _) in enumerate(sizes):
         alone = np.where(np.arange(len(axes)) == own, middle, nudge)
         candidates.append(_theta(terms, alone))
-    components = np.stack([components_of(terms, theta)[0] for theta in candidates])
-    height = heights(batches, components, reml=reml)
+    height = problem.level(np.stack(candidates))
     order = np.argsort(-height, kind="stable")[: CLIMBS if few else FEW_CLIMBS]
     several = [candidates[row] for row in order]
-    if not (free and terms[0].q > 1 and _work(batches) < FLAT_WORK):
-        return several, []
+    if not (free and terms[0].q > 1 and problem.work < FLAT_WORK):
+        return several
     starts = [
         start
         for rank in sorted({1, terms[0].q - 1})
-        for start in _flat(batches, terms[0], sizes, nudge, reml, rank)
+        for start in _flat(problem, sizes, nudge, rank)
     ]
     largest = np.array([high for *_, high in sizes])
-    return several, [*starts, _theta(terms, largest, leans[int(np.argmax(level[:, -1]))])]
+    return [*several, *starts, _theta(terms, largest, leans[int(np.argmax(level[:, -1]))])]
 
 
-def _size(
-    batches: list[Batch], terms: list[ScaledTerm], number: int, own: int, reml: bool
-) -> tuple[float, float, float]:
+def _size(problem: Problem, number: int, own: int) -> tuple[float, float, float]:
     """Standard deviations of a direction: well below, at, and beyond its own maximum."""
+    terms, batches = problem.terms, problem.batches
     sizes = np.zeros(sum(term.n_sizes for term in terms))
     sizes[sum(term.n_sizes for term in terms[:number]) + own] = 1.0
     unit = components_of(terms, _theta(terms, sizes))[0]
     alone = [replace(batch, K=np.tensordot(unit, batch.K, axes=1)[None]) for batch in batches]
-    rows = whitened(alone, reml=reml)
+    rows = whitened(alone, reml=problem.reml)
     d = rows.d[rows.d > 1e-12 * rows.d.max()]
     low, typical = 0.1 / np.sqrt(d.max()), 1 / np.sqrt(np.median(d))
     own_maximum = np.sqrt(rows.highest().psi)
@@ -346,16 +372,15 @@ def _size(
     return float(low), float(middle), float(3 * max(own_maximum, typical))
 
 
-def _hidden(
-    batches: list[Batch], term: ScaledTerm, sizes: Sizes, nudge: list[float], reml: bool
-) -> list[np.ndarray]:
+def _hidden(problem: Problem, sizes: Sizes, nudge: list[float]) -> list[np.ndarray]:
     """Starts where effects vary in one direction only, in which some rows do not vary at all.
 
     Of trials whose variances are far apart such a direction may have a hill of its own, narrower
     than any lattice: so of each few neighbouring rows the direction is taken that they do not see.
     """
+    (term,) = problem.terms
     windows = np.lib.stride_tricks.sliding_window_view(term.design, term.q - 1, axis=0)
-    room = int(np.clip(WORK / _work(batches) / HIDDEN_LENGTHS, 4, MOST_HIDDEN))
+    room = int(np.clip(WORK / problem.work / HIDDEN_LENGTHS, 4, MOST_HIDDEN))
     step = max(1, -(-len(windows) // room))
     unseen = np.linalg.svd(windows[::step])[0][:, :, -1]
     lengths = np.geomspace(
@@ -364,7 +389,7 @@ def _hidden(
     left, right = np.array(term.cells).T
     squares = unseen[:, left] * unseen[:, right]
     components = (lengths[:, None, None] ** 2 * squares).reshape(-1, len(left))
-    level = heights(batches, components, reml=reml).reshape(len(lengths), -1)
+    level = problem.heights(components).reshape(len(lengths), -1)
     starts = []
     for direction in np.argsort(-level.max(axis=0))[:FEW_CLIMBS]:
         lower = np.diag(nudge)
@@ -373,20 +398,19 @@ def _hidden(
     return starts
 
 
-def _flat(
-    batches: list[Batch], term: ScaledTerm, sizes: Sizes, nudge: list[float], reml: bool, rank: int
-) -> list[np.ndarray]:
+def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list[np.ndarray]:
     """Starts where effects vary in few directions, far apart from each other.
 
     Each of many sets of directions keeps the highest of some ways to vary, then of changes to it.
     Half of the sets are drawn as effects at rows: where these are of moderate size and those at
     other rows are huge, a hill is narrow in all coordinates but these.
     """
+    (term,) = problem.terms
     random, q = np.random.default_rng(0), term.q
     low, middle, high = np.array(sizes).T
     left, right = np.array(term.cells).T
     reach = np.log([low.min(), high.max()])
-    room = 2 * WORK / _work(batches) / WAYS / (1 + len(CHANGES))
+    room = 2 * WORK / problem.work / WAYS / (1 + len(CHANGES))
     n = int(np.clip(room, 8, 12 * 2**q))
     lean = np.where(np.arange(n)[:, None] % 2, middle / middle.max(), 1.0)[:, None]
     seen = np.tile(np.eye(q), (n, 1, 1))
@@ -411,7 +435,7 @@ def _flat(
             tried[at_rows] = (effects @ back[:, None])[at_rows]
         psi = tried.swapaxes(-1, -2) @ tried
         components = psi[..., left, right].reshape(-1, len(left))
-        reached = heights(batches, components, reml=reml).reshape(n, WAYS)
+        reached = problem.heights(components).reshape(n, WAYS)
         rose = reached.max(axis=1) > level
         directions[rose] = tried[rose, reached[rose].argmax(axis=1)]
         level = np.maximum(level, reached.max(axis=1))

@@ -204,6 +204,17 @@ class ScaledTerm:
         jacobian = self._curvature @ theta
         return jacobian @ theta / 2, jacobian, self._curvature
 
+    def components_at(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`components` at many parameters, (c, n_parameters), stacked."""
+        if self.term.structure in CORRELATED:
+            found = [self._structured(theta) for theta in thetas]
+            values, jacobian, curvature = (np.stack(part) for part in zip(*found, strict=True))
+            return values, jacobian, curvature
+        m = len(self._curvature)
+        jacobian = (thetas @ self._curvature.reshape(-1, m).T).reshape(len(thetas), m, m)
+        values = (jacobian @ thetas[:, :, None])[:, :, 0] / 2
+        return values, jacobian, np.broadcast_to(self._curvature, (len(thetas), m, m, m))
+
     @cached_property
     def _curvature(self) -> np.ndarray:
         """Second derivatives of the cells of `L L'`, which are quadratic in the parameters."""
@@ -294,6 +305,17 @@ def components_of(
         own = slice(first, first + len(part))
         values[rows], jacobian[rows, own], curvature[rows, own, own] = term.components(part)
         row, first = rows.stop, own.stop
+    return values, jacobian, curvature
+
+
+def components_at(
+    terms: list[ScaledTerm], thetas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`components_of` at many parameters, (c, m), stacked."""
+    if len(terms) == 1:
+        return terms[0].components_at(thetas)
+    found = [components_of(terms, theta) for theta in thetas]
+    values, jacobian, curvature = (np.stack(part) for part in zip(*found, strict=True))
     return values, jacobian, curvature
 
 

@@ -14,7 +14,7 @@ from scipy import optimize
 import backpain_analysis as bp
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.one_variance import independent
-from backpain_analysis.engine.search import ascend, maximise
+from backpain_analysis.engine.search import ascend, ascend_together, maximise
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
 from backpain_analysis.errors import ConvergenceError
 
@@ -162,6 +162,40 @@ def test_a_climb_that_does_not_end_says_how_far_it_came():
     assert found.value == bowl(found.theta)[0] > bowl(np.array([50.0, 20.0]))[0]
     with pytest.raises(ConvergenceError, match="after 3 steps"):
         maximise(bowl, np.array([50.0, 20.0]), max_iterations=3)
+
+
+def test_climbs_together_are_climbs_alone():
+    """Of a function with two hills, beside a place outside its domain."""
+
+    def two_hills(theta):
+        x, y = theta
+        value = -((x**2 - 4) ** 2) + x - y**2
+        gradient = np.array([-4 * x * (x**2 - 4) + 1, -2 * y])
+        return value, gradient, np.diag([-12 * x**2 + 16, -2.0])
+
+    def all_hills(thetas):
+        found = [two_hills(theta) for theta in thetas]
+        value, gradient, hessian = (np.array(part) for part in zip(*found, strict=True))
+        return np.where(np.abs(thetas[:, 0]) < 50, value, np.nan), gradient, hessian
+
+    def level(thetas):
+        return all_hills(thetas)[0]
+
+    starts = [np.array(start) for start in ([3.0, 1.0], [99.0, 0.0], [-3.0, 9.0], [0.0, 0.5])]
+    ends = ascend_together(all_hills, starts, [1e-11, 1e-11, 1e-3, 1e-11], heights=level)
+    assert ends[1] is None
+    for number, tolerance in [(0, 1e-11), (2, 1e-3), (3, 1e-11)]:
+        alone = ascend(two_hills, starts[number], heights=level, tolerance=tolerance)
+        assert_allclose(ends[number].theta, alone.theta, rtol=1e-12)
+        assert ends[number].n_iterations == alone.n_iterations
+    tops = np.roots([-4, 0, 16, 1])
+    assert_allclose(ends[0].theta[0], tops.max(), rtol=1e-9)
+    assert_allclose(ends[2].theta[0], tops.min(), rtol=1e-2)
+
+
+def test_a_climb_from_outside_the_domain_is_told_so():
+    with pytest.raises(np.linalg.LinAlgError):
+        ascend(lambda theta: (np.nan, theta, np.eye(2)), np.zeros(2))
 
 
 def test_many_studies_are_grouped_for_the_grid_only():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from itertools import product
@@ -419,12 +419,12 @@ def multiverse(
     require(evidence, "Evidence")
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
     flagless = {
-        name: evidence.without_flags(*flags).trials["trial_id"]
+        name: frozenset(evidence.without_flags(*flags).trials["trial_id"])
         for name, flags in choices["trials"].items()
     }
     curves = {name: Options(named(curve), dose) for name, curve in choices["curve"].items()}
     others = [choice for choice in choices if choice not in ("trials", "curve")]
-    found: dict[tuple, dict[str, Any]] = {}
+    found: dict[Hashable, dict[str, dict[str, Any]]] = {}
     rows = {}
     for names in product(*(choices[choice] for choice in others)):
         chosen = dict(zip(others, names, strict=True))
@@ -439,27 +439,40 @@ def multiverse(
             inactive=value["reference"],
             flags=(),
             derive=value.get("derived", USUAL),
-        ).with_dose(dose)
+        )
         for trials, kept in flagless.items():
-            effects = whole.select(whole.table["trial_id"].isin(kept), "flagged")
-            contrasts, numbers = Contrasts(effects, dose), _numbers_in(effects)
-            for curve, options in curves.items():
-                if (numbers, curve) not in found:
-                    found[numbers, curve] = _fitted(contrasts, options, at, target)
+            numbers = _numbers_in(whole, dose, kept)
+            if numbers not in found:
+                effects = whole.with_dose(dose)
+                effects = effects.select(effects.table["trial_id"].isin(kept), "flagged")
+                contrasts = Contrasts(effects, dose)
+                found[numbers] = {
+                    curve: _fitted(contrasts, options, at, target)
+                    for curve, options in curves.items()
+                }
+            for curve, fitted in found[numbers].items():
                 own = {**chosen, "trials": trials, "curve": curve}
-                row = {choice: own[choice] for choice in choices} | found[numbers, curve]
+                row = {choice: own[choice] for choice in choices} | fitted
                 rows[tuple(row[choice] for choice in choices)] = row
     ordered = [rows[names] for names in product(*(choices[choice] for choice in choices))]
     return pd.DataFrame(ordered).sort_values("estimate", kind="stable", ignore_index=True)
 
 
-def _numbers_in(effects: Effects) -> Hashable:
-    """All of the effects that a curve depends on: many choices come to the same."""
-    numbers = effects.table[["yi", "dose", "ref_dose"]].to_numpy(dtype=float)
+def _numbers_in(effects: Effects, dose: str, trials: Collection[str]) -> Hashable:
+    """All that a curve of the dose depends on, of these trials: many choices come to the same."""
+    numbers = effects.table[["yi", dose, f"ref_{dose}"]].to_numpy(dtype=float)
+    names = effects.table["trial_id"].to_list()
+    kept = np.array([name in trials for name in names], dtype=bool)
+    kept &= ~np.isnan(numbers[:, 1:]).any(axis=1) & (numbers[:, 1] != numbers[:, 2])
+    parts, first = [], 0
+    for V in effects.covariance:
+        inside = kept[first : first + len(V)]
+        first += len(V)
+        parts.append(V[np.ix_(inside, inside)].tobytes())
     return (
-        *effects.table["trial_id"],
-        numbers.tobytes(),
-        *(V.tobytes() for V in effects.covariance),
+        *(name for name, own in zip(names, kept, strict=True) if own),
+        numbers[kept].tobytes(),
+        *parts,
     )
 
 
@@ -470,7 +483,9 @@ def _fitted(
     row |= {"mcid_dose": np.nan, "note": ""}
     try:
         result = fit_contrasts(contrasts, options)
-        row |= result.predict([at]).iloc[0][["estimate", "ci_low", "ci_high"]].to_dict()
+        result.allowed(at)
+        estimate, _, half = result.effect_at(at)
+        row |= {"estimate": estimate, "ci_low": estimate - half, "ci_high": estimate + half}
     except CannotEstimate as fault:
         return row | {"note": str(fault)}
     row["n_trials"] = result.n_trials

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -47,6 +47,9 @@ EXACT = 1e-9
 SINGULAR = 1e-8
 """Smallest eigenvalue of a covariance of the trials' coefficients, over its largest, that counts
 as above zero (both by correlation)."""
+
+
+NO_TAU2 = partial(float, "nan")
 
 
 @dataclass(frozen=True)
@@ -416,7 +419,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
             "between trials: other variances fit exactly as well, with other standard errors",
             "use a simpler curve, heterogeneity='contrasts' or method='CE'",
         )
-    psi, tau2 = _between(model, contrasts, curve, options)
+    psi, tau2_of = _between(model, contrasts, curve, options)
     cov, df, robust = _inference(model, entered, curve, options.stages, design, options.test)
     found = curve.n_estimated
     return DoseResponseResult(
@@ -429,7 +432,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
         bic=float(model.bic + found * (model.bic + 2 * model.llf) / model.n_parameters),
         method=options.method,
         curve=curve,
-        tau2=tau2,
+        tau2_of=tau2_of,
         heterogeneity=options.heterogeneity,
         psi=pd.DataFrame(psi, list(curve.terms), list(curve.terms)),
         effects=entered,
@@ -471,27 +474,36 @@ def _inference(
 
 def _between(
     model: MixedFit, contrasts: Contrasts, curve: Curve, options: Options
-) -> tuple[np.ndarray, float]:
-    """Psi, and tau2 where the spread of new trials is that of contrasts.
+) -> tuple[np.ndarray, Callable[[], float]]:
+    """Psi, and what gives tau2 where the spread of new trials is that of contrasts.
 
     Of a singular Psi some dose has no variance between trials, so that a prediction band would
     collapse there; the band then takes the tau2 of the same curve with heterogeneity "contrasts".
     """
     size = len(curve.terms)
     if not model.psi:
-        return np.zeros((size, size)), np.nan
+        return np.zeros((size, size)), NO_TAU2
     if options.heterogeneity == "contrasts":
-        return np.zeros((size, size)), float(2 * model.psi[0][0, 0])
+        return np.zeros((size, size)), partial(_tau2, model)
     psi = model.psi[0]
     spread = np.sqrt(np.diag(psi))
     if size == 1 or not spread.any():
-        return psi, np.nan
+        return psi, NO_TAU2
     if spread.all():
         values = np.linalg.eigvalsh(psi / np.outer(spread, spread))
         if values[0] > SINGULAR * values[-1]:
-            return psi, np.nan
-    other = _one_stage(contrasts, curve, replace(options, stages=1, heterogeneity="contrasts"))[0]
-    return psi, float(2 * other.psi[0][0, 0])
+            return psi, NO_TAU2
+    by_contrast = replace(options, stages=1, heterogeneity="contrasts")
+    return psi, partial(_tau2_by_contrast, contrasts, curve, by_contrast)
+
+
+def _tau2(model: MixedFit) -> float:
+    """Variance of contrasts, of a model by `multi_arm_term`."""
+    return float(2 * model.psi[0][0, 0])
+
+
+def _tau2_by_contrast(contrasts: Contrasts, curve: Curve, options: Options) -> float:
+    return _tau2(_one_stage(contrasts, curve, options)[0])
 
 
 def doses_of_arms(table: pd.DataFrame) -> np.ndarray:

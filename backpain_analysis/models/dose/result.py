@@ -45,9 +45,8 @@ class DoseResponseResult(Coefficients):
     psi : DataFrame
         Covariance of the trials' own coefficients around the mean ones; all zero for "CE" and
         for heterogeneity "contrasts".
-    tau2 : float
-        Variance between trials of a contrast at any dose, on which prediction intervals rest: of
-        heterogeneity "contrasts", and where Psi is singular (NaN elsewhere).
+    tau2_of : callable
+        Gives `tau2`, which few results need.
     effects : Effects
         The contrasts that entered, with `dose` and `ref_dose`; `effects.excluded` lists the
         others.
@@ -79,7 +78,7 @@ class DoseResponseResult(Coefficients):
     curve: Curve
     heterogeneity: str
     psi: pd.DataFrame = field(repr=False)
-    tau2: float
+    tau2_of: Callable[[], float] = field(repr=False)
     effects: Effects = field(repr=False)
     dose_name: str
     stages: int
@@ -87,6 +86,14 @@ class DoseResponseResult(Coefficients):
     engine: MixedFit = field(repr=False)
     refit: Callable[..., DoseResponseResult] = field(repr=False)
     robust: RobustCovariance | None = field(repr=False, default=None)
+
+    @cached_property
+    def tau2(self) -> float:
+        """Variance between trials of a contrast at any dose, on which prediction intervals rest.
+
+        Of heterogeneity "contrasts", and where Psi is singular; NaN elsewhere.
+        """
+        return self.tau2_of()
 
     @property
     def points(self) -> pd.DataFrame:
@@ -171,8 +178,14 @@ class DoseResponseResult(Coefficients):
         apart = (doses < self.min_dose * (1 - NEAR)) | (doses > self.max_dose * (1 + NEAR))
         return apart & ~((doses == 0) & (self.studied[0] == 0))
 
-    def _inside(self, doses: ArrayLike, extrapolate: bool) -> np.ndarray:
-        """Which doses lie outside; refused unless that is allowed."""
+    def allowed(self, doses: ArrayLike, *, extrapolate: bool = False) -> np.ndarray:
+        """Which doses lie outside those studied, shape (n,).
+
+        Raises
+        ------
+        CannotEstimate
+            If any does, unless `extrapolate` allows them.
+        """
         outside = self.outside(np.atleast_1d(doses))
         if outside.any() and not extrapolate:
             first = np.atleast_1d(np.asarray(doses, dtype=float))[outside][0]
@@ -283,7 +296,8 @@ class DoseResponseResult(Coefficients):
         doses = self._shown_doses() if doses is None else np.asarray(doses, dtype=float)
         doses = np.atleast_1d(doses)
         reference = self.reference_dose if reference is None else reference
-        outside = self._inside(doses, extrapolate) | self._inside(reference, extrapolate).any()
+        outside = self.allowed(doses, extrapolate=extrapolate)
+        outside |= self.allowed(reference, extrapolate=extrapolate).any()
         estimate, rows = self.mean(doses, reference, at), self.gradient(doses, reference, at)
         se, between = self.se_of(rows), self.between(doses, reference)
         critical = self.critical(rows)
@@ -350,7 +364,7 @@ class DoseResponseResult(Coefficients):
         if self.heterogeneity != "curve":
             raise ValueError("trials have curves of their own with heterogeneity='curve' only.")
         doses = self._shown_doses() if doses is None else np.atleast_1d(doses)
-        self._inside(doses, extrapolate=False)
+        self.allowed(doses)
         basis = self.curve.basis(np.asarray(doses, float)) - self.curve.basis(self._as_doses(0.0))
         C, psi = self._curve_covariance(), self.psi.to_numpy()
         critical, frames = quantile(self.level, float(np.min(self.df))), []
@@ -476,7 +490,7 @@ class DoseResponseResult(Coefficients):
         """
         low, high = self._range(low, high, extrapolate)
         reference = self.reference_dose if reference is None else reference
-        self._inside(reference, extrapolate)
+        self.allowed(reference, extrapolate=extrapolate)
         return dose_reaching(self, effect, low, high, reference)
 
     def optimum(
@@ -501,7 +515,7 @@ class DoseResponseResult(Coefficients):
     ) -> tuple[float, float]:
         low = self.min_dose if low is None else low
         high = self.max_dose if high is None else high
-        self._inside([low, high], extrapolate)
+        self.allowed([low, high], extrapolate=extrapolate)
         return low, high
 
     def goodness_of_fit(self) -> pd.Series:

@@ -1,0 +1,145 @@
+"""Many values of the likelihood of small blocks at once: beside the likelihood block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from backpain_analysis.engine.few_rows import FewRows, reduced
+from backpain_analysis.engine.likelihood import (
+    Batch,
+    evaluate,
+    group,
+    padded,
+    stack_covariance,
+)
+from backpain_analysis.engine.mixed import fit
+from backpain_analysis.engine.several_variances import Problem
+from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+
+
+def trials(rows, seed=3, n_trials=9):
+    """Trials of so many rows at most, a curve of two coefficients, known covariance."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(n_trials), rng.integers(1, rows + 1, n_trials))
+    dose = rng.uniform(1, 10, len(labels))
+    X = np.linalg.qr(np.column_stack([dose, dose**2]))[0]
+    covariance = []
+    for trial in range(n_trials):
+        size = np.sum(labels == trial)
+        covariance.append((np.diag(rng.uniform(0.5, 2, size)) + 0.4) * 10 ** rng.uniform(-2, 2))
+    return rng.normal(size=len(labels)) * 3, X, covariance, labels
+
+
+def blocks_of(y, X, covariance, labels, *terms):
+    blocks = group(labels)
+    stacks = stack_covariance(covariance, blocks)
+    bases = [term.bases(blocks) for term in terms]
+    return blocks, [
+        Batch(y[rows], X[rows], stacks[i], np.concatenate([basis[i] for basis in bases]))
+        for i, rows in enumerate(blocks.batches)
+    ]
+
+
+def log_density(y, X, covariance, labels, Z, psi, reml):
+    """From one dense covariance matrix and scipy's normal density; X is orthonormal."""
+    V = np.zeros((len(y), len(y)))
+    for trial, S in enumerate(covariance):
+        rows = np.flatnonzero(labels == trial)
+        V[np.ix_(rows, rows)] = S + Z[rows] @ psi @ Z[rows].T
+    information = X.T @ np.linalg.solve(V, X)
+    beta = np.linalg.solve(information, X.T @ np.linalg.solve(V, y))
+    height = stats.multivariate_normal(X @ beta, V).logpdf(y)
+    return height - reml * 0.5 * np.linalg.slogdet(information)[1]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+@pytest.mark.parametrize("reml", [True, False])
+def test_heights_and_values_are_the_normal_density(rows, reml):
+    y, X, covariance, labels = trials(rows)
+    term = ScaledTerm(RandomTerm(X), len(y))
+    blocks, batches = blocks_of(y, X, covariance, labels, term)
+    fewer = [reduced(b, term.design[r]) for b, r in zip(batches, blocks.batches, strict=True)]
+    assert max(batch.S.shape[-1] for batch in fewer) == min(rows, 2)
+    few = FewRows.of(padded(fewer)[0])
+    lower = np.random.default_rng(1).normal(size=(20, 2, 2)) * [[[2.0, 0.0], [1.0, 0.3]]]
+    psi = lower @ lower.swapaxes(1, 2)
+    components = psi[:, [0, 1, 1], [0, 0, 1]]
+    expected = [log_density(y, X, covariance, labels, term.design, own, reml) for own in psi]
+    for found in (few.heights(components, reml=reml), few.derivatives(components, reml=reml)[0]):
+        assert_allclose(found - found[0], expected - expected[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("reml", [True, False])
+def test_derivatives_of_any_terms(rows, reml):
+    """Of two levels, beside the likelihood that takes blocks of any size, one point at a time."""
+    y, X, covariance, labels = trials(rows)
+    terms = [
+        ScaledTerm(RandomTerm(X), len(y)),
+        ScaledTerm(RandomTerm(np.ones_like(y), levels=np.arange(len(y))), len(y)),
+    ]
+    batches = padded(blocks_of(y, X, covariance, labels, *terms)[1])
+    components = np.array([[1.0, 0.2, 0.5, 0.3], [4.0, -1.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    found = FewRows.of(batches[0]).derivatives(components, reml=reml)
+    for value, gradient, hessian, psi in zip(*found, components, strict=True):
+        point = evaluate(batches, psi, reml=reml, derivatives=True)
+        at_none = evaluate(batches, components[2], reml=reml)
+        assert_allclose(value - found[0][2], point.llf - at_none.llf, atol=1e-10)
+        assert_allclose(gradient, point.gradient, rtol=1e-9, atol=1e-10)
+        assert_allclose(hessian, point.hessian, rtol=1e-9, atol=1e-10)
+
+
+def test_rows_that_the_mean_depends_on_are_kept():
+    """Here not all of the model matrix lies where effects vary."""
+    y, X, covariance, labels = trials(4)
+    term = ScaledTerm(RandomTerm(X), len(y))
+    wider = np.linalg.qr(np.column_stack([X, np.arange(len(y)) % 3 == 0]))[0]
+    blocks, batches = blocks_of(y, wider, covariance, labels, term)
+    for batch, rows in zip(batches, blocks.batches, strict=True):
+        assert reduced(batch, term.design[rows]).S.shape == batch.S.shape
+
+
+def test_places_outside_the_domain_leave_others_alone():
+    y, X, covariance, labels = trials(2)
+    terms = [ScaledTerm(RandomTerm(X), len(y))]
+    problem = Problem(padded(blocks_of(y, X, covariance, labels, *terms)[1]), terms, True)
+    within = np.array([[1.0, 0.2, 0.5]])
+    both = np.concatenate([within, [[-1e3, 0.0, 0.0]], [[np.inf, 0.0, 0.0]], within])
+    few = problem.few_rows
+    alone = few.derivatives(within, reml=True)
+    with np.errstate(invalid="ignore"):
+        value, gradient, _ = few.derivatives(both, reml=True)
+    assert np.isnan(value[1:3]).all()
+    assert_allclose(value[[0, 3]], alone[0][0], rtol=1e-12)
+    assert_allclose(gradient[3], alone[1][0], rtol=1e-12)
+    level = problem.heights(both)
+    assert np.isneginf(level[1:3]).all() and level[0] == level[3]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fit_does_not_depend_on_how_blocks_are_held(seed):
+    """Rows that say nothing, of huge variance, make blocks that cannot be reduced to two rows."""
+    y, X, covariance, labels = trials(2, seed)
+    found = fit(y, X, covariance, blocks=labels, terms=[RandomTerm(X)])
+    rng = np.random.default_rng(seed)
+    more = np.arange(9).repeat(2)
+    design = np.concatenate([X, rng.normal(size=(len(more), 2))])
+    apart = np.concatenate([np.zeros(len(y)), np.ones(len(more))])
+    noise = 1e9
+    wide = []
+    for S in covariance:
+        size = len(S) + 2
+        wide.append(np.eye(size) * noise)
+        wide[-1][: len(S), : len(S)] = S
+    other = fit(
+        np.concatenate([y, np.zeros(len(more))]),
+        np.column_stack([design, apart * rng.normal(size=len(apart))]),
+        wide,
+        blocks=np.concatenate([labels, more]),
+        terms=[RandomTerm(design)],
+    )
+    assert_allclose(other.psi[0], found.psi[0], rtol=1e-4, atol=1e-4)
+    assert_allclose(other.beta[:2], found.beta, rtol=1e-4)

@@ -11,7 +11,9 @@ import pandas as pd
 
 from backpain_analysis.answers.appraisals import good_trials
 from backpain_analysis.effects.assemble import effects_if_measured
-from backpain_analysis.effects.gathering import arm_results
+from backpain_analysis.effects.choice import Scope
+from backpain_analysis.effects.derive import USUAL
+from backpain_analysis.effects.gathering import gather
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import (
     ALONE,
@@ -176,10 +178,16 @@ def trial_moderators(evidence: Evidence, outcome: str) -> dict[str, pd.Series]:
 
 def baseline(evidence: Evidence, outcome: str) -> pd.Series:
     """Mean baseline of each trial's arms on 0-100, by trial."""
-    table = arm_results(evidence, "MD")
-    at_start = (table["timepoint_label"] == "baseline") & (table["kind"] == "final")
-    levels = table[at_start & (table["outcome"].astype(str) == outcome)]
-    return levels.groupby("trial_id")["mean"].mean()
+    found = gather(evidence, outcome, "MD", Scope(derive=USUAL)).results
+    levels = {
+        trial: [
+            row.mean
+            for row in own.arm_rows
+            if row.timepoint_label == "baseline" and row.kind == "final" and pd.notna(row.mean)
+        ]
+        for trial, own in found.items()
+    }
+    return pd.Series({trial: np.mean(own) for trial, own in levels.items() if own}, dtype=float)
 
 
 def _trial_rows(evidence: Evidence, outcome: str, effects: Effects) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from backpain_analysis.effects.choice import (
     Request,
     Scope,
     Timepoint,
+    as_words,
     check_timepoint,
     exercise_arms,
     inactive_references,
@@ -41,7 +43,11 @@ from backpain_analysis.effects.sources import Estimate, from_source, remarks
 from backpain_analysis.effects.table import AS_PRESCRIBED, HOME_INCLUDED, Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.evidence.dose import DOSE_MEASURES
-from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
+from backpain_analysis.evidence.evidence import (
+    Evidence,
+    latest_per_evidence,
+    once_per_evidence,
+)
 from backpain_analysis.evidence.schema import vocabulary
 from backpain_analysis.words import author_year, did_you_mean
 
@@ -254,13 +260,46 @@ def from_evidence(
         unit=unit,
     )
     check(evidence, outcome, measure, analysis, correlation, reference or {}, inactive)
-    request = Request(
+    found = _compared(
+        evidence,
         outcome,
         measure,
         check_timepoint(timepoint),
         sources(measure, analysis),
         correlation,
-        reference or {},
+        tuple((reference or {}).items()),
+        as_words(inactive),
+        head_to_head,
+        scope,
+    )
+    return replace(
+        found,
+        table=found.table.copy(deep=False),
+        covariance=tuple(matrix.copy() for matrix in found.covariance),
+        excluded=found.excluded.copy(deep=False),
+    )
+
+
+@latest_per_evidence(arms=50_000)
+def _compared(
+    evidence: Evidence,
+    outcome: str,
+    measure: str,
+    timepoint: Timepoint,
+    sources: tuple[str, ...],
+    correlation: float,
+    reference: tuple[tuple[str, str], ...],
+    inactive: tuple[str, ...],
+    head_to_head: bool,
+    scope: Scope,
+) -> Effects:
+    request = Request(
+        outcome,
+        measure,
+        timepoint,
+        sources,
+        correlation,
+        dict(reference),
         inactive,
         head_to_head,
         late="followup" in scope.derive,
@@ -360,7 +399,7 @@ def check(
         faults.append(f"correlation {correlation} is not between -1 and 1")
     comparators = vocabulary("arms", "comparator_type")
     own = evidence.arms["comparator_type"]
-    for word in [inactive] if isinstance(inactive, str) else inactive:
+    for word in as_words(inactive):
         if word not in comparators and not (own == word).any():
             faults.append(f"inactive: no {word!r}. {did_you_mean(word, comparators)}")
     table = evidence.arms

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,6 +66,11 @@ class Scope:
 PLAIN = Scope()
 
 
+def as_words(words: str | Iterable[str]) -> tuple[str, ...]:
+    """Several words, or the one."""
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
 @dataclass(frozen=True)
 class Request:
     """What was asked for (see `assemble.from_evidence`)."""
@@ -75,9 +81,12 @@ class Request:
     sources: tuple[str, ...]
     correlation: float
     reference: Mapping[str, str]
-    inactive: Sequence[str]
+    inactive: str | Sequence[str]
     head_to_head: bool = False
     late: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inactive", as_words(self.inactive))
 
     def rank(self, weeks: float, label: str, programme: float) -> float | None:
         """How well a time fits; see `time_rank`."""
@@ -110,7 +119,7 @@ def reference_kind(arm: Arm, reference: Arm, inactive: Sequence[str]) -> str:
 def programme_weeks(arms: Sequence[Arm]) -> float:
     """Length of a trial's longest programme in weeks; NaN where unknown."""
     weeks = [arm["duration_weeks"] for arm in exercise_arms(arms)]
-    return max((week for week in weeks if not np.isnan(week)), default=np.nan)
+    return max((week for week in weeks if not math.isnan(week)), default=math.nan)
 
 
 def inactive_references(arms: Sequence[Arm], inactive: Sequence[str]) -> list[str]:
@@ -132,7 +141,7 @@ def lower_dose_reference(arms: Sequence[Arm]) -> str | None:
         "duration_weeks",
     ):
         doses = [arm[measure] for arm in arms]
-        if not np.isnan(doses).any() and len(set(doses)) > 1:
+        if len(set(doses)) > 1 and not any(math.isnan(dose) for dose in doses):
             lowest = [arm["arm_id"] for arm in arms if arm[measure] == min(doses)]
             return lowest[0] if len(lowest) == 1 else None
     return None

@@ -129,21 +129,19 @@ SHARED_BY_CONTROL = {
 
 def _beyond_others(arms: pd.DataFrame) -> pd.Series:
     """Each arm's co-intervention, missing where it has none that another arm lacks."""
-    found = arms["co_intervention"].copy()
-    for _, own in arms.groupby("trial_id"):
-        items = {index: _items(text) for index, text in own["co_intervention"].items()}
+    found, controls = arms["co_intervention"].tolist(), arms["comparator_type"].tolist()
+    for places in arms.groupby("trial_id").indices.values():
+        items = {place: _items(found[place]) for place in places}
         shared = set.intersection(*items.values()) if len(items) > 1 else set()
-        controls = own["comparator_type"].dropna()
-        patterns = [SHARED_BY_CONTROL[name] for name in controls if name in SHARED_BY_CONTROL]
-        for index, named in items.items():
-            beyond = {
-                item
+        names = [controls[place] for place in places]
+        patterns = [SHARED_BY_CONTROL[name] for name in names if name in SHARED_BY_CONTROL]
+        for place, named in items.items():
+            if all(
+                any(re.search(pattern, item, re.I) for pattern in patterns)
                 for item in named - shared
-                if not any(re.search(pattern, item, re.I) for pattern in patterns)
-            }
-            if not beyond:
-                found[index] = pd.NA
-    return found
+            ):
+                found[place] = pd.NA
+    return pd.Series(found, arms.index, dtype=arms["co_intervention"].dtype)
 
 
 def _items(text: object) -> set[str]:

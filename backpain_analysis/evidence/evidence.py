@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
@@ -45,15 +46,41 @@ def once_per_evidence(
 
     Its further arguments must be hashable, and nobody may change what it returns.
     """
+    return _remembering(work, lambda _: math.inf)
+
+
+def latest_per_evidence(
+    *, arms: int
+) -> Callable[
+    [Callable[Concatenate[Evidence, P], R]],
+    Callable[Concatenate[Evidence, P], R],
+]:
+    """As `once_per_evidence`, but only the latest questions are remembered.
+
+    As many as the arms of the evidence go into `arms`: so that what takes memory by the arm and is
+    asked in many ways takes no more, however large the evidence.
+    """
+
+    def decorated(work: Callable[Concatenate[Evidence, P], R]) -> Any:
+        return _remembering(work, lambda evidence: arms // max(len(evidence._tables["arms"]), 1))
+
+    return decorated
+
+
+def _remembering(
+    work: Callable[Concatenate[Evidence, P], R], most: Callable[[Evidence], float]
+) -> Callable[Concatenate[Evidence, P], R]:
     known: WeakKeyDictionary[Evidence, dict[Any, R]] = WeakKeyDictionary()
 
     @wraps(work)
     def remembered(evidence: Evidence, *args: P.args, **kwargs: P.kwargs) -> R:
         answers = known.setdefault(evidence, {})
         asked = (args, tuple(sorted(kwargs.items())))
-        if asked not in answers:
-            answers[asked] = work(evidence, *args, **kwargs)
-        return answers[asked]
+        answer = answers.pop(asked) if asked in answers else work(evidence, *args, **kwargs)
+        answers[asked] = answer
+        if len(answers) > most(evidence):
+            del answers[next(iter(answers))]
+        return answer
 
     return remembered
 

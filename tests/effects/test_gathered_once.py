@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from backpain_analysis.effects.over_time import effects_over_time
 from backpain_analysis.evidence.evidence import BACK_PAIN, Evidence, load_evidence
 from backpain_analysis.evidence.schema import TABLES
 
@@ -40,3 +43,58 @@ def test_of_a_trial_with_some_arms_only_their_results_are_left():
     for arm in ("arm_id", "ref_arm_id"):
         assert set(zip(table["trial_id"], table[arm], strict=True)) <= kept
     assert "tai_chi_qigong" not in set(table["exercise_type"])
+
+
+WAYS = [
+    {},
+    {"measure": "SMD"},
+    {"timepoint": "latest"},
+    {"timepoint": (0, 20)},
+    {"analysis": "final"},
+    {"analysis": "change", "correlation": 0.8},
+    {"reference": {"sherman2011": "a2"}},
+    {"inactive": "waitlist"},
+    {"inactive": ["usual_care", "waitlist"]},
+    {"head_to_head": True},
+    {"flags": ()},
+    {"designs": "parallel"},
+    {"include_home": True},
+    {"met": {"yoga": 9.0}},
+    {"derive": ()},
+    {"derive": ("scale", "followup")},
+]
+
+
+def test_what_is_remembered_of_one_question_is_no_answer_to_another():
+    evidence = load_evidence().filter(population=BACK_PAIN)
+    for way in [*WAYS, *WAYS]:
+        known = evidence.effects("pain_intensity", **way)
+        anew = replace(evidence).effects("pain_intensity", **way)
+        pd.testing.assert_frame_equal(known.table, anew.table)
+        pd.testing.assert_frame_equal(known.excluded, anew.excluded)
+        assert (known.measure, known.dose_basis) == (anew.measure, anew.dose_basis)
+
+
+def test_whoever_changes_effects_changes_them_for_nobody_else():
+    evidence = load_evidence()
+    found = evidence.effects("pain_intensity")
+    wanted = found.table["yi"].tolist(), found.excluded["reason"].tolist(), len(found.table.columns)
+    found.table.loc[0, "yi"] = 99.0
+    found.table["further"] = 1
+    found.excluded["reason"] = "changed"
+    for matrix in found.covariance:
+        matrix[:] = 0.0
+    again = evidence.effects("pain_intensity")
+    now = again.table["yi"].tolist(), again.excluded["reason"].tolist(), len(again.table.columns)
+    assert now == wanted
+    assert all((matrix > 0).all() for matrix in again.covariance)
+
+
+@pytest.mark.parametrize("ask", [Evidence.effects, effects_over_time])
+def test_one_inactive_control_may_be_named_without_a_list(ask):
+    one, listed = (
+        ask(load_evidence(), "pain_intensity", inactive=words)
+        for words in ("waitlist", ["waitlist"])
+    )
+    pd.testing.assert_frame_equal(one.table, listed.table)
+    assert set(one.against_inactive().table["comparator_type"]) == {"waitlist"}

@@ -8,7 +8,11 @@ import weakref
 import pytest
 
 from backpain_analysis.evidence import evidence as module
-from backpain_analysis.evidence.evidence import load_evidence, once_per_evidence
+from backpain_analysis.evidence.evidence import (
+    latest_per_evidence,
+    load_evidence,
+    once_per_evidence,
+)
 
 
 @pytest.fixture
@@ -42,6 +46,20 @@ def test_nothing_outlives_its_evidence(tables, counted):
     del evidence
     gc.collect()
     assert held() is None
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_only_the_latest_questions_are_remembered(tables, kept):
+    evidence, calls = load_evidence(tables.folder), []
+
+    @latest_per_evidence(arms=kept * len(evidence.arms) + 1)
+    def count(evidence, word):
+        calls.append(word)
+        return word
+
+    for word in "abcabab":
+        assert count(evidence, word) == word
+    assert "".join(calls) == {0: "abcabab", 1: "abcabab", 2: "abcab"}[kept]
 
 
 def test_bundled_evidence_is_read_again_when_its_files_change(tables, monkeypatch):

@@ -323,7 +323,10 @@ def _merge(
     rows = np.arange(len(y))
     incidence[rows, codes[: len(y)]] += 1.0
     incidence[rows, codes[len(y) :]] -= 1.0
-    _, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
+    part = np.arange(len(nodes))
+    for row in rows:
+        one, other = part[codes[row]], part[codes[len(y) + row]]
+        part[part == max(one, other)] = min(one, other)
     kept, against = [], []
     for number in np.unique(part):
         members = np.flatnonzero(part == number)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import special
 
 from backpain_analysis.effects.arms import contrasts_of_arms, covariance_of_contrasts
@@ -141,17 +142,17 @@ def connected_part(
     37
     """
     require(effects, "Effects")
-    parts = network_components(effects, treatment=treatment, lump=lump)
-    number = 1
+    data = network_data(effects, Columns(treatment=treatment), lump=lump)
+    parts = dict(zip(data.treatments, data.components(), strict=True))
+    number = 0
     if around is not None:
-        found = parts.loc[parts["treatment"] == name_of(around), "component"]
-        if found.empty:
+        if name_of(around) not in parts:
             raise CannotEstimate(
                 f"no treatment {name_of(around)!r} in the network",
-                f"it has {', '.join(parts['treatment'])}",
+                f"it has {', '.join(sorted(parts, key=lambda name: (parts[name], name)))}",
             )
-        number = found.iloc[0]
-    members = set(parts.loc[parts["component"] == number, "treatment"])
+        number = parts[name_of(around)]
+    members = {name for name, part in parts.items() if part == number}
     table = effects.table
     given, against = (lumped(table[f"{side}{treatment}"], lump) for side in ("", "ref_"))
     inside = given.isin(members).to_numpy() & against.isin(members).to_numpy()
@@ -221,52 +222,52 @@ def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | No
     missing = [column for column in ("trial_id", *names, "yi") if column not in table]
     if missing:
         raise ValueError(f"these effects have no column {', '.join(map(repr, missing))}.")
-    unknown = table[table[list(names)].isna().any(axis=1)]
-    if len(unknown):
-        trials = ", ".join(map(shown, dict.fromkeys(unknown["trial_id"])))
+    unknown = table[list(names)].isna().any(axis=1)
+    if unknown.any():
+        trials = ", ".join(map(shown, dict.fromkeys(table.loc[unknown, "trial_id"])))
         raise ValueError(f"{treatment} is missing in trial {trials}: select other effects.")
     given, against = (lumped(table[column], lump) for column in names)
     codes, treatments = _codes(given, against)
+    of, against_of = codes[: len(table)], codes[len(table) :]
     key = "ref_arm_id" if "ref_arm_id" in table else f"ref_{treatment}"
-    references = table.assign(of=against).drop_duplicates(["trial_id", key])
-    unsized = pd.Series(np.nan, table.index)
-    sizes = pd.concat(
-        [
-            _sizes(table["trial_id"], given, table.get("n_arm", unsized)),
-            _sizes(
-                references["trial_id"],
-                references["of"],
-                references.get("n_ref", unsized.reindex(references.index)),
-            ),
-        ],
-        ignore_index=True,
+    first = ~table.duplicated(["trial_id", key]).to_numpy()
+    trial, unsized = table["trial_id"].to_numpy(dtype=object), np.full(len(table), np.nan)
+    n, n_ref = (
+        table[name].to_numpy(dtype=float, na_value=np.nan) if name in table else unsized
+        for name in ("n_arm", "n_ref")
+    )
+    sizes = _sizes(
+        np.concatenate([trial, trial[first]]),
+        np.concatenate([given, against[first]]),
+        np.concatenate([n, n_ref[first]]),
     )
     return combined(
         treatments,
-        table["trial_id"].to_numpy(dtype=object),
-        codes[: len(table)],
-        codes[len(table) :],
+        trial,
+        of,
+        against_of,
         table["yi"].to_numpy(dtype=float),
         effects.covariance,
         sizes,
         effects.excluded,
         effects.measure,
         effects.outcome,
-        _counts(table, references, codes[: len(table)], treatments),
+        _counts(table, first, np.append(of, against_of[first])),
     )
 
 
-def _counts(
-    table: pd.DataFrame, references: pd.DataFrame, codes: np.ndarray, treatments: tuple[str, ...]
-) -> pd.DataFrame | None:
-    """Events of all arms, where every contrast has them: `trial_id, treatment, events, n`."""
+def _counts(table: pd.DataFrame, first: np.ndarray, codes: np.ndarray) -> pd.DataFrame | None:
+    """Events of all arms, where every contrast has them: `trial_id, treatment, events, n`.
+
+    `codes` are of the treatments of all arms, then of the `first` contrasts' reference arms.
+    """
     names = ["events", "n_arm", "ref_events", "n_ref"]
     if not set(names) <= set(table) or table[names].isna().any(axis=None):
         return None
-    of = references["of"].map({name: code for code, name in enumerate(treatments)})
+    references = table[first]
     arms = {
         "trial_id": [*table["trial_id"], *references["trial_id"]],
-        "treatment": [*codes, *of],
+        "treatment": codes,
         "events": [*table["events"], *references["ref_events"]],
         "n": [*table["n_arm"], *references["n_ref"]],
     }
@@ -657,9 +658,9 @@ def all_pairs(data: NetworkData) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial_id", "treatment1", "treatment2", "yi", "vi"])
 
 
-def _sizes(trial: pd.Series, treatment: pd.Series, n: pd.Series) -> pd.DataFrame:
+def _sizes(trial: ArrayLike, treatment: ArrayLike, n: ArrayLike) -> pd.DataFrame:
     columns = {"trial_id": trial, "treatment": treatment, "participants": n}
-    table = pd.DataFrame({name: column.to_numpy() for name, column in columns.items()})
+    table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
     return table.astype({"participants": float})
 
 

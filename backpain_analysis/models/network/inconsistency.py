@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import special
 
 from backpain_analysis.engine.likelihood import group, stack_covariance
-from backpain_analysis.engine.mixed import MixedFit
+from backpain_analysis.engine.mixed import MixedFit, Sampling, fit, sampling
 from backpain_analysis.models.network.contrasts import NetworkData
 from backpain_analysis.models.network.estimation import Method, at_tau2, estimate
 from backpain_analysis.models.results import TableResult, quantile, two_sided_p
@@ -154,7 +154,8 @@ def _by_design(result: NetworkResult, X: np.ndarray, of: list[tuple[int, ...]]) 
     designs = data.designs()
     consistent = _consistent(result)
     rows = designs.reindex(data.trial).to_numpy()
-    within = at_tau2(data, X, 0.0)
+    known = sampling(data.covariance, group(data.trial))
+    within = fit(data.y, X, known, method="CE")
     residual = data.y - X @ within.beta
     table = []
     for design in dict.fromkeys(designs):
@@ -167,7 +168,7 @@ def _by_design(result: NetworkResult, X: np.ndarray, of: list[tuple[int, ...]]) 
                 "trials": int((designs == design).sum()),
                 "df": int(inside.sum()) - (len(design) - 1),
                 "q_within": _quadratic(residual * inside, within),
-                "q_between_without_it": max(0.0, _q(result, detached) - within.rss),
+                "q_between_without_it": max(0.0, _q(data.y, detached, known) - within.rss),
             }
         )
     return pd.DataFrame(table)
@@ -181,10 +182,10 @@ def _quadratic(x: np.ndarray, model: MixedFit) -> float:
     )
 
 
-def _q(result: NetworkResult, X: np.ndarray) -> float:
+def _q(y: np.ndarray, X: np.ndarray, known: Sampling) -> float:
     """Q of the common-effect model on the span of X, whatever its rank."""
     basis, size, _ = np.linalg.svd(X, full_matrices=False)
-    return at_tau2(result.data, basis[:, size > 1e-10 * size.max()], 0.0).rss
+    return fit(y, basis[:, size > 1e-10 * size.max()], known, method="CE").rss
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,7 +235,7 @@ def net_heat(result: NetworkResult) -> NetHeat:
     again with each design detached (given effects of its own). Source: Krahn, Binder & König
     2013 (doi 10.1186/1471-2288-13-35), here with one row a design, not one a comparison.
     """
-    tau2 = design_inconsistency(result).tau2_inconsistency
+    tau2 = result.design_inconsistency().tau2_inconsistency
     X, of = design_columns(result.data)
     within = at_tau2(result.data, X, tau2)
     effects, precision = within.beta, np.linalg.inv(within.cov_beta)
@@ -374,15 +375,14 @@ def node_split(result: NetworkResult) -> NodeSplit:
     Dias et al. 2010 (doi 10.1002/sim.3767); König, Krahn & Binder 2013 (doi 10.1002/sim.6001).
     """
     estimate, se = result._pairs()
-    known = direct(result).set_index(["treatment", "versus"])
+    known = direct(result).set_index(["treatment", "versus"]).to_dict("index")
     rows = []
     for i, j in combinations(range(len(result.treatments)), 2):
         pair = (result.treatments[i], result.treatments[j])
         whole, variance = estimate[i, j], se[i, j] ** 2
         row = {"treatment": pair[0], "versus": pair[1], "trials": 0, "direct_share": 0.0}
         row |= {"indirect": whole, "indirect_se": se[i, j]}
-        if pair in known.index:
-            own = known.loc[pair]
+        if (own := known.get(pair)) is not None:
             share = min(variance / own["se"] ** 2, 1.0)
             row |= {"trials": int(own["trials"]), "direct_share": share}
             row |= {"direct": own["estimate"], "direct_se": own["se"]}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -161,6 +162,10 @@ class NetworkResult(Coefficients):
 
     def differences(self) -> pd.DataFrame:
         """Every treatment against every other: `treatment, versus` and the columns of `effects`."""
+        return self._differences.copy(deep=False)
+
+    @cached_property
+    def _differences(self) -> pd.DataFrame:
         estimate, se = self._pairs()
         half = quantile(self.level, self.df) * se
         spare = len(self.data.y) - len(self.params)
@@ -326,6 +331,11 @@ class NetworkResult(Coefficients):
 
     def design_inconsistency(self) -> inconsistency.DesignInconsistency:
         """Test of design-by-treatment interaction: see `inconsistency.design_inconsistency`."""
+        found = self._design_inconsistency
+        return replace(found, designs=found.designs.copy(deep=False))
+
+    @cached_property
+    def _design_inconsistency(self) -> inconsistency.DesignInconsistency:
         return inconsistency.design_inconsistency(self)
 
     def direct(self) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from backpain_analysis.figures.style import (
     effect_axis,
     figure_style,
     new_axes,
+    strokes,
 )
 from backpain_analysis.models.results import quantile
 from backpain_analysis.words import (
@@ -168,6 +169,7 @@ def comparison_forest(
     lines = len(rows)
     names: list[Cell | None] = [None] * lines
     kinds, values = [], []
+    drawn: dict[str, list[Estimate]] = {kind: [] for kind in KINDS}
     with figure_style():
         ax = new_axes(WIDTH, 1.1 + LINE_HEIGHT * lines) if ax is None else ax
         ax.axvline(0, color=INK, lw=0.7)
@@ -184,12 +186,11 @@ def comparison_forest(
             if kind == "network" and np.isfinite(effects.loc[name, "pi_low"]):
                 limits = effects.loc[name, ["pi_low", "pi_high"]]
                 ax.plot(limits, [line, line], color=BAND, lw=4, solid_capstyle="butt", gid="pi")
-            colour = KINDS[kind]
-            ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
-            ax.plot(estimate, line, "D" if kind == "network" else "o", color=colour, ms=4.5)
+            drawn[kind].append((line, estimate, half))
             kinds.append(Cell(words, muted=kind != "network"))
             text = _interval(estimate, half, result.measure)
             values.append(Cell(text, muted=kind != "network"))
+        _draw_estimates(ax, drawn)
         ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel or _difference(result.measure))
         effect_axis(ax, result.measure)
         ax.set_yticks([])
@@ -232,6 +233,11 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     shown = [name for name in labels if found[name].notna().any()]
     counts = found["comparison"].value_counts()
     order = list(counts.index[:MOST_COMPARISONS])
+    names = [
+        " – ".join(shortened(exercise_label(part), 18) for part in pair.split(" : "))
+        for pair in order
+    ]
+    rows = found["comparison"].map({pair: row for row, pair in enumerate(order)})
     columns = min(3, len(shown))
     lines = -(-len(shown) // columns)
     with figure_style():
@@ -243,23 +249,23 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
                 ax.remove()
                 continue
             name = shown[place]
-            for row, comparison in enumerate(order):
-                values = found.loc[found["comparison"] == comparison, name].dropna()
-                ax.plot(values, np.full(len(values), row), "o", color=ACCENT, ms=4, alpha=0.6)
-                if len(values):
-                    ax.plot(values.median(), row, "|", color=INK, ms=11, gid="median")
+            known = found[name].notna() & rows.notna()
+            ax.plot(found[name][known], rows[known], "o", color=ACCENT, ms=4, alpha=0.6)
+            medians = found[name][known].groupby(rows[known]).median()
+            ax.plot(medians, medians.index, "|", color=INK, ms=11, gid="median")
             middle = found[name].median()
             ax.axvline(middle, color=FAINT, lw=1, zorder=0)
             ax.set_title(textwrap.fill(labels[name], 22), fontsize=8)
-            ax.set_ylim(len(order) - 0.5, -0.5)
-            names = [
-                " – ".join(shortened(exercise_label(part), 18) for part in pair.split(" : "))
-                for pair in order
-            ]
-            ax.set_yticks(range(len(order)), names, fontsize=6.5)
             ax.tick_params(axis="x", labelsize=7)
+        grid[0, 0].set_ylim(len(order) - 0.5, -0.5)
+        grid[0, 0].set_yticks(range(len(order)), names)
+        for ax in grid[:, 0]:
+            ax.tick_params(axis="y", labelsize=6.5)
     return figure
 
+
+Estimate = tuple[int, float, float]
+"""Row, middle and half width of an interval."""
 
 KINDS = {"direct": TARGET, "indirect": MUTED, "network": ACCENT}
 
@@ -305,6 +311,7 @@ def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None =
     critical, ratio = quantile(split.level, np.inf), split.measure in RATIO_WORDS
     names: list[Cell | None] = [None] * lines
     kinds, values = names.copy(), names.copy()
+    drawn: dict[str, list[Estimate]] = {kind: [] for kind in KINDS}
     with figure_style():
         ax = new_axes(WIDTH, 0.9 + LINE_HEIGHT * lines) if ax is None else ax
         ax.axvline(0, color=INK, lw=0.7)
@@ -312,12 +319,12 @@ def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None =
             first, second = exercise_label(row["treatment"]), exercise_label(row["versus"])
             names[4 * place] = Cell(f"{first} – {second}", bold=True)
             names[4 * place + 1] = Cell(p_text(row["p_value"]), muted=True)
-            for line, (kind, colour) in enumerate(KINDS.items(), start=4 * place):
+            for line, kind in enumerate(KINDS, start=4 * place):
                 estimate, half = row[kind], critical * row[f"{kind}_se"]
-                ax.plot([estimate - half, estimate + half], [line, line], color=colour, lw=1.3)
-                ax.plot(estimate, line, "o" if kind != "network" else "D", color=colour, ms=4.5)
+                drawn[kind].append((line, estimate, half))
                 kinds[line] = Cell(_words(kind, row))
                 values[line] = Cell(_interval(estimate, half, split.measure))
+        _draw_estimates(ax, drawn)
         first = "first against second" if ratio else "first minus second"
         xlabel = xlabel or f"{_difference(split.measure)} ({first})"
         ax.set(ylim=(lines - 0.4, -0.6), xlabel=xlabel)
@@ -327,6 +334,17 @@ def node_split(split: NodeSplit, *, xlabel: str | None = None, ax: Axes | None =
         left = [Column("", names, "left"), Column("Evidence", kinds, "left")]
         draw_columns(ax, left, [Column(f"Estimate [{split.level:.0%} CI]", values)], -0.75)
     return ax
+
+
+def _draw_estimates(ax: Axes, drawn: dict[str, list[Estimate]]) -> None:
+    """Draw each kind of evidence in its colour."""
+    for kind, estimates in drawn.items():
+        if not estimates:
+            continue
+        line, middle, half = np.array(estimates).T
+        ends, marker = (middle - half, middle + half), "D" if kind == "network" else "o"
+        strokes(ax, ends, (line, line), color=KINDS[kind], lw=1.3)
+        ax.plot(middle, line, marker, color=KINDS[kind], ms=4.5)
 
 
 def _words(kind: str, row: pd.Series) -> str:

@@ -34,6 +34,7 @@ from backpain_analysis.figures.style import (
     DrawnFigure,
     figure_style,
     new_axes,
+    strokes,
 )
 from backpain_analysis.models.dose.comparison import CHOICES
 from backpain_analysis.models.results import quantile
@@ -350,7 +351,8 @@ def _draw_estimates(
     clear = ((fitted["ci_high"] < 0) | (fitted["ci_low"] > 0)).to_numpy()
     for chosen, colour in ((~clear, FAINT), (clear, BAND)):
         part = fitted[chosen]
-        ax.vlines(x[chosen], part["ci_low"], part["ci_high"], color=colour, lw=1.6, zorder=1)
+        ends = part["ci_low"], part["ci_high"]
+        strokes(ax, (x[chosen], x[chosen]), ends, color=colour, lw=1.6, zorder=1)
     ax.plot(x, fitted["estimate"], ".", color=ACCENT, ms=3.5, zorder=3, gid="estimates")
     ax.axhline(0, color=INK, lw=0.7)
     if mcid is not None:
@@ -381,7 +383,7 @@ def _draw_options(ax: Axes, fitted: pd.DataFrame, choices: Mapping[str, Mapping[
         for name in options:
             place += 1
             x = np.flatnonzero((fitted[choice] == name).to_numpy())
-            ax.vlines(x, place - 0.32, place + 0.32, color=MUTED, lw=1.2)
+            strokes(ax, (x, x), (place - 0.32, place + 0.32), color=MUTED, lw=1.2)
             ticks.append(place)
             labels.append(name)
         place += 1.3

@@ -45,6 +45,7 @@ from backpain_analysis.figures.style import (
     figure_style,
     new_axes,
     plain_ticks,
+    strokes,
 )
 from backpain_analysis.models.pairwise import diagnostics
 from backpain_analysis.models.pairwise.diagnostics import (
@@ -298,7 +299,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
     flagged = table["influential"].to_numpy()
     for row in rows[flagged]:
         ax.axhspan(row - 0.5, row + 0.5, color=TARGET, alpha=0.1, lw=0, zorder=0, gid="row")
-    ax.hlines(rows, panel.centre, values, color=FAINT, lw=1.0, zorder=1)
+    strokes(ax, (panel.centre, values), (rows, rows), color=FAINT, lw=1.0, zorder=1)
     ax.axvline(panel.centre, color=MUTED, lw=0.8, zorder=0.5, gid="centre")
     for limit in _shown(panel, values):
         ax.axvline(limit, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5, gid="limit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,14 +107,17 @@ def dose_network(
     shown = list(result.agents if agents is None else agents)
     colours = _colours(result)
     largest = max(result.max_dose(agent) for agent in shown)
+    curves = {agent: result.predict(agent, _drawn(result, agent)) for agent in shown}
+    points, heaviest = _all_points(result, shown)
     with figure_style():
         ax = new_axes(WIDTH, 4.7) if ax is None else ax
+        _limit(ax, _heights(result, curves, points, mcid), largest)
         for agent in shown:
             band = len(shown) <= MOST_BANDS
             end = largest if extrapolate else result.max_dose(agent)
-            _draw_curve(ax, result, agent, colours[agent], end, band=band)
-            _draw_points(ax, result, agent, colours[agent])
-        _finish(ax, result, _heights(result, shown, mcid), largest, mcid)
+            _draw_curve(ax, result, agent, curves[agent], colours[agent], end, band=band)
+            _draw_points(ax, points[agent], heaviest, colours[agent])
+        _mark_differences(ax, result, mcid)
         ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         ax.set_ylabel(effect_label or measured(result.outcome, result.measure))
         entries = [
@@ -122,7 +125,7 @@ def dose_network(
             for a in shown
         ]
         ax.legend(
-            handles=[*entries, *_keys(result, shown, mcid, extrapolate=extrapolate)],
+            handles=[*entries, *_keys(result, shown, points, mcid, extrapolate=extrapolate)],
             loc="upper left",
             bbox_to_anchor=(0, -0.14),
             ncols=3,
@@ -171,30 +174,32 @@ def dose_network_panels(
     colours = _colours(result)
     largest = max(result.max_dose(agent) for agent in shown)
     curves = {agent: result.predict(agent, _drawn(result, agent)) for agent in shown}
-    heights = _heights(result, shown, mcid)
+    points, heaviest = _all_points(result, shown)
     columns = 2 if len(shown) in (2, 4) else min(3, len(shown))
     lines = -(-len(shown) // columns)
     with figure_style():
         figure = DrawnFigure(figsize=(WIDTH, 2.3 * lines + 0.9), layout="constrained")
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        _limit(grid[0, 0], _heights(result, curves, points, mcid), largest)
         for ax, agent in zip(grid.flat, shown, strict=False):
             for other, curve in curves.items():
                 if other != agent:
                     ax.plot(curve["dose"], curve["estimate"], color=FAINT, lw=1.2, gid="other")
-            _draw_curve(ax, result, agent, colours[agent], result.max_dose(agent), prediction=True)
-            _draw_points(ax, result, agent, colours[agent])
+            own, colour = result.max_dose(agent), colours[agent]
+            _draw_curve(ax, result, agent, curves[agent], colour, own, prediction=True)
+            _draw_points(ax, points[agent], heaviest, colour)
             ax.set_title(exercise_label(agent))
         for place, ax in enumerate(grid.flat):
             if place >= len(shown):
                 ax.remove()
                 continue
-            _finish(ax, result, heights, largest, mcid)
+            _mark_differences(ax, result, mcid)
             _mark_cut(ax, result, shown[place], colours[shown[place]])
             if place + columns >= len(shown):
                 ax.tick_params(labelbottom=True)
                 ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
         figure.supylabel(effect_label or measured(result.outcome, result.measure), fontsize=8.5)
-        keys = _keys(result, shown, mcid, prediction=True)
+        keys = _keys(result, shown, points, mcid, prediction=True)
         figure.legend(handles=keys, loc="outside lower center", ncols=3)
     return figure
 
@@ -208,12 +213,25 @@ def contrast_points(result: DoseNetworkResult, agent: str) -> pd.DataFrame:
         `trial_id, dose, effect, variance, hollow`: hollow where the other arm was no reference,
         to whose mean effect the contrast is added.
     """
+    return _points(result, agent, result.effects_of_nodes(), _variances(result))
+
+
+def _all_points(
+    result: DoseNetworkResult, agents: list[str]
+) -> tuple[dict[str, pd.DataFrame], float]:
+    """The contrasts of each agent, and the weight of the heaviest of all."""
+    effect, variance = result.effects_of_nodes(), _variances(result)
+    points = {agent: _points(result, agent, effect, variance) for agent in agents}
+    return points, float((1 / variance).max())
+
+
+def _points(
+    result: DoseNetworkResult, agent: str, effect: np.ndarray, variance: np.ndarray
+) -> pd.DataFrame:
     network, nodes = result.data.network, result.data.nodes
-    effect = result.effects_of_nodes()
     mine = (nodes["agent"] == agent).to_numpy() & (nodes["dose"] > 0).to_numpy()
     dosed = ~(nodes["dose"] == 0).to_numpy()
     doses = nodes["dose"].to_numpy()
-    variance = _variances(result)
     sides = []
     for own, other, sign in (
         (network.treatment, network.versus, 1.0),
@@ -255,6 +273,7 @@ def _draw_curve(
     ax: Axes,
     result: DoseNetworkResult,
     agent: str,
+    curve: pd.DataFrame,
     colour: str,
     largest: float,
     *,
@@ -262,7 +281,6 @@ def _draw_curve(
     prediction: bool = False,
 ) -> None:
     own = result.max_dose(agent)
-    curve = result.predict(agent, _drawn(result, agent))
     if band:
         limits = curve["dose"], curve["ci_low"], curve["ci_high"]
         ax.fill_between(*limits, color=colour, alpha=0.16, lw=0, gid="band")
@@ -296,9 +314,7 @@ def _drawn(result: DoseNetworkResult, agent: str) -> np.ndarray:
     return np.array([high]) if low == high else np.linspace(low, high, GRID)
 
 
-def _draw_points(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> None:
-    heaviest = (1 / _variances(result)).max()
-    points = contrast_points(result, agent)
+def _draw_points(ax: Axes, points: pd.DataFrame, heaviest: float, colour: str) -> None:
     for hollow, own in points.groupby("hollow"):
         ax.scatter(
             own["dose"],
@@ -314,21 +330,18 @@ def _draw_points(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -
         )
 
 
-def _finish(
-    ax: Axes,
-    result: DoseNetworkResult,
-    heights: tuple[float, float],
-    largest: float,
-    mcid: float | None,
-) -> None:
-    """Limits, the line of no effect, the MCID."""
-    threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
+def _limit(ax: Axes, heights: tuple[float, float], largest: float) -> None:
     ax.set_xlim(-0.02 * largest, 1.08 * largest)
     ax.set_ylim(*heights)
+    plain_ticks(ax)
+
+
+def _mark_differences(ax: Axes, result: DoseNetworkResult, mcid: float | None) -> None:
+    """The line of no effect, the MCID."""
+    threshold = None if mcid is None else as_benefit(mcid, result.lower_is_better)
     ax.axhline(0, color=INK, lw=0.7, zorder=1.5)
     if threshold is not None:
         ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
-    plain_ticks(ax)
 
 
 def _mark_cut(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> None:
@@ -344,14 +357,16 @@ def _mark_cut(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> N
 
 
 def _heights(
-    result: DoseNetworkResult, shown: list[str], mcid: float | None
+    result: DoseNetworkResult,
+    curves: Mapping[str, pd.DataFrame],
+    points: Mapping[str, pd.DataFrame],
+    mcid: float | None,
 ) -> tuple[float, float]:
     """Limits that hold all points and curves, and half as much again of the intervals."""
     values = [0.0] if mcid is None else [0.0, as_benefit(mcid, result.lower_is_better)]
     limits: list[float] = []
-    for agent in shown:
-        curve = result.predict(agent, _drawn(result, agent))
-        values += [*curve["estimate"], *contrast_points(result, agent)["effect"]]
+    for agent, curve in curves.items():
+        values += [*curve["estimate"], *points[agent]["effect"]]
         limits += [*curve["ci_low"], *curve["ci_high"]]
     low, high = min(values), max(values)
     reach = 0.5 * (high - low)
@@ -363,13 +378,14 @@ def _heights(
 def _keys(
     result: DoseNetworkResult,
     shown: list[str],
+    points: Mapping[str, pd.DataFrame],
     mcid: float | None,
     prediction: bool = False,
     extrapolate: bool = False,
 ) -> list[Line2D | Patch]:
     """What lines and circles mean, whatever the agent; only what is drawn."""
     level, largest = f"{result.level:.0%}", max(result.max_dose(agent) for agent in shown)
-    hollow = pd.concat([contrast_points(result, agent)["hollow"] for agent in shown])
+    hollow = pd.concat([own["hollow"] for own in points.values()])
     circle: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6, "color": MUTED}
     keys: list[Line2D | Patch] = []
     if prediction or len(shown) <= MOST_BANDS:

@@ -411,10 +411,13 @@ def _heat_map(
         ax.spines[:].set_visible(False)
         for (y, x), share in np.ndenumerate(values):
             colour = "white" if share > 0.55 else INK
-            ax.text(
-                x + 0.5, y + 0.5, texts[y][x], ha="center", va="center", fontsize=7.5, color=colour
-            )
+            _in_cell(ax, x + 0.5, y + 0.5, texts[y][x], fontsize=7.5, color=colour)
     return ax
+
+
+def _in_cell(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """Write in the middle of a cell; the cell makes the room."""
+    ax.text(x, y, text, ha="center", va="center", in_layout=False, **style)
 
 
 def _beside(ax: Axes, text: str, y: float, *, bold: bool = False) -> None:
@@ -511,7 +514,7 @@ def _lights(ax: Axes, place: int, judged: pd.Series) -> None:
             gid=f"light {risk}",
         )
         for row in rows:
-            ax.text(place, float(row), SIGNS[risk], ha="center", va="center", color=INK, fontsize=8)
+            _in_cell(ax, place, float(row), SIGNS[risk], fontsize=8, color=INK)
 
 
 @remembers

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.textpath import TextToPath
 
+from backpain_analysis.figures.letters import LETTERS
 from backpain_analysis.figures.style import ACCENT, BAND, INK, MUTED, TARGET
 from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.pairwise.pooling import PoolResult
@@ -83,11 +82,10 @@ class Column:
         return max([heading, *(cell.width for cell in self.cells if cell and not cell.spans)])
 
 
-@cache
 def text_width(text: str, bold: bool = False) -> float:
     """Width of a line of text in points."""
     font = FontProperties(family=["DejaVu Sans"], size=SIZE, weight="bold" if bold else "normal")
-    return TextToPath().get_text_width_height_descent(text, font, ismath=False)[0]
+    return LETTERS.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
 def draw_columns(
@@ -111,14 +109,24 @@ def _draw(
         start += column.width + GAP
         heading = Cell(column.heading, bold=True)
         _write(axes, heading, edge, shift, heading_y, column.align, "bottom")
+        widest = max((cell.width for cell in column.cells if cell), default=0.0)
         for row, cell in enumerate(column.cells):
             if cell:
-                _write(axes, cell, edge, shift, row, column.align, "center_baseline")
+                counts = cell.width == widest
+                _write(axes, cell, edge, shift, row, column.align, "center_baseline", counts)
 
 
 def _write(
-    axes: Axes, cell: Cell, edge: float, shift: float, y: float, align: str, vertical: str
+    axes: Axes,
+    cell: Cell,
+    edge: float,
+    shift: float,
+    y: float,
+    align: str,
+    vertical: str,
+    counts: bool = True,
 ) -> None:
+    """Write a cell; `counts` if the layout must make room for it."""
     axes.annotate(
         cell.text,
         xy=(edge, y),
@@ -132,6 +140,7 @@ def _write(
         color=MUTED if cell.muted else INK,
         annotation_clip=False,
         parse_math=False,
+        in_layout=counts,
     )
 
 

@@ -10,18 +10,21 @@ import codecs
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font
+from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.textpath import TextToPath
 
 TEXTS = 4096
 """How many texts are kept."""
+
+SUBPIXELS = 64
+"""Of what FreeType measures, in a pixel."""
 
 Size = tuple[float, float, float]
 Letter = tuple[str, float, float, float]
@@ -33,14 +36,19 @@ class Letters(TextToPath):
     def __init__(self) -> None:
         super().__init__()
         self._shapes: dict[str, Any] = {}
-        self._measured = lru_cache(TEXTS)(super().get_text_width_height_descent)
+        self._measured = lru_cache(TEXTS)(_measure)
         self._placed = lru_cache(TEXTS)(self._place)
 
     def get_text_width_height_descent(
-        self, s: str, prop: FontProperties, ismath: bool | str
+        self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
     ) -> Size:
         """Width, height and descent of a text in points."""
-        return self._measured(s, prop, ismath)
+        if ismath:
+            return super().get_text_width_height_descent(s, prop, ismath)
+        font = self._get_font(prop)  # type: ignore[attr-defined]
+        width, height, descent = self._measured(font, s)
+        scale = prop.get_size_in_points() / self.FONT_SCALE
+        return width * scale, height * scale, descent * scale
 
     def get_glyphs_with_font(
         self,
@@ -58,6 +66,12 @@ class Letters(TextToPath):
 
     def _place(self, font: FT2Font, s: str, **options: Any) -> list[Letter]:
         return super().get_glyphs_with_font(font, s, self._shapes, **options)[0]
+
+
+def _measure(font: FT2Font, text: str) -> Size:
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    width, height = font.get_width_height()
+    return width / SUBPIXELS, height / SUBPIXELS, font.get_descent() / SUBPIXELS
 
 
 LETTERS = Letters()

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import Rectangle
+from matplotlib.typing import ColorType
 
 from backpain_analysis.errors import require
 from backpain_analysis.figures.forest_marks import Cell, Column, draw_columns
@@ -25,6 +26,7 @@ from backpain_analysis.figures.style import (
     exercise_colour,
     figure_style,
     new_axes,
+    strokes,
 )
 from backpain_analysis.words import effect_text, exercise_label, shortened
 
@@ -203,6 +205,9 @@ PALEST = 0.6
 
 LONGEST = 24
 
+Interval = tuple[float, float, float]
+"""An estimate and both limits."""
+
 CELL, FONT, MANY = 0.84, 6.4, 9
 """Width of a cell in inches, size of its text in points; from so many treatments on cells hold the
 estimate alone."""
@@ -252,9 +257,9 @@ def league(
     require(result, "NetworkResult")
     order = list(result.p_scores().index)
     size, many = len(order), len(order) > MANY
-    whole = result.differences().set_index(["treatment", "versus"])
-    direct = result.direct().set_index(["treatment", "versus"])
-    strongest = float(whole["estimate"].abs().max()) if mcid is None else abs(mcid)
+    differences = result.differences()
+    whole, direct = _by_pair(differences), _by_pair(result.direct())
+    strongest = float(differences["estimate"].abs().max()) if mcid is None else abs(mcid)
     height = 0.36 * size + 1.5 if many else 0.5 * CELL * size + 0.6
     font = 7.2 if many else FONT if size > 7 else 1.2 * FONT
     with figure_style():
@@ -264,12 +269,12 @@ def league(
                 if i == j or (many and j > i):
                     continue
                 source, pair = (whole, (column, row)) if i > j else (direct, (row, column))
-                if pair not in source.index:
+                if pair not in source:
                     continue
-                cell = source.loc[pair]
-                shade = PALEST * result.benefit * cell["estimate"] / strongest
+                cell = source[pair]
+                shade = PALEST * result.benefit * cell[0] / strongest
                 colour = BETTER_WORSE(0.5 - 0.5 * float(np.clip(shade, -PALEST, PALEST)))
-                ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fc=colour, ec="white", lw=1.2))
+                _draw_box(ax, i, j, colour)
                 _draw_cell(ax, i, j, cell, digits, font, many, result.measure)
             if not many:
                 _draw_name(ax, row, i, font)
@@ -310,27 +315,38 @@ def _wrapped(name: str) -> str:
 
 
 def _draw_name(ax: Axes, name: str, place: int, font: float) -> None:
-    box = Rectangle((place - 0.5, place - 0.5), 1, 1, fc="#ececec", ec="white", lw=1.2)
-    ax.add_patch(box)
+    _draw_box(ax, place, place, "#ececec")
     text = _wrapped(name)
     ax.text(place, place, text, ha="center", va="center", fontsize=font, fontweight="bold")
+
+
+def _by_pair(table: pd.DataFrame) -> dict[tuple[str, str], Interval]:
+    """Estimate and interval of each treatment against each other."""
+    pairs = zip(table["treatment"], table["versus"], strict=True)
+    intervals = table[["estimate", "ci_low", "ci_high"]].astype(float)
+    return dict(zip(pairs, intervals.itertuples(index=False, name=None), strict=True))
+
+
+def _draw_box(ax: Axes, row: int, column: int, colour: ColorType) -> None:
+    box = Rectangle((column - 0.5, row - 0.5), 1, 1, fc=colour, ec="white", lw=1.2)
+    box.set_in_layout(False)
+    ax.add_patch(box)
 
 
 def _draw_cell(
     ax: Axes,
     row: int,
     column: int,
-    cell: pd.Series,
+    cell: Interval,
     digits: int | None,
     font: float,
     alone: bool,
     measure: str,
 ) -> None:
-    values = cell[["estimate", "ci_low", "ci_high"]].to_numpy(dtype=float)
-    clear = values[1] * values[2] > 0
-    middle, low, high = (effect_text(value, measure, digits) for value in values)
+    clear = cell[1] * cell[2] > 0
+    middle, low, high = (effect_text(value, measure, digits) for value in cell)
     weight = "bold" if clear else "normal"
-    style: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": INK, "in_layout": False}
     shift = 0.0 if alone else 0.13
     ax.text(column, row - shift, middle, fontsize=font, fontweight=weight, **style)
     if not alone:
@@ -381,10 +397,11 @@ def ranking(
         ax = new_axes(WIDTH, 1.0 + ROW_HEIGHT * size) if ax is None else ax
         ax.set(xlim=(0.5, size + 0.5), ylim=(size - 0.4, -0.6), autoscale_on=False)
         spots = np.arange(size)
-        shades = [to_rgba(BAND, _shade(chance)) for chance in chances.ravel()]
-        starts = np.tile(spots + 0.52, size)
-        ax.barh(np.repeat(spots, size), 0.96, left=starts, height=0.8, color=shades)
-        ax.hlines(spots, table["rank_low"], table["rank_high"], color=ACCENT, lw=1.4)
+        rows, ranks = np.nonzero(chances)
+        shades = [to_rgba(BAND, _shade(chance)) for chance in chances[rows, ranks]]
+        ax.barh(rows, 0.96, left=ranks + 0.52, height=0.8, color=shades)
+        interval = table["rank_low"], table["rank_high"]
+        strokes(ax, interval, (spots, spots), color=ACCENT, lw=1.4)
         ax.plot(table["mean_rank"], spots, "o", color=ACCENT, ms=5, gid="mean-rank")
         ax.set_xlabel("Rank (1 is best)")
         ax.set_xticks(range(1, size + 1))
@@ -392,7 +409,7 @@ def ranking(
         ax.spines["left"].set_visible(False)
         names = [Cell(shortened(exercise_label(name), 30)) for name in table.index]
         left = [Column("", names, "left")]
-        interval = [
+        ranked = [
             Cell(f"{mean:.1f} [{low} to {high}]")
             for mean, low, high in zip(
                 table["mean_rank"], table["rank_low"], table["rank_high"], strict=True
@@ -400,7 +417,7 @@ def ranking(
         ]
         right = [
             Column("P-score", [Cell(f"{score:.2f}") for score in table["p_score"]]),
-            Column(f"Mean rank [{result.level:.0%}]", interval),
+            Column(f"Mean rank [{result.level:.0%}]", ranked),
             Column("Best", [Cell(f"{chance:.0%}") for chance in table["best"]]),
         ]
         draw_columns(ax, left, right, heading_y=-0.75)

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
+from numpy.typing import ArrayLike
 
 from backpain_analysis.words import RATIO_WORDS, natural, tick_text
 
@@ -183,6 +184,17 @@ def effect_axis(ax: Axes, measure: str, most: int = 7) -> None:
         best = best[best > 0]
     ax.xaxis.set_major_locator(FixedLocator(np.log(best)))
     ax.set_xlim(low, high)
+
+
+def strokes(
+    ax: Axes, x: tuple[ArrayLike, ArrayLike], y: tuple[ArrayLike, ArrayLike], **style: Any
+) -> None:
+    """Draw straight lines, from the first to the second of `x` and `y`, as one path."""
+    starts_x, ends_x, starts_y, ends_y = np.broadcast_arrays(*x, *y)
+    gaps = np.full(starts_x.size, np.nan)
+    across = np.column_stack([starts_x, ends_x, gaps]).ravel()
+    up = np.column_stack([starts_y, ends_y, gaps]).ravel()
+    ax.plot(across, up, solid_capstyle="butt", **style)
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -173,10 +173,22 @@ def test_transitivity_has_a_panel_for_what_is_known():
     )
     figure = figures.transitivity(table, {"age": "Age", "weeks": "Weeks"})
     (ax,) = figure.axes
-    medians = [line.get_xdata()[0] for line in ax.lines if line.get_gid() == "median"]
-    assert ax.get_title(loc="left") == "Age" and medians == [45, 60]
+    (medians,) = [line for line in ax.lines if line.get_gid() == "median"]
+    assert ax.get_title(loc="left") == "Age"
+    assert list(zip(*medians.get_data(), strict=True)) == [(45, 0), (60, 1)]
     long = figures.transitivity(table, {"age": "Baseline of the outcome, 0–100"}).axes[0]
     assert long.get_title(loc="left") == "Baseline of the\noutcome, 0–100"
+
+
+def test_transitivity_names_its_rows_alike_on_every_line():
+    found = {name: [1.0, 2.0] for name in ("age", "weeks", "women", "pain")}
+    table = pd.DataFrame({"comparison": ["a : b", "c : b"], "trial_id": ["a", "b"], **found})
+    figure = figures.transitivity(table, {name: name for name in found})
+    figure.draw_without_rendering()
+    assert len(figure.axes) == 4
+    shown = [ax.get_yticklabels() for ax in figure.axes if ax.get_subplotspec().is_first_col()]
+    assert [len(labels) for labels in shown] == [2, 2]
+    assert len({label.get_fontsize() for labels in shown for label in labels}) == 1
 
 
 RATIO = pd.DataFrame(

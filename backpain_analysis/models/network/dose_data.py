@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -74,8 +75,8 @@ def known_arms(
         raise ValueError(f"unknown dose {dose!r}: use one of {', '.join(DOSE_MEASURES)}.")
     renamed = dict(lump or {})
     table = table.assign(
-        agent=table[agent].astype(object).replace(renamed),
-        ref_agent=table[f"ref_{agent}"].astype(object).replace(renamed),
+        agent=_renamed(table[agent], renamed),
+        ref_agent=_renamed(table[f"ref_{agent}"], renamed),
         dose=table[dose].astype(float),
         ref_dose=table[f"ref_{dose}"].astype(float),
     )
@@ -101,6 +102,10 @@ def known_arms(
     return _without(replace(effects, table=table), reasons[""], reasons["ref_"])
 
 
+def _renamed(column: pd.Series, names: Mapping[str, str]) -> pd.Series:
+    return pd.Series([names.get(name, name) for name in column], column.index, dtype=object)
+
+
 def _reasons(
     table: pd.DataFrame,
     prefix: str,
@@ -122,6 +127,8 @@ def _reasons(
 
 def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> Effects:
     """Effects without the arms that have a reason to go."""
+    if len(effects) and arm_reason.isna().all() and ref_reason.isna().all():
+        return effects
     table = effects.table.reset_index(drop=True)
     trials, arms, references = (
         table[name].to_numpy(dtype=object) for name in ("trial_id", "arm_id", "ref_arm_id")
@@ -183,8 +190,10 @@ def _transform(kept: list[tuple[int, int]], own: np.ndarray) -> np.ndarray:
 def _contrasts(table: pd.DataFrame, pairs: list[tuple[int, int]]) -> pd.DataFrame:
     """The rows kept, each against the reference arm it has now."""
     rows, bases = np.array(pairs).T
-    kept, base = table.iloc[rows].reset_index(drop=True), table.iloc[bases].reset_index(drop=True)
-    moved = bases >= 0
+    kept, moved = table.iloc[rows].reset_index(drop=True), bases >= 0
+    if not moved.any():
+        return kept
+    base = table.iloc[bases].reset_index(drop=True)
     new = {f"ref_{name}": base[name] for name in table if f"ref_{name}" in table}
     new["n_ref"] = base["n_arm"]
     kept = kept.assign(**{name: kept[name].mask(moved, values) for name, values in new.items()})
@@ -233,22 +242,22 @@ def connected_agents(
     require(effects, "Effects")
     options: dict[str, Any] = {"reference": reference, "lump": lump, "comparators": comparators}
     prepared = known_arms(effects, agent=agent, dose=dose, **options)
-    table = prepared.table
-    inside = {reference}
-    while True:
-        linked = table["agent"].isin(inside) | table["ref_agent"].isin(inside)
-        trials = table.loc[linked, "trial_id"]
-        own = table[table["trial_id"].isin(trials)]
-        found = inside | set(own["agent"]) | set(own["ref_agent"])
-        if found == inside:
-            break
-        inside = found
+    members: dict[Any, set[Any]] = defaultdict(set)
+    names = prepared.table[["trial_id", "agent", "ref_agent"]].to_numpy()
+    for trial, one, other in names:
+        members[trial] |= {one, other}
+    inside, size = {reference}, 0
+    while len(inside) > size:
+        size = len(inside)
+        linked = [trial for trial, agents in members.items() if agents & inside]
+        inside.update(*(members[trial] for trial in linked))
     if len(inside) == 1:
         raise CannotEstimate(
             f"no trial compares {reference!r} with an agent of known {dose}",
             "lump other controls with the reference, or use another dose",
         )
-    return prepared.select(table["trial_id"].isin(trials), f"no trial connects it with {reference}")
+    kept = prepared.table["trial_id"].isin(linked)
+    return prepared.select(kept, f"no trial connects it with {reference}")
 
 
 ONE_NODE = "all arms of the trial have the same agent and dose"

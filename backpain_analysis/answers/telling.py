@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from backpain_analysis.errors import require
-from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
+from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.words import author_year, spelled_out
 
 DOI, PUBMED = "https://doi.org/", "https://pubmed.ncbi.nlm.nih.gov/"
@@ -112,24 +112,21 @@ def address(doi: object, pmid: object) -> str:
 
 def named(text: str, evidence: Evidence) -> tuple[str, str]:
     """The text with trials by name, plain and with links in Markdown."""
-    known, whole = _names(evidence)
+    columns = ("trial_id", "first_author", "year", "doi", "pmid")
+    rows = zip(*(evidence.trials[name] for name in columns), strict=True)
+    about = {
+        str(trial): (author_year(author, year), address(doi, pmid))
+        for trial, author, year, doi, pmid in rows
+    }
+    own = Counter(name for name, _ in about.values())
+    known = {name: (name, url) for name, url in about.values() if own[name] == 1} | about
+    there = sorted((name for name in known if name in text), key=len, reverse=True)
+    if not there:
+        return text, text
+    whole = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, there))})(?![\w-])")
 
     def link(found: re.Match[str]) -> str:
         name, url = known[found[0]]
         return f"[{name}](<{url}>)" if url else name
 
     return whole.sub(lambda found: known[found[0]][0], text), whole.sub(link, text)
-
-
-@once_per_evidence
-def _names(evidence: Evidence) -> tuple[dict[str, tuple[str, str]], re.Pattern[str]]:
-    """The trials, by id and by a name that is only one's: name, address; and what finds them."""
-    about = {
-        str(row.trial_id): (author_year(row.first_author, row.year), address(row.doi, row.pmid))
-        for row in evidence.trials.itertuples()
-    }
-    own = Counter(name for name, _ in about.values())
-    known = {name: (name, url) for name, url in about.values() if own[name] == 1} | about
-    words = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
-    whole = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])") if known else re.compile(r"(?!)")
-    return known, whole

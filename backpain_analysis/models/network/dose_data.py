@@ -73,68 +73,51 @@ def known_arms(
         raise ValueError(f"these effects have no column {', '.join(map(repr, absent))}.")
     if dose not in table or f"ref_{dose}" not in table:
         raise ValueError(f"unknown dose {dose!r}: use one of {', '.join(DOSE_MEASURES)}.")
-    renamed = dict(lump or {})
-    table = table.assign(
-        agent=_renamed(table[agent], renamed),
-        ref_agent=_renamed(table[f"ref_{agent}"], renamed),
-        dose=table[dose].astype(float),
-        ref_dose=table[f"ref_{dose}"].astype(float),
-    )
-    highest = pd.concat(
-        [
-            pd.Series(table["dose"].to_numpy(), table["agent"]),
-            pd.Series(table["ref_dose"].to_numpy(), table["ref_agent"]),
-        ]
-    )
-    dosed = highest.groupby(level=0).max()
-    exercising = set(dosed.index[dosed > 0]) - {reference}
-    others = set(dosed.index[dosed == 0]) - {reference}
+    renamed, sides = dict(lump or {}), {}
+    for prefix in ("", "ref_"):
+        agents = [renamed.get(name, name) for name in table[f"{prefix}{agent}"]]
+        doses = table[f"{prefix}{dose}"].to_numpy(dtype=float, na_value=np.nan)
+        sides[prefix] = list(zip(agents, doses, strict=True))
+    arms = [arm for side in sides.values() for arm in side if not pd.isna(arm[0])]
+    exercising = {name for name, given in arms if given > 0} - {reference}
+    others = {name for name, given in arms if given == 0} - exercising - {reference}
     kept = others if comparators == "all" else set(comparators or ()) - exercising - {reference}
-    reasons = {
-        prefix: _reasons(table, prefix, dose, reference, exercising, kept)
-        for prefix in ("", "ref_")
-    }
-    for name in ("agent", "ref_agent"):
-        own = name.replace("agent", "dose")
-        zero = (table[own] == 0) & table[name].isin(exercising)
-        table[own] = table[own].mask(table[name].isin(kept))
-        table[name] = table[name].mask(zero, reference)
-    return _without(replace(effects, table=table), reasons[""], reasons["ref_"])
+
+    def reason(name: object, given: float) -> str | None:
+        """Why an arm cannot enter; None where it can."""
+        if name in kept:
+            return None
+        if pd.isna(name) or not given >= 0:
+            return f"{dose} not reported"
+        if name == reference:
+            return "a reference arm with a dose" if given > 0 else None
+        return None if name in exercising else NO_DOSE
+
+    columns: dict[str, Any] = {}
+    for prefix, side in sides.items():
+        columns[f"{prefix}agent"] = pd.Series(
+            [reference if given == 0 and name in exercising else name for name, given in side],
+            table.index,
+            dtype=object,
+        )
+    for prefix, side in sides.items():
+        columns[f"{prefix}dose"] = [np.nan if name in kept else given for name, given in side]
+    reasons = [[reason(*arm) for arm in side] for side in sides.values()]
+    return _without(replace(effects, table=table.assign(**columns)), *reasons)
 
 
-def _renamed(column: pd.Series, names: Mapping[str, str]) -> pd.Series:
-    return pd.Series([names.get(name, name) for name in column], column.index, dtype=object)
-
-
-def _reasons(
-    table: pd.DataFrame,
-    prefix: str,
-    dose: str,
-    reference: str,
-    exercising: set[str],
-    comparators: set[str],
-) -> pd.Series:
-    """Why an arm cannot enter; missing where it can."""
-    agents, doses = table[f"{prefix}agent"], table[f"{prefix}dose"]
-    known = agents.notna() & (doses >= 0)
-    placed = (agents == reference) | agents.isin(exercising)
-    reason = pd.Series(None, table.index, dtype=object)
-    reason[known & ~placed] = NO_DOSE
-    reason[known & (agents == reference) & (doses > 0)] = "a reference arm with a dose"
-    reason[~known] = f"{dose} not reported"
-    return reason.mask(agents.isin(comparators), None)
-
-
-def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> Effects:
+def _without(
+    effects: Effects, arm_reason: Sequence[str | None], ref_reason: Sequence[str | None]
+) -> Effects:
     """Effects without the arms that have a reason to go."""
-    if len(effects) and arm_reason.isna().all() and ref_reason.isna().all():
+    good, sound = (np.array([why is None for why in own]) for own in (arm_reason, ref_reason))
+    if len(effects) and good.all() and sound.all():
         return effects
     table = effects.table.reset_index(drop=True)
     trials, arms, references = (
         table[name].to_numpy(dtype=object) for name in ("trial_id", "arm_id", "ref_arm_id")
     )
-    good, sound = arm_reason.isna().to_numpy(), ref_reason.isna().to_numpy()
-    asked = ((arms, good, arm_reason.to_numpy()), (references, sound, ref_reason.to_numpy()))
+    asked = ((arms, good, arm_reason), (references, sound, ref_reason))
     pairs, matrices, gone, start = [], [], [], 0
     for V in effects.covariance:
         own = np.arange(start, start + len(V))
@@ -143,7 +126,7 @@ def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> 
         for names, fine, reasons in asked:
             first: dict[str, str] = {}
             for row in own[~fine[own]]:
-                first.setdefault(names[row], reasons[row])
+                first.setdefault(names[row], str(reasons[row]))
             gone += [(trial, name, reason) for name, reason in first.items()]
         kept = _rebased(own, references[own], good, sound)
         if not kept:

@@ -265,8 +265,9 @@ class Effects:
         """
         if measure not in DOSE_MEASURES:
             raise ValueError(f"unknown dose {measure!r}: use one of {', '.join(DOSE_MEASURES)}.")
-        columns = [measure, f"ref_{measure}"]
-        dose, reference = self.table[columns].to_numpy(dtype=float).T
+        dose, reference = (
+            self.table[name].to_numpy(dtype=float) for name in (measure, f"ref_{measure}")
+        )
         distinct = self._without(
             {
                 f"{measure} not reported": np.isnan(dose) | np.isnan(reference),

@@ -224,16 +224,18 @@ def padded(batches: list[Batch], size: int = 1) -> list[Batch]:
         Rows of a block, at least.
     """
     size = max(size, *(batch.S.shape[-1] for batch in batches))
-    parts = []
+    m, p = len(batches[0].K), batches[0].X.shape[-1]
+    n_blocks = sum(len(batch.y) for batch in batches)
+    y, X = np.zeros((n_blocks, size)), np.zeros((n_blocks, size, p))
+    S, K = np.tile(np.eye(size), (n_blocks, 1, 1)), np.zeros((m, n_blocks, size, size))
+    first = 0
     for batch in batches:
-        more = size - batch.S.shape[-1]
-        square = ((0, 0), (0, more), (0, more))
-        S = np.pad(batch.S, square)
-        S[:, range(size - more, size), range(size - more, size)] = 1.0
-        y, X = np.pad(batch.y, square[:2]), np.pad(batch.X, (*square[:2], (0, 0)))
-        parts.append((y, X, S, np.pad(batch.K, ((0, 0), *square)).swapaxes(0, 1)))
-    y, X, S, K = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return [Batch(y, X, S, np.ascontiguousarray(K.swapaxes(0, 1)))]
+        n = batch.S.shape[-1]
+        own = slice(first, first + len(batch.y))
+        y[own, :n], X[own, :n] = batch.y, batch.X
+        S[own, :n, :n], K[:, own, :n, :n] = batch.S, batch.K
+        first = own.stop
+    return [Batch(y, X, S, K)]
 
 
 @dataclass(frozen=True)

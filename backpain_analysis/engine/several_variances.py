@@ -117,15 +117,17 @@ class Problem:
         """
         size = sum(batch.S.size for batch in self.batches) * 2
         step = max(1, int(CHUNK // size))
-        few = self.few_rows
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             parts = [
-                few.heights(part, reml=self.reml)
-                if few is not None
-                else _heights(self.batches, part, self.reml)
-                for part in np.split(components, range(step, len(components), step))
+                self._heights(components[first : first + step])
+                for first in range(0, len(components), step)
             ]
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _heights(self, components: np.ndarray) -> np.ndarray:
+        if self.few_rows is not None:
+            return self.few_rows.heights(components, reml=self.reml)
+        return _heights(self.batches, components, self.reml)
 
     def level(self, thetas: np.ndarray) -> np.ndarray:
         """The heights at parameters of shape (n, k)."""
@@ -145,8 +147,8 @@ class Problem:
             height, slope, bend = (np.array(part) for part in zip(*found, strict=True))
         gradient = (slope[:, None] @ jacobian)[:, 0]
         hessian = jacobian.transpose(0, 2, 1) @ bend @ jacobian
-        turned = slope[:, None] @ curvature.reshape(len(curvature), curvature.shape[1], -1)
-        return height, gradient, hessian + turned.reshape(hessian.shape)
+        flat = curvature.reshape(*curvature.shape[:-2], -1)
+        return height, gradient, hessian + (slope[:, None] @ flat).reshape(hessian.shape)
 
     def at(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """The same at parameters of shape (k,)."""
@@ -418,7 +420,7 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
     drawn = random.permuted(np.tile(np.arange(len(term.design)), (n, 1)), axis=1)[:, :q]
     seen[at_rows] = term.design[drawn[at_rows]].swapaxes(1, 2)
     back = np.linalg.pinv(seen, rcond=1e-10)
-    directions = np.linalg.svd(random.normal(size=(n, rank, q)), full_matrices=False)[2] * lean
+    directions = _orthonormal(random.normal(size=(n, rank, q))) * lean
     level = np.full(n, -np.inf)
     for change in (0.0, *CHANGES):
         shape = (n, WAYS, rank)
@@ -428,7 +430,8 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
             tried = lengths * (directions @ seen)[:, None] @ tilts @ back[:, None]
         else:
             lengths = np.exp(random.uniform(reach[0], reach[1], (*shape, 1)))
-            turns = np.linalg.qr(random.normal(size=(*shape, rank)))[0]
+            turns = random.normal(size=(*shape, rank))
+            turns = np.linalg.qr(turns)[0] if rank > 1 else np.sign(turns)
             tried = lengths * turns @ directions[:, None]
             effects = np.exp(random.uniform(reach[0], reach[1], (*shape, q)))
             effects *= random.choice([-1.0, 1.0], effects.shape)
@@ -439,7 +442,7 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
         rose = reached.max(axis=1) > level
         directions[rose] = tried[rose, reached[rose].argmax(axis=1)]
         level = np.maximum(level, reached.max(axis=1))
-    spans = np.linalg.svd(directions / lean, full_matrices=False)[2]
+    spans = _orthonormal(directions / lean)
     least = max(2 * rank - q, 0)
     chosen: list[int] = []
     for row in np.argsort(-level, kind="stable"):
@@ -452,6 +455,13 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
         lower = np.linalg.cholesky(psi + np.diag(np.square(nudge) + 1e-12 * np.trace(psi)))
         starts.append(np.array([lower[cell] for cell in term.cells]))
     return starts
+
+
+def _orthonormal(rows: np.ndarray) -> np.ndarray:
+    """Orthonormal rows that span the same, of stacked matrices."""
+    if rows.shape[-2] == 1:
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.linalg.svd(rows, full_matrices=False)[2]
 
 
 def _theta(

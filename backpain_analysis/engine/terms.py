@@ -205,7 +205,10 @@ class ScaledTerm:
         return jacobian @ theta / 2, jacobian, self._curvature
 
     def components_at(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`components` at many parameters, (c, n_parameters), stacked."""
+        """`components` at many parameters, (c, n_parameters), stacked.
+
+        The curvature that is the same at all parameters is given once, shape (m, k, k).
+        """
         if self.term.structure in CORRELATED:
             found = [self._structured(theta) for theta in thetas]
             values, jacobian, curvature = (np.stack(part) for part in zip(*found, strict=True))
@@ -213,7 +216,7 @@ class ScaledTerm:
         m = len(self._curvature)
         jacobian = (thetas @ self._curvature.reshape(-1, m).T).reshape(len(thetas), m, m)
         values = (jacobian @ thetas[:, :, None])[:, :, 0] / 2
-        return values, jacobian, np.broadcast_to(self._curvature, (len(thetas), m, m, m))
+        return values, jacobian, self._curvature
 
     @cached_property
     def _curvature(self) -> np.ndarray:

@@ -14,8 +14,9 @@ from backpain_analysis.answers.dose_questions import (
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.effects.choice import INACTIVE
 from backpain_analysis.evidence.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.models.dose import comparison
 from backpain_analysis.models.dose.comparison import CHOICES, multiverse
-from backpain_analysis.models.dose.fit import dose_response
+from backpain_analysis.models.dose.fit import dose_response, fit_contrasts
 from tests.figures.drawn import make_effects
 
 
@@ -143,6 +144,25 @@ def test_trials_that_are_flagged_are_left_out_by_choice(evidence):
         assert found.loc[name, "n_trials"] == line.n_trials
         assert_allclose(found.loc[name, "estimate"], line.predict([2.0])["estimate"].iloc[0])
     assert found.loc["without cautions", "n_trials"] < found.loc["all", "n_trials"]
+
+
+def test_no_data_are_fitted_twice(evidence, monkeypatch):
+    """Nor where choices differ in trials alone that do not say the dose."""
+    fitted = []
+
+    def noted(contrasts, options):
+        fitted.append((contrasts.yi.tobytes(), contrasts.dose.tobytes(), *contrasts.trials))
+        return fit_contrasts(contrasts, options)
+
+    monkeypatch.setattr(comparison, "fit_contrasts", noted)
+    choices = {**CHOICES, "curve": {"line": "linear"}, "correlation": {"0.5": 0.5}}
+    table = multiverse(evidence, "pain_intensity", dose="minutes_per_week", at=90, choices=choices)
+    assert len(set(fitted)) == len(fitted) < len(table)
+
+
+def test_a_multiverse_of_no_dose_is_refused(evidence):
+    with pytest.raises(ValueError, match="unknown dose 'minutes': use one of"):
+        multiverse(evidence, "disability", dose="minutes", at=2.0)
 
 
 def test_a_world_that_cannot_be_fitted_says_why(evidence):

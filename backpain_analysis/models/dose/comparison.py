@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from itertools import product
+from itertools import compress, product
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from backpain_analysis.effects.choice import INACTIVE, Timepoint
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate, require
+from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence
 from backpain_analysis.models.dose import averaged
 from backpain_analysis.models.dose.curves import Constant, Curve, FractionalPolynomial, named
@@ -397,6 +398,11 @@ def multiverse(
         A row a combination: its choices, `n_trials, estimate, ci_low, ci_high, mcid_dose, note`
         (`note` says why a combination could not be fitted), sorted by estimate.
 
+    Raises
+    ------
+    ValueError
+        As `effects.from_evidence`, and for an unknown dose.
+
     Examples
     --------
     >>> evidence = bp.load_evidence().filter(population=bp.BACK_PAIN)
@@ -417,6 +423,8 @@ def multiverse(
     1   log        12     -15.2
     """
     require(evidence, "Evidence")
+    if dose not in DOSE_MEASURES:
+        raise ValueError(f"unknown dose {dose!r}: use one of {', '.join(DOSE_MEASURES)}.")
     target = None if mcid is None else as_benefit(mcid, outcome in LOWER_IS_BETTER)
     flagless = {
         name: frozenset(evidence.without_flags(*flags).trials["trial_id"])
@@ -440,12 +448,13 @@ def multiverse(
             flags=(),
             derive=value.get("derived", USUAL),
         )
+        told = _Told.of(whole, dose)
         for trials, kept in flagless.items():
-            numbers = _numbers_in(whole, dose, kept)
+            rows_kept = told.rows(kept)
+            numbers = told.numbers(rows_kept)
             if numbers not in found:
-                effects = whole.with_dose(dose)
-                effects = effects.select(effects.table["trial_id"].isin(kept), "flagged")
-                contrasts = Contrasts(effects, dose)
+                entered = whole.select(rows_kept, f"flagged, or without {dose}").with_dose(dose)
+                contrasts = Contrasts(entered, dose)
                 found[numbers] = {
                     curve: _fitted(contrasts, options, at, target)
                     for curve, options in curves.items()
@@ -458,22 +467,35 @@ def multiverse(
     return pd.DataFrame(ordered).sort_values("estimate", kind="stable", ignore_index=True)
 
 
-def _numbers_in(effects: Effects, dose: str, trials: Collection[str]) -> Hashable:
-    """All that a curve of the dose depends on, of these trials: many choices come to the same."""
-    numbers = effects.table[["yi", dose, f"ref_{dose}"]].to_numpy(dtype=float)
-    names = effects.table["trial_id"].to_list()
-    kept = np.array([name in trials for name in names], dtype=bool)
-    kept &= ~np.isnan(numbers[:, 1:]).any(axis=1) & (numbers[:, 1] != numbers[:, 2])
-    parts, first = [], 0
-    for V in effects.covariance:
-        inside = kept[first : first + len(V)]
-        first += len(V)
-        parts.append(V[np.ix_(inside, inside)].tobytes())
-    return (
-        *(name for name, own in zip(names, kept, strict=True) if own),
-        numbers[kept].tobytes(),
-        *parts,
-    )
+@dataclass(frozen=True)
+class _Told:
+    """What a curve of a dose depends on, of effects: trials, `yi` and both doses, covariance."""
+
+    trials: list[str]
+    values: np.ndarray
+    covariance: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, effects: Effects, dose: str) -> _Told:
+        columns = [effects.table[name] for name in ("yi", dose, f"ref_{dose}")]
+        values = np.array([column.to_numpy(dtype=float) for column in columns])
+        return cls(effects.table["trial_id"].to_list(), values, effects.covariance)
+
+    def rows(self, trials: Collection[str]) -> np.ndarray:
+        """Which rows of these trials have two doses that are known and differ."""
+        _, dose, reference = self.values
+        inside = np.array([trial in trials for trial in self.trials], dtype=bool)
+        return inside & ~np.isnan(dose) & ~np.isnan(reference) & (dose != reference)
+
+    def numbers(self, rows: np.ndarray) -> Hashable:
+        """All that enters of some rows: many choices come to the same."""
+        parts, first = [], 0
+        for V in self.covariance:
+            inside = rows[first : first + len(V)]
+            first += len(V)
+            if inside.any():
+                parts.append(V[np.ix_(inside, inside)].tobytes())
+        return (*compress(self.trials, rows), self.values[:, rows].tobytes(), *parts)
 
 
 def _fitted(

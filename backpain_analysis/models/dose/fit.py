@@ -421,7 +421,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
         )
     psi, tau2_of = _between(model, contrasts, curve, options)
     cov, df, robust = _inference(model, entered, curve, options.stages, design, options.test)
-    found = curve.n_estimated
+    found, terms = curve.n_estimated, pd.Index(curve.terms)
     return DoseResponseResult(
         params=pd.Series([*model.beta, *curve.shape], cov.index),
         cov=cov,
@@ -434,7 +434,7 @@ def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
         curve=curve,
         tau2_of=tau2_of,
         heterogeneity=options.heterogeneity,
-        psi=pd.DataFrame(psi, list(curve.terms), list(curve.terms)),
+        psi=pd.DataFrame(psi, terms, terms),
         effects=entered,
         dose_name=options.dose_name,
         stages=options.stages,
@@ -458,7 +458,7 @@ def _inference(
     model: MixedFit, effects: Effects, curve: Curve, stages: int, design: Moderators, test: str
 ) -> tuple[pd.DataFrame, Df, RobustCovariance | None]:
     """Covariance and degrees of freedom of the coefficients by a test: see `dose_response`."""
-    names = [*design.coefficient_names(curve.terms), *curve.shape_terms]
+    names = pd.Index([*design.coefficient_names(curve.terms), *curve.shape_terms])
     cov = _covariance(model, effects, curve, stages, design)
     df: Df = float(max(effects.n_trials - len(names), 1))
     robust = None

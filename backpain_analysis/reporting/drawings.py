@@ -107,7 +107,8 @@ def _without_bare_groups(svg: str) -> str:
 
 def _close(course: re.Match[str]) -> str:
     """Commands of a path need no space around them; a level or upright line needs one number."""
-    steps, before = [], ["", ""]
+    steps: list[str] = []
+    before = ["", ""]
     for command, numbers in STEP.findall(course[1]):
         ends = numbers.split()
         here = ends[-2:] if command in "MLQC" else ["", ""]

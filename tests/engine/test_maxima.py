@@ -143,6 +143,16 @@ def test_a_hill_that_only_large_variances_lead_to(maxima):
     assert made.engine() >= made.reference(rng) - maxima.ALLOWED
 
 
+def test_variances_that_only_fewer_rows_can_hold(maxima):
+    """Two trials, of one row and of four: on two rows of each the likelihood rises to variances
+    beside which the four rows' own are lost to rounding.
+    """
+    made = maxima.problem(np.random.default_rng(410530), "curve", 5)
+    found = made.fitted()
+    assert abs(found.llf - made.exact(found.psi[0])) < 1e-3
+    assert np.isfinite(found.precision[0]).all()
+
+
 def test_heights_in_rational_numbers(maxima):
     """The benchmark's two ways to a height agree where rounding is small."""
     for kind in ("line", "curve", "spline", "visits"):

@@ -62,9 +62,11 @@ CLIMBS, FEW_CLIMBS, NEAR = 8, 3, 12.0
 ROUGH = 1e-3
 """A climb whose promised rise is this small goes on only if its hill may be the highest."""
 SAME = 0.05
+SEEN = 1e-7
+"""Of ends whose heights differ by less the first is taken: far away that may be rounding."""
 TIED, ALIKE = 1e-9, 0.05
-"""Ends whose heights differ by less are as high: the first of them is taken. Effects and standard
-errors that differ by less, over the smallest standard error, are alike."""
+"""Ends whose heights differ by less are as high; effects and standard errors that differ by less,
+over the smallest standard error, are alike."""
 MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
 MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
@@ -268,7 +270,7 @@ def _top(problem: Problem, ends: list[Maximum]) -> int:
     best = 0
     for number, end in enumerate(ends):
         rise = end.value - ends[best].value
-        if rise > TIED and (rise <= ROUNDED or levels[number] > levels[best]):
+        if rise > SEEN and (rise <= ROUNDED or levels[number] > levels[best]):
             best = number
     return best
 

@@ -50,16 +50,17 @@ def trial_risk(appraisals: pd.DataFrame) -> dict[str, str]:
     summary within a study). Without domains, by PEDro (6 or more of 10 low, below 4 high) or by
     the one word of another tool. A trial without an appraisal is absent: its risk is unknown.
     """
-    found = {}
-    for trial, rows in appraisals.groupby("trial_id", sort=False):
-        by_domain = rows[rows["domain"].isin(DOMAIN_WORDS)]
-        if len(by_domain):
-            found[str(trial)] = _of_domains(
-                dict(zip(by_domain["domain"], by_domain["judgement"], strict=True))
-            )
-        else:
-            found[str(trial)] = _of_score(rows.iloc[0])
-    return found
+    first: dict[str, tuple[str, str]] = {}
+    domains: dict[str, dict[str, str]] = {}
+    columns = (appraisals[name] for name in ("trial_id", "domain", "judgement"))
+    for trial, domain, judgement in zip(*columns, strict=True):
+        first.setdefault(str(trial), (domain, judgement))
+        if domain in DOMAIN_WORDS:
+            domains.setdefault(str(trial), {})[domain] = judgement
+    return {
+        trial: _of_domains(domains[trial]) if trial in domains else _of_score(*score)
+        for trial, score in first.items()
+    }
 
 
 def risk_of(evidence: Evidence) -> dict[str, str]:
@@ -86,10 +87,10 @@ def _of_domains(judged: dict[str, str]) -> str:
     return LOW if sound and UNCLEAR not in key else UNCLEAR
 
 
-def _of_score(row: pd.Series) -> str:
-    if row["domain"] == "total":
-        return _of_pedro(int(row["judgement"]))
-    return OVERALL.get(str(row["judgement"]), UNCLEAR)
+def _of_score(tool: str, judgement: str) -> str:
+    if tool == "total":
+        return _of_pedro(int(judgement))
+    return OVERALL.get(str(judgement), UNCLEAR)
 
 
 def _of_pedro(points: int) -> str:

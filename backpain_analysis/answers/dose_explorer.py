@@ -444,9 +444,9 @@ def _along(answer: DoseAnswer, effects: Effects, risk: dict[str, str]) -> Iterat
 
 def _about(table: pd.DataFrame, dose: float, name: str) -> np.ndarray:
     """Which contrasts have an arm within half a step of a dose."""
-    given = table[["dose", "ref_dose"]].to_numpy(dtype=float)
+    given = np.array([table["dose"], table["ref_dose"]], dtype=float)
     near = np.abs(given - dose) <= DOSE_STEPS[name] / 2
-    return (near & (given > 0)).any(axis=1)
+    return np.logical_or(*(near & (given > 0)))
 
 
 def _row(each: Explored, answer: DoseAnswer) -> dict[str, object]:

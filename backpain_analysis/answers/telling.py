@@ -112,14 +112,18 @@ def address(doi: object, pmid: object) -> str:
 
 def named(text: str, evidence: Evidence) -> tuple[str, str]:
     """The text with trials by name, plain and with links in Markdown."""
+    columns = ("trial_id", "first_author", "year", "doi", "pmid")
+    rows = zip(*(evidence.trials[name] for name in columns), strict=True)
     about = {
-        str(row.trial_id): (author_year(row.first_author, row.year), address(row.doi, row.pmid))
-        for row in evidence.trials.itertuples()
+        str(trial): (author_year(author, year), address(doi, pmid))
+        for trial, author, year, doi, pmid in rows
     }
     own = Counter(name for name, _ in about.values())
     known = {name: (name, url) for name, url in about.values() if own[name] == 1} | about
-    words = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
-    whole = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])") if known else re.compile(r"(?!)")
+    there = sorted((name for name in known if name in text), key=len, reverse=True)
+    if not there:
+        return text, text
+    whole = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, there))})(?![\w-])")
 
     def link(found: re.Match[str]) -> str:
         name, url = known[found[0]]

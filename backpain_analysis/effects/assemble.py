@@ -398,12 +398,11 @@ def check(
     if not -1 < correlation < 1:
         faults.append(f"correlation {correlation} is not between -1 and 1")
     comparators = vocabulary("arms", "comparator_type")
-    own = evidence.arms["comparator_type"]
     for word in as_words(inactive):
-        if word not in comparators and not (own == word).any():
+        if word not in comparators and not (evidence.arms["comparator_type"] == word).any():
             faults.append(f"inactive: no {word!r}. {did_you_mean(word, comparators)}")
-    table = evidence.arms
     for trial, arm in reference.items():
+        table = evidence.arms
         if not ((table["trial_id"] == trial) & (table["arm_id"] == arm)).any():
             faults.append(f"reference: trial {trial!r} has no arm {arm!r}")
     if faults:

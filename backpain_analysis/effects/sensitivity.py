@@ -130,26 +130,29 @@ def _arm_changes(
     rows: pd.DataFrame, arms: pd.DataFrame, r: float
 ) -> tuple[pd.DataFrame, list[tuple[str, str, str]]]:
     """Change of each arm at each site, standardised and in its unit."""
-    rows = with_sd(rows).assign(site=rows["site"].fillna(""), n=rows["n"].astype(float))
-    rows["mean"] = rows["mean"].astype(float)
+    rows = with_sd(rows).assign(site=rows["site"].fillna(""))
+    rows = rows.assign(**{name: rows[name].astype(float) for name in ("mean", "sd", "n")})
+    parts: dict[tuple[str, str], dict[tuple[str, str], list[dict]]] = {}
+    for row in rows.to_dict("records"):
+        sites = parts.setdefault((row["trial_id"], row["arm_id"]), {})
+        sites.setdefault((row["site"], str(row["unit"])), []).append(row)
+    about = arms[["exercise_type", "duration_weeks"]].to_dict("index")
     found, left = [], []
-    for (trial, arm), part in rows.groupby(["trial_id", "arm_id"], sort=False):
-        usable = [
-            change
-            for _, own in part.groupby(["site", "unit"], sort=False, dropna=False)
-            if (change := _change(own, r)) is not None
-        ]
+    for (trial, arm), sites in parts.items():
+        changes = [_change(own, r) for own in sites.values()]
+        usable = [change for change in changes if change is not None]
         if not usable:
             left.append((trial, arm, "no change with its SD and size"))
-        about = arms.loc[(trial, arm)]
-        weeks = about["duration_weeks"]
-        bout = part["timepoint_weeks"].max() == 0 or weeks < SHORTEST_PROGRAMME
+        weeks = [row["timepoint_weeks"] for own in sites.values() for row in own]
+        last = max((week for week in weeks if pd.notna(week)), default=np.nan)
+        known = about[trial, arm]
+        bout = last == 0 or known["duration_weeks"] < SHORTEST_PROGRAMME
         for change in usable:
             found.append(
                 {
                     "trial_id": trial,
                     "arm_id": arm,
-                    "exercise_type": str(about["exercise_type"]),
+                    "exercise_type": str(known["exercise_type"]),
                     "setting": BOUT if bout else PROGRAMME,
                     **change,
                 }
@@ -157,27 +160,31 @@ def _arm_changes(
     return pd.DataFrame(found), left
 
 
-def _change(own: pd.DataFrame, r: float) -> dict | None:
+def _change(own: list[dict], r: float) -> dict | None:
     """Mean change with its SD, and the SD that standardises it; None if one is not known."""
-    printed = own[own["value_type"].astype(str) == "change_from_baseline"]
-    levels = own[own["value_type"].astype(str) == "level"]
-    before = levels[levels["timepoint_label"].astype(str) == "baseline"]
-    after = levels[levels["timepoint_label"].astype(str) == "post"]
-    first = own.iloc[0]
+    printed = [row for row in own if row["value_type"] == "change_from_baseline"]
+    levels = [row for row in own if row["value_type"] == "level"]
+    before = [row for row in levels if row["timepoint_label"] == "baseline"]
+    after = [row for row in levels if row["timepoint_label"] == "post"]
+    first = own[0]
     base = {"raw_site": first["site"], "site": site_of(first["site"]), "unit": first["unit"]}
-    if len(printed) and np.isfinite(printed.iloc[0][["mean", "sd", "n"]].astype(float)).all():
-        mean, sd, n = printed.iloc[0][["mean", "sd", "n"]].astype(float)
-        spread = before["sd"].iloc[0] if len(before) else sd / np.sqrt(2 * (1 - r))
-    elif len(before) and len(after):
-        start = before.iloc[0][["mean", "sd", "n"]].astype(float)
-        end = after.iloc[0][["mean", "sd", "n"]].astype(float)
-        if not np.isfinite([*start, *end]).all():
+    if printed and np.isfinite(_numbers(printed)).all():
+        mean, sd, n = _numbers(printed)
+        spread = before[0]["sd"] if before else sd / np.sqrt(2 * (1 - r))
+    elif before and after:
+        start, end = _numbers(before), _numbers(after)
+        if not np.isfinite([start, end]).all():
             return None
-        mean, n, spread = end["mean"] - start["mean"], end["n"], start["sd"]
-        sd = np.sqrt(start["sd"] ** 2 + end["sd"] ** 2 - 2 * r * start["sd"] * end["sd"])
+        mean, n, spread = end[0] - start[0], end[2], start[1]
+        sd = np.sqrt(start[1] ** 2 + end[1] ** 2 - 2 * r * start[1] * end[1])
     else:
         return None
     return {**base, "change": mean, "change_var": sd**2 / n, "spread": spread, "n": n}
+
+
+def _numbers(rows: list[dict]) -> np.ndarray:
+    """Mean, SD and size of the first of some rows."""
+    return np.array([rows[0][name] for name in ("mean", "sd", "n")], dtype=float)
 
 
 def _against_control(own: pd.DataFrame, paired: set[str]) -> list[dict]:

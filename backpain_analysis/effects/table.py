@@ -265,8 +265,9 @@ class Effects:
         """
         if measure not in DOSE_MEASURES:
             raise ValueError(f"unknown dose {measure!r}: use one of {', '.join(DOSE_MEASURES)}.")
-        columns = [measure, f"ref_{measure}"]
-        dose, reference = self.table[columns].to_numpy(dtype=float).T
+        dose, reference = (
+            self.table[name].to_numpy(dtype=float) for name in (measure, f"ref_{measure}")
+        )
         distinct = self._without(
             {
                 f"{measure} not reported": np.isnan(dose) | np.isnan(reference),
@@ -305,8 +306,8 @@ class Effects:
     def notes(self) -> tuple[str, ...]:
         """What the reader of a pooled effect must know of these contrasts, in sentences."""
         notes = []
-        kinds = self.table.get("reference_kind", pd.Series(dtype=object))
-        lower = int((kinds == "lower dose").sum())
+        kinds = list(self.table.get("reference_kind", ()))
+        lower = kinds.count("lower dose")
         if lower and lower < len(kinds):
             notes.append(
                 f"{lower} of {len(kinds)} contrasts {'is' if lower == 1 else 'are'} of a dose "
@@ -314,10 +315,9 @@ class Effects:
                 "against_inactive() leaves such contrasts out."
             )
         if "obtained" in self.table:
+            remarks = list(zip(self.table["trial_id"], self.table["obtained"], strict=True))
             for words, said in CAUTIONS.items():
-                rows = self.table["obtained"].astype(str).str.contains(words, regex=False)
-                trials = self.table.loc[rows.to_numpy(dtype=bool), "trial_id"].nunique()
-                if trials:
+                if trials := len({trial for trial, remark in remarks if words in str(remark)}):
                     notes.append(f"{plural(trials, 'trial')}: {said}.")
         return tuple(notes)
 

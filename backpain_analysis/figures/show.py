@@ -212,7 +212,9 @@ def _saved(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-WRITTEN = re.compile(r"<!-- (.*?) -->")
+WRITTEN = re.compile(r"<!--(.*?)-->|<metadata>.*?</metadata>", re.DOTALL)
+NAME = re.compile(r' id="([^"]+)"')
+USE = re.compile(r'(?:url\(|href=")#([^")]+)')
 SPOKEN = re.compile(r"[^\W\d_]{3}")
 
 
@@ -221,17 +223,13 @@ def _inline(svg: str, width: float) -> str:
 
     Its letters are drawn; what they say is kept as its description, to be found and read.
     """
-    body = svg[svg.index("<svg") :]
-    said = dict.fromkeys(word for word in WRITTEN.findall(body) if SPOKEN.search(word))
-    body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    pieces = WRITTEN.split(svg[svg.index("<svg") :])
+    said = dict.fromkeys(text.strip() for text in pieces[1::2] if text and SPOKEN.search(text))
+    body = "".join(pieces[::2])
     name = "f" + hashlib.sha256(body.encode()).hexdigest()[:10]
-    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', body))
-    body = re.sub(
-        r' id="([^"]+)"',
-        lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "",
-        body,
-    )
-    body = re.sub(r'(url\(|href=")#', rf"\1#{name}-", body)
+    used = set(USE.findall(body))
+    body = NAME.sub(lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", body)
+    body = body.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
     body = body.replace('<style type="text/css">*{', f'<style type="text/css">#{name} *{{')
     box = re.findall(r'viewBox="[^"]+"', body)[0]
     opening = (
@@ -242,4 +240,4 @@ def _inline(svg: str, width: float) -> str:
     )
     told = f"<desc>{'; '.join(said)}</desc>" if said else ""
     body = opening + told + body[body.index(">") + 1 :]
-    return re.sub(r"\s*\n\s*", " ", body).strip()
+    return " ".join(filter(None, map(str.strip, body.split("\n"))))

@@ -16,22 +16,24 @@ from backpain_analysis.reporting.clean import clean
 
 SVG = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 SHAPE = re.compile(
-    r"<(?:path|use|g|rect|circle|line|text|tspan|polyline|polygon|clipPath)\b[^<>]*>"
+    r"<(?:path|use|g|rect|circle|line|text|tspan|polyline|polygon|clipPath)\b"
+    r"[^<>]*?\d\.\d{3}[^<>]*>"
 )
 GEOMETRY = re.compile(r' (?:d|x|y|x[12]|y[12]|cx|cy|r|points|transform|width|height)="[^"]*"')
 EXACT = re.compile(r"(\d\d\.\d\d)\d+|(?<!\d)([1-9]\.\d{3})\d+")
 EMPTY = re.compile(r"></(?:use|path|rect|circle|line)>")
 OF_MATPLOTLIB = "stroke-linejoin: round; stroke-linecap: butt"
-LETTER = re.compile(r'<use xlink:href="(#[^"]*)" transform="translate\(([-\d.]+) 0\)"/>')
+LETTER = re.compile(
+    r'<use xlink:href="(#[^"]*)" transform="translate\((-?\d+(?:\.\d{1,2})?)\d* 0\)"/>'
+)
 COURSE = re.compile(r' d="([^"]*)"')
 STYLE = re.compile(r' style="(?:fill|stroke)[^"]*"')
 TWICE = re.compile(r"#([0-9a-f])\1([0-9a-f])\2([0-9a-f])\3(?![0-9a-f])")
-COMMAND = re.compile(r"\s*([MLQCHVAZz])\s*")
 STEP = re.compile(r"([A-Za-z])([^A-Za-z]*)")
 GROUP = re.compile(r"<g\b[^<>]*(?<!/)>|</g>")
 BETWEEN = re.compile(r"(?<=>)\s+(?=</?(?:path|use|g|defs|clipPath|rect)\b)")
 GLYPH = re.compile(r'<path id="([^"]*)" (d="[^"]*"[^<>]*)/>')
-WORD = re.compile(r'(?:<use href="#[^"]*"(?: x="[^"]*")?/>){2,}')
+WORD = re.compile(r'((?:<use href="#[^"]*"(?: x="[^"]*")?/>){2,})')
 NAMED_WORD = re.compile(r'<g id="(x0-\d+)">(?:<use href="#[^"]*"(?: x="[^"]*")?/>)+</g>')
 SHORTEST = 50
 LENT = re.compile(r'<use href="#([^"]*)"')
@@ -52,19 +54,22 @@ def thinned(body: str) -> str:
     glyphs: dict[str, str] = {}
 
     def thin(found: re.Match[str]) -> str:
-        svg = EMPTY.sub("/>", SHAPE.sub(_rounded, found[0]))
-        return _sharing(_short(svg), glyphs) if OF_MATPLOTLIB in svg else svg
+        svg = EMPTY.sub("/>", found[0])
+        if OF_MATPLOTLIB not in svg:
+            return SHAPE.sub(_rounded, svg)
+        svg = LETTER.sub(r'<use href="\1" x="\2"/>', svg).replace("<use xlink:href=", "<use href=")
+        return _short(SHAPE.sub(_rounded, _sharing(svg, glyphs)))
 
     return _words_once(SVG.sub(thin, body))
 
 
 def _words_once(body: str) -> str:
     """Write a word of letters once, and use it wherever it stands again."""
-    counts = Counter(WORD.findall(body))
+    pieces = WORD.split(body)
+    counts = Counter(pieces[1::2])
     names: dict[str, str] = {}
 
-    def once(found: re.Match[str]) -> str:
-        word = found[0]
+    def once(word: str) -> str:
         if counts[word] < 2 or len(word) < SHORTEST:
             return word
         if word in names:
@@ -72,7 +77,8 @@ def _words_once(body: str) -> str:
         names[word] = f"x0-{len(names)}"
         return f'<g id="{names[word]}">{word}</g>'
 
-    return WORD.sub(once, body)
+    pieces[1::2] = map(once, pieces[1::2])
+    return "".join(pieces)
 
 
 def _rounded(tag: re.Match[str]) -> str:
@@ -83,7 +89,6 @@ def _rounded(tag: re.Match[str]) -> str:
 
 
 def _short(svg: str) -> str:
-    svg = LETTER.sub(r'<use href="\1" x="\2"/>', svg).replace("<use xlink:href=", "<use href=")
     svg = STYLE.sub(_plain, COURSE.sub(_close, svg))
     return BETWEEN.sub("", _without_bare_groups(svg))
 
@@ -102,14 +107,17 @@ def _without_bare_groups(svg: str) -> str:
 
 def _close(course: re.Match[str]) -> str:
     """Commands of a path need no space around them; a level or upright line needs one number."""
-    steps, before = [], ["", ""]
-    for command, numbers in STEP.findall(COMMAND.sub(r"\1", course[1]).strip()):
-        here = numbers.split()[-2:] if command in "MLQC" else ["", ""]
-        if command == "L" and len(numbers.split()) == 2 and here[1] == before[1]:
-            command, numbers = "H", here[0]
-        elif command == "L" and len(numbers.split()) == 2 and here[0] == before[0]:
-            command, numbers = "V", here[1]
-        steps.append(command + numbers)
+    steps: list[str] = []
+    before = ["", ""]
+    for command, numbers in STEP.findall(course[1]):
+        ends = numbers.split()
+        here = ends[-2:] if command in "MLQC" else ["", ""]
+        if command == "L" and len(ends) == 2 and here[1] == before[1]:
+            steps += "H", here[0]
+        elif command == "L" and len(ends) == 2 and here[0] == before[0]:
+            steps += "V", here[1]
+        else:
+            steps += command, numbers.strip()
         before = here
     return f' d="{"".join(steps)}"'
 

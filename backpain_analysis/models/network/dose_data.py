@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,62 +73,51 @@ def known_arms(
         raise ValueError(f"these effects have no column {', '.join(map(repr, absent))}.")
     if dose not in table or f"ref_{dose}" not in table:
         raise ValueError(f"unknown dose {dose!r}: use one of {', '.join(DOSE_MEASURES)}.")
-    renamed = dict(lump or {})
-    table = table.assign(
-        agent=table[agent].astype(object).replace(renamed),
-        ref_agent=table[f"ref_{agent}"].astype(object).replace(renamed),
-        dose=table[dose].astype(float),
-        ref_dose=table[f"ref_{dose}"].astype(float),
-    )
-    highest = pd.concat(
-        [
-            pd.Series(table["dose"].to_numpy(), table["agent"]),
-            pd.Series(table["ref_dose"].to_numpy(), table["ref_agent"]),
-        ]
-    )
-    dosed = highest.groupby(level=0).max()
-    exercising = set(dosed.index[dosed > 0]) - {reference}
-    others = set(dosed.index[dosed == 0]) - {reference}
+    renamed, sides = dict(lump or {}), {}
+    for prefix in ("", "ref_"):
+        agents = [renamed.get(name, name) for name in table[f"{prefix}{agent}"]]
+        doses = table[f"{prefix}{dose}"].to_numpy(dtype=float, na_value=np.nan)
+        sides[prefix] = list(zip(agents, doses, strict=True))
+    arms = [arm for side in sides.values() for arm in side if not pd.isna(arm[0])]
+    exercising = {name for name, given in arms if given > 0} - {reference}
+    others = {name for name, given in arms if given == 0} - exercising - {reference}
     kept = others if comparators == "all" else set(comparators or ()) - exercising - {reference}
-    reasons = {
-        prefix: _reasons(table, prefix, dose, reference, exercising, kept)
-        for prefix in ("", "ref_")
-    }
-    for name in ("agent", "ref_agent"):
-        own = name.replace("agent", "dose")
-        zero = (table[own] == 0) & table[name].isin(exercising)
-        table[own] = table[own].mask(table[name].isin(kept))
-        table[name] = table[name].mask(zero, reference)
-    return _without(replace(effects, table=table), reasons[""], reasons["ref_"])
+
+    def reason(name: object, given: float) -> str | None:
+        """Why an arm cannot enter; None where it can."""
+        if name in kept:
+            return None
+        if pd.isna(name) or not given >= 0:
+            return f"{dose} not reported"
+        if name == reference:
+            return "a reference arm with a dose" if given > 0 else None
+        return None if name in exercising else NO_DOSE
+
+    columns: dict[str, Any] = {}
+    for prefix, side in sides.items():
+        columns[f"{prefix}agent"] = pd.Series(
+            [reference if given == 0 and name in exercising else name for name, given in side],
+            table.index,
+            dtype=object,
+        )
+    for prefix, side in sides.items():
+        columns[f"{prefix}dose"] = [np.nan if name in kept else given for name, given in side]
+    reasons = [[reason(*arm) for arm in side] for side in sides.values()]
+    return _without(replace(effects, table=table.assign(**columns)), *reasons)
 
 
-def _reasons(
-    table: pd.DataFrame,
-    prefix: str,
-    dose: str,
-    reference: str,
-    exercising: set[str],
-    comparators: set[str],
-) -> pd.Series:
-    """Why an arm cannot enter; missing where it can."""
-    agents, doses = table[f"{prefix}agent"], table[f"{prefix}dose"]
-    known = agents.notna() & (doses >= 0)
-    placed = (agents == reference) | agents.isin(exercising)
-    reason = pd.Series(None, table.index, dtype=object)
-    reason[known & ~placed] = NO_DOSE
-    reason[known & (agents == reference) & (doses > 0)] = "a reference arm with a dose"
-    reason[~known] = f"{dose} not reported"
-    return reason.mask(agents.isin(comparators), None)
-
-
-def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> Effects:
+def _without(
+    effects: Effects, arm_reason: Sequence[str | None], ref_reason: Sequence[str | None]
+) -> Effects:
     """Effects without the arms that have a reason to go."""
+    good, sound = (np.array([why is None for why in own]) for own in (arm_reason, ref_reason))
+    if len(effects) and good.all() and sound.all():
+        return effects
     table = effects.table.reset_index(drop=True)
     trials, arms, references = (
         table[name].to_numpy(dtype=object) for name in ("trial_id", "arm_id", "ref_arm_id")
     )
-    good, sound = arm_reason.isna().to_numpy(), ref_reason.isna().to_numpy()
-    asked = ((arms, good, arm_reason.to_numpy()), (references, sound, ref_reason.to_numpy()))
+    asked = ((arms, good, arm_reason), (references, sound, ref_reason))
     pairs, matrices, gone, start = [], [], [], 0
     for V in effects.covariance:
         own = np.arange(start, start + len(V))
@@ -136,7 +126,7 @@ def _without(effects: Effects, arm_reason: pd.Series, ref_reason: pd.Series) -> 
         for names, fine, reasons in asked:
             first: dict[str, str] = {}
             for row in own[~fine[own]]:
-                first.setdefault(names[row], reasons[row])
+                first.setdefault(names[row], str(reasons[row]))
             gone += [(trial, name, reason) for name, reason in first.items()]
         kept = _rebased(own, references[own], good, sound)
         if not kept:
@@ -183,8 +173,10 @@ def _transform(kept: list[tuple[int, int]], own: np.ndarray) -> np.ndarray:
 def _contrasts(table: pd.DataFrame, pairs: list[tuple[int, int]]) -> pd.DataFrame:
     """The rows kept, each against the reference arm it has now."""
     rows, bases = np.array(pairs).T
-    kept, base = table.iloc[rows].reset_index(drop=True), table.iloc[bases].reset_index(drop=True)
-    moved = bases >= 0
+    kept, moved = table.iloc[rows].reset_index(drop=True), bases >= 0
+    if not moved.any():
+        return kept
+    base = table.iloc[bases].reset_index(drop=True)
     new = {f"ref_{name}": base[name] for name in table if f"ref_{name}" in table}
     new["n_ref"] = base["n_arm"]
     kept = kept.assign(**{name: kept[name].mask(moved, values) for name, values in new.items()})
@@ -233,22 +225,22 @@ def connected_agents(
     require(effects, "Effects")
     options: dict[str, Any] = {"reference": reference, "lump": lump, "comparators": comparators}
     prepared = known_arms(effects, agent=agent, dose=dose, **options)
-    table = prepared.table
-    inside = {reference}
-    while True:
-        linked = table["agent"].isin(inside) | table["ref_agent"].isin(inside)
-        trials = table.loc[linked, "trial_id"]
-        own = table[table["trial_id"].isin(trials)]
-        found = inside | set(own["agent"]) | set(own["ref_agent"])
-        if found == inside:
-            break
-        inside = found
+    members: dict[Any, set[Any]] = defaultdict(set)
+    names = prepared.table[["trial_id", "agent", "ref_agent"]].to_numpy()
+    for trial, one, other in names:
+        members[trial] |= {one, other}
+    inside, size = {reference}, 0
+    while len(inside) > size:
+        size = len(inside)
+        linked = [trial for trial, agents in members.items() if agents & inside]
+        inside.update(*(members[trial] for trial in linked))
     if len(inside) == 1:
         raise CannotEstimate(
             f"no trial compares {reference!r} with an agent of known {dose}",
             "lump other controls with the reference, or use another dose",
         )
-    return prepared.select(table["trial_id"].isin(trials), f"no trial connects it with {reference}")
+    kept = prepared.table["trial_id"].isin(linked)
+    return prepared.select(kept, f"no trial connects it with {reference}")
 
 
 ONE_NODE = "all arms of the trial have the same agent and dose"

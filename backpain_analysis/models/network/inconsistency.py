@@ -320,15 +320,18 @@ def direct(result: NetworkResult) -> pd.DataFrame:
         `treatment, versus, trials, estimate, se, ci_low, ci_high`.
     """
     table = pairwise(result.data)
-    table["weight"] = 1 / (table["vi"] + result.tau2)
-    table["weighted"] = table["weight"] * table["yi"]
-    pooled = table.groupby(["treatment", "versus"]).agg(
-        trials=("yi", "size"), weight=("weight", "sum"), weighted=("weighted", "sum")
+    pairs = zip(table["treatment"], table["versus"], strict=True)
+    sums: dict[tuple[str, str], tuple[int, float, float]] = {}
+    for pair, y, w in zip(pairs, table["yi"], 1 / (table["vi"] + result.tau2), strict=True):
+        trials, weight, weighted = sums.get(pair, (0, 0.0, 0.0))
+        sums[pair] = (trials + 1, weight + w, weighted + w * y)
+    one_way = pd.DataFrame(
+        [
+            (*pair, trials, weighted / weight, 1 / np.sqrt(weight))
+            for pair, (trials, weight, weighted) in sorted(sums.items())
+        ],
+        columns=["treatment", "versus", "trials", "estimate", "se"],
     )
-    pooled = pooled.assign(
-        estimate=pooled["weighted"] / pooled["weight"], se=1 / np.sqrt(pooled["weight"])
-    )
-    one_way = pooled[["trials", "estimate", "se"]].reset_index()
     other = one_way.rename(columns={"treatment": "versus", "versus": "treatment"})
     both = pd.concat([one_way, other.assign(estimate=-other["estimate"])], ignore_index=True)
     half = quantile(result.level, np.inf) * both["se"]

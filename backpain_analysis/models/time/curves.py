@@ -181,11 +181,12 @@ def _at(sd: np.ndarray, a: np.ndarray, c: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (n_points, n_curves)
     """
-    tau2 = sd[:, None, :] ** 2
-    shrunk = 1 + tau2 * a
-    wy = (c / shrunk).sum(axis=1)
-    fitted = (tau2 * c**2 / shrunk - np.log(shrunk)).sum(axis=1)
-    return 0.5 * (fitted + wy**2 / (a / shrunk).sum(axis=1))
+    tau2 = sd**2
+    shrunk = 1 + tau2[:, None, :] * a
+    logs = np.log(shrunk).sum(axis=1)
+    weights = np.reciprocal(shrunk, out=shrunk)
+    wa, wy, squares = (np.einsum("ptc,tc->pc", weights, values) for values in (a, c, c**2))
+    return 0.5 * (tau2 * squares - logs + wy**2 / wa)
 
 
 POINTS = 41

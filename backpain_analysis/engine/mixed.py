@@ -418,6 +418,10 @@ def _search(
     reml: bool,
     near: np.ndarray | None,
 ) -> tuple[np.ndarray, Point, int, bool]:
+    """Where the likelihood is highest, the likelihood there, steps, and whether it is told.
+
+    Fewer rows hold variances that the numbers of all rows cannot: then all are searched.
+    """
     blocks = covariance.blocks
     if sum(term.n_parameters for term in terms) == 1:
         turned = covariance.turning(terms[0])
@@ -426,16 +430,22 @@ def _search(
         beta, cov, rss = rows.at(psi)
         return np.sqrt([psi]), Point(llf, centre + beta, cov, rss), 0, True
     batches = batches_of(y, X, covariance.stacks, blocks, terms)
-    theta, n_iterations, told = np.zeros(0), 0, True
-    if terms:
-        fewer = batches
-        if len(terms) == 1 and terms[0].term.levels is None:
-            fewer = [
-                reduced(batch, terms[0].design[rows])
-                for batch, rows in zip(batches, blocks.batches, strict=True)
-            ]
-        theta, n_iterations, told = several_variances.highest(fewer, terms, reml=reml, near=near)
-    return theta, evaluate(batches, components_of(terms, theta)[0], reml=reml), n_iterations, told
+    if not terms:
+        return np.zeros(0), evaluate(batches, np.zeros(0), reml=reml), 0, True
+    fewer = batches
+    if len(terms) == 1 and terms[0].term.levels is None:
+        fewer = [
+            reduced(batch, terms[0].design[rows])
+            for batch, rows in zip(batches, blocks.batches, strict=True)
+        ]
+    search = partial(several_variances.highest, terms=terms, reml=reml, near=near)
+    theta, n_iterations, told = search(fewer)
+    try:
+        point = evaluate(batches, components_of(terms, theta)[0], reml=reml)
+    except NotDefinite:
+        theta, n_iterations, told = search(batches)
+        point = evaluate(batches, components_of(terms, theta)[0], reml=reml)
+    return theta, point, n_iterations, told
 
 
 def times_precision(model: MixedFit, matrix: np.ndarray) -> np.ndarray:

@@ -265,6 +265,7 @@ def _places(
     sound = np.isfinite(value) & np.isfinite(gradient).all(axis=1)
     sound &= np.isfinite(hessian).all(axis=(1, 2))
     if not sound.all():
+        gradient = np.where(sound[:, None], gradient, 0.0)
         hessian = np.where(sound[:, None, None], hessian, 0.0)
     eigenvalues, eigenvectors = np.linalg.eigh(-hessian)
     size = np.abs(eigenvalues)
@@ -273,7 +274,7 @@ def _places(
     turned = (gradient[:, None] @ eigenvectors)[:, 0] / np.maximum(size, floor[:, None])
     step = (eigenvectors @ turned[:, :, None])[:, :, 0]
     longest = 0.6 * np.maximum(1.0, np.abs(theta).max(axis=1))
-    step *= np.minimum(1.0, longest / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None]
+    step *= (longest / np.maximum(np.abs(step).max(axis=1), longest))[:, None]
     bend = -eigenvalues[:, 0] / np.maximum(largest, 1.0)
     parts = zip(value.tolist(), gradient, step, eigenvectors[:, :, 0], bend.tolist(), strict=True)
     return [Place(*part) if own else None for own, part in zip(sound.tolist(), parts, strict=True)]

@@ -62,9 +62,11 @@ CLIMBS, FEW_CLIMBS, NEAR = 8, 3, 12.0
 ROUGH = 1e-3
 """A climb whose promised rise is this small goes on only if its hill may be the highest."""
 SAME = 0.05
+SEEN = 1e-7
+"""Of ends whose heights differ by less the first is taken: far away that may be rounding."""
 TIED, ALIKE = 1e-9, 0.05
-"""Ends whose heights differ by less are as high: the first of them is taken. Effects and standard
-errors that differ by less, over the smallest standard error, are alike."""
+"""Ends whose heights differ by less are as high; effects and standard errors that differ by less,
+over the smallest standard error, are alike."""
 MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
 MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
@@ -268,7 +270,7 @@ def _top(problem: Problem, ends: list[Maximum]) -> int:
     best = 0
     for number, end in enumerate(ends):
         rise = end.value - ends[best].value
-        if rise > TIED and (rise <= ROUNDED or levels[number] > levels[best]):
+        if rise > SEEN and (rise <= ROUNDED or levels[number] > levels[best]):
             best = number
     return best
 
@@ -442,19 +444,18 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
         rose = reached.max(axis=1) > level
         directions[rose] = tried[rose, reached[rose].argmax(axis=1)]
         level = np.maximum(level, reached.max(axis=1))
-    spans = _orthonormal(directions / lean)
-    least = max(2 * rank - q, 0)
+    spans = _orthonormal(directions / lean).reshape(n * rank, q)
+    shared = np.square(spans @ spans.T).reshape(n, rank, n, rank).sum(axis=(1, 3))
+    apart = shared - max(2 * rank - q, 0) <= APART
     chosen: list[int] = []
-    for row in np.argsort(-level, kind="stable"):
-        shared = np.square(spans[chosen] @ spans[row].T).sum(axis=(1, 2)) - least
-        if len(chosen) < min(2**q, CLIMBS) and (shared <= APART).all():
-            chosen.append(int(row))
-    starts = []
-    for factor in directions[chosen]:
-        psi = factor.T @ factor
-        lower = np.linalg.cholesky(psi + np.diag(np.square(nudge) + 1e-12 * np.trace(psi)))
-        starts.append(np.array([lower[cell] for cell in term.cells]))
-    return starts
+    for row in np.argsort(-level, kind="stable").tolist():
+        if apart[row, chosen].all():
+            chosen.append(row)
+        if len(chosen) == min(2**q, CLIMBS):
+            break
+    psi = directions[chosen].swapaxes(1, 2) @ directions[chosen]
+    more = np.square(nudge) + 1e-12 * np.trace(psi, axis1=1, axis2=2)[:, None]
+    return list(np.linalg.cholesky(psi + more[:, None] * np.eye(q))[:, left, right])
 
 
 def _orthonormal(rows: np.ndarray) -> np.ndarray:

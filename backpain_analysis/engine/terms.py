@@ -125,8 +125,12 @@ class ScaledTerm:
             return np.append(sizes, np.arcsin(self.leans[lean]))
         if self.term.structure != "unstructured":
             return np.asarray(sizes, dtype=float)
-        lower = np.asarray(sizes)[:, None] * np.linalg.cholesky(self.leans[lean])
+        lower = np.asarray(sizes)[:, None] * self._lower_leans[lean]
         return np.array([lower[cell] for cell in self.cells])
+
+    @cached_property
+    def _lower_leans(self) -> np.ndarray:
+        return np.linalg.cholesky(self.leans)
 
     def at_psi(self, psi: np.ndarray) -> np.ndarray:
         """Parameters of an unstructured term at a positive definite Psi, for y scaled to one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.typing import ColorType
@@ -355,6 +356,9 @@ def _draw_cell(
 
 ROW_HEIGHT = 0.26
 
+RANK_CELL = np.array([(0, 0), (0.96, 0), (0.96, 0.8), (0, 0.8)])
+"""Corners, from the first."""
+
 
 @remembers
 def ranking(
@@ -399,7 +403,8 @@ def ranking(
         spots = np.arange(size)
         rows, ranks = np.nonzero(chances)
         shades = [to_rgba(BAND, _shade(chance)) for chance in chances[rows, ranks]]
-        ax.barh(rows, 0.96, left=ranks + 0.52, height=0.8, color=shades)
+        cells = np.column_stack([ranks + 0.52, rows - 0.4])[:, None] + RANK_CELL
+        ax.add_collection(PolyCollection(cells, facecolors=shades, edgecolors="none", gid="rank"))
         interval = table["rank_low"], table["rank_high"]
         strokes(ax, interval, (spots, spots), color=ACCENT, lw=1.4)
         ax.plot(table["mean_rank"], spots, "o", color=ACCENT, ms=5, gid="mean-rank")

@@ -143,6 +143,16 @@ def test_a_hill_that_only_large_variances_lead_to(maxima):
     assert made.engine() >= made.reference(rng) - maxima.ALLOWED
 
 
+def test_variances_that_only_fewer_rows_can_hold(maxima):
+    """Two trials, of one row and of four: on two rows of each the likelihood rises to variances
+    beside which the four rows' own are lost to rounding.
+    """
+    made = maxima.problem(np.random.default_rng(410530), "curve", 5)
+    found = made.fitted()
+    assert abs(found.llf - made.exact(found.psi[0])) < 1e-3
+    assert np.isfinite(found.precision[0]).all()
+
+
 def test_heights_in_rational_numbers(maxima):
     """The benchmark's two ways to a height agree where rounding is small."""
     for kind in ("line", "curve", "spline", "visits"):
@@ -196,6 +206,25 @@ def test_climbs_together_are_climbs_alone():
 def test_a_climb_from_outside_the_domain_is_told_so():
     with pytest.raises(np.linalg.LinAlgError):
         ascend(lambda theta: (np.nan, theta, np.eye(2)), np.zeros(2))
+
+
+def test_steps_of_huge_parameters_do_not_overflow():
+    """At the top, where the step is none, and beside a place outside the domain."""
+
+    def bowl(thetas):
+        value = -np.sum(thetas**2, axis=1)
+        value[0] = np.nan if len(thetas) > 1 else value[0]
+        slope = np.where(np.isfinite(value)[:, None], -2 * thetas, 1e300)
+        return value, slope, np.tile(-2 * np.eye(2), (len(thetas), 1, 1))
+
+    def level(thetas):
+        return -np.sum(thetas**2, axis=1)
+
+    with np.errstate(all="raise"):
+        starts = [np.array([1e9, 1e9]), np.array([-1e9, 1.0]), np.zeros(2)]
+        ends = ascend_together(bowl, starts, [1e-11] * 3, heights=level)
+    assert ends[0] is None
+    assert_allclose([ends[1].theta, ends[2].theta], 0.0, atol=1e-6)
 
 
 def test_many_studies_are_grouped_for_the_grid_only():

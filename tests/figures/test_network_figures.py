@@ -68,6 +68,17 @@ def test_ranking_shows_mean_ranks(result):
     assert line.get_xdata() == pytest.approx(expected)
 
 
+def test_ranking_shades_each_rank_that_is_possible(result):
+    ax = figures.ranking(result, draws=2000, seed=1)
+    (cells,) = [drawn for drawn in ax.collections if drawn.get_gid() == "rank"]
+    middles = [path.get_extents() for path in cells.get_paths()]
+    order = result.ranking(2000, 1).index
+    chances = result.rank_probabilities(2000, 1).loc[order].to_numpy()
+    places = {(round((box.y0 + box.y1) / 2), round((box.x0 + box.x1) / 2)) for box in middles}
+    assert places == {(row, column + 1) for row, column in zip(*chances.nonzero(), strict=True)}
+    assert len(cells.get_facecolors()) == (chances > 0).sum()
+
+
 def test_node_split_names_pairs_with_both_kinds_of_evidence(result):
     ax = result.node_split().plot()
     pairs = [text for text in texts(ax) if " – " in text]

@@ -212,7 +212,7 @@ def from_evidence(
         between the periods of a crossover trial.
     reference : mapping, optional
         Arm to use as reference, by trial id, over the rule.
-    inactive : sequence of str
+    inactive : str or sequence of str
         Comparator types that count as inactive, in order of preference.
     head_to_head : bool
         Also trials without an inactive arm, and arms that neither exercise nor are inactive

@@ -488,7 +488,7 @@ class Evidence:
             Between baseline and final values, and the periods of crossover trials.
         reference : mapping, optional
             Arm to compare with, by trial id, over the rule.
-        inactive : sequence of str
+        inactive : str or sequence of str
             Comparators that count as inactive, in order of preference.
         head_to_head : bool
             Also trials without an inactive arm, and every arm, as a network needs.

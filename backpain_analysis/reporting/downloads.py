@@ -130,25 +130,28 @@ def workbook(tables: Sequence[tuple[str, str]]) -> bytes:
         Title and CSV, as of `tables_of`. What is a number there is one in the workbook.
     """
     from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
     from openpyxl.writer.excel import ExcelWriter
 
-    book = Workbook()
+    book = Workbook(write_only=True)
     book.properties.creator = "backpain-analysis"
     book.properties.created = book.properties.modified = datetime(*BEGINNING)
-    contents = book.active
-    contents.title = "Contents"
-    names: list[str] = ["contents"]
+    contents = book.create_sheet("Contents")
+    names, bold = ["contents"], Font(bold=True)
     for title, text in tables:
         name = _sheet_name(title, names)
         names.append(name.lower())
         contents.append([name, title])
         sheet = book.create_sheet(name)
-        for row in csv.reader(io.StringIO(text)):
-            sheet.append([_cell(value) for value in row])
-        for head in sheet[1]:
-            head.font = Font(bold=True)
         sheet.freeze_panes = "A2"
+        rows = csv.reader(io.StringIO(text))
+        heads = [WriteOnlyCell(sheet, _cell(value)) for value in next(rows, [])]
+        for head in heads:
+            head.font = bold
+        sheet.append(heads)
+        for row in rows:
+            sheet.append([_cell(value) for value in row])
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as unpacked:
         ExcelWriter(book, unpacked).save()

@@ -33,8 +33,6 @@ from nbclient.exceptions import (
 )
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
-from papermill.exceptions import PapermillExecutionError
-from papermill.execute import ERROR_MARKER_TAG
 
 from backpain_analysis.reporting.inputs import home, own_place
 from backpain_analysis.reporting.job import DIED
@@ -126,16 +124,14 @@ def execute(
             watch=watch,
             folder=folder,
         )
-    except PapermillExecutionError:
-        error = _unexpected(watch.nb)
     except DeadKernelError:
         error = DIED
     except RunEnded as end:
         error = str(end)
     except CellTimeoutError:
         error = watch.overdue()
-    error = error or _exit_of(watch.nb)
-    executed = _without_markers(watch.nb)
+    executed = watch.nb
+    error = error or _unexpected(executed) or _exit_of(executed)
     executed.metadata = nb.metadata
     if error:
         _mark_failed(executed)
@@ -265,7 +261,20 @@ def _size(content: Any) -> int:
     return 8
 
 
-class ForkedEngine(Engine):
+class _Engine(Engine):
+    """Leaves the executed notebook to the run's `watch`.
+
+    Papermill would go through what it is given back and write all of it out, to nowhere.
+    """
+
+    @classmethod
+    def execute_notebook(cls, *args: Any, **options: Any) -> nbformat.NotebookNode:
+        """Execute a notebook; an empty one is returned."""
+        super().execute_notebook(*args, **options)
+        return nbformat.v4.new_notebook()
+
+
+class ForkedEngine(_Engine):
     """Runs the cells in a fork of this process."""
 
     @classmethod
@@ -366,9 +375,14 @@ def _unexpected(nb: nbformat.NotebookNode) -> str:
     """Return the error of the first cell that failed and is not tagged as one that may."""
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            if output.output_type == "error" and not expects_error(cell):
+            if output.output_type == "error" and not (expects_error(cell) or _ended_well(output)):
                 return f"{output.ename}: {output.evalue}"
     return ""
+
+
+def _ended_well(output: nbformat.NotebookNode) -> bool:
+    """Whether an error is the end that a notebook asked for without one."""
+    return output.ename == "SystemExit" and output.evalue in ("", "0")
 
 
 def _exit_of(nb: nbformat.NotebookNode) -> str:
@@ -392,7 +406,7 @@ def limit_memory(pid: int, megabytes: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
 
 
-class FreshEngine(Engine):
+class FreshEngine(_Engine):
     """Runs the cells in a kernel that is started for them."""
 
     @classmethod
@@ -503,11 +517,6 @@ def _with_own_loop(run: Callable[[], None]) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
-
-
-def _without_markers(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    nb.cells = [cell for cell in nb.cells if ERROR_MARKER_TAG not in cell.metadata.get("tags", [])]
-    return nb
 
 
 def _mark_failed(nb: nbformat.NotebookNode) -> None:

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import combinations
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +69,6 @@ LITTER = 20_000
 """Objects that a run may make before it looks for those that nobody needs any more: Python's own
 number of hundreds costs a run a twelfth of its time."""
 
-DERIVED = ("p_value", "limit", "equal_split", "scale", "pooled_sd")
-"""What evidence derives from reports: none, each and all of it are asked for in several runs."""
-
 PATIENCE = 1.0
 """Seconds that the process may take to end."""
 
@@ -96,8 +92,6 @@ OUTSIDE = ("statsmodels.stats.multitest", "statsmodels.stats.proportion")
 
 _lock = threading.Lock()
 _warm: Warm | None = None
-_kept: list[Any] = []
-"""What stays in the warm process, so that runs find what is remembered of it."""
 
 
 class RunDied(Exception):
@@ -362,26 +356,15 @@ def _fill_caches() -> None:
 
 
 def _fill_more(shell: Any) -> Iterator[None]:
-    """Do what several runs would, a piece at a time while none is asked for.
+    """Do what several runs would, a piece at a time while none is asked for."""
+    from backpain_analysis.answers.beforehand import look_up
 
-    Those that start later find the rest of the library, and what trials say in each way to read
-    their reports.
-    """
-    from backpain_analysis.evidence import BACK_PAIN, load_evidence
-
-    with shell.builtin_trap:
-        for name in (*filter(lambda name: name.startswith(LATER), _library()), *OUTSIDE):
+    with suppress(Exception):  # whoever needs it will be told
+        yield from look_up()
+    for name in (*filter(lambda name: name.startswith(LATER), _library()), *OUTSIDE):
+        with shell.builtin_trap:
             _import(name)
-    yield
-    _kept.append(trials := load_evidence().filter(population=BACK_PAIN))
-    for outcome in ("pain_intensity", "disability"):
-        for measure in ("MD", "SMD"):
-            load_evidence().effects(outcome, measure=measure)
-            yield
-        for derive in (*combinations(DERIVED, 0), *combinations(DERIVED, 1), DERIVED[:-1], DERIVED):
-            with suppress(Exception):  # whoever needs it will be told
-                trials.effects(outcome, derive=derive)
-            yield
+        yield
 
 
 def _serve(handle: int) -> None:

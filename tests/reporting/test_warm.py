@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from backpain_analysis.answers import beforehand
 from backpain_analysis.answers.robustness import derivation_steps
-from backpain_analysis.effects import gathering
+from backpain_analysis.effects import assemble
 from backpain_analysis.evidence import BACK_PAIN, load_evidence
+from backpain_analysis.models.dose.comparison import readings
 from backpain_analysis.reporting import inputs, run_suite, warm
 from tests.reporting.little import files_of, make_suite, write_notebook
 from tests.reporting.sample_site import HOSTILE, copy_notebooks
@@ -188,11 +190,14 @@ assert importlib.util.find_spec("rfc3987_syntax")
 
 
 def test_what_several_runs_look_up_is_there_when_they_start(monkeypatch):
-    monkeypatch.setattr(warm, "_kept", [])
+    monkeypatch.setattr(beforehand, "_kept", [])
     for _ in warm._fill_more(SimpleNamespace(builtin_trap=nullcontext())):
         pass
-    monkeypatch.setattr(gathering, "by_trial", None)  # what trials say is not gathered again
+    monkeypatch.setattr(assemble, "assembled", None)  # effects are not worked out again
     trials = load_evidence().filter(population=BACK_PAIN)
     for outcome in ("pain_intensity", "disability"):
         for derive in derivation_steps("MD").values():
             assert len(trials.effects(outcome, derive=derive))
+        for _, reading in readings():
+            assert len(trials.effects(outcome, **reading))
+        assert len(trials.effects(outcome, head_to_head=True))

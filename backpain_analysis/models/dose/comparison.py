@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from itertools import compress, product
@@ -364,6 +364,21 @@ CHOICES: dict[str, Mapping[str, Any]] = {
 """Choice -> option as a reader knows it -> value."""
 
 
+def readings(
+    choices: Mapping[str, Mapping[str, Any]] = CHOICES,
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """Each way to read the reports: what is chosen, and the options of `from_evidence`."""
+    others = [choice for choice in choices if choice not in ("trials", "curve")]
+    for names in product(*(choices[choice] for choice in others)):
+        chosen = dict(zip(others, names, strict=True))
+        value = {choice: choices[choice][name] for choice, name in chosen.items()}
+        options = {"analysis": value["results"], "correlation": value["correlation"], "flags": ()}
+        yield (
+            chosen,
+            options | {"inactive": value["reference"], "derive": value.get("derived", USUAL)},
+        )
+
+
 def multiverse(
     evidence: Evidence,
     outcome: str,
@@ -431,23 +446,10 @@ def multiverse(
         for name, flags in choices["trials"].items()
     }
     curves = {name: Options(named(curve), dose) for name, curve in choices["curve"].items()}
-    others = [choice for choice in choices if choice not in ("trials", "curve")]
     found: dict[Hashable, dict[str, dict[str, Any]]] = {}
     rows = {}
-    for names in product(*(choices[choice] for choice in others)):
-        chosen = dict(zip(others, names, strict=True))
-        value = {choice: choices[choice][name] for choice, name in chosen.items()}
-        whole = from_evidence(
-            evidence,
-            outcome,
-            measure=measure,
-            timepoint=timepoint,
-            analysis=value["results"],
-            correlation=value["correlation"],
-            inactive=value["reference"],
-            flags=(),
-            derive=value.get("derived", USUAL),
-        )
+    for chosen, reading in readings(choices):
+        whole = from_evidence(evidence, outcome, measure=measure, timepoint=timepoint, **reading)
         told = _Told.of(whole, dose)
         for trials, kept in flagless.items():
             rows_kept = told.rows(kept)

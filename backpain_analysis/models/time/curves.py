@@ -295,9 +295,15 @@ def _profile(
 
 
 def _peaks(heights: np.ndarray) -> np.ndarray:
-    """Places no lower than their neighbours: the profile may have more than one."""
-    padded = np.concatenate([[-np.inf], heights, [-np.inf]])
-    return np.flatnonzero((heights >= padded[:-2]) & (heights >= padded[2:]))
+    """The highest place, and those no lower than their neighbours: the profile may have several.
+
+    Within level ground, where the curve has become a constant or a line, there is none.
+    """
+    before, after = np.r_[heights[0], heights[:-1]], np.r_[heights[1:], heights[-1]]
+    level = (heights == before) & (heights == after)
+    peak = (heights >= before) & (heights >= after) & ~level
+    peak[np.argmax(heights)] = True
+    return np.flatnonzero(peak)
 
 
 def _refined(

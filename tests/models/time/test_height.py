@@ -12,7 +12,13 @@ from backpain_analysis.effects.table import Effects
 from backpain_analysis.engine.mixed import fit
 from backpain_analysis.engine.terms import RandomTerm
 from backpain_analysis.models.dose.curves import Linear
-from backpain_analysis.models.time.curves import Constant, EmaxInTime, Exponential, Heights
+from backpain_analysis.models.time.curves import (
+    Constant,
+    EmaxInTime,
+    Exponential,
+    Heights,
+    _peaks,
+)
 from tests.models.time.test_time_course import effects
 
 CURVES = (
@@ -60,3 +66,19 @@ def test_effects_that_the_engine_refuses_are_refused():
     flat = replace(data, covariance=tuple(0 * S for S in data.covariance))
     with pytest.raises(ValueError, match="not positive definite"):
         Heights(flat, between=True)
+
+
+@pytest.mark.parametrize(
+    ("heights", "places"),
+    [
+        ([1, 2, 3, 2, 1], [2]),
+        ([3, 2, 1, 2, 4], [0, 4]),
+        ([1, 3, 3, 1], [1, 2]),
+        ([2, 2, 2, 1, 5, 1], [2, 4]),
+        ([5, 1, 2, 2, 2], [0, 2]),
+        ([4, 4, 4], [0]),
+        ([1, 1, 2, 1, 1], [2]),
+    ],
+)
+def test_maxima_are_looked_for_beside_level_ground_and_not_within(heights, places):
+    assert _peaks(np.array(heights, dtype=float)).tolist() == places

@@ -98,7 +98,8 @@ def test_the_half_time_of_the_curve_is_tried_first():
     assert asked == [3]
     assert has_half_time(Exponential(values=(90.0,)), height, weeks)
     assert has_half_time(Exponential(), height, weeks)
-    assert not has_half_time(Exponential(values=(3.0,)), lambda curves: np.zeros(len(curves)), weeks)
+    curve = Exponential(values=(3.0,))
+    assert not has_half_time(curve, lambda curves: np.zeros(len(curves)), weeks)
 
 
 def test_effects_that_the_engine_refuses_are_refused():

@@ -128,7 +128,7 @@ def leave_one_out(result: DoseResponseResult, doses: ArrayLike | None = None) ->
     doses = [float(table["dose"].median())] if doses is None else doses
     frames, numbers = [], ["estimate", "se", "ci_low", "ci_high"]
     for trial in result.effects.trials:
-        others = result.effects.select(table["trial_id"] != trial, "left out in turn")
+        others = result.effects.select(table["trial_id"] != trial, None)
         predicted = result.refit(others).predict(doses, extrapolate=True)
         predicted.loc[predicted["extrapolated"], numbers] = np.nan
         frames.append(predicted.assign(trial_id=trial))

@@ -16,7 +16,7 @@ from backpain_analysis.effects.table import HOME_INCLUDED, Effects
 from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.conversions import conv_wald
 from backpain_analysis.evidence.dose import DOSE_MEASURES, with_doses
-from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.words import did_you_mean
 
 DERIVATIONS = {
@@ -151,6 +151,7 @@ def with_errors(
     return table.assign(estimate=estimate, se=se)
 
 
+@once_per_evidence
 def split_equally(evidence: Evidence) -> pd.Series:
     """Arm sizes, where a trial prints its total only: the total over its number of arms.
 
@@ -166,6 +167,7 @@ def split_equally(evidence: Evidence) -> pd.Series:
     return pd.Series(sizes, pd.MultiIndex.from_frame(arms))
 
 
+@once_per_evidence
 def lengths_from_values(evidence: Evidence) -> dict[tuple[str, str], tuple[float, float]]:
     """Limits of a VAS or NRS of unstated length whose values can only be of one.
 

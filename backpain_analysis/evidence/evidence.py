@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -44,9 +44,20 @@ def once_per_evidence(
 ) -> Callable[Concatenate[Evidence, P], R]:
     """Make a function remember what it returned for an evidence, as long as that lives.
 
-    Its further arguments must be hashable, and nobody may change what it returns.
+    Its further arguments must be hashable, and nobody may change what it returns. Several threads
+    may ask: at worst each works the same answer out.
     """
-    return _remembering(work, lambda _: math.inf)
+    known: WeakKeyDictionary[Evidence, dict[Any, R]] = WeakKeyDictionary()
+
+    @wraps(work)
+    def remembered(evidence: Evidence, *args: P.args, **kwargs: P.kwargs) -> R:
+        answers = known.setdefault(evidence, {})
+        asked = (args, tuple(sorted(kwargs.items())))
+        if asked not in answers:
+            answers[asked] = work(evidence, *args, **kwargs)
+        return answers[asked]
+
+    return remembered
 
 
 def latest_per_evidence(
@@ -62,27 +73,27 @@ def latest_per_evidence(
     """
 
     def decorated(work: Callable[Concatenate[Evidence, P], R]) -> Any:
-        return _remembering(work, lambda evidence: arms // max(len(evidence._tables["arms"]), 1))
+        known: WeakKeyDictionary[Evidence, dict[Any, R]] = WeakKeyDictionary()
+        lock = Lock()
+
+        @wraps(work)
+        def remembered(evidence: Evidence, *args: P.args, **kwargs: P.kwargs) -> R:
+            answers = known.setdefault(evidence, {})
+            asked = (args, tuple(sorted(kwargs.items())))
+            with lock:
+                if asked in answers:
+                    answers[asked] = answers.pop(asked)
+                    return answers[asked]
+            answer = work(evidence, *args, **kwargs)
+            with lock:
+                answers[asked] = answer
+                while len(answers) * max(len(evidence._tables["arms"]), 1) > arms:
+                    del answers[next(iter(answers))]
+            return answer
+
+        return remembered
 
     return decorated
-
-
-def _remembering(
-    work: Callable[Concatenate[Evidence, P], R], most: Callable[[Evidence], float]
-) -> Callable[Concatenate[Evidence, P], R]:
-    known: WeakKeyDictionary[Evidence, dict[Any, R]] = WeakKeyDictionary()
-
-    @wraps(work)
-    def remembered(evidence: Evidence, *args: P.args, **kwargs: P.kwargs) -> R:
-        answers = known.setdefault(evidence, {})
-        asked = (args, tuple(sorted(kwargs.items())))
-        answer = answers.pop(asked) if asked in answers else work(evidence, *args, **kwargs)
-        answers[asked] = answer
-        if len(answers) > most(evidence):
-            del answers[next(iter(answers))]
-        return answer
-
-    return remembered
 
 
 BACK_PAIN = ("acute_lbp", "subacute_lbp", "chronic_nslbp", "recurrent_lbp", "mixed_lbp")

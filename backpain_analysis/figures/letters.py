@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -23,6 +24,9 @@ from matplotlib.textpath import TextToPath
 TEXTS = 4096
 """How many texts are kept."""
 
+FONTS = 64
+"""How many fonts are known by their heights."""
+
 SUBPIXELS = 64
 """Of what FreeType measures, in a pixel."""
 
@@ -36,8 +40,23 @@ class Letters(TextToPath):
     def __init__(self) -> None:
         super().__init__()
         self._shapes: dict[str, Any] = {}
-        self._measured = lru_cache(TEXTS)(_measure)
+        self._measured = lru_cache(TEXTS)(self._measure)
         self._placed = lru_cache(TEXTS)(self._place)
+        self._found: dict[int, FT2Font] | None = None
+
+    def for_one_drawing(self) -> Letters:
+        """The same letters, whose fonts are found once: settings stay while a figure is drawn."""
+        letters = copy(self)
+        letters._found = {}
+        return letters
+
+    def _get_font(self, prop: FontProperties) -> FT2Font:
+        if self._found is None:
+            return super()._get_font(prop)  # type: ignore[misc]
+        key = hash(prop)
+        if key not in self._found:
+            self._found[key] = super()._get_font(prop)  # type: ignore[misc]
+        return self._found[key]
 
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
@@ -45,8 +64,7 @@ class Letters(TextToPath):
         """Width, height and descent of a text in points."""
         if ismath:
             return super().get_text_width_height_descent(s, prop, ismath)
-        font = self._get_font(prop)  # type: ignore[attr-defined]
-        width, height, descent = self._measured(font, s)
+        width, height, descent = self._measured(self._get_font(prop), s)
         scale = prop.get_size_in_points() / self.FONT_SCALE
         return width * scale, height * scale, descent * scale
 
@@ -64,14 +82,25 @@ class Letters(TextToPath):
         shapes = {name: self._shapes[name] for name, *_ in letters if name not in known}
         return letters, shapes if return_new_glyphs_only else {**known, **shapes}, []
 
+    def _measure(self, font: FT2Font, text: str) -> Size:
+        font.set_size(self.FONT_SCALE, self.DPI)
+        font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+        width, height = font.get_width_height()
+        return width / SUBPIXELS, height / SUBPIXELS, font.get_descent() / SUBPIXELS
+
     def _place(self, font: FT2Font, s: str, **options: Any) -> list[Letter]:
+        font.set_size(self.FONT_SCALE, self.DPI)
         return super().get_glyphs_with_font(font, s, self._shapes, **options)[0]
 
 
-def _measure(font: FT2Font, text: str) -> Size:
-    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
-    width, height = font.get_width_height()
-    return width / SUBPIXELS, height / SUBPIXELS, font.get_descent() / SUBPIXELS
+@lru_cache(FONTS)
+def _heights(font: FT2Font) -> Size | None:
+    """Ascent, descent and gap between lines, of the size of the font; None if it does not tell."""
+    table, head = font.get_sfnt_table("OS/2"), font.get_sfnt_table("head")
+    if table is None or head is None:
+        return None
+    em = head["unitsPerEm"]
+    return table["sTypoAscender"] / em, -table["sTypoDescender"] / em, table["sTypoLineGap"] / em
 
 
 LETTERS = Letters()
@@ -82,7 +111,14 @@ class Renderer(RendererSVG):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._text2path = LETTERS
+        self._text2path = self._letters = LETTERS.for_one_drawing()
+
+    def _get_font_height_metrics(self, prop: FontProperties) -> Size | tuple[None, None, None]:
+        """Ascent, descent and gap between lines in points; matplotlib would read them each time."""
+        if (heights := _heights(self._letters._get_font(prop))) is None:
+            return None, None, None
+        size = prop.get_size_in_points()
+        return heights[0] * size, heights[1] * size, heights[2] * size
 
 
 class Canvas(FigureCanvasSVG):

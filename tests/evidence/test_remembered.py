@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -60,6 +62,30 @@ def test_only_the_latest_questions_are_remembered(tables, kept):
     for word in "abcabab":
         assert count(evidence, word) == word
     assert "".join(calls) == {0: "abcabab", 1: "abcabab", 2: "abcab"}[kept]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, None])
+def test_threads_may_ask_at_once(tables, kept):
+    evidence = load_evidence(tables.folder)
+    remembers = (
+        once_per_evidence if kept is None else latest_per_evidence(arms=kept * len(evidence.arms))
+    )
+
+    @remembers
+    def double(evidence, number):
+        return 2 * number
+
+    def ask(_):
+        return [double(evidence, number % 4) for number in range(10_000)]
+
+    switched_after = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            one, other = threads.map(ask, range(2))
+    finally:
+        sys.setswitchinterval(switched_after)
+    assert one == other == [2 * (number % 4) for number in range(10_000)]
 
 
 def test_bundled_evidence_is_read_again_when_its_files_change(tables, monkeypatch):

@@ -45,8 +45,11 @@ def test_what_is_kept_belongs_to_the_font_that_was_found() -> None:
 
 
 @pytest.mark.parametrize("make", [Figure, plt.figure])
-def test_a_figure_is_written_as_matplotlib_writes_it(make) -> None:
+@pytest.mark.parametrize("heights_known", [True, False])
+def test_a_figure_is_written_as_matplotlib_writes_it(make, heights_known, monkeypatch) -> None:
     """The same bytes, with formulae, turned, clipped and missing texts; its canvas stays."""
+    if not heights_known:
+        monkeypatch.setattr("backpain_analysis.figures.letters._heights", lambda font: None)
     figure = make(figsize=(4, 3))
     ax = figure.subplots()
     ax.scatter([1, 2], [3, 4])
@@ -55,6 +58,8 @@ def test_a_figure_is_written_as_matplotlib_writes_it(make) -> None:
     ax.text(1.5, 3.5, "clipped", clip_on=True, rotation=20, color="red", alpha=0.5)
     ax.text(1.2, 3.2, "")
     ax.plot([1, 2], [3, 3.5], rasterized=True)
+    ax.text(1.1, 3.6, "dots", rasterized=True, rotation=30, zorder=8)
+    ax.text(1.4, 3.3, "Zwölf, with letters of its own: QXJ%", zorder=9)
     canvas, dpi = figure.canvas, figure.dpi
     metadata = {"Date": None}
     with plt.rc_context({"svg.hashsalt": "one"}):
@@ -65,6 +70,18 @@ def test_a_figure_is_written_as_matplotlib_writes_it(make) -> None:
             assert ours.getvalue() == theirs.getvalue()
     assert (figure.canvas, figure.dpi) == (canvas, dpi)
     plt.close("all")
+
+
+def test_each_drawing_finds_its_fonts_anew() -> None:
+    """Settings may have changed since the one before."""
+    figure = Figure(figsize=(4, 3))
+    figure.text(0.2, 0.5, "Tai chi\nor yoga", family="serif")
+    for name in ("DejaVu Serif", "DejaVu Sans"):
+        with plt.rc_context({"font.serif": [name], "svg.hashsalt": "one"}):
+            figure.savefig(theirs := io.BytesIO(), format="svg", metadata={"Date": None})
+            with on_canvas(figure):
+                figure.savefig(ours := io.BytesIO(), format="svg", metadata={"Date": None})
+            assert ours.getvalue() == theirs.getvalue()
 
 
 def test_show_leaves_a_figure_its_canvas() -> None:

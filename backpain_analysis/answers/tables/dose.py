@@ -124,15 +124,25 @@ def left_out(result: DoseResponseResult, dose: float, *, title: str) -> Table:
     return table(rows, title=title)
 
 
+NAMED = r" the curve '[^']*'"
+"""A curve by the name that functions know it by."""
+
+
 def not_fitted(analyses: pd.DataFrame, *, title: str) -> Table | None:
     """Why analyses of `bp.multiverse` could not be fitted, the most frequent reason first.
 
     None where all could.
     """
-    notes = analyses.loc[analyses["estimate"].isna(), "note"]
-    if notes.empty:
+    left = analyses[analyses["estimate"].isna()]
+    if left.empty:
         return None
-    rows = [{"Why": note, "Analyses": count} for note, count in notes.value_counts().items()]
+    why = left["note"].str.replace(NAMED, " the curve", regex=True)
+    counts = left.assign(why=why).groupby(["curve", "why"], sort=False).size()
+    counts = counts.sort_values(ascending=False, kind="stable")
+    rows = [
+        {"Curve": curve.capitalize(), "Why": note, "Analyses": count}
+        for (curve, note), count in counts.items()
+    ]
     return table(rows, title=title)
 
 

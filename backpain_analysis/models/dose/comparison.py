@@ -511,7 +511,7 @@ def _fitted(
         estimate, _, half = result.effect_at(at)
         row |= {"estimate": estimate, "ci_low": estimate - half, "ci_high": estimate + half}
     except CannotEstimate as fault:
-        return row | {"note": str(fault)}
+        return row | {"note": f"{fault.reason}."}
     row["n_trials"] = result.n_trials
     if target is not None:
         row["mcid_dose"] = first_dose(

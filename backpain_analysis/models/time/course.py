@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -294,13 +294,15 @@ class TimeCourseResult:
         """
         if self.half_time is None or self.half_time.limit is not None or self.n_trials < 2:
             return ()
-        curve, between = APPROACHES[self.asked], self.fit.method != "CE"
-        needed = []
-        for trial, rest in self._without_each():
-            heights = Heights(rest, between=between and rest.n_trials > 1)
-            if not has_half_time(curve, heights.of, rest.table["weeks"].to_numpy(dtype=float)):
-                needed.append(trial)
-        return tuple(needed)
+        curve = replace(APPROACHES[self.asked], values=(self.half_time.estimate,))
+        heights = Heights(self.effects, between=self.fit.method != "CE")
+        trials = self.effects.table["trial_id"].to_numpy()
+        weeks = self.effects.table["weeks"].to_numpy(dtype=float)
+        return tuple(
+            str(trial)
+            for trial in self.effects.trials
+            if not has_half_time(curve, partial(heights.of, without=trial), weeks[trials != trial])
+        )
 
     def leave_one_out(self, weeks: ArrayLike | None = None) -> pd.DataFrame:
         """The course without each trial, its half-time found anew.

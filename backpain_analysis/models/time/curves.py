@@ -144,8 +144,11 @@ class Heights:
         self._known = fit(y, ones, effects.covariance, blocks=trials, method="CE")
         self._between = between
 
-    def of(self, curves: Sequence[Curve]) -> np.ndarray:
-        """Maximised log-likelihoods, less what all curves share, shape (n_curves,)."""
+    def of(self, curves: Sequence[Curve], without: str | None = None) -> np.ndarray:
+        """Maximised log-likelihoods, less what all curves share, shape (n_curves,).
+
+        Of all trials, or `without` one; a trial that is left alone does not deviate.
+        """
         f = np.column_stack([curve.basis(self._weeks)[:, 0] for curve in curves])
         weighted = times_precision(self._known, f)
         blocks = self._known.blocks
@@ -153,10 +156,14 @@ class Heights:
         for rows, members in zip(blocks.batches, blocks.members, strict=True):
             a[members] = np.sum(f[rows] * weighted[rows], axis=1)
             c[members] = np.sum(self._known.y[rows][:, :, None] * weighted[rows], axis=1)
+        between = self._between
+        if without is not None:
+            left = blocks.labels != without
+            a, c, between = a[left], c[left], between and left.sum() > 1
         typical = np.median(a, axis=0)
         a, c = a / typical, c / np.sqrt(typical)
         none = _at(np.zeros((1, 1)), a, c)[0]
-        if not self._between:
+        if not between:
             return none
         points, every = np.repeat(SPREADS, len(curves), axis=1), np.arange(len(curves))
         for narrowing in range(NARROWINGS + 1):
@@ -271,9 +278,12 @@ def has_half_time(curve: Shaped, height: Height, weeks: np.ndarray) -> bool:
     Parameters
     ----------
     curve, height, weeks
-        As for `half_time`.
+        As for `half_time`; the half-time that the curve has, if any, is tried first.
     """
-    ends = height((Constant(), Linear())).max() + FLAT
+    constant, line, *own = height((Constant(), Linear(), *([curve] if curve.shape else [])))
+    ends = max(constant, line) + FLAT
+    if own and own[0] > ends:
+        return True
     at, grid, heights = _profile(curve, height, weeks)
     if heights.max() > ends:
         return True

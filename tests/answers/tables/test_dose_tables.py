@@ -100,16 +100,25 @@ def test_risk_ratios_of_cohorts():
     assert tables.risk_ratios(Answer("none", pd.DataFrame()), title="T") is None
 
 
+FEW = "few trials cannot carry the curve 'rcs', of 2 terms."
+FEW_SHOWN = "few trials cannot carry the curve, of 2 terms."
+
+
 @pytest.mark.parametrize(
     ("notes", "rows"),
     [
         (["", "", ""], None),
-        (["", "few trials", ""], [["few trials", "1"]]),
-        (["few trials", "no dose", "no dose", ""], [["no dose", "2"], ["few trials", "1"]]),
+        (["", "no dose.", ""], [["Spline", "no dose.", "1"]]),
+        (
+            ["no dose.", "", FEW, FEW],
+            [["Spline", FEW_SHOWN, "2"], ["Line", "no dose.", "1"]],
+        ),
+        ([FEW, FEW, FEW], [["Spline", FEW_SHOWN, "2"], ["Line", FEW_SHOWN, "1"]]),
     ],
 )
 def test_why_analyses_could_not_be_fitted(notes, rows):
     estimates = [math.nan if note else -9.0 for note in notes]
-    analyses = pd.DataFrame({"estimate": estimates, "note": notes})
+    curves = ["line", "spline", "spline", "spline"][: len(notes)]
+    analyses = pd.DataFrame({"curve": curves, "estimate": estimates, "note": notes})
     shown = tables.not_fitted(analyses, title="Not fitted")
     assert shown is None if rows is None else rows_of(shown)[1:] == rows

@@ -18,6 +18,7 @@ from backpain_analysis.models.time.curves import (
     Exponential,
     Heights,
     _peaks,
+    has_half_time,
 )
 from tests.models.time.test_time_course import effects
 
@@ -59,6 +60,46 @@ def test_likelihood_is_that_of_the_engine(spread, method):
         )
         differences.append(model.llf - height)
     assert_allclose(differences, differences[0], atol=1e-8)
+
+
+def of_trials(data: Effects, names: list[str]) -> Effects:
+    found = zip(data.trials, data.covariance, strict=True)
+    table = data.table[data.table["trial_id"].isin(names)].reset_index(drop=True)
+    return replace(data, table=table, covariance=tuple(S for name, S in found if name in names))
+
+
+@pytest.mark.parametrize("between", [True, False])
+def test_heights_without_a_trial_are_those_of_the_others(between):
+    data = correlated(1.0)
+    heights = Heights(data, between=between)
+    for trial in data.trials:
+        rest = of_trials(data, [name for name in data.trials if name != trial])
+        found = heights.of(CURVES, without=trial)
+        assert_allclose(found, Heights(rest, between=between).of(CURVES), atol=1e-8)
+
+
+def test_a_trial_that_is_left_alone_does_not_deviate():
+    data = correlated(1.0)
+    first, second = data.trials[:2]
+    pair, alone = of_trials(data, [first, second]), of_trials(data, [first])
+    found = Heights(pair, between=True).of(CURVES, without=second)
+    assert_allclose(found, Heights(alone, between=False).of(CURVES), atol=1e-8)
+
+
+def test_the_half_time_of_the_curve_is_tried_first():
+    asked = []
+
+    def height(curves):
+        asked.append(len(curves))
+        return np.array([-abs(getattr(curve, "values", (50.0,))[0] - 3.0) for curve in curves])
+
+    weeks = np.array([1.0, 12.0])
+    assert has_half_time(Exponential(values=(3.0,)), height, weeks)
+    assert asked == [3]
+    assert has_half_time(Exponential(values=(90.0,)), height, weeks)
+    assert has_half_time(Exponential(), height, weeks)
+    curve = Exponential(values=(3.0,))
+    assert not has_half_time(curve, lambda curves: np.zeros(len(curves)), weeks)
 
 
 def test_effects_that_the_engine_refuses_are_refused():

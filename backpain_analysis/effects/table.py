@@ -160,8 +160,9 @@ class Effects:
         mask[gone] = False
         told = {name: self.table[name].array.take(gone) for name in ("trial_id", "arm_id")}
         why = np.repeat(list(rows), [len(own) for own in rows.values()])
-        excluded = pd.concat([self.excluded, pd.DataFrame({**told, "reason": why})])
-        return replace(self._only(mask), excluded=excluded.set_axis(pd.RangeIndex(len(excluded))))
+        added = pd.DataFrame({**told, "reason": why})
+        excluded = pd.concat([self.excluded, added], ignore_index=True)
+        return replace(self._only(mask), excluded=excluded)
 
     def _only(self, keep: np.ndarray) -> Effects:
         covariance, first = [], 0

@@ -455,7 +455,7 @@ def multiverse(
             rows_kept = told.rows(kept)
             numbers = told.numbers(rows_kept)
             if numbers not in found:
-                entered = whole.select(rows_kept, f"flagged, or without {dose}").with_dose(dose)
+                entered = whole.select(rows_kept, None).with_dose(dose)
                 contrasts = Contrasts(entered, dose)
                 found[numbers] = {
                     curve: _fitted(contrasts, options, at, target)

@@ -230,7 +230,7 @@ def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | No
     codes, treatments = _codes(given, against)
     of, against_of = codes[: len(table)], codes[len(table) :]
     key = "ref_arm_id" if "ref_arm_id" in table else f"ref_{treatment}"
-    first = ~table.duplicated(["trial_id", key]).to_numpy()
+    first = ~table[["trial_id", key]].duplicated().to_numpy()
     trial, unsized = table["trial_id"].to_numpy(dtype=object), np.full(len(table), np.nan)
     n, n_ref = (
         table[name].to_numpy(dtype=float, na_value=np.nan) if name in table else unsized
@@ -659,9 +659,8 @@ def all_pairs(data: NetworkData) -> pd.DataFrame:
 
 
 def _sizes(trial: ArrayLike, treatment: ArrayLike, n: ArrayLike) -> pd.DataFrame:
-    columns = {"trial_id": trial, "treatment": treatment, "participants": n}
-    table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-    return table.astype({"participants": float})
+    columns = {"trial_id": np.asarray(trial), "treatment": np.asarray(treatment)}
+    return pd.DataFrame({**columns, "participants": np.asarray(n, dtype=float)})
 
 
 def _codes(given: pd.Series, against: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -59,8 +59,10 @@ def checked_derivations(derive: Iterable[str]) -> tuple[str, ...]:
 
 def marked(table: pd.DataFrame, rows: pd.Series, what: str | pd.Series) -> pd.Series:
     """`obtained` with a further remark on some rows."""
-    remark = what if isinstance(what, pd.Series) else pd.Series(what, table.index)
     before = table["obtained"]
+    if not rows.any():
+        return before
+    remark = what if isinstance(what, pd.Series) else pd.Series(what, table.index)
     joined = before.where(before == "", before + "; ") + remark
     return before.where(~rows, joined)
 

@@ -145,10 +145,10 @@ def with_errors(
         usable = rows & np.sqrt(found["vi"]).reindex(table.index).notna()
         se = se.where(~usable, np.sqrt(found["vi"]).reindex(table.index))
         if name:
-            printed = table["p_value"].astype("string").fillna("").str.strip()
-            detail = " " + printed.str.replace(r"^[Pp]\s*=?\s*", "", regex=True)
-            text = f"standard error from the {name}"
-            remark = text + detail if "P" in name else pd.Series(text, table.index)
+            remark: str | pd.Series = f"standard error from the {name}"
+            if "P" in name:
+                printed = table["p_value"].astype("string").fillna("").str.strip()
+                remark += " " + printed.str.replace(r"^[Pp]\s*=?\s*", "", regex=True)
             table["obtained"] = marked(table, usable, remark)
     return table.assign(estimate=estimate, se=se)
 

@@ -142,8 +142,9 @@ def with_errors(
         else:
             p = exact if name == "P value" else bound
             found = conv_wald(estimate[rows], p_value=p[rows], df=df[rows])
-        usable = rows & np.sqrt(found["vi"]).reindex(table.index).notna()
-        se = se.where(~usable, np.sqrt(found["vi"]).reindex(table.index))
+        error = np.sqrt(found["vi"]).reindex(table.index)
+        usable = rows & error.notna()
+        se = se.where(~usable, error)
         if name:
             remark: str | pd.Series = f"standard error from the {name}"
             if "P" in name:

@@ -22,6 +22,9 @@ import pandas as pd
 
 from backpain_analysis.errors import ConvergenceError
 
+BLURRED = 1e-12
+"""What is smaller, over the largest of its kind, is rounding."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -150,12 +153,16 @@ def cholesky(matrices: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Batch:
-    """Blocks of one size: stacked y (B, n), X (B, n, p), S (B, n, n) and K (m, B, n, n)."""
+    """Blocks of one size: stacked y (B, n), X (B, n, p), S (B, n, n) and K (m, B, n, n).
+
+    Determinants and traces count `times`: see `gathered`.
+    """
 
     y: np.ndarray
     X: np.ndarray
     S: np.ndarray
     K: np.ndarray
+    times: float = 1.0
 
     @property
     def product(self):
@@ -238,6 +245,34 @@ def padded(batches: list[Batch], size: int = 1) -> list[Batch]:
     return [Batch(y, X, S, K)]
 
 
+def gathered(batch: Batch) -> Batch:
+    """As few blocks as have the same likelihood, where all blocks share S and K; else the same.
+
+    X and y then enter by sums over blocks only, of products of two of a block's numbers. So do as
+    many blocks as these numbers have dimensions (by Gram and Schmidt, the largest first).
+    """
+    for own in (batch.S, *batch.K):
+        if (np.ptp(own, axis=0) > BLURRED * np.abs(own).max()).any():
+            return batch
+    own = np.concatenate([batch.X, batch.y[..., None]], axis=2)
+    scale = np.sqrt(np.square(own).sum(axis=(0, 1)))
+    left = (own / np.where(scale > 0, scale, 1.0)).reshape(len(own), -1)
+    found: list[np.ndarray] = []
+    while len(found) < len(own):
+        sizes = np.square(left).sum(axis=0)
+        largest = int(np.argmax(sizes))
+        if sizes[largest] < BLURRED**2:
+            break
+        unit = left[:, largest] / np.sqrt(sizes[largest])
+        found.append(unit @ left)
+        left = left - np.outer(unit, found[-1])
+    n = len(found)
+    if not 0 < n < len(own):
+        return batch
+    few = np.reshape(found, (n, *own.shape[1:])) * scale
+    return Batch(few[..., -1], few[..., :-1], batch.S[:n], batch.K[:, :n], len(own) / n)
+
+
 @dataclass(frozen=True)
 class Point:
     """The likelihood at one value of the components."""
@@ -271,7 +306,7 @@ def evaluate(
         If a block's covariance, or X'WX, is not positive definite.
     """
     p = batches[0].X.shape[-1]
-    n_rows = sum(batch.y.size for batch in batches)
+    n_rows = sum(batch.y.size * batch.times for batch in batches)
     logdet = 0.0
     XWX, XWy = np.zeros((p, p)), np.zeros(p)
     parts = []
@@ -282,7 +317,7 @@ def evaluate(
         flat = A.reshape(-1, p)
         XWX += batch.X.reshape(-1, p).T @ flat
         XWy += flat.T @ batch.y.ravel()
-        logdet += batch_logdet
+        logdet += batch_logdet * batch.times
         parts.append((batch, W, A, a))
     lower = cholesky(XWX)
     inverse = np.linalg.inv(lower)
@@ -315,9 +350,10 @@ def _derivatives(
         WK = batch.product(W, K)
         KPy = batch.product(K, Py[..., None])[..., 0].reshape(m, -1)
         WKPy = batch.product(W, KPy.reshape(m, *Py.shape)[..., None]).reshape(m, -1)
-        trace += np.einsum("jbrr->j", WK)
+        trace += batch.times * np.einsum("jbrr->j", WK)
         quadratic += KPy @ Py.ravel()
-        trace2 += WK.reshape(m, -1) @ WK.transpose(0, 1, 3, 2).reshape(m, -1).T
+        both = WK.reshape(m, -1) @ WK.transpose(0, 1, 3, 2).reshape(m, -1).T
+        trace2 += batch.times * both
         quadratic2 += KPy @ WKPy.T
         c += KPy @ flat
         if reml:

@@ -26,6 +26,7 @@ from backpain_analysis.engine.likelihood import (
     NotDefinite,
     Point,
     evaluate,
+    gathered,
     group,
     singletons,
     stack_covariance,
@@ -433,7 +434,9 @@ def _search(
     if not terms:
         return np.zeros(0), evaluate(batches, np.zeros(0), reml=reml), 0, True
     fewer = batches
-    if len(terms) == 1 and terms[0].term.levels is None:
+    if near is not None:
+        fewer = [gathered(batch) for batch in batches]
+    elif len(terms) == 1 and terms[0].term.levels is None:
         fewer = [
             reduced(batch, terms[0].design[rows])
             for batch, rows in zip(batches, blocks.batches, strict=True)

@@ -93,11 +93,11 @@ class Problem:
     @cached_property
     def work(self) -> float:
         """Multiplications for a height, about."""
-        return sum(batch.S.size * batch.S.shape[-1] for batch in self.batches)
+        return sum(batch.S.size * batch.S.shape[-1] * batch.times for batch in self.batches)
 
     @property
     def few(self) -> bool:
-        return self.work * 50 < WORK
+        return self.work * 50 < WORK and all(batch.times == 1 for batch in self.batches)
 
     @cached_property
     def few_rows(self) -> FewRows | None:
@@ -186,8 +186,8 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
             sound = pivot > ROUNDING * whole[j]
             outside |= ~sound.all(axis=0)
             pivot = np.where(sound, pivot, 1.0)
-            blur += (whole[j] / pivot).sum(axis=0)
-            logdet += np.log(pivot).sum(axis=0)
+            blur += batch.times * (whole[j] / pivot).sum(axis=0)
+            logdet += batch.times * np.log(pivot).sum(axis=0)
             share = V[j] / pivot
             row = Z[j] / np.sqrt(pivot)
             flat = row.transpose(2, 0, 1)
@@ -421,7 +421,8 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
     at_rows = np.arange(n) % 4 >= 2
     drawn = random.permuted(np.tile(np.arange(len(term.design)), (n, 1)), axis=1)[:, :q]
     seen[at_rows] = term.design[drawn[at_rows]].swapaxes(1, 2)
-    back = np.linalg.pinv(seen, rcond=1e-10)
+    back = seen.copy()
+    back[at_rows] = np.linalg.pinv(seen[at_rows], rcond=1e-10)
     directions = _orthonormal(random.normal(size=(n, rank, q))) * lean
     level = np.full(n, -np.inf)
     for change in (0.0, *CHANGES):
@@ -437,9 +438,8 @@ def _flat(problem: Problem, sizes: Sizes, nudge: list[float], rank: int) -> list
             tried = lengths * turns @ directions[:, None]
             effects = np.exp(random.uniform(reach[0], reach[1], (*shape, q)))
             effects *= random.choice([-1.0, 1.0], effects.shape)
-            tried[at_rows] = (effects @ back[:, None])[at_rows]
-        psi = tried.swapaxes(-1, -2) @ tried
-        components = psi[..., left, right].reshape(-1, len(left))
+            tried[at_rows] = effects[at_rows] @ back[at_rows, None]
+        components = (tried[..., left] * tried[..., right]).sum(axis=2).reshape(-1, len(left))
         reached = problem.heights(components).reshape(n, WAYS)
         rose = reached.max(axis=1) > level
         directions[rose] = tried[rose, reached[rose].argmax(axis=1)]
@@ -491,11 +491,13 @@ def _peaks(level: np.ndarray, counts: list[int], shape: list[int]) -> np.ndarray
         grid, free = level.reshape(*counts, *shape), peak.reshape(*counts, *shape)
         for axis in range(grid.ndim):
             along, own = np.moveaxis(grid, axis, 0), np.moveaxis(free, axis, 0)
-            pairs = [(row, row + 1) for row in range(len(along) - 1)]
-            if axis < len(counts):
-                pairs = [(0 if row % 2 else row - 1, row) for row in range(1, len(along))]
-            for one, other in pairs:
-                own[one] &= along[one] >= along[other]
-                own[other] &= along[other] >= along[one]
+            if axis >= len(counts):
+                own[:-1] &= along[:-1] >= along[1:]
+                own[1:] &= along[1:] >= along[:-1]
+                continue
+            for row in range(1, len(along)):
+                other = 0 if row % 2 else row - 1
+                own[other] &= along[other] >= along[row]
+                own[row] &= along[row] >= along[other]
     rows = np.flatnonzero(peak)
     return rows[np.argsort(-level.ravel()[rows], kind="stable")]

@@ -11,6 +11,7 @@ from backpain_analysis.engine.few_rows import FewRows, reduced
 from backpain_analysis.engine.likelihood import (
     Batch,
     evaluate,
+    gathered,
     group,
     padded,
     stack_covariance,
@@ -143,3 +144,52 @@ def test_the_fit_does_not_depend_on_how_blocks_are_held(seed):
     )
     assert_allclose(other.psi[0], found.psi[0], rtol=1e-4, atol=1e-4)
     assert_allclose(other.beta[:2], found.beta, rtol=1e-4)
+
+
+def people(n_people, visits):
+    """Scores of people at the same visits, of three groups and a dose; sampling variances equal."""
+    rng = np.random.default_rng(n_people)
+    labels, place = np.repeat(np.arange(n_people), visits), np.tile(np.arange(visits), n_people)
+    mean = np.eye(3 * visits)[place * 3 + labels % 3]
+    X = np.linalg.qr(np.column_stack([mean, rng.uniform(0, 9, n_people)[labels] * place]))[0]
+    y = rng.normal(size=len(labels)) + rng.normal(size=n_people)[labels]
+    covariance = [0.1 * np.eye(visits)] * n_people
+    return y, X, covariance, labels, RandomTerm(np.eye(visits)[place])
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_people_of_the_same_visits_are_gathered(reml):
+    y, X, covariance, labels, visit = people(40, 3)
+    term = ScaledTerm(visit, len(y))
+    _, (batch,) = blocks_of(y, X, covariance, labels, term)
+    few = gathered(batch)
+    assert len(few.y) == 3 + 1 + 3
+    lower = np.random.default_rng(1).normal(size=(8, 3, 3))
+    psi = lower @ lower.swapaxes(1, 2)
+    components = psi[:, *np.tril_indices(3)]
+    expected = [log_density(y, X, covariance, labels, term.design, own, reml) for own in psi]
+    heights = Problem([few], [term], reml).heights(components)
+    assert_allclose(heights - heights[0], np.array(expected) - expected[0], rtol=1e-9)
+    for own, llf in zip(components, expected, strict=True):
+        found = evaluate([few], own, reml=reml, derivatives=True)
+        whole = evaluate([batch], own, reml=reml, derivatives=True)
+        assert_allclose(found.llf - reml * X.shape[1] * np.log(2 * np.pi) / 2, llf, rtol=1e-10)
+        for name in ("beta", "cov_beta", "rss", "gradient", "hessian"):
+            size = np.abs(getattr(whole, name)).max()
+            assert_allclose(getattr(found, name), getattr(whole, name), atol=1e-10 * size)
+
+
+def test_blocks_that_differ_are_not_gathered():
+    y, X, covariance, labels, visit = people(40, 3)
+    covariance = [*covariance[1:], 0.2 * np.eye(3)]
+    _, (batch,) = blocks_of(y, X, covariance, labels, ScaledTerm(visit, len(y)))
+    assert gathered(batch) is batch
+
+
+@pytest.mark.parametrize(("n_people", "visits"), [(30, 2), (40, 3)])
+def test_a_climb_from_nearby_ends_where_the_search_does(n_people, visits):
+    y, X, covariance, labels, visit = people(n_people, visits)
+    whole = fit(y, X, covariance, blocks=labels, terms=[visit])
+    near = fit(y, X, covariance, blocks=labels, terms=[visit], near=np.eye(visits))
+    assert_allclose(near.llf, whole.llf, rtol=1e-10)
+    assert_allclose(near.psi[0], whole.psi[0], atol=1e-5)

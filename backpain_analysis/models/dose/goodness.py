@@ -124,15 +124,17 @@ def leave_one_out(result: DoseResponseResult, doses: ArrayLike | None = None) ->
         `trial_id, dose, estimate, se, ci_low, ci_high`: a row a trial left out and dose; numbers
         are missing at doses that the others did not study.
     """
-    table = result.points
-    doses = [float(table["dose"].median())] if doses is None else doses
-    frames, numbers = [], ["estimate", "se", "ci_low", "ci_high"]
+    trials = result.points["trial_id"].to_numpy()
+    doses = float(result.points["dose"].median()) if doses is None else doses
+    rows = []
     for trial in result.effects.trials:
-        others = result.effects.select(table["trial_id"] != trial, None)
-        predicted = result.refit(others).predict(doses, extrapolate=True)
-        predicted.loc[predicted["extrapolated"], numbers] = np.nan
-        frames.append(predicted.assign(trial_id=trial))
-    return pd.concat(frames, ignore_index=True)[["trial_id", "dose", *numbers]]
+        fitted = result.refit(result.effects.select(trials != trial, None))
+        for dose in np.atleast_1d(np.asarray(doses, dtype=float)):
+            estimate, se, half = (
+                (np.nan,) * 3 if fitted.outside(dose) else fitted.effect_at(float(dose))
+            )
+            rows.append((trial, dose, estimate, se, estimate - half, estimate + half))
+    return pd.DataFrame(rows, columns=["trial_id", "dose", "estimate", "se", "ci_low", "ci_high"])
 
 
 def bootstrap(result: DoseResponseResult, replicates: int = 1000, *, seed: int = 1) -> pd.DataFrame:

@@ -146,7 +146,8 @@ def with_sd(outcomes: pd.DataFrame) -> pd.DataFrame:
         for word, own in zip(sources, values, strict=True)
     ]
     table["sd"] = np.select(usable, values, np.nan)
-    table["sd_source"] = pd.array(np.select(usable, labels, None), dtype="string")
+    source = pd.Series(np.select(usable, labels, ""), table.index, dtype="string")
+    table["sd_source"] = source.mask(source == "")
     table["mean_source"] = "reported"
     medians = (table["value_type"] == "median") & table["sd"].notna()
     for word, estimate, skewness in (

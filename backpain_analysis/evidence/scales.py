@@ -64,8 +64,8 @@ def with_limits(
     table = table.copy()
     known = table["scale_min"].notna() & table["scale_max"].notna()
     rows = ~known & table["instrument"].isin(list(of_instruments))
-    source = np.select([known, rows], ["reported", "instrument"], None)
-    table["scale_source"] = pd.array(source, dtype="string")
+    source = pd.Series(pd.NA, table.index, dtype="string")
+    table["scale_source"] = source.mask(known, "reported").mask(rows, "instrument")
     if rows.any():
         named = table.loc[rows, "instrument"].astype(str)
         ends = np.array([of_instruments[name] for name in named], dtype=float)

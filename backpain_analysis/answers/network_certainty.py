@@ -338,13 +338,11 @@ def baselines(evidence: Evidence, outcome: str) -> pd.Series:
 
 def transitivity_summary(found: pd.DataFrame) -> pd.DataFrame:
     """A row a comparison: trials, and median with range of each characteristic known of any."""
-    lines = []
-    for comparison, own in found.groupby("comparison"):
-        line: dict[str, object] = {"comparison": comparison, "trials": own["trial_id"].nunique()}
-        for name in CHARACTERISTICS:
-            values = own[name].dropna()
-            line[name] = float(values.median())
-            line[f"{name}_low"] = float(values.min())
-            line[f"{name}_high"] = float(values.max())
-        lines.append(line)
-    return pd.DataFrame(lines).sort_values("trials", ascending=False, ignore_index=True)
+    groups = found.groupby("comparison")
+    table = groups["trial_id"].nunique().to_frame("trials")
+    for name in CHARACTERISTICS:
+        values = groups[name]
+        table[name] = values.median()
+        table[f"{name}_low"] = values.min()
+        table[f"{name}_high"] = values.max()
+    return table.reset_index().sort_values("trials", ascending=False, ignore_index=True)

@@ -59,8 +59,10 @@ def checked_derivations(derive: Iterable[str]) -> tuple[str, ...]:
 
 def marked(table: pd.DataFrame, rows: pd.Series, what: str | pd.Series) -> pd.Series:
     """`obtained` with a further remark on some rows."""
-    remark = what if isinstance(what, pd.Series) else pd.Series(what, table.index)
     before = table["obtained"]
+    if not rows.any():
+        return before
+    remark = what if isinstance(what, pd.Series) else pd.Series(what, table.index)
     joined = before.where(before == "", before + "; ") + remark
     return before.where(~rows, joined)
 
@@ -140,13 +142,14 @@ def with_errors(
         else:
             p = exact if name == "P value" else bound
             found = conv_wald(estimate[rows], p_value=p[rows], df=df[rows])
-        usable = rows & np.sqrt(found["vi"]).reindex(table.index).notna()
-        se = se.where(~usable, np.sqrt(found["vi"]).reindex(table.index))
+        error = np.sqrt(found["vi"]).reindex(table.index)
+        usable = rows & error.notna()
+        se = se.where(~usable, error)
         if name:
-            printed = table["p_value"].astype("string").fillna("").str.strip()
-            detail = " " + printed.str.replace(r"^[Pp]\s*=?\s*", "", regex=True)
-            text = f"standard error from the {name}"
-            remark = text + detail if "P" in name else pd.Series(text, table.index)
+            remark: str | pd.Series = f"standard error from the {name}"
+            if "P" in name:
+                printed = table["p_value"].astype("string").fillna("").str.strip()
+                remark += " " + printed.str.replace(r"^[Pp]\s*=?\s*", "", regex=True)
             table["obtained"] = marked(table, usable, remark)
     return table.assign(estimate=estimate, se=se)
 

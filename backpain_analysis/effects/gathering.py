@@ -209,9 +209,8 @@ SPLIT = "arm sizes by an equal split"
 
 def _with_n(rows: pd.DataFrame, evidence: Evidence, scope: Scope) -> pd.DataFrame:
     """Outcome rows with the number randomised where the number analysed is not printed."""
-    randomised = evidence.arms.set_index(["trial_id", "arm_id"])["n_randomised"].astype(float)
     analysed = rows["n"].astype(float)
-    n = analysed.fillna(_look_up(randomised, rows, "arm_id"))
+    n = analysed.fillna(_look_up(_randomised(evidence), rows, "arm_id"))
     table = rows.assign(obtained=marked(rows, analysed.isna() & n.notna(), "n as randomised"))
     if "equal_split" in scope.derive:
         split = n.isna()
@@ -221,12 +220,16 @@ def _with_n(rows: pd.DataFrame, evidence: Evidence, scope: Scope) -> pd.DataFram
 
 
 @once_per_evidence
+def _randomised(evidence: Evidence) -> pd.Series:
+    """Randomised arm sizes by (trial_id, arm_id)."""
+    return evidence.arms.set_index(["trial_id", "arm_id"])["n_randomised"].astype(float)
+
+
+@once_per_evidence
 def _arm_sizes(evidence: Evidence, *, split: bool) -> pd.Series:
     """Randomised arm sizes, else the largest number analysed in any outcome, else as split."""
-    keys = ["trial_id", "arm_id"]
-    randomised = evidence.arms.set_index(keys)["n_randomised"].astype(float)
-    analysed = evidence.outcomes.groupby(keys)["n"].max().astype(float)
-    sizes = randomised.fillna(analysed)
+    analysed = evidence.outcomes.groupby(["trial_id", "arm_id"])["n"].max().astype(float)
+    sizes = _randomised(evidence).fillna(analysed)
     return sizes.fillna(split_equally(evidence)) if split else sizes
 
 
@@ -234,8 +237,8 @@ def _design_effects(
     evidence: Evidence, table: pd.DataFrame, scope: Scope
 ) -> tuple[pd.Series, pd.Series]:
     """Design effect of each row, `1 + (cluster size - 1) ICC` (Handbook 23.1.4), and its remark."""
-    trials = evidence.trials.set_index("trial_id")
-    clusters = trials[trials["design"] == "cluster"]
+    trials = evidence.trials[["trial_id", "design", "cluster_size", "icc"]]
+    clusters = trials[trials["design"] == "cluster"].set_index("trial_id")
     size, icc = clusters["cluster_size"].astype(float), clusters["icc"].astype(float)
     assumed = icc.isna() & size.notna() & (scope.icc is not None)
     icc = icc.fillna(scope.icc) if scope.icc is not None else icc
@@ -251,8 +254,8 @@ def _design_effects(
 
 def _look_up(values: pd.Series, table: pd.DataFrame, arm: str) -> pd.Series:
     """`values` by (trial, arm) for each row of `table`."""
-    keys = pd.MultiIndex.from_frame(table[["trial_id", arm]])
-    return pd.Series(values.reindex(keys).to_numpy(dtype=float), table.index)
+    known, pairs = values.to_dict(), zip(table["trial_id"], table[arm], strict=True)
+    return pd.Series([known.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
 
 
 def _rescale(

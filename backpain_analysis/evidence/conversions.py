@@ -140,11 +140,14 @@ def with_sd(outcomes: pd.DataFrame) -> pd.DataFrame:
         "iqr": ("quartiles", sd_from_quartiles(lower, upper, n)),
         "range": ("range", sd_from_range(lower, upper, n)),
     }
-    table["sd"], table["sd_source"] = np.nan, pd.Series(pd.NA, table.index, dtype="string")
-    for word, (label, values) in sources.items():
-        usable = (kind == word).fillna(False) & np.isfinite(values)
-        table.loc[usable, "sd"] = np.asarray(values)[usable]
-        table.loc[usable, "sd_source"] = label
+    labels, values = zip(*sources.values(), strict=True)
+    usable = [
+        (kind == word).fillna(False).to_numpy(dtype=bool) & np.isfinite(own)
+        for word, own in zip(sources, values, strict=True)
+    ]
+    table["sd"] = np.select(usable, values, np.nan)
+    source = pd.Series(np.select(usable, labels, ""), table.index, dtype="string")
+    table["sd_source"] = source.mask(source == "")
     table["mean_source"] = "reported"
     medians = (table["value_type"] == "median") & table["sd"].notna()
     for word, estimate, skewness in (
@@ -256,8 +259,8 @@ def conv_wald(
         usable = np.isnan(error) & np.isfinite(values) & (values > 0)
         error = np.where(usable, values, error)
         source[usable] = name
-    frame = pd.DataFrame({"yi": y, "vi": error**2, "obtained": source}, index=index)
-    return frame.astype({"obtained": "string"})
+    obtained = pd.array(source, dtype="string")
+    return pd.DataFrame({"yi": y, "vi": error**2, "obtained": obtained}, index=index)
 
 
 FIVE = ("minimum", "q1", "median", "q3", "maximum")

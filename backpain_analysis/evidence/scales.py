@@ -63,13 +63,13 @@ def with_limits(
     """
     table = table.copy()
     known = table["scale_min"].notna() & table["scale_max"].notna()
-    table["scale_source"] = pd.Series(pd.NA, table.index, dtype="string")
-    table.loc[known, "scale_source"] = "reported"
     rows = ~known & table["instrument"].isin(list(of_instruments))
-    for place, column in enumerate(("scale_min", "scale_max")):
-        limits = {name: ends[place] for name, ends in of_instruments.items()}
-        table.loc[rows, column] = table.loc[rows, "instrument"].map(limits).astype(float)
-    table.loc[rows, "scale_source"] = "instrument"
+    source = pd.Series(pd.NA, table.index, dtype="string")
+    table["scale_source"] = source.mask(known, "reported").mask(rows, "instrument")
+    if rows.any():
+        named = table.loc[rows, "instrument"].astype(str)
+        ends = np.array([of_instruments[name] for name in named], dtype=float)
+        table.loc[rows, ["scale_min", "scale_max"]] = ends
     return table
 
 

@@ -11,27 +11,43 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
+from unicodedata import category
 
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font, LoadFlags
+from matplotlib.ft2font import FT2Font, GlyphIndexType, LoadFlags
 from matplotlib.textpath import TextToPath
 
 TEXTS = 4096
-"""How many texts are kept."""
+"""How many texts, and letters, are kept."""
 
 FONTS = 64
 """How many fonts are known by their heights."""
+
+COMBINED = "MC"
+"""Categories of characters that may take less room than their letters: marks, and unseen ones."""
+
+UNHINTED = LoadFlags.NO_HINTING
 
 SUBPIXELS = 64
 """Of what FreeType measures, in a pixel."""
 
 Size = tuple[float, float, float]
-Letter = tuple[str, float, float, float]
+Place = tuple[str, float, float, float]
+
+
+class Letter(NamedTuple):
+    """A letter of a font: its name and shape, and in pieces of a pixel how far it reaches."""
+
+    name: str
+    shape: Any
+    bottom: float
+    top: float
+    advance: float
 
 
 class Letters(TextToPath):
@@ -39,9 +55,8 @@ class Letters(TextToPath):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shapes: dict[str, Any] = {}
-        self._measured = lru_cache(TEXTS)(self._measure)
-        self._placed = lru_cache(TEXTS)(self._place)
+        self._letter = lru_cache(TEXTS)(self._load)
+        self._laid_out = lru_cache(TEXTS)(self._lay_out)
         self._found: dict[int, FT2Font] | None = None
 
     def for_one_drawing(self) -> Letters:
@@ -64,7 +79,7 @@ class Letters(TextToPath):
         """Width, height and descent of a text in points."""
         if ismath:
             return super().get_text_width_height_descent(s, prop, ismath)
-        width, height, descent = self._measured(self._get_font(prop), s)
+        (width, height, descent), *_ = self._laid_out(self._get_font(prop), s, None, None)
         scale = prop.get_size_in_points() / self.FONT_SCALE
         return width * scale, height * scale, descent * scale
 
@@ -74,23 +89,44 @@ class Letters(TextToPath):
         s: str,
         glyph_map: Mapping[str, Any] | None = None,
         return_new_glyphs_only: bool = False,
-        **options: Any,
-    ) -> tuple[list[Letter], dict[str, Any], list]:
+        *,
+        features: tuple[str, ...] | None = None,
+        language: Any = None,
+    ) -> tuple[list[Place], dict[str, Any], list]:
         """Names and places of the letters of a text, and the shapes that are not yet known."""
-        letters = self._placed(font, s, **options)
+        _, places, shapes = self._laid_out(font, s, features, language)
         known = glyph_map or {}
-        shapes = {name: self._shapes[name] for name, *_ in letters if name not in known}
-        return letters, shapes if return_new_glyphs_only else {**known, **shapes}, []
+        shapes = {name: shape for name, shape in shapes.items() if name not in known}
+        return places, shapes if return_new_glyphs_only else {**known, **shapes}, []
 
-    def _measure(self, font: FT2Font, text: str) -> Size:
+    def _lay_out(
+        self, font: FT2Font, text: str, features: tuple[str, ...] | None, language: Any
+    ) -> tuple[Size, list[Place], dict[str, Any]]:
+        """Size of a text, places of its letters, and their shapes."""
         font.set_size(self.FONT_SCALE, self.DPI)
-        font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
-        width, height = font.get_width_height()
-        return width / SUBPIXELS, height / SUBPIXELS, font.get_descent() / SUBPIXELS
+        items = font._layout(text, UNHINTED, features=features, language=language)
+        letters = [self._letter(item.ft_object, item.glyph_index) for item in items]
+        places = [(one.name, item.x, item.y, 1.0) for one, item in zip(letters, items, strict=True)]
+        shapes = {letter.name: letter.shape for letter in letters}
+        plain = all(item.ft_object is font and item.glyph_index and not item.y for item in items)
+        if not (items and plain) or any(category(char)[0] in COMBINED for char in text):
+            return _measure(font, text), places, shapes
+        bottom = min(letter.bottom for letter in letters)
+        top = max(letter.top for letter in letters)
+        width = items[-1].x + letters[-1].advance / SUBPIXELS
+        return (width, (top - bottom) / SUBPIXELS, -bottom / SUBPIXELS), places, shapes
 
-    def _place(self, font: FT2Font, s: str, **options: Any) -> list[Letter]:
-        font.set_size(self.FONT_SCALE, self.DPI)
-        return super().get_glyphs_with_font(font, s, self._shapes, **options)[0]
+    def _load(self, font: FT2Font, index: GlyphIndexType) -> Letter:
+        glyph = font.load_glyph(index, flags=UNHINTED)
+        name = self._get_glyph_repr(font, index)  # type: ignore[attr-defined]
+        return Letter(name, font.get_path(), glyph.bbox[1], glyph.bbox[3], glyph.horiAdvance)
+
+
+def _measure(font: FT2Font, text: str) -> Size:
+    """What matplotlib measures; it warns of letters that no font has."""
+    font.set_text(text, 0.0, flags=UNHINTED)
+    width, height = font.get_width_height()
+    return width / SUBPIXELS, height / SUBPIXELS, font.get_descent() / SUBPIXELS
 
 
 @lru_cache(FONTS)

@@ -12,7 +12,22 @@ from matplotlib.textpath import TextToPath
 import backpain_analysis as bp
 from backpain_analysis.figures.letters import Letters, on_canvas
 
-TEXTS = ("−4.2 [−7.0, −1.4]", "Tai chi / qigong", "office fluff ◂", "", " ", "τ² = 3")
+TEXTS = (
+    "−4.2 [−7.0, −1.4]",
+    "Tai chi / qigong",
+    "office fluff ◂",
+    "",
+    " ",
+    "τ² = 3",
+    "x\u0304 = 2, x\u0304",
+    "E\u0301\u0308\u0323 e",
+    "T\u0301",
+    "95\u00a0%\u00a0",
+    "soft\u00ad",
+    "\u00adand\u200djoined\u200d",
+    "\u0634\u0643\u0631\u0627 A",
+    "A \u05e9\u05b8",
+)
 FONTS = [
     FontProperties(size=size, weight=weight) for size, weight in product((7.5, 9), ("normal", 700))
 ]
@@ -33,6 +48,16 @@ def test_they_are_those_of_matplotlib(text: str, font: FontProperties) -> None:
         for name in shapes:
             assert (shapes[name][0] == known[name][0]).all()
             assert (shapes[name][1] == known[name][1]).all()
+
+
+def test_letters_that_a_font_has_not_are_told() -> None:
+    """As matplotlib does, and they are as wide as there."""
+    font = FontProperties(size=8)
+    with pytest.warns(UserWarning, match="missing from font"):
+        size = Letters().get_text_width_height_descent("1 \u65e5 2", font, ismath=False)
+    with pytest.warns(UserWarning, match="missing from font"):
+        theirs = TextToPath().get_text_width_height_descent("1 \u65e5 2", font, ismath=False)
+    assert size == theirs
 
 
 def test_what_is_kept_belongs_to_the_font_that_was_found() -> None:

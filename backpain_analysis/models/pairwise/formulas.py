@@ -285,6 +285,9 @@ class Moderators:
         return new_rows(self.spec, new)[0]
 
 
+NO_MODERATORS = pd.DataFrame(index=[0])
+
+
 def moderators(formula: str | None, table: pd.DataFrame) -> Moderators:
     """Build the matrix of a one-sided formula such as "exercise_type" or "year + supervised".
 
@@ -295,7 +298,7 @@ def moderators(formula: str | None, table: pd.DataFrame) -> Moderators:
     """
     if formula is None:
         ones = np.ones((len(table), 1))
-        return Moderators(ones, ("Intercept",), np.ones(1), None, pd.DataFrame(index=[0]))
+        return Moderators(ones, ("Intercept",), np.ones(1), None, NO_MODERATORS)
     from formulaic import Formula, model_matrix
 
     names = [str(name) for name in Formula(formula).required_variables]

@@ -19,6 +19,7 @@ from backpain_analysis.figures.network_plots import BETTER_WORSE
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
+    AT_TOP,
     BAND,
     FAINT,
     INK,
@@ -255,7 +256,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             ax.plot(medians, medians.index, "|", color=INK, ms=11, gid="median")
             middle = found[name].median()
             ax.axvline(middle, color=FAINT, lw=1, zorder=0)
-            ax.set_title(textwrap.fill(labels[name], 22), fontsize=8)
+            ax.set_title(textwrap.fill(labels[name], 22), fontsize=8, y=AT_TOP)
             ax.tick_params(axis="x", labelsize=7)
         grid[0, 0].set_ylim(len(order) - 0.5, -0.5)
         grid[0, 0].set_yticks(range(len(order)), names)

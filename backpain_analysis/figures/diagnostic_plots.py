@@ -34,6 +34,7 @@ from backpain_analysis.figures.funnel_plot import as_pooled, effect_label
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
     ACCENT,
+    AT_TOP,
     BAND,
     FAINT,
     INK,
@@ -305,7 +306,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
         ax.axvline(limit, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=0.5, gid="limit")
     for which, colour, gid in ((~flagged, ACCENT, "study"), (flagged, TARGET, "influential")):
         ax.scatter(values[which], rows[which], s=16, color=colour, lw=0, zorder=2, gid=gid)
-    ax.set_title(panel.heading, fontsize=SIZE, loc="center")
+    ax.set_title(panel.heading, fontsize=SIZE, loc="center", y=AT_TOP)
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.margins(x=0.12)
     ticks = _ticks(*ax.get_xlim())

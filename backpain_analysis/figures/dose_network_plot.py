@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from backpain_analysis.errors import require
 from backpain_analysis.figures.show import remembers
 from backpain_analysis.figures.style import (
+    AT_TOP,
     EXERCISE_COLOURS,
     FAINT,
     INK,
@@ -188,7 +189,7 @@ def dose_network_panels(
             own, colour = result.max_dose(agent), colours[agent]
             _draw_curve(ax, result, agent, curves[agent], colour, own, prediction=True)
             _draw_points(ax, points[agent], heaviest, colour)
-            ax.set_title(exercise_label(agent))
+            ax.set_title(exercise_label(agent), y=AT_TOP)
         for place, ax in enumerate(grid.flat):
             if place >= len(shown):
                 ax.remove()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Polygon, Rectangle
 
-from backpain_analysis.figures.letters import LETTERS
+from backpain_analysis.figures.letters import LETTERS, TEXTS
 from backpain_analysis.figures.style import ACCENT, BAND, INK, MUTED, TARGET
 from backpain_analysis.models.bayes.posterior import PooledPosterior
 from backpain_analysis.models.pairwise.pooling import PoolResult
@@ -82,6 +83,7 @@ class Column:
         return max([heading, *(cell.width for cell in self.cells if cell and not cell.spans)])
 
 
+@lru_cache(TEXTS)
 def text_width(text: str, bold: bool = False) -> float:
     """Width of a line of text in points."""
     font = FontProperties(family=["DejaVu Sans"], size=SIZE, weight="bold" if bold else "normal")

@@ -6,7 +6,7 @@ depends on the text and its font alone, so it is kept.
 
 from __future__ import annotations
 
-import codecs
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -162,14 +162,15 @@ class Canvas(FigureCanvasSVG):
 
     def print_svg(self, filename: Any, *, metadata: Any = None, **_: Any) -> None:
         """Write the figure to an open binary file."""
-        figure, file = self.figure, codecs.getwriter("utf-8")(filename)
+        figure, text = self.figure, io.StringIO()
         dpi, (width, height) = figure.dpi, figure.get_size_inches()
         figure.dpi = self.fixed_dpi
         size = width * self.fixed_dpi, height * self.fixed_dpi
-        renderer = Renderer(*size, file, image_dpi=dpi, metadata=metadata)
+        renderer = Renderer(*size, text, image_dpi=dpi, metadata=metadata)
         mixed = MixedModeRenderer(figure, width, height, dpi, renderer)
         figure.draw(cast("RendererBase", mixed))
         mixed.finalize()
+        filename.write(text.getvalue().encode())
 
 
 @contextmanager

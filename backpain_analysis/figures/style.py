@@ -28,6 +28,8 @@ CSS_PIXELS_PER_INCH = 96
 WIDTH = 7.5
 """Inches: 720 px on a page."""
 
+AT_TOP = 1.0
+"""Where titles of panels stand: matplotlib lays all ticks out to find it, if it is not told."""
 
 EXERCISE_COLOURS = {
     "aerobic_walking": "#0072b2",

@@ -80,19 +80,17 @@ def profiled(
         Minus infinity outside the domain.
     """
     p = len(gram) - 1
-    outside = outside | ~np.isfinite(gram).all(axis=(0, 1))
     information = np.zeros_like(logdet)
     whole = [gram[j, j].copy() for j in range(p)]
     for j in range(p):
-        outside |= ~(gram[j, j] > 0)
-        pivot = np.where(outside, 1.0, gram[j, j])
+        pivot = gram[j, j]
         information += np.log(pivot)
         blur = blur + whole[j] / pivot
         share = gram[j, j + 1 :] / pivot
         gram[j + 1 :, j + 1 :] -= share[:, None] * gram[j, j + 1 :]
     rss = gram[p, p]
-    outside |= ~(rss >= 0)
     found = -0.5 * (logdet + rss + reml * information) - BLUR * blur * (1 + rss)
+    outside = outside | ~(rss >= 0) | ~np.isfinite(found + information)
     return np.where(outside, -np.inf, found)
 
 
@@ -137,7 +135,7 @@ class FewRows:
         """
         k = self.own.shape[2]
         W, det, lost = self._inverse(components)
-        outside = ~np.isfinite(lost)
+        outside = np.isnan(lost)
         gram = (self.crossed @ W.reshape(len(W), -1).T).reshape(k, k, -1)
         return profiled(gram, np.log(det).sum(axis=1), lost + len(self.own), outside, reml)
 
@@ -157,13 +155,10 @@ class FewRows:
         """
         B, _, k = self.own.shape
         c, m = len(components), len(self.K)
-        W, det, lost = self._inverse(components)
+        W, det, _ = self._inverse(components)
         own = self.own.reshape(-1, k)
         weighted = (W @ self.own).reshape(c, -1, k)
         gram = own.T @ weighted
-        sound = np.isfinite(lost) & np.isfinite(gram).all(axis=(1, 2))
-        if not sound.all():
-            gram = np.where(sound[:, None, None], gram, np.eye(k))
         lower, told = _lower(gram[:, :-1, :-1])
         inverse = np.linalg.inv(lower)
         turn = np.zeros((c, k, k))
@@ -190,11 +185,11 @@ class FewRows:
         else:
             crossed = F[:, :, k - 1 : -1 : k]
             hessian += crossed @ crossed.transpose(0, 2, 1)
-        return np.where(sound & told, value, np.nan), -0.5 * (trace - quadratic), hessian
+        return np.where(told, value, np.nan), -0.5 * (trace - quadratic), hessian
 
     def _inverse(self, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of many points the inverse covariance of each block, its determinant, and the sum of
-        variances over what elimination leaves of them: NaN outside the domain.
+        variances over what elimination leaves of them: all NaN outside the domain.
         """
         V = (components @ self.K + self.S).reshape(len(components), -1, 2, 2)
         one, both, two = V[..., 0, 0], V[..., 0, 1], V[..., 1, 1]
@@ -202,8 +197,7 @@ class FewRows:
         det = whole - both * both
         sound = det > ROUNDING * whole
         if not sound.all():
-            det = np.where(sound, det, 1.0)
-            whole = np.where(sound, whole, np.nan)
+            det = np.where(sound, det, np.nan)
         W = np.empty_like(V)
         W[..., 0, 0], W[..., 1, 1] = two / det, one / det
         W[..., 0, 1] = W[..., 1, 0] = -both / det

@@ -89,17 +89,20 @@ class Rows:
         line = _Line(d, counts, products, self.X.shape[1], self.reml)
         low, high = self._ends()
         t = np.linspace(low, high, max(2, int(np.ceil((high - low) / COARSE)) + 1))
-        t, slope = line.refined(t)
-        exact = line if counts is None else _Line(self.d, None, self._crossed, line.p, self.reml)
-        nothing = exact.at(np.zeros(1))
-        best = Peak(0.0, float(nothing.value[0]))
+        t, slope, nothing, rising = line.refined(t)
+        exact = line
+        if counts is not None:
+            exact = _Line(self.d, None, self._crossed, line.p, self.reml)
+            value, up, _ = exact.at(np.zeros(1))
+            nothing, rising = value[0], up[0]
+        best = Peak(0.0, float(nothing))
         for i in np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0)):
             low, high = float(t[i]), float(t[i + 1])
             if counts is not None:
                 near = float(np.log(line.top(low, high).psi))
                 low, high = near - NEARBY, near + NEARBY
             best = max(best, exact.top(low, high), key=_height)
-        if slope[0] <= 0 and nothing.slope[0] > 0:
+        if slope[0] <= 0 < rising:
             best = max(best, exact.top(t[0] - FURTHER, t[0]), key=_height)
         if slope[-1] > 0:
             best = max(best, exact.top(t[-1], t[-1] + FURTHER), key=_height)
@@ -272,9 +275,13 @@ class _Line:
         value = self.at(np.exp(np.array([t]))).value
         return Peak(float(np.exp(t)), float(value[0]))
 
-    def refined(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The grid, cut where a hill may rise above what it shows: points and their slopes."""
-        value, slope, falling = self.at(np.exp(t))
+    def refined(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """The grid, cut where a hill may rise above what it shows: points and their slopes.
+
+        Then value and slope at zero.
+        """
+        found = self.at(np.append(np.exp(t), 0.0))
+        value, slope, falling = (part[:-1] for part in found)
         bound = falling[:-1] + (value - falling)[1:]
         open_ = np.flatnonzero(bound > value.max())
         steps = np.arange(1, FINE) / FINE
@@ -282,7 +289,7 @@ class _Line:
         t = np.concatenate([t, between])
         order = np.argsort(t)
         slope = np.append(slope, self.at(np.exp(between)).slope) if len(between) else slope
-        return t[order], slope[order]
+        return t[order], slope[order], float(found.value[-1]), float(found.slope[-1])
 
 
 def _crossing(gap: Callable[[float], float], below: float, above: float) -> float:

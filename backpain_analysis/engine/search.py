@@ -182,8 +182,10 @@ def ascend_together(
             answers.update(zip(at, _places(thetas, *function(thetas)), strict=True))
         if along := [number for number in asked if number not in answers]:
             level = heights(np.concatenate([asked[number] for number in along]))
-            bounds = np.cumsum([len(asked[number]) for number in along])[:-1]
-            answers.update(zip(along, np.split(level, bounds), strict=True))
+            first = 0
+            for number in along:
+                last = first + len(asked[number])
+                answers[number], first = level[first:last], last
         asked = {}
         for number, answer in answers.items():
             try:

@@ -367,7 +367,10 @@ def _size(problem: Problem, number: int, own: int) -> tuple[float, float, float]
     sizes = np.zeros(sum(term.n_sizes for term in terms))
     sizes[sum(term.n_sizes for term in terms[:number]) + own] = 1.0
     unit = components_of(terms, _theta(terms, sizes))[0]
-    alone = [replace(batch, K=np.tensordot(unit, batch.K, axes=1)[None]) for batch in batches]
+    alone = [
+        replace(batch, K=(unit @ batch.K.reshape(len(unit), -1)).reshape(1, *batch.S.shape))
+        for batch in batches
+    ]
     rows = whitened(alone, reml=problem.reml)
     d = rows.d[rows.d > 1e-12 * rows.d.max()]
     low, typical = 0.1 / np.sqrt(d.max()), 1 / np.sqrt(np.median(d))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from backpain_analysis.engine.likelihood import Blocks
 from backpain_analysis.errors import CannotEstimate
@@ -338,8 +339,12 @@ def multi_arm_term(blocks: np.ndarray, name: str = "trial") -> RandomTerm:
     blocks : array_like, shape (n_rows,)
         Trial of each contrast.
     """
-    position = pd.Series(np.asarray(blocks)).groupby(np.asarray(blocks)).cumcount().to_numpy()
-    design = np.zeros((len(position), int(position.max()) + 2))
-    design[np.arange(len(position)), position + 1] = 1.0
+    arms: Counter[Hashable] = Counter()
+    places = []
+    for trial in np.asarray(blocks).tolist():
+        arms[trial] += 1
+        places.append(arms[trial])
+    design = np.zeros((len(places), max(places) + 1))
+    design[np.arange(len(places)), places] = 1.0
     design[:, 0] = 1.0
     return RandomTerm(design, structure="identity", name=name)

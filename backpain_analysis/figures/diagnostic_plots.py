@@ -313,7 +313,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, panel: Panel) -> None:
     ends = (ticks[0], ticks[-1])
     ax.set_xticks(ticks, [tick_text(tick) if tick in ends else "" for tick in ticks])
     ax.tick_params(axis="x", labelsize=7)
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, left=False)
     ax.spines["left"].set_visible(False)
 
 

@@ -284,7 +284,7 @@ def league(
             _name_axes(ax, order)
         else:
             ax.set_xlabel("Below the diagonal: whole network · above: direct evidence alone")
-            ax.tick_params(length=0, labelbottom=False, labelleft=False)
+            ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
         ax.spines[:].set_visible(False)
     return ax
 

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font, GlyphIndexType, LoadFlags
+from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.textpath import TextToPath
 
 TEXTS = 4096
@@ -35,6 +35,11 @@ UNHINTED = LoadFlags.NO_HINTING
 
 SUBPIXELS = 64
 """Of what FreeType measures, in a pixel."""
+
+INSIDE = {FT2Font: ["_layout"], TextToPath: ["_get_font", "_get_glyph_repr"]}
+KNOWN = all(hasattr(kind, name) for kind, names in INSIDE.items() for name in names)
+"""Whether this matplotlib (3.11) has the parts of its inside that this file uses; in another one
+figures are drawn as it draws them."""
 
 Size = tuple[float, float, float]
 Place = tuple[str, float, float, float]
@@ -116,7 +121,7 @@ class Letters(TextToPath):
         width = items[-1].x + letters[-1].advance / SUBPIXELS
         return (width, (top - bottom) / SUBPIXELS, -bottom / SUBPIXELS), places, shapes
 
-    def _load(self, font: FT2Font, index: GlyphIndexType) -> Letter:
+    def _load(self, font: FT2Font, index: Any) -> Letter:
         glyph = font.load_glyph(index, flags=UNHINTED)
         name = self._get_glyph_repr(font, index)  # type: ignore[attr-defined]
         return Letter(name, font.get_path(), glyph.bbox[1], glyph.bbox[3], glyph.horiAdvance)
@@ -177,7 +182,7 @@ class Canvas(FigureCanvasSVG):
 def on_canvas(figure: Figure) -> Iterator[None]:
     """Lay a figure out, or write it, with these letters inside a `with` block."""
     canvas, dpi = figure.canvas, figure.dpi
-    Canvas(figure)
+    (Canvas if KNOWN else FigureCanvasSVG)(figure)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
 import backpain_analysis as bp
+from backpain_analysis.figures import letters
 from backpain_analysis.figures.letters import Letters, on_canvas
 
 TEXTS = (
@@ -117,3 +118,17 @@ def test_show_leaves_a_figure_its_canvas() -> None:
     bp.figures.show(ax, alt="Axes.").svg()
     assert (figure.canvas, figure.dpi) == (canvas, dpi)
     plt.close(figure)
+
+
+def test_another_matplotlib_draws_as_it_does(monkeypatch) -> None:
+    """Figures look the same, and none of the inside is touched."""
+
+    def drawn() -> str:
+        pooled = bp.pool([-9.0, -4.0, -6.0], [4.0, 6.0, 5.0])
+        return bp.figures.show(bp.figures.funnel(pooled), alt="Three trials.").svg()
+
+    assert letters.KNOWN, "the pinned matplotlib is known"
+    known = drawn()
+    monkeypatch.setattr(letters, "KNOWN", False)
+    monkeypatch.setattr(letters, "Canvas", None)
+    assert drawn() == known

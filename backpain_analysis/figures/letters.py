@@ -82,7 +82,7 @@ class Letters(TextToPath):
         self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
     ) -> Size:
         """Width, height and descent of a text in points."""
-        if ismath:
+        if ismath or not KNOWN:
             return super().get_text_width_height_descent(s, prop, ismath)
         (width, height, descent), *_ = self._laid_out(self._get_font(prop), s, None, None)
         scale = prop.get_size_in_points() / self.FONT_SCALE

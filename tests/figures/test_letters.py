@@ -11,6 +11,7 @@ from matplotlib.textpath import TextToPath
 
 import backpain_analysis as bp
 from backpain_analysis.figures import letters
+from backpain_analysis.figures.forest_marks import text_width
 from backpain_analysis.figures.letters import Letters, on_canvas
 
 TEXTS = (
@@ -121,14 +122,16 @@ def test_show_leaves_a_figure_its_canvas() -> None:
 
 
 def test_another_matplotlib_draws_as_it_does(monkeypatch) -> None:
-    """Figures look the same, and none of the inside is touched."""
+    """Figures and the widths of their columns are the same, and none of the inside is touched."""
+    effects = bp.load_evidence().filter(population=bp.BACK_PAIN).effects("disability")
 
     def drawn() -> str:
-        pooled = bp.pool([-9.0, -4.0, -6.0], [4.0, 6.0, 5.0])
-        return bp.figures.show(bp.figures.funnel(pooled), alt="Three trials.").svg()
+        text_width.cache_clear()
+        return bp.figures.show(bp.figures.forest(effects), alt="Trials.").svg()
 
     assert letters.KNOWN, "the pinned matplotlib is known"
     known = drawn()
     monkeypatch.setattr(letters, "KNOWN", False)
+    monkeypatch.setattr(letters.LETTERS, "_laid_out", None)
     monkeypatch.setattr(letters, "Canvas", None)
     assert drawn() == known

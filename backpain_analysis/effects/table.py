@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,17 +165,9 @@ class Effects:
         return replace(self._only(mask), excluded=excluded)
 
     def _only(self, keep: np.ndarray) -> Effects:
-        covariance, first = [], 0
-        for matrix in self.covariance:
-            inside = keep[first : first + len(matrix)]
-            first += len(matrix)
-            if inside.all():
-                covariance.append(matrix)
-            elif inside.any():
-                covariance.append(matrix[np.ix_(inside, inside)])
         table = self.table.take(np.flatnonzero(keep))
         table.index = pd.RangeIndex(len(table))
-        return replace(self, table=table, covariance=tuple(covariance))
+        return replace(self, table=table, covariance=tuple(matrices_of(self.covariance, keep)))
 
     def against_inactive(self) -> Effects:
         """Contrasts whose reference arm did no exercise: what "the effect of exercise" means."""
@@ -347,6 +339,25 @@ class Effects:
         note = " ".join([note, *self.notes])
         unit = f", {self.unit}" if self.unit else ""
         return html_table(shown, title=f"{self.outcome}, {self.measure}{unit}", note=note)
+
+
+def matrices_of(covariance: Iterable[np.ndarray], keep: np.ndarray) -> Iterator[np.ndarray]:
+    """The covariance of some contrasts, a matrix a trial that has any of them.
+
+    Parameters
+    ----------
+    covariance : iterable of ndarray
+        Of the contrasts of each trial.
+    keep : ndarray of bool, shape (n_contrasts,)
+    """
+    first = 0
+    for matrix in covariance:
+        inside = keep[first : first + len(matrix)]
+        first += len(matrix)
+        if inside.all():
+            yield matrix
+        elif inside.any():
+            yield matrix[np.ix_(inside, inside)]
 
 
 def refuse_evidence(data: object) -> None:

@@ -17,7 +17,7 @@ from backpain_analysis.display import html_table
 from backpain_analysis.effects.assemble import from_evidence
 from backpain_analysis.effects.choice import INACTIVE, Timepoint
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
-from backpain_analysis.effects.table import Effects
+from backpain_analysis.effects.table import Effects, matrices_of
 from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence
@@ -491,12 +491,7 @@ class _Told:
 
     def numbers(self, rows: np.ndarray) -> Hashable:
         """All that enters of some rows: many choices come to the same."""
-        parts, first = [], 0
-        for V in self.covariance:
-            inside = rows[first : first + len(V)]
-            first += len(V)
-            if inside.any():
-                parts.append(V[np.ix_(inside, inside)].tobytes())
+        parts = (matrix.tobytes() for matrix in matrices_of(self.covariance, rows))
         return (*compress(self.trials, rows), self.values[:, rows].tobytes(), *parts)
 
 

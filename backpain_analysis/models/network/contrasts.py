@@ -323,10 +323,7 @@ def _merge(
     rows = np.arange(len(y))
     incidence[rows, codes[: len(y)]] += 1.0
     incidence[rows, codes[len(y) :]] -= 1.0
-    part = np.arange(len(nodes))
-    for row in rows:
-        one, other = part[codes[row]], part[codes[len(y) + row]]
-        part[part == max(one, other)] = min(one, other)
+    _, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
     kept, against = [], []
     for number in np.unique(part):
         members = np.flatnonzero(part == number)

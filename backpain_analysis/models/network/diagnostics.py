@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import scipy
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
 
 from backpain_analysis.models.network.inconsistency import direct, pairwise
 from backpain_analysis.models.results import TableResult
@@ -99,18 +101,13 @@ def _streams(
 
 def _shortest_path(flow: np.ndarray, source: int, sink: int) -> list[tuple[int, int]]:
     """Steps of a path with fewest comparisons; empty if there is none."""
-    before, reached = {source: source}, [source]
-    for node in reached:
-        for further in np.flatnonzero(flow[node]).tolist():
-            if further not in before:
-                before[further] = node
-                reached.append(further)
-    if sink not in before:
-        return []
+    _, before = breadth_first_order(csr_array(flow), source, directed=True)
     steps: list[tuple[int, int]] = []
     node = sink
     while node != source:
-        steps.append((before[node], node))
+        if before[node] < 0:
+            return []
+        steps.append((int(before[node]), int(node)))
         node = before[node]
     return steps[::-1]
 

@@ -146,13 +146,17 @@ def test_a_notebook_that_ends_itself_is_not_finished(tmp_path_factory, cell, end
     assert ended[cell].startswith("The notebook ended itself")
 
 
+def test_a_code_that_a_notebook_ends_with_is_told(ended):
+    assert ended["import sys; sys.exit(3)"] == "SystemExit: 3"
+
+
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """How runs end whose cells say that they end, warm and, for two of them, fresh."""
     folder = tmp_path_factory.mktemp("ends")
     cells = [
         *("import sys; sys.exit(0)", "import sys; sys.exit()", "raise SystemExit"),
-        *("exit()", "quit()"),
+        *("exit()", "quit()", "import sys; sys.exit(3)"),
     ]
     for number, cell in enumerate(cells):
         write_notebook(folder, f"ends-{number}", cell, "print('after')")

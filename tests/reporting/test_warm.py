@@ -169,11 +169,12 @@ def test_without_fork_a_normal_kernel_does_it(tmp_path, monkeypatch):
 
 
 def test_who_ends_it_keeps_the_folder_and_nothing_else_of_it():
-    ended = warm.warm_process()
-    process = psutil.Process(ended._process.pid)
+    ended, folder = warm.warm_process(), inputs.home()
+    process, kept = psutil.Process(ended._process.pid), folder / "kept"
+    kept.touch()
     warm.stop()
-    assert not process.is_running() and inputs.home().is_dir()
-    assert not list(inputs.home().glob("profile-*"))
+    assert not process.is_running() and kept.exists()
+    assert not list(folder.glob("profile-*"))
     assert warm.warm_process() is not ended
 
 

@@ -84,8 +84,8 @@ class LightAxes(Axes):
         with self._once():
             return super().get_tightbbox(*args, **options)
 
-    @wraps(Axes.draw)  # type: ignore[override]
-    def draw(self, renderer: Any) -> None:
+    @wraps(Axes.draw)
+    def draw(self, renderer: Any) -> None:  # type: ignore[override]
         with self._once():
             super().draw(renderer)
 

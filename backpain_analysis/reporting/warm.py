@@ -332,7 +332,6 @@ def _import(name: str) -> None:
 
 def _fill_caches() -> None:
     """Do once what each run would: read and check the trials, load templates, fonts, schemas."""
-    import ipykernel.debugger  # noqa: F401
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -346,7 +345,8 @@ def _fill_caches() -> None:
     load_evidence().plausibility()
     of_trials(None)
     of_reviews()
-    template_of("page.html.j2")
+    for name in ("page.html.j2", "base.html.j2"):
+        template_of(name)
     figure = Figure()
     figure.subplots().set_title("$x^2$")
     figure.savefig(io.BytesIO(), format="svg")

@@ -24,6 +24,7 @@ from backpain_analysis.figures.style import (
     FAINT,
     INK,
     MUTED,
+    PANELS,
     TARGET,
     WIDTH,
     DrawnFigure,
@@ -244,7 +245,7 @@ def transitivity(found: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     with figure_style():
         size = (WIDTH, lines * (0.9 + 0.2 * len(order)))
         figure = DrawnFigure(figsize=size, layout="constrained")
-        grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        grid = figure.subplots(lines, columns, sharey=True, squeeze=False, subplot_kw=PANELS)
         for place, ax in enumerate(grid.flat):
             if place >= len(shown):
                 ax.remove()

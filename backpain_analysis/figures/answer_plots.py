@@ -29,6 +29,7 @@ from backpain_analysis.figures.style import (
     FAINT,
     INK,
     MUTED,
+    PANELS,
     TARGET,
     WIDTH,
     DrawnFigure,
@@ -338,7 +339,7 @@ def multiverse(
         figure = DrawnFigure(figsize=(WIDTH, height))
         figure.subplots_adjust(left=0.24, right=0.93, top=0.98, bottom=0.4 / height, hspace=0.04)
         heights = [3.0, 0.19 * (len(options) + len(choices))]
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=heights)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=heights, subplot_kw=PANELS)
         _draw_estimates(top, fitted, mcid, ylabel, lower_is_better)
         _draw_options(bottom, fitted, choices)
     return figure

@@ -39,6 +39,7 @@ from backpain_analysis.figures.style import (
     FAINT,
     INK,
     MUTED,
+    PANELS,
     TARGET,
     WIDTH,
     DrawnFigure,
@@ -268,7 +269,7 @@ def influence(result: PoolResult | Effects | pd.DataFrame) -> Figure:
             "bottom": FOOT / figure.get_figheight(),
             "wspace": 0.22,
         }
-        grid = figure.subplots(1, len(panels), sharey=True, gridspec_kw=room)
+        grid = figure.subplots(1, len(panels), sharey=True, gridspec_kw=room, subplot_kw=PANELS)
         for axes, panel in zip(grid, panels, strict=True):
             _draw_panel(axes, table, panel)
         grid[0].set_yticks(range(k), names, fontsize=SIZE)

@@ -20,6 +20,7 @@ from backpain_analysis.figures.style import (
     FAINT,
     INK,
     MUTED,
+    PANELS,
     TARGET,
     WIDTH,
     DrawnFigure,
@@ -180,7 +181,9 @@ def dose_network_panels(
     lines = -(-len(shown) // columns)
     with figure_style():
         figure = DrawnFigure(figsize=(WIDTH, 2.3 * lines + 0.9), layout="constrained")
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        grid = figure.subplots(
+            lines, columns, sharex=True, sharey=True, squeeze=False, subplot_kw=PANELS
+        )
         _limit(grid[0, 0], _heights(result, curves, points, mcid), largest)
         for ax, agent in zip(grid.flat, shown, strict=False):
             for other, curve in curves.items():

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, cast
+from typing import IO, Any, Literal, NamedTuple, cast
 from unicodedata import category
 
-from matplotlib.backend_bases import RendererBase
+from matplotlib.backend_bases import GraphicsContextBase, RendererBase
 from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
+from matplotlib.colors import rgb2hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font, LoadFlags
+from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
 TEXTS = 4096
@@ -31,12 +33,19 @@ FONTS = 64
 COMBINED = "MC"
 """Categories of characters that may take less room than their letters: marks, and unseen ones."""
 
+BLACK = "#000000"
+"""What SVG fills with unless told."""
+
 UNHINTED = LoadFlags.NO_HINTING
 
 SUBPIXELS = 64
 """Of what FreeType measures, in a pixel."""
 
-INSIDE = {FT2Font: ["_layout"], TextToPath: ["_get_font", "_get_glyph_repr"]}
+INSIDE = {
+    FT2Font: ["_layout"],
+    TextToPath: ["_get_font", "_get_glyph_repr"],
+    RendererSVG: ["_draw_text_as_path", "_update_glyph_map_defs"],
+}
 KNOWN = all(hasattr(kind, name) for kind, names in INSIDE.items() for name in names)
 """Whether this matplotlib (3.11) has the parts of its inside that this file uses; in another one
 figures are drawn as it draws them."""
@@ -144,15 +153,73 @@ def _heights(font: FT2Font) -> Size | None:
     return table["sTypoAscender"] / em, -table["sTypoDescender"] / em, table["sTypoLineGap"] / em
 
 
+def _number(value: float) -> str:
+    return f"{value:f}".rstrip("0").rstrip(".")
+
+
+def _moved(x: float, y: float) -> str:
+    return f"translate({_number(x)} {_number(y)})" if x or y else ""
+
+
+def _use(name: str, x: float, y: float) -> str:
+    moved = _moved(x, y)
+    place = f' transform="{moved}"' if moved else ""
+    return f'<use xlink:href="#{name}"{place}/>'
+
+
 LETTERS = Letters()
 
 
 class Renderer(RendererSVG):
     """Writes SVG with letters that are laid out once."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, width: float, height: float, file: IO[str], **options: Any) -> None:
+        super().__init__(width, height, file, **options)
+        self._file = file
         self._text2path = self._letters = LETTERS.for_one_drawing()
+
+    def _draw_text_as_path(
+        self,
+        gc: GraphicsContextBase,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: bool | Literal["TeX"],
+        mtext: Text | None = None,
+    ) -> None:
+        """Write what matplotlib does: a group, and in it a line a letter, all of them at once."""
+        if ismath or not s:
+            super()._draw_text_as_path(gc, x, y, s, prop, angle, ismath, mtext)
+            return
+        features = mtext.get_fontfeatures() if mtext else None
+        language = mtext.get_language() if mtext else None
+        places, shapes, _ = self._letters.get_glyphs_with_font(
+            *(self._letters._get_font(prop), s, self._glyph_map, True),
+            features=features,
+            language=language,
+        )
+        colour, size = rgb2hex(gc.get_rgb()), prop.get_size_in_points() / Letters.FONT_SCALE
+        alpha = gc.get_alpha() if gc.get_forced_alpha() else gc.get_rgb()[3]
+        styles = (
+            f"fill: {colour}" if colour != BLACK else "",
+            f"opacity: {_number(alpha)}" if alpha != 1 else "",
+        )
+        steps = (
+            _moved(x, y),
+            f"rotate({_number(-angle)})" if angle else "",
+            f"scale({_number(size)} {_number(-size)})",
+        )
+        self.writer.comment(s)
+        style, transform = "; ".join(filter(None, styles)), " ".join(filter(None, steps))
+        group = self.writer.start("g", style=style, transform=transform)
+        self._update_glyph_map_defs(shapes)
+        for name, x, y, _ in places[:1]:
+            self.writer.element("use", attrib={"xlink:href": f"#{name}"}, transform=_moved(x, y))
+        space = " " * (group + 1)
+        self._file.writelines(f"{space}{_use(name, x, y)}\n" for name, x, y, _ in places[1:])
+        self.writer.end("g")
 
     def _get_font_height_metrics(self, prop: FontProperties) -> Size | tuple[None, None, None]:
         """Ascent, descent and gap between lines in points; matplotlib would read them each time."""

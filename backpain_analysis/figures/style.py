@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import ArrayLike
 
+from backpain_analysis.figures.ticks import LightAxes
 from backpain_analysis.words import RATIO_WORDS, natural, tick_text
 
 INK = "#222222"
@@ -137,12 +138,16 @@ class DrawnFigure(Figure):
         return buffer.getvalue(), {"width": width, "height": height}
 
 
-class DrawnAxes(Axes):
+class DrawnAxes(LightAxes):
     """Axes whose figure shows itself where they end a cell."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, float]] | None:
         figure = self.get_figure(root=True)
         return figure._repr_png_() if isinstance(figure, DrawnFigure) else None
+
+
+PANELS = {"axes_class": DrawnAxes}
+"""What each of several axes of a figure is."""
 
 
 def new_axes(width: float = WIDTH, height: float = 4.5) -> Axes:

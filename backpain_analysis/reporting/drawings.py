@@ -57,7 +57,8 @@ def thinned(body: str) -> str:
         svg = EMPTY.sub("/>", found[0])
         if OF_MATPLOTLIB not in svg:
             return SHAPE.sub(_rounded, svg)
-        svg = LETTER.sub(r'<use href="\1" x="\2"/>', svg).replace("<use xlink:href=", "<use href=")
+        svg = LETTER.sub(lambda use: f'<use href="{use[1]}" x="{use[2]}"/>', svg)
+        svg = svg.replace("<use xlink:href=", "<use href=")
         return _short(SHAPE.sub(_rounded, _sharing(svg, glyphs)))
 
     return _words_once(SVG.sub(thin, body))

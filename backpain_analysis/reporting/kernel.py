@@ -1,7 +1,8 @@
 """The kernel of a forked process: Jupyter's own kernel and shell, with a pipe for sockets.
 
-A process that is to be forked makes the shell (`make_shell`) before it imports anything else; each
-fork serves one notebook (`serve`). Cells mean what they mean in any kernel.
+A process that is to be forked makes shell and kernel (`make_shell`) before it imports anything
+else; each fork serves one notebook (`serve`). Cells mean what they mean in any kernel. The thread
+that sends messages is started by the fork: the process itself has one thread.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import tornado.platform.asyncio  # noqa: F401 - or the thread of every run would import it
 from ipykernel import zmqshell
 from ipykernel.compiler import XCachingCompiler
-from ipykernel.inprocess.channels import InProcessChannel
-from ipykernel.inprocess.client import InProcessKernelClient
 from ipykernel.inprocess.ipkernel import InProcessKernel
-from ipykernel.inprocess.manager import InProcessKernelManager
-from ipykernel.iostream import OutStream
-from traitlets import Any as Anything
-from traitlets import Int, Type
+from ipykernel.inprocess.socket import DummySocket
+from ipykernel.iostream import BackgroundSocket, IOPubThread, OutStream
+from jupyter_client.session import Session
 from traitlets.config import Config
 
 from backpain_analysis.reporting.inputs import own_place, watch
@@ -53,7 +53,7 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
 
 
 def make_shell(profile: str) -> ZMQInteractiveShell:
-    """Make the one shell of this process.
+    """Make the one shell of this process, with its kernel.
 
     Parameters
     ----------
@@ -67,25 +67,40 @@ def make_shell(profile: str) -> ZMQInteractiveShell:
             "InteractiveShell": {"ipython_dir": profile},
         }
     )
-    return ZMQInteractiveShell.instance(config=config, user_ns={}, compiler_class=XCachingCompiler)
+    shell = ZMQInteractiveShell.instance(config=config, user_ns={}, compiler_class=XCachingCompiler)
+    InProcessKernel(shell_class=ZMQInteractiveShell, iopub_socket=BackgroundSocket(None))
+    shell.display_formatter.format(shell.transform_cell("1"))  # makes parts that every run needs
+    return shell
 
 
-class _Channel(InProcessChannel):
-    """Passes on what the kernel says."""
+class _Outlet(DummySocket):
+    """The pipe that stands for the socket on which a kernel says what its cells lead to."""
 
-    def call_handlers(self, msg: dict[str, Any]) -> None:
+    def __init__(self, session: Session, connection: Connection, longest: int):
+        super().__init__()
+        self._session, self._connection, self._longest = session, connection, longest
+
+    def send_multipart(self, msg_parts: list[bytes], *args: Any, **options: Any) -> None:
         """Send what a client looks at, each text as far as any of it can be shown."""
-        looked_at = {part: msg[part] for part in LOOKED_AT}
-        looked_at["content"] = cut(msg["content"], self.client.longest)
-        self.client.connection.send(looked_at)
+        _, parts = self._session.feed_identities(msg_parts)
+        message = self._session.deserialize(parts)
+        looked_at = {part: message[part] for part in LOOKED_AT}
+        looked_at["content"] = cut(message["content"], self._longest)
+        self._connection.send(looked_at)
 
 
-class _Client(InProcessKernelClient):
-    """The near end of the kernel in its own process."""
+class _Thread(IOPubThread):
+    """The thread that sends; whoever asks it calls its loop, and needs no socket of its own."""
 
-    connection = Anything()
-    longest = Int()
-    iopub_channel_class = Type(_Channel)
+    def _setup_event_pipe(self) -> None:
+        pass
+
+    def schedule(self, f: Callable[[], Any]) -> None:
+        """Call something in this thread; at once if it does not run, as in a fork."""
+        if self.thread.is_alive():
+            self.io_loop.add_callback(f)
+        else:
+            f()
 
 
 def cut(content: Any, longest: int) -> Any:
@@ -120,11 +135,11 @@ def serve(connection: Connection, folder: Path, longest: int) -> None:
     tempfile.tempdir = None
     sys.path.insert(0, "")
     watch(folder)
-    manager = InProcessKernelManager()
-    kernel = InProcessKernel(
-        parent=manager, shell_class=ZMQInteractiveShell, session=manager.session
-    )
-    kernel.frontends.append(_Client(kernel=kernel, connection=connection, longest=longest))
+    kernel = ZMQInteractiveShell.instance().kernel
+    kernel.session.pid = os.getpid()
+    kernel.iopub_thread = _Thread(_Outlet(kernel.session, connection, longest))
+    kernel.iopub_thread.start()
+    kernel.iopub_socket.io_thread = kernel.iopub_thread
     sys.stdout, sys.stderr = (
         OutStream(kernel.session, kernel.iopub_thread, name) for name in ("stdout", "stderr")
     )

@@ -332,12 +332,12 @@ def _import(name: str) -> None:
 
 def _fill_caches() -> None:
     """Do once what each run would: read and check the trials, load templates, fonts, schemas."""
-    import ipykernel.debugger  # noqa: F401
     from matplotlib.figure import Figure
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     from backpain_analysis.evidence import load_evidence
     from backpain_analysis.reporting import build  # noqa: F401
+    from backpain_analysis.reporting.downloads import workbook
     from backpain_analysis.reporting.page import template_of
     from backpain_analysis.reporting.references import of_reviews, of_trials
     from backpain_analysis.reporting.render import render_body
@@ -346,13 +346,15 @@ def _fill_caches() -> None:
     load_evidence().plausibility()
     of_trials(None)
     of_reviews()
-    template_of("page.html.j2")
+    for name in ("page.html.j2", "base.html.j2"):
+        template_of(name)
     figure = Figure()
     figure.subplots().set_title("$x^2$")
     figure.savefig(io.BytesIO(), format="svg")
     nb = new_notebook(cells=[new_markdown_cell("$x^2$"), new_code_cell("1")])
     nbformat.validate(nb)
     render_body(nb)
+    workbook([("Table", "a")])
 
 
 def _fill_more(shell: Any) -> Iterator[None]:

@@ -99,6 +99,20 @@ def test_a_figure_is_written_as_matplotlib_writes_it(make, heights_known, monkey
     plt.close("all")
 
 
+def test_letters_stand_as_matplotlib_writes_them() -> None:
+    """The same bytes for all kinds of texts: black, pale, turned, in a group, with features."""
+    figure = Figure(figsize=(4, 3))
+    colours = ("black", "#00000080", "white", (0.2, 0.4, 0.6, 0.3))
+    for place, (text, colour) in enumerate(product(TEXTS, colours)):
+        figure.text(0, place / 60, text, color=colour, rotation=place % 3 * 45, gid=f"g{place}")
+    figure.text(0, 0, "fine fluff", fontfeatures=("-liga",), language="en", url="#there")
+    with plt.rc_context({"svg.hashsalt": "one"}):
+        figure.savefig(theirs := io.BytesIO(), format="svg", metadata={"Date": None})
+        with on_canvas(figure):
+            figure.savefig(ours := io.BytesIO(), format="svg", metadata={"Date": None})
+    assert ours.getvalue() == theirs.getvalue()
+
+
 def test_each_drawing_finds_its_fonts_anew() -> None:
     """Settings may have changed since the one before."""
     figure = Figure(figsize=(4, 3))

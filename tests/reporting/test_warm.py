@@ -77,6 +77,14 @@ def test_runs_are_forks_of_one_process_and_draw_different_numbers(outcomes):
     assert all(len(set(numbers)) == 3 for numbers in drawn)
 
 
+def test_a_kernel_that_is_to_be_forked_has_begun_no_thread(tmp_path):
+    code = (
+        "import psutil; from backpain_analysis.reporting.kernel import make_shell; "
+        f"make_shell({str(tmp_path)!r}); assert psutil.Process().num_threads() == 1"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=warm.run_environment())
+
+
 def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
     copy_notebooks(tmp_path)
     (tmp_path / "helper.py").write_text(HELPER)
@@ -87,6 +95,8 @@ def test_warm_and_cold_runs_give_the_same_bytes(tmp_path):
         "print('gone'); clear_output(wait=True); print('stays')",
         "handle = display('first', display_id=True); handle.update('second'); _ = 3",
         "import warnings; warnings.warn('careful')",
+        "from threading import Thread\nfor said in ('one', 'two'):\n"
+        "    thread = Thread(target=display, args=[said]); thread.start(); thread.join()",
         "async def later(): return 7\nawait later()",
         "get_ipython().__class__.__name__, __name__, In[-1][:3], Out",
         "%%capture out\nprint('held')",

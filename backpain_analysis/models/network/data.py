@@ -233,8 +233,7 @@ def _ends(
     if unknown.any():
         trials = ", ".join(map(shown, dict.fromkeys(table.loc[unknown, "trial_id"])))
         raise ValueError(f"{treatment} is missing in trial {trials}: select other effects.")
-    given, against = (lumped(table[column], lump) for column in names)
-    return given, against
+    return lumped(table[names[0]], lump), lumped(table[names[1]], lump)
 
 
 def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | None) -> NetworkData:

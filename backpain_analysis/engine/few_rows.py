@@ -16,6 +16,7 @@ away (`reduced`): a curve of two coefficients leaves two rows of each trial.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,19 +95,28 @@ def profiled(
     return np.where(outside, -np.inf, found)
 
 
+CELLS = np.array([[[1.0, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]])
+"""Where the three cells of a symmetric block stand: the first, those beside it, and the last."""
+
+
 @dataclass(frozen=True)
 class FewRows:
-    """One batch of B blocks of two rows; of one row, padded.
+    """One batch of B blocks of two rows; of one row, padded. Of each block three cells are held.
+
+    Or such batches of several problems: then all shapes, and those of `heights` and `derivatives`,
+    begin with their number.
 
     Attributes
     ----------
-    S : ndarray, shape (B 4,)
-    K : ndarray, shape (m, B 4)
-    own : ndarray, shape (B, 2, p + 1)
+    S : ndarray, shape (3 B,)
+    K : ndarray, shape (m, 3 B)
+    own : ndarray, shape (p + 1, 2, B)
         The columns of X, and y.
-    crossed : ndarray, shape ((p + 1)^2, B 4)
+    crossed : ndarray, shape ((p + 1)^2, 3 B)
         Products of each two of them, by cell.
-    pairs : ndarray, shape (B 16, m^2)
+    twice : ndarray, shape (3 B, m)
+        Cells of `K_j`, those beside the first counted twice.
+    pairs : ndarray, shape (9 B, m^2)
         Of each block the products of cells of `K_j` and of `K_k`.
     """
 
@@ -114,17 +124,37 @@ class FewRows:
     K: np.ndarray
     own: np.ndarray
     crossed: np.ndarray
+    twice: np.ndarray
     pairs: np.ndarray
 
     @classmethod
-    def of(cls, batch: Batch) -> FewRows:
-        if batch.S.shape[-1] < MOST_ROWS:
-            (batch,) = padded([batch], MOST_ROWS)
-        K = batch.K
-        pairs = np.einsum("jbxy,kbzw->bwxyzjk", K, K).reshape(-1, len(K) ** 2)
-        own = np.concatenate([batch.X, batch.y[..., None]], axis=2)
-        crossed = np.einsum("bxu,byv->uvbxy", own, own).reshape(own.shape[2] ** 2, -1)
-        return cls(batch.S.ravel(), K.reshape(len(K), -1), own, crossed, pairs)
+    def of(cls, batch: Batch, n_blocks: int = 0) -> FewRows:
+        """With blocks that say nothing where there are fewer than so many."""
+        if batch.S.shape[-1] < MOST_ROWS or len(batch.y) < n_blocks:
+            (batch,) = padded([batch], MOST_ROWS, n_blocks)
+        m, B, *_ = batch.K.shape
+        row, column = (0, 0, 1), (0, 1, 1)
+        S = batch.S[:, row, column].T.ravel()
+        K = batch.K[:, :, row, column].swapaxes(1, 2).reshape(m, -1)
+        twice = np.repeat((1.0, 2.0, 1.0), B) * K
+        turned = CELLS[:, None, None] @ batch.K
+        pairs = np.einsum("ejbxy,fkbyx->efbjk", turned, turned).reshape(-1, m * m)
+        own = np.concatenate([batch.X, batch.y[..., None]], axis=2).transpose(2, 1, 0).copy()
+        outer = own[:, None, :, None] * own[:, None]
+        beside = outer[:, :, 0, 1] + outer[:, :, 1, 0]
+        crossed = np.concatenate([outer[:, :, 0, 0], beside, outer[:, :, 1, 1]], axis=2)
+        return cls(S, K, own, crossed.reshape(len(own) ** 2, -1), twice.T.copy(), pairs)
+
+    @classmethod
+    def stacked(cls, batches: Sequence[Batch]) -> FewRows:
+        """Several problems of as many components and coefficients."""
+        most = max(len(batch.y) for batch in batches)
+        parts = [vars(cls.of(batch, most)).values() for batch in batches]
+        return cls(*(np.stack(own) for own in zip(*parts, strict=True)))
+
+    def only(self, chosen: np.ndarray) -> FewRows:
+        """Some of several problems."""
+        return FewRows(*(part[chosen] for part in vars(self).values()))
 
     def heights(self, components: np.ndarray, *, reml: bool) -> np.ndarray:
         """As `several_variances.Problem.heights`, of so few points that memory holds them.
@@ -133,11 +163,11 @@ class FewRows:
         ----------
         components : ndarray, shape (g, m)
         """
-        k = self.own.shape[2]
+        *_, k, _, B = self.own.shape
         W, det, lost = self._inverse(components)
-        outside = np.isnan(lost)
-        gram = (self.crossed @ W.reshape(len(W), -1).T).reshape(k, k, -1)
-        return profiled(gram, np.log(det).sum(axis=1), lost + len(self.own), outside, reml)
+        gram = self.crossed @ W.reshape(*W.shape[:-3], 3 * B, -1)
+        gram = np.moveaxis(gram, -2, 0).reshape(k, k, *lost.shape)
+        return profiled(gram, np.log(det).sum(axis=-2), lost + B, np.isnan(lost), reml)
 
     def derivatives(
         self, components: np.ndarray, *, reml: bool
@@ -153,67 +183,78 @@ class FewRows:
         tuple of ndarray, shapes (c,), (c, m) and (c, m, m)
             Values outside the domain are NaN.
         """
-        B, _, k = self.own.shape
-        c, m = len(components), len(self.K)
+        *_, k, _, B = self.own.shape
+        *many, m = components.shape
         W, det, _ = self._inverse(components)
-        own = self.own.reshape(-1, k)
-        weighted = (W @ self.own).reshape(c, -1, k)
-        gram = own.T @ weighted
-        lower, told = _lower(gram[:, :-1, :-1])
+        W = np.moveaxis(W, -1, -3).copy()
+        columns = self.own[..., None, :, :, :]
+        weighted = (
+            W[..., None, :2, :] * columns[..., :1, :] + W[..., None, 1:, :] * columns[..., 1:, :]
+        )
+        weighted = weighted.reshape(*many, k, -1)
+        own = columns.reshape(*columns.shape[:-2], -1)
+        gram = weighted @ own.swapaxes(-1, -2)
+        lower, told = _lower(gram[..., :-1, :-1])
         inverse = np.linalg.inv(lower)
-        turn = np.zeros((c, k, k))
-        turn[:, :-1, :-1] = inverse.transpose(0, 2, 1)
-        turn[:, :-1, -1:] = -turn[:, :-1, :-1] @ (inverse @ gram[:, :-1, -1:])
-        turn[:, -1, -1] = 1.0
-        R = weighted @ turn
-        rss = ((own @ turn[:, :, -1:])[..., 0] * R[..., -1]).sum(axis=1)
-        value = -0.5 * (np.log(det).sum(axis=1) + rss)
-        rows = R.reshape(c, B, 2, k)
-        outer = rows[:, :, :, None, :, None] * rows[:, :, None, :, None, :]
-        F = self.K @ outer.reshape(c, -1, k * k)
-        quadratic = F[:, :, -1]
-        trace = W.reshape(c, -1) @ self.K.T
-        used = rows if reml else rows[..., -1:]
-        bent = (0.5 * W - used @ used.transpose(0, 1, 3, 2)).reshape(c, B, 2, 2, 1, 1)
-        bent = bent * W.reshape(c, B, 1, 1, 2, 2)
-        hessian = (bent.reshape(c, -1) @ self.pairs).reshape(c, m, m)
+        turn = np.zeros((*many, k, k))
+        turn[..., :-1, :-1] = inverse
+        turn[..., -1:, :-1] = -(inverse @ gram[..., :-1, -1:]).swapaxes(-1, -2) @ inverse
+        turn[..., -1, -1] = 1.0
+        R = turn @ weighted
+        rss = ((turn[..., -1:, :] @ own)[..., 0, :] * R[..., -1, :]).sum(axis=-1)
+        value = -0.5 * (np.log(det).sum(axis=-2) + rss)
+        one, two = R[..., :B], R[..., B:]
+        outer = np.empty((*many, k, k, 3, B))
+        for cell, (left, right) in enumerate([(one, one), (one, two), (two, two)]):
+            np.multiply(left[..., :, None, :], right[..., None, :, :], out=outer[..., cell, :])
+        F = outer.reshape(*many[:-1], -1, 3 * B) @ self.twice
+        F = F.reshape(*many, k, k, m)
+        F = (0.5 * (F + F.swapaxes(-2, -3))).reshape(*many, -1, m)
+        quadratic = F[..., -1, :]
+        trace = W.reshape(*many, -1) @ self.twice
+        outer = outer.reshape(*many, -1, 3, B)
+        used = outer[..., :: k + 1, :, :] if reml else outer[..., -1:, :, :]
+        bent = (0.5 * W - used.sum(axis=-3))[..., None, :] * W[..., None, :, :]
+        hessian = (bent.reshape(*many, -1) @ self.pairs).reshape(*many, m, m)
         if reml:
-            value -= np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-            trace = trace - F[:, :, : -1 : k + 1].sum(axis=2)
-            both = quadratic[:, :, None] * quadratic[:, None]
-            hessian += 0.5 * (F @ F.transpose(0, 2, 1) - both)
+            value -= np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(axis=-1)
+            trace = trace - F[..., : -1 : k + 1, :].sum(axis=-2)
+            both = quadratic[..., :, None] * quadratic[..., None, :]
+            hessian += 0.5 * (F.swapaxes(-1, -2) @ F - both)
         else:
-            crossed = F[:, :, k - 1 : -1 : k]
-            hessian += crossed @ crossed.transpose(0, 2, 1)
+            crossed = F[..., k - 1 : -1 : k, :]
+            hessian += crossed.swapaxes(-1, -2) @ crossed
         return np.where(told, value, np.nan), -0.5 * (trace - quadratic), hessian
 
     def _inverse(self, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of many points the inverse covariance of each block, its determinant, and the sum of
-        variances over what elimination leaves of them: all NaN outside the domain.
+        """Of g points the inverse covariance of each block, shape (3, B, g), its determinant, and
+        the sum of variances over what elimination leaves of them: all NaN outside the domain.
         """
-        V = (components @ self.K + self.S).reshape(len(components), -1, 2, 2)
-        one, both, two = V[..., 0, 0], V[..., 0, 1], V[..., 1, 1]
+        V = self.K.swapaxes(-1, -2) @ components.swapaxes(-1, -2)
+        V += self.S[..., None]
+        V = V.reshape(*V.shape[:-2], 3, -1, V.shape[-1])
+        one, both, two = (V[..., cell, :, :] for cell in range(3))
         whole = one * two
         det = whole - both * both
         sound = det > ROUNDING * whole
         if not sound.all():
             det = np.where(sound, det, np.nan)
         W = np.empty_like(V)
-        W[..., 0, 0], W[..., 1, 1] = two / det, one / det
-        W[..., 0, 1] = W[..., 1, 0] = -both / det
-        return W, det, (whole / det).sum(axis=1)
+        for cell, cofactor in enumerate((two, -both, one)):
+            np.divide(cofactor, det, out=W[..., cell, :, :])
+        return W, det, (whole / det).sum(axis=-2)
 
 
 def _lower(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower-triangular factors of stacked matrices, and which are positive definite."""
-    told = np.ones(len(information), dtype=bool)
+    told = np.ones(information.shape[:-2], dtype=bool)
     try:
         return cholesky(information), told
     except NotDefinite:
-        for number, own in enumerate(information):
+        for place in np.ndindex(told.shape):
             try:
-                cholesky(own)
+                cholesky(information[place])
             except NotDefinite:
-                told[number] = False
+                told[place] = False
         eye = np.eye(information.shape[-1])
-        return cholesky(np.where(told[:, None, None], information, eye)), told
+        return cholesky(np.where(told[..., None, None], information, eye)), told

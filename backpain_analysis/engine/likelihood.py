@@ -219,7 +219,7 @@ def too_singular() -> ConvergenceError:
     )
 
 
-def padded(batches: list[Batch], size: int = 1) -> list[Batch]:
+def padded(batches: list[Batch], size: int = 1, n_blocks: int = 0) -> list[Batch]:
     """The same blocks as one batch: smaller ones get further rows of variance one and no weight.
 
     The likelihood is the same but for a constant. Of few blocks it takes a fraction of the time.
@@ -227,12 +227,12 @@ def padded(batches: list[Batch], size: int = 1) -> list[Batch]:
     Parameters
     ----------
     batches : list of Batch
-    size : int
-        Rows of a block, at least.
+    size, n_blocks : int
+        Rows of a block, and blocks, at least; further blocks are all such rows.
     """
     size = max(size, *(batch.S.shape[-1] for batch in batches))
     m, p = len(batches[0].K), batches[0].X.shape[-1]
-    n_blocks = sum(len(batch.y) for batch in batches)
+    n_blocks = max(n_blocks, sum(len(batch.y) for batch in batches))
     y, X = np.zeros((n_blocks, size)), np.zeros((n_blocks, size, p))
     S, K = np.tile(np.eye(size), (n_blocks, 1, 1)), np.zeros((m, n_blocks, size, size))
     first = 0

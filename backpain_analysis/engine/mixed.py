@@ -11,14 +11,13 @@ meta-analysis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from backpain_analysis.engine import several_variances
 from backpain_analysis.engine.few_rows import reduced
 from backpain_analysis.engine.likelihood import (
     Batch,
@@ -32,6 +31,7 @@ from backpain_analysis.engine.likelihood import (
     stack_covariance,
 )
 from backpain_analysis.engine.one_variance import Turning, turning
+from backpain_analysis.engine.several_variances import Found, Problem, highest
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm, components_of, split
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.words import plural
@@ -240,6 +240,59 @@ def fit(
     ConvergenceError
         If no maximum was found.
     """
+    asked = fitting(
+        y, X, covariance, blocks=blocks, terms=terms, method=method, names=names, near=near
+    )
+    return alone(asked)
+
+
+Result = TypeVar("Result")
+Fitting = Generator[Problem, Any, Result]
+"""A fit that stops at each problem it meets, to be sent where that likelihood is highest."""
+
+
+def alone(asked: Fitting[Result]) -> Result:
+    """The result of one fit."""
+    return together([asked])[0]
+
+
+def together(asked: Iterable[Fitting[Result]]) -> list[Result]:
+    """The results of many fits, whose small problems are climbed at once.
+
+    Raises
+    ------
+    CannotEstimate
+        Of the first fit that cannot be, and does not catch it.
+    """
+    fits = list(asked)
+    results: dict[int, Result] = {}
+    found: dict[int, Found | CannotEstimate | None] = dict.fromkeys(range(len(fits)))
+    while found:
+        problems: dict[int, Problem] = {}
+        for number, answer in found.items():
+            try:
+                if isinstance(answer, CannotEstimate):
+                    problems[number] = fits[number].throw(answer)
+                else:
+                    problems[number] = fits[number].send(answer)
+            except StopIteration as end:
+                results[number] = end.value
+        found = dict(zip(problems, highest(list(problems.values())), strict=True))
+    return [results[number] for number in range(len(fits))]
+
+
+def fitting(
+    y: np.ndarray,
+    X: np.ndarray,
+    covariance: np.ndarray | Sequence[np.ndarray] | Sampling,
+    *,
+    blocks: Sequence | np.ndarray | None = None,
+    terms: Sequence[RandomTerm] = (),
+    method: str = "REML",
+    names: Sequence[str] | None = None,
+    near: np.ndarray | None = None,
+) -> Fitting[MixedFit]:
+    """As `fit`, for many fits `together`."""
     y, X = np.asarray(y, dtype=float), np.asarray(X, dtype=float)
     names = [f"x{j}" for j in range(X.shape[1])] if names is None else list(names)
     terms = () if method == "CE" else tuple(terms)
@@ -253,7 +306,7 @@ def fit(
     scaled = [ScaledTerm(term, len(y)) for term in terms]
     reml = method == "REML"
     start = None if near is None or not scaled else scaled[0].at_psi(near / spread**2)
-    theta, point, n_iterations, told = _search(
+    theta, point, n_iterations, told = yield from _search(
         y / spread, orthonormal, covariance, scaled, reml, start
     )
     back = np.linalg.inv(triangle)
@@ -418,7 +471,7 @@ def _search(
     terms: list[ScaledTerm],
     reml: bool,
     near: np.ndarray | None,
-) -> tuple[np.ndarray, Point, int, bool]:
+) -> Fitting[tuple[np.ndarray, Point, int, bool]]:
     """Where the likelihood is highest, the likelihood there, steps, and whether it is told.
 
     Fewer rows hold variances that the numbers of all rows cannot: then all are searched.
@@ -441,12 +494,11 @@ def _search(
             reduced(batch, terms[0].design[rows])
             for batch, rows in zip(batches, blocks.batches, strict=True)
         ]
-    search = partial(several_variances.highest, terms=terms, reml=reml, near=near)
-    theta, n_iterations, told = search(fewer)
+    theta, n_iterations, told = yield Problem(fewer, terms, reml, near)
     try:
         point = evaluate(batches, components_of(terms, theta)[0], reml=reml)
     except NotDefinite:
-        theta, n_iterations, told = search(batches)
+        theta, n_iterations, told = yield Problem(batches, terms, reml, near)
         point = evaluate(batches, components_of(terms, theta)[0], reml=reml)
     return theta, point, n_iterations, told
 

@@ -146,22 +146,24 @@ def ascend(
 
 
 def ascend_together(
-    function: Callable[[np.ndarray], AllDerivatives],
+    function: Callable[[np.ndarray, np.ndarray], AllDerivatives],
     starts: Sequence[np.ndarray],
     tolerances: Sequence[float],
     *,
-    heights: Heights,
+    heights: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> list[Maximum | None]:
     """As `ascend` from many starts, step by step together.
 
     Parameters
     ----------
     function : callable
-        Gives values (c,), gradients (c, m) and Hessians (c, m, m) at parameters of shape (c, m);
-        values outside its domain are not finite.
+        Gives values (c,), gradients (c, m) and Hessians (c, m, m) at parameters of shape (c, m),
+        of the climbs with the numbers (c,), which rise; values outside its domain are not finite.
     starts : sequence of ndarray, shape (m,)
     tolerances : sequence of float
         Of each climb.
+    heights : callable
+        Gives heights (n,) at parameters of shape (n, m), of the climbs with the numbers (n,).
 
     Returns
     -------
@@ -179,20 +181,19 @@ def ascend_together(
         answers: dict[int, Any] = {}
         if at:
             thetas = np.stack([asked[number] for number in at])
-            answers.update(zip(at, _places(thetas, *function(thetas)), strict=True))
+            answers.update(zip(at, _places(thetas, *function(thetas, np.array(at))), strict=True))
         if along := [number for number in asked if number not in answers]:
-            level = heights(np.concatenate([asked[number] for number in along]))
-            first = 0
-            for number in along:
-                last = first + len(asked[number])
-                answers[number], first = level[first:last], last
+            lengths = [len(asked[number]) for number in along]
+            points = np.concatenate([asked[number] for number in along])
+            level = heights(points, np.repeat(along, lengths))
+            answers.update(zip(along, np.split(level, np.cumsum(lengths)[:-1]), strict=True))
         asked = {}
-        for number, answer in answers.items():
+        for number in sorted(answers):
             try:
-                if answer is None:
+                if answers[number] is None:
                     asked[number] = climbs[number].throw(_outside())
                 else:
-                    asked[number] = climbs[number].send(answer)
+                    asked[number] = climbs[number].send(answers[number])
             except StopIteration as end:
                 ends[number] = end.value
             except np.linalg.LinAlgError:

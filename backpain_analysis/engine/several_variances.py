@@ -34,9 +34,11 @@ that shares no code finds a higher point.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import product
+from functools import cached_property, partial
+from itertools import chain, islice, product
+from typing import Any
 
 import numpy as np
 
@@ -49,10 +51,20 @@ from backpain_analysis.engine.likelihood import (
     too_singular,
 )
 from backpain_analysis.engine.one_variance import whitened
-from backpain_analysis.engine.search import TOLERANCE, Maximum, ascend_together, maximise
+from backpain_analysis.engine.search import (
+    TOLERANCE,
+    AllDerivatives,
+    Maximum,
+    ascend_together,
+    maximise,
+)
 from backpain_analysis.engine.terms import ScaledTerm, components_at, components_of, split
+from backpain_analysis.errors import ConvergenceError
 
 Sizes = list[tuple[float, float, float]]
+Found = tuple[np.ndarray, int, bool]
+"""Parameters at the highest maximum, the steps of the climb that found it, and whether no other
+place that is as high has other effects or standard errors."""
 
 WORK, FINEST, MOST_HEIGHTS = 4e5, 9, 700
 """Multiplications that the grid may take, its points along a direction, and in all."""
@@ -71,6 +83,9 @@ MOST_LEANS, MOST_TOPS = 81, 24
 """Combinations of leans that are searched, and peaks of all that are climbed from at most."""
 MOST_HIDDEN, HIDDEN_LENGTHS = 48, 16
 """Directions that some rows do not see, from so many places in the data at most, and sizes."""
+TOGETHER, SEVERAL = WORK / 50, 64
+"""Multiplications for a height of all problems that are climbed together, and points of each of
+them whose heights are taken together: more take as little time one problem after the other."""
 MORE = 1000
 """Steps that the highest climb may take beyond those of all, if it has not ended."""
 WAYS, CHANGES, APART = 10, (0.6, 0.36), 0.9
@@ -84,11 +99,15 @@ ROUNDED = 1e-4
 
 @dataclass(frozen=True)
 class Problem:
-    """A likelihood whose highest maximum is looked for."""
+    """A likelihood whose highest maximum is looked for.
+
+    With `near`, parameters on the only hill there is, by one climb from there.
+    """
 
     batches: list[Batch]
     terms: list[ScaledTerm]
     reml: bool
+    near: np.ndarray | None = None
 
     @cached_property
     def work(self) -> float:
@@ -97,13 +116,21 @@ class Problem:
 
     @property
     def few(self) -> bool:
-        return self.work * 50 < WORK and all(batch.times == 1 for batch in self.batches)
+        return self.work < TOGETHER and all(batch.times == 1 for batch in self.batches)
 
     @cached_property
     def few_rows(self) -> FewRows | None:
         if self.few and len(self.batches) == 1 and self.batches[0].S.shape[-1] <= MOST_ROWS:
             return FewRows.of(self.batches[0])
         return None
+
+    @property
+    def form(self) -> Hashable:
+        """What problems share that can be climbed together; none for those that cannot."""
+        if self.few_rows is None:
+            return None
+        terms = [(own.term.structure, own.q, own.term.positions) for own in self.terms]
+        return self.reml, self.batches[0].X.shape[-1], *terms
 
     def heights(self, components: np.ndarray) -> np.ndarray:
         """The log-likelihood, up to a constant, at many values of the components.
@@ -135,26 +162,21 @@ class Problem:
         """The heights at parameters of shape (n, k)."""
         return self.heights(components_at(self.terms, thetas)[0])
 
-    def derivatives(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The log-likelihood and its derivatives by the parameters, thetas of shape (c, k).
+    def slopes(self, components: np.ndarray) -> AllDerivatives:
+        """The log-likelihood, up to a constant, and its derivatives by the components, (c, m).
 
-        Up to a constant. Values outside the domain are NaN.
+        Values outside the domain are NaN.
         """
-        values, jacobian, curvature = components_at(self.terms, thetas)
         if self.few_rows is not None:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                height, slope, bend = self.few_rows.derivatives(values, reml=self.reml)
-        else:
-            found = [self._at(own) for own in values]
-            height, slope, bend = (np.array(part) for part in zip(*found, strict=True))
-        gradient = (slope[:, None] @ jacobian)[:, 0]
-        hessian = jacobian.transpose(0, 2, 1) @ bend @ jacobian
-        flat = curvature.reshape(*curvature.shape[:-2], -1)
-        return height, gradient, hessian + (slope[:, None] @ flat).reshape(hessian.shape)
+                return self.few_rows.derivatives(components, reml=self.reml)
+        found = [self._at(own) for own in components]
+        height, slope, bend = (np.array(part) for part in zip(*found, strict=True))
+        return height, slope, bend
 
     def at(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """The same at parameters of shape (k,)."""
-        height, gradient, hessian = self.derivatives(theta[None])
+        """The same by the parameters, at those of shape (k,)."""
+        height, gradient, hessian = _by_parameters(self.terms, theta[None], self.slopes)
         return float(height[0]), gradient[0], hessian[0]
 
     def _at(self, components: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -198,31 +220,118 @@ def _heights(batches: list[Batch], components: np.ndarray, reml: bool) -> np.nda
     return profiled(gram.transpose(1, 2, 0), logdet, blur, outside, reml)
 
 
-def highest(
-    batches: list[Batch],
-    terms: list[ScaledTerm],
-    *,
-    reml: bool,
-    near: np.ndarray | None = None,
-) -> tuple[np.ndarray, int, bool]:
-    """Parameters at the highest maximum found, and the steps of the climb that found it.
+@dataclass(frozen=True)
+class Alike:
+    """Problems that are climbed together: one, or several of few rows and of the same form."""
 
-    Last whether no other place that is as high has other effects or standard errors.
+    problems: list[Problem]
 
-    With `near`, parameters on the only hill there is, one climb from there.
+    @property
+    def terms(self) -> list[ScaledTerm]:
+        return self.problems[0].terms
+
+    @cached_property
+    def few_rows(self) -> FewRows:
+        return FewRows.stacked([problem.batches[0] for problem in self.problems])
+
+    def level(self, thetas: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """Heights at parameters of shape (n, k), of the problems with the numbers (n,)."""
+        components, level = components_at(self.terms, thetas)[0], np.empty(len(of))
+        alone = np.bincount(of) > (SEVERAL if len(self.problems) > 1 else 0)
+        for number in np.flatnonzero(alone):
+            own = of == number
+            level[own] = self.problems[number].heights(components[own])
+        if not (left := ~alone[of]).any():
+            return level
+        level[left] = self._stacked(FewRows.heights, components[left], of[left])
+        return level
+
+    def derivatives(self, thetas: np.ndarray, of: np.ndarray) -> AllDerivatives:
+        """The log-likelihood, up to a constant, and its derivatives by the parameters, (c, k).
+
+        Of the problems with the numbers (c,). Values outside the domain are NaN.
+        """
+        if len(self.problems) == 1:
+            return _by_parameters(self.terms, thetas, self.problems[0].slopes)
+        slopes = partial(self._stacked, FewRows.derivatives, of=of)
+        return _by_parameters(self.terms, thetas, slopes)
+
+    def _stacked(self, function: Callable, components: np.ndarray, of: np.ndarray) -> Any:
+        """A function of components (n, m) of the problems with these numbers, which rise."""
+        asked, first, row = np.unique(of, return_index=True, return_inverse=True)
+        column = np.arange(len(of)) - first[row]
+        padded = np.zeros((len(asked), column.max() + 1, components.shape[1]))
+        padded[row, column] = components
+        few = self.few_rows if len(asked) == len(self.problems) else self.few_rows.only(asked)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = function(few, padded, reml=self.problems[0].reml)
+        if isinstance(found, tuple):
+            return tuple(part[row, column] for part in found)
+        return found[row, column]
+
+
+def _by_parameters(
+    terms: list[ScaledTerm], thetas: np.ndarray, slopes: Callable[[np.ndarray], AllDerivatives]
+) -> AllDerivatives:
+    """Derivatives by the parameters, of those by the components."""
+    values, jacobian, curvature = components_at(terms, thetas)
+    height, slope, bend = slopes(values)
+    gradient = (slope[:, None] @ jacobian)[:, 0]
+    hessian = jacobian.transpose(0, 2, 1) @ bend @ jacobian
+    flat = curvature.reshape(*curvature.shape[:-2], -1)
+    return height, gradient, hessian + (slope[:, None] @ flat).reshape(hessian.shape)
+
+
+def highest(problems: Sequence[Problem]) -> list[Found | ConvergenceError]:
+    """Where the likelihood of each problem is highest; the fault of one where no climb ended."""
+    found: dict[int, Found | ConvergenceError] = {}
+    ready = [_in_one_batch(problem) for problem in problems]
+    starts = {}
+    for number, problem in enumerate(ready):
+        try:
+            starts[number] = _starts(problem) if problem.near is None else [problem.near]
+        except ConvergenceError as fault:
+            found[number] = fault
+    for numbers in _groups(ready, starts):
+        alike = Alike([ready[number] for number in numbers])
+        ends = _ends(alike, [starts[number] for number in numbers])
+        for number, own in zip(numbers, ends, strict=True):
+            try:
+                found[number] = _best(ready[number], own)
+            except ConvergenceError as fault:
+                found[number] = fault
+    return [found[number] for number in range(len(problems))]
+
+
+def _in_one_batch(problem: Problem) -> Problem:
+    if problem.few and len(problem.batches) > 1:
+        one = replace(problem, batches=padded(problem.batches))
+        return one if one.few else problem
+    return problem
+
+
+def _groups(problems: list[Problem], numbers: Iterable[int]) -> Iterator[list[int]]:
+    """The numbers of those problems that are climbed together."""
+    forms: dict[Hashable, list[int]] = {}
+    for number in numbers:
+        forms.setdefault(problems[number].form or number, []).append(number)
+    for alike in forms.values():
+        most = max(1, int(TOGETHER / max(problems[number].work for number in alike)))
+        for first in range(0, len(alike), most):
+            yield alike[first : first + most]
+
+
+def _best(problem: Problem, ends: list[Maximum]) -> Found:
+    """The highest of the ends, or a boundary beside it that is as high.
 
     Raises
     ------
     ConvergenceError
         If no climb ended.
     """
-    problem = Problem(batches, terms, reml)
-    if problem.few and len(batches) > 1 and (one := Problem(padded(batches), terms, reml)).few:
-        problem = one
-    ends = _ends(problem, _starts(problem) if near is None else [near])
     if not ends:
         raise too_singular()
-    best = ends[_top(problem, ends)]
+    terms, best = problem.terms, ends[_top(problem, ends)]
     if best.fault is not None:
         best = maximise(problem.at, best.theta, heights=problem.level, max_iterations=MORE)
     told = _told(problem, best, ends)
@@ -238,20 +347,47 @@ def highest(
     return theta, best.n_iterations, told
 
 
+Places = list[np.ndarray]
+
+
+def _ends(alike: Alike, starts: list[Places]) -> list[list[Maximum]]:
+    """Where climbs of each problem end: the first and those that may be the highest exactly."""
+    roughly = [[TOLERANCE] + [ROUGH] * (len(own) - 1) for own in starts]
+    climbed = [
+        _promising(problem, *own)
+        for problem, own in zip(alike.problems, _climbed(alike, starts, roughly), strict=True)
+    ]
+    again = [places for _, places in climbed]
+    exactly = [[TOLERANCE] * len(places) for places in again]
+    found = _climbed(alike, again, exactly)
+    return [
+        done + [end for end in own if end is not None]
+        for (done, _), own in zip(climbed, found, strict=True)
+    ]
+
+
 def _climbed(
-    problem: Problem, starts: list[np.ndarray], tolerances: list[float]
-) -> list[Maximum | None]:
-    return ascend_together(problem.derivatives, starts, tolerances, heights=problem.level)
+    alike: Alike, starts: list[Places], tolerances: list[list[float]]
+) -> list[list[Maximum | None]]:
+    of = np.repeat(np.arange(len(starts)), [len(own) for own in starts])
+    ends = ascend_together(
+        lambda thetas, climbs: alike.derivatives(thetas, of[climbs]),
+        list(chain(*starts)),
+        list(chain(*tolerances)),
+        heights=lambda thetas, climbs: alike.level(thetas, of[climbs]),
+    )
+    each = iter(ends)
+    return [list(islice(each, len(own))) for own in starts]
 
 
-def _ends(problem: Problem, starts: list[np.ndarray]) -> list[Maximum]:
-    """Where climbs end: the first and those that may be the highest exactly, the others roughly."""
-    rough = [ROUGH] * (len(starts) - 1)
-    first, *others = _climbed(problem, starts, [TOLERANCE, *rough])
+def _promising(
+    problem: Problem, first: Maximum | None, *others: Maximum | None
+) -> tuple[list[Maximum], Places]:
+    """The end that is exact, and the rough ones whose hills may be the highest."""
     done = [] if first is None else [first]
     ends = done + [end for end in others if end is not None]
     if len(ends) == len(done):
-        return ends
+        return done, []
     top, same = _top(problem, ends), _same(problem.terms, ends)
     kept = list(range(len(done)))
     for number in [top, *sorted(range(len(done), len(ends)), key=lambda row: -ends[row].value)]:
@@ -259,9 +395,7 @@ def _ends(problem: Problem, starts: list[np.ndarray]) -> list[Maximum]:
         hills = [other for other in kept if same[number, other] and ends[other].value >= value]
         if value > ends[top].value - 2 * ROUGH and not hills:
             kept.append(number)
-    again = [ends[number].theta for number in kept[len(done) :]]
-    found = _climbed(problem, again, [TOLERANCE] * len(again))
-    return done + [end for end in found if end is not None]
+    return done, [ends[number].theta for number in kept[len(done) :]]
 
 
 def _top(problem: Problem, ends: list[Maximum]) -> int:

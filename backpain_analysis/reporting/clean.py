@@ -282,21 +282,31 @@ def scoped(sheet: str, within: str) -> str:
     within : str
         A selector of the element.
     """
+    return _scoped(sheet).replace(WITHIN, within)
+
+
+WITHIN = "\0"
+"""What no style sheet holds once it has been read (CSS Syntax Level 3, 3.3)."""
+
+
+@lru_cache(maxsize=100)
+def _scoped(sheet: str) -> str:
+    """Scope a style sheet to `WITHIN`; most tables of a page have the same."""
     rules = tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True)
-    return " ".join(filter(None, (_scoped_rule(rule, within) for rule in rules)))
+    return " ".join(filter(None, map(_scoped_rule, rules)))
 
 
-def _scoped_rule(rule: Any, within: str) -> str:
+def _scoped_rule(rule: Any) -> str:
     if rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports") and rule.content:
         inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
-        rules = " ".join(filter(None, (_scoped_rule(each, within) for each in inner)))
+        rules = " ".join(filter(None, map(_scoped_rule, inner)))
         return f"@{rule.lower_at_keyword}{tinycss2.serialize(rule.prelude)}{{{rules}}}"
     if rule.type != "qualified-rule":
         return ""
     found = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
     said = [each for each in found if each.type == "declaration"]
-    selectors = [_scoped_selector(part, within) for part in _parts(rule.prelude)]
-    if selectors == [within]:
+    selectors = [_scoped_selector(part) for part in _parts(rule.prelude)]
+    if selectors == [WITHIN]:
         said = [each for each in said if each.name.startswith("--")]
     kept = ", ".join(filter(None, selectors))
     body = "; ".join(each.serialize().rstrip("; ") for each in said)
@@ -315,15 +325,15 @@ def _parts(prelude: list[Any]) -> Iterator[list[Any]]:
     yield part
 
 
-def _scoped_selector(tokens: list[Any], within: str) -> str:
+def _scoped_selector(tokens: list[Any]) -> str:
     if any(token.type == "error" for token in tokens):
         return ""
     text = tinycss2.serialize(tokens).strip()
     if text == ":root":
-        return within
+        return WITHIN
     if not text or re.match(r"[+~]|(?:html|body|:root|:host)\b", text, re.IGNORECASE):
         return ""
-    return f"{within} {text}"
+    return f"{WITHIN} {text}"
 
 
 @lru_cache(maxsize=1000)

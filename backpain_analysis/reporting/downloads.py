@@ -7,10 +7,12 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 
 from lxml import html
 
@@ -46,6 +48,21 @@ PLAIN_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 LONGEST_CELL = 32_000
 BEGINNING = (1980, 1, 1)
 """The first day that a ZIP file knows."""
+
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetPr>'
+    '<outlinePr summaryBelow="1" summaryRight="1"/><pageSetUpPr/></sheetPr><sheetViews>'
+    '<sheetView workbookViewId="0">{view}</sheetView></sheetViews>'
+    '<sheetFormatPr baseColWidth="8" defaultRowHeight="15"/><sheetData>{rows}</sheetData>'
+    '<pageMargins left="0.75" right="0.75" top="1" bottom="1" header="0.5" footer="0.5"/>'
+    "</worksheet>"
+)
+HEADED = (
+    '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
+    '<selection pane="bottomLeft" activeCell="A1" sqref="A1"/>'
+)
+PLAIN = '<selection activeCell="A1" sqref="A1"/>'
+IN_XML = {"\r": "&#13;"}
 
 WIDEST_SPAN = 100
 
@@ -130,32 +147,54 @@ def workbook(tables: Sequence[tuple[str, str]]) -> bytes:
         Title and CSV, as of `tables_of`. What is a number there is one in the workbook.
     """
     from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
+    from openpyxl.worksheet.worksheet import Worksheet
     from openpyxl.writer.excel import ExcelWriter
 
-    book = Workbook(write_only=True)
+    class Writer(ExcelWriter):
+        """Writes sheets from their cells in XML: openpyxl makes an object of each cell."""
+
+        def write_worksheet(self, ws: Worksheet) -> None:
+            self._archive.writestr(ws.path[1:], sheets[ws.title])
+            self.manifest.append(ws)
+
+    book = Workbook()
     book.properties.creator = "backpain-analysis"
     book.properties.created = book.properties.modified = datetime(*BEGINNING)
-    contents = book.create_sheet("Contents")
-    names, bold = ["contents"], Font(bold=True)
+    contents = book.active
+    contents.title = "Contents"
+    contents["A1"].font = Font(bold=True)
+    bold = f' s="{contents["A1"].style_id}"'
+    named: dict[str, str] = {}
+    sheets = {contents.title: b""}
     for title, text in tables:
-        name = _sheet_name(title, names)
-        names.append(name.lower())
-        contents.append([name, title])
-        sheet = book.create_sheet(name)
-        sheet.freeze_panes = "A2"
-        rows = csv.reader(io.StringIO(text))
-        heads = [WriteOnlyCell(sheet, _cell(value)) for value in next(rows, [])]
-        for head in heads:
-            head.font = bold
-        sheet.append(heads)
-        for row in rows:
-            sheet.append([_cell(value) for value in row])
+        name = _sheet_name(title, [each.lower() for each in sheets])
+        named[name] = title
+        book.create_sheet(name)
+        sheets[name] = _sheet(csv.reader(io.StringIO(text)), HEADED, bold)
+    sheets[contents.title] = _sheet(named.items(), PLAIN)
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as unpacked:
-        ExcelWriter(book, unpacked).save()
+        Writer(book, unpacked).save()
     return _undated(written.getvalue())
+
+
+def _sheet(rows: Iterable[Sequence[str]], view: str, style_of_heads: str = "") -> bytes:
+    """Write a sheet of a workbook in XML (ECMA-376, part 1, 18.3)."""
+    from openpyxl.utils import get_column_letter
+
+    lines = []
+    style = style_of_heads
+    for number, row in enumerate(rows, start=1):
+        cells = (
+            _cell(value, f'r="{get_column_letter(column)}{number}"{style}')
+            for column, value in enumerate(row, start=1)
+            if value or style
+        )
+        lines.append(f'<row r="{number}">{"".join(cells)}</row>')
+        style = ""
+    whole = SHEET.format(view=view, rows="".join(lines))
+    return whole.encode("ascii", "xmlcharrefreplace")
 
 
 def _sheet_name(title: str, taken: Sequence[str]) -> str:
@@ -168,12 +207,17 @@ def _sheet_name(title: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _cell(value: str) -> str | float | None:
-    """Return a cell of a CSV as a number, if it is one; a text is never a formula."""
-    if PLAIN_NUMBER.fullmatch(value):
-        return float(value) if re.search(r"[.eE]", value) or len(value) > 15 else int(value)
+def _cell(value: str, attributes: str) -> str:
+    """Write a cell of a CSV in XML: as a number, if it is one; a text is never a formula."""
+    if PLAIN_NUMBER.fullmatch(value) and isfinite(number := float(value)):
+        return f'<c {attributes} t="n"><v>{number:.16g}</v></c>'
     text = UNWRITABLE.sub("", value)[:LONGEST_CELL]
-    return f"'{text}" if text.startswith(FORMULA) else text or None
+    if text.startswith(FORMULA):
+        text = f"'{text}"
+    if not text:
+        return f'<c {attributes} t="n"></c>'
+    kept = ' xml:space="preserve"' if text != text.strip() else ""
+    return f'<c {attributes} t="inlineStr"><is><t{kept}>{escape(text, IN_XML)}</t></is></c>'
 
 
 def _undated(book: bytes) -> bytes:

@@ -169,10 +169,11 @@ def render_body(nb: nbformat.NotebookNode) -> str:
     nb : NotebookNode
         Executed; its first heading, the title, and its answer are left to the page's header.
     """
-    resources = {"page": _Page(nb), "deprecated": {}}
+    kinds = {"include_code": True, "include_markdown": True}
+    resources = {"page": _Page(nb), "global_content_filter": kinds}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an output that cannot be shown the page tells
-        body, _ = _exporter().from_notebook_node(_prepared(nb), resources=resources)
+        body = _exporter().template.render(nb=_prepared(nb), resources=resources)
     return thinned(clean_whole(body))
 
 

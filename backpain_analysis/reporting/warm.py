@@ -337,6 +337,7 @@ def _fill_caches() -> None:
 
     from backpain_analysis.evidence import load_evidence
     from backpain_analysis.reporting import build  # noqa: F401
+    from backpain_analysis.reporting.downloads import workbook
     from backpain_analysis.reporting.page import template_of
     from backpain_analysis.reporting.references import of_reviews, of_trials
     from backpain_analysis.reporting.render import render_body
@@ -353,6 +354,7 @@ def _fill_caches() -> None:
     nb = new_notebook(cells=[new_markdown_cell("$x^2$"), new_code_cell("1")])
     nbformat.validate(nb)
     render_body(nb)
+    workbook([("Table", "a")])
 
 
 def _fill_more(shell: Any) -> Iterator[None]:

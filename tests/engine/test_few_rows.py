@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from backpain_analysis.engine import several_variances
 from backpain_analysis.engine.few_rows import FewRows, reduced
 from backpain_analysis.engine.likelihood import (
     Batch,
@@ -16,9 +19,10 @@ from backpain_analysis.engine.likelihood import (
     padded,
     stack_covariance,
 )
-from backpain_analysis.engine.mixed import fit
+from backpain_analysis.engine.mixed import fit, fitting, together
 from backpain_analysis.engine.several_variances import Problem
 from backpain_analysis.engine.terms import RandomTerm, ScaledTerm
+from backpain_analysis.errors import CannotEstimate, ConvergenceError
 
 
 def trials(rows, seed=3, n_trials=9):
@@ -91,6 +95,85 @@ def test_derivatives_of_any_terms(rows, reml):
         assert_allclose(value - found[0][2], point.llf - at_none.llf, atol=1e-10)
         assert_allclose(gradient, point.gradient, rtol=1e-9, atol=1e-10)
         assert_allclose(hessian, point.hessian, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_problems_together_are_each_the_normal_density(reml):
+    """Of different numbers of trials; all of them, and some."""
+    made, batches, terms = [], [], []
+    for n_trials in (9, 4, 6):
+        made.append(trials(3, seed=n_trials, n_trials=n_trials))
+        terms.append(ScaledTerm(RandomTerm(made[-1][1]), len(made[-1][0])))
+        blocks, whole = blocks_of(*made[-1], terms[-1])
+        fewer = [
+            reduced(b, terms[-1].design[r]) for b, r in zip(whole, blocks.batches, strict=True)
+        ]
+        batches += padded(fewer)
+    lower = np.random.default_rng(1).normal(size=(3, 5, 2, 2)) * [[[2.0, 0.0], [1.0, 0.3]]]
+    psi = lower @ lower.swapaxes(-1, -2)
+    components = psi[..., [0, 1, 1], [0, 0, 1]]
+    few = FewRows.stacked(batches)
+    for some in ([0, 1, 2], [1, 2]):
+        chosen = few.only(np.array(some))
+        level = chosen.heights(components[some], reml=reml)
+        value, gradient, hessian = chosen.derivatives(components[some], reml=reml)
+        for row, number in enumerate(some):
+            design = terms[number].design
+            expected = [log_density(*made[number], design, own, reml) for own in psi[number]]
+            for found in (level[row], value[row]):
+                assert_allclose(found - found[0], expected - expected[0], atol=1e-9)
+            alone = FewRows.of(batches[number]).derivatives(components[number], reml=reml)
+            assert_allclose(gradient[row], alone[1], rtol=1e-9, atol=1e-9)
+            assert_allclose(hessian[row], alone[2], rtol=1e-9, atol=1e-9)
+
+
+def caught(fit_of):
+    """A fit that gives its fault."""
+    try:
+        return (yield from fit_of)
+    except CannotEstimate as fault:
+        return fault
+
+
+def test_fits_together_are_fits_alone():
+    """Of several forms, of one variance, of large blocks, and of some that cannot be."""
+    asked = []
+    for seed, method, size in product(range(4), ("REML", "ML"), (2, 4)):
+        y, X, covariance, labels = trials(size, seed, 5 + seed)
+        given = {"blocks": labels, "method": method}
+        asked.append(((y, X, covariance), given | {"terms": [RandomTerm(X)]}))
+        asked.append(((y, X, covariance), given | {"terms": [RandomTerm(X[:, :1])]}))
+        levels = RandomTerm(np.ones_like(y), levels=np.arange(len(y)))
+        asked.append(((y, X, covariance), given | {"terms": [RandomTerm(X[:, :1]), levels]}))
+        asked.append(((y[:2], X[:2], np.ones(2)), {"terms": [RandomTerm(X[:2])]}))
+    found = together(caught(fitting(*given, **options)) for given, options in asked)
+    for one, (given, options) in zip(found, asked, strict=True):
+        if len(given[0]) == 2:
+            assert isinstance(one, CannotEstimate)
+            continue
+        other = fit(*given, **options)
+        assert_allclose(one.llf, other.llf, rtol=1e-10)
+        assert_allclose(one.beta, other.beta, rtol=1e-4, atol=1e-6)
+        assert one.told == other.told
+
+
+def test_a_fault_of_one_search_leaves_others_alone(monkeypatch):
+    """Nor does it depend on whether the fault is met before or after the climbs."""
+    y, X, covariance, labels = trials(2)
+    asked = [{"blocks": labels, "terms": [RandomTerm(X)], "method": m} for m in ("REML", "ML")]
+    for name in ("_starts", "_best"):
+        own = getattr(several_variances, name)
+
+        def faulty(problem, *rest, own=own):
+            if problem.reml:
+                raise ConvergenceError("none", "")
+            return own(problem, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(several_variances, name, faulty)
+            fault, found = together(caught(fitting(y, X, covariance, **o)) for o in asked)
+        assert isinstance(fault, ConvergenceError)
+        assert_allclose(found.llf, fit(y, X, covariance, **asked[1]).llf, rtol=1e-12)
 
 
 def test_rows_that_the_mean_depends_on_are_kept():

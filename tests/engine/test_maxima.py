@@ -183,17 +183,21 @@ def test_climbs_together_are_climbs_alone():
         gradient = np.array([-4 * x * (x**2 - 4) + 1, -2 * y])
         return value, gradient, np.diag([-12 * x**2 + 16, -2.0])
 
-    def all_hills(thetas):
+    def all_hills(thetas, climbs):
+        asked.append(climbs.tolist())
         found = [two_hills(theta) for theta in thetas]
         value, gradient, hessian = (np.array(part) for part in zip(*found, strict=True))
         return np.where(np.abs(thetas[:, 0]) < 50, value, np.nan), gradient, hessian
 
-    def level(thetas):
-        return all_hills(thetas)[0]
+    def level(thetas, climbs=None):
+        return all_hills(thetas, np.zeros(0) if climbs is None else climbs)[0]
 
+    asked = []
     starts = [np.array(start) for start in ([3.0, 1.0], [99.0, 0.0], [-3.0, 9.0], [0.0, 0.5])]
     ends = ascend_together(all_hills, starts, [1e-11, 1e-11, 1e-3, 1e-11], heights=level)
     assert ends[1] is None
+    assert asked[:2] == [[0, 1, 2, 3], [0, 2, 3]]
+    assert all(numbers == sorted(numbers) for numbers in asked)
     for number, tolerance in [(0, 1e-11), (2, 1e-3), (3, 1e-11)]:
         alone = ascend(two_hills, starts[number], heights=level, tolerance=tolerance)
         assert_allclose(ends[number].theta, alone.theta, rtol=1e-12)
@@ -211,13 +215,13 @@ def test_a_climb_from_outside_the_domain_is_told_so():
 def test_steps_of_huge_parameters_do_not_overflow():
     """At the top, where the step is none, and beside a place outside the domain."""
 
-    def bowl(thetas):
+    def bowl(thetas, climbs):
         value = -np.sum(thetas**2, axis=1)
         value[0] = np.nan if len(thetas) > 1 else value[0]
         slope = np.where(np.isfinite(value)[:, None], -2 * thetas, 1e300)
         return value, slope, np.tile(-2 * np.eye(2), (len(thetas), 1, 1))
 
-    def level(thetas):
+    def level(thetas, climbs):
         return -np.sum(thetas**2, axis=1)
 
     with np.errstate(all="raise"):

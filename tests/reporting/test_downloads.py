@@ -143,6 +143,21 @@ def test_a_workbook_holds_every_table_with_numbers_as_numbers():
     assert [row[1].value for row in book["Contents"]] == [title for title, _ in tables]
 
 
+def test_a_cell_of_a_workbook_holds_what_the_csv_holds():
+    texts = ['<&> "é" τ² 🙂', " kept ", "a\nb", "#N/A", "1e999", "-0.1234567890123456", "", "−1"]
+    numbers = ["0", "-12", "123456789012345", "1e-300", ".5"]
+    written = io.StringIO()
+    csv.writer(written).writerows([["head", "", "7"], *([each] for each in texts + numbers)])
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook([("T", written.getvalue())])))["T"]
+    heads, *rows = ([cell.value for cell in row] for row in sheet)
+    assert heads == ["head", None, 7] and all(cell.font.bold for cell in sheet[1])
+    found = [row[0] for row in rows]
+    assert found[:5] == texts[:5]
+    assert found[5:8] == [float(texts[5]), None, texts[7]]
+    assert found[8:] == [float(each) for each in numbers]
+    assert not sheet["A2"].font.bold and sheet.freeze_panes == "A2"
+
+
 def test_what_is_cited_can_be_taken_along():
     reference = dict.fromkeys(FIELDS, "") | {"key": "a", "title": "T", "doi": "10.1000/182"}
     extras = extras_of(notebook(**{NOTE: [reference]}), "pain")

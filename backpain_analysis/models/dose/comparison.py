@@ -18,6 +18,7 @@ from backpain_analysis.effects.assemble import from_evidence
 from backpain_analysis.effects.choice import INACTIVE, Timepoint
 from backpain_analysis.effects.derive import DERIVATIONS, SENSITIVITY_ONLY, USUAL
 from backpain_analysis.effects.table import Effects, matrices_of
+from backpain_analysis.engine.mixed import Fitting, together
 from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.dose import DOSE_MEASURES
 from backpain_analysis.evidence.evidence import Evidence
@@ -30,6 +31,7 @@ from backpain_analysis.models.dose.fit import (
     contrasts_of,
     dose_response,
     fit_contrasts,
+    fitting_contrasts,
 )
 from backpain_analysis.models.dose.result import DoseResponseResult
 from backpain_analysis.models.dose.search import DoseEstimate, first_dose, round_doses
@@ -446,7 +448,7 @@ def multiverse(
         for name, flags in choices["trials"].items()
     }
     curves = {name: Options(named(curve), dose) for name, curve in choices["curve"].items()}
-    found: dict[Hashable, dict[str, dict[str, Any]]] = {}
+    data: dict[Hashable, Contrasts] = {}
     rows = {}
     for chosen, reading in readings(choices):
         whole = from_evidence(evidence, outcome, measure=measure, timepoint=timepoint, **reading)
@@ -454,18 +456,22 @@ def multiverse(
         for trials, kept in flagless.items():
             rows_kept = told.rows(kept)
             numbers = told.numbers(rows_kept)
-            if numbers not in found:
+            if numbers not in data:
                 entered = whole.select(rows_kept, None).with_dose(dose)
-                contrasts = Contrasts(entered, dose)
-                found[numbers] = {
-                    curve: _fitted(contrasts, options, at, target)
-                    for curve, options in curves.items()
-                }
-            for curve, fitted in found[numbers].items():
+                data[numbers] = Contrasts(entered, dose)
+            for curve in curves:
                 own = {**chosen, "trials": trials, "curve": curve}
-                row = {choice: own[choice] for choice in choices} | fitted
-                rows[tuple(row[choice] for choice in choices)] = row
-    ordered = [rows[names] for names in product(*(choices[choice] for choice in choices))]
+                rows[tuple(own[choice] for choice in choices)] = own, numbers
+    asked = {
+        (numbers, curve): _fitting(contrasts, options, at, target)
+        for numbers, contrasts in data.items()
+        for curve, options in curves.items()
+    }
+    found = dict(zip(asked, together(asked.values()), strict=True))
+    ordered = []
+    for names in product(*(choices[choice] for choice in choices)):
+        own, numbers = rows[names]
+        ordered.append({choice: own[choice] for choice in choices} | found[numbers, own["curve"]])
     return pd.DataFrame(ordered).sort_values("estimate", kind="stable", ignore_index=True)
 
 
@@ -495,13 +501,13 @@ class _Told:
         return (*compress(self.trials, rows), self.values[:, rows].tobytes(), *parts)
 
 
-def _fitted(
+def _fitting(
     contrasts: Contrasts, options: Options, at: float, target: float | None
-) -> dict[str, Any]:
+) -> Fitting[dict[str, Any]]:
     row: dict[str, Any] = {"n_trials": 0, "estimate": np.nan, "ci_low": np.nan, "ci_high": np.nan}
     row |= {"mcid_dose": np.nan, "note": ""}
     try:
-        result = fit_contrasts(contrasts, options)
+        result = yield from fitting_contrasts(contrasts, options)
         result.allowed(at)
         estimate, _, half = result.effect_at(at)
         row |= {"estimate": estimate, "ci_low": estimate - half, "ci_high": estimate + half}

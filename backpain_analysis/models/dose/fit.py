@@ -15,9 +15,11 @@ from backpain_analysis.effects.risks import RISK_MEASURES, Approach, relative_ri
 from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.engine.likelihood import group
 from backpain_analysis.engine.mixed import (
+    Fitting,
     MixedFit,
     Sampling,
-    fit,
+    alone,
+    fitting,
     inverse_information,
     sampling,
     times_precision,
@@ -407,12 +409,17 @@ def fit_effects(
 
 def fit_contrasts(contrasts: Contrasts, options: Options) -> DoseResponseResult:
     """Fit the curve."""
+    return alone(fitting_contrasts(contrasts, options))
+
+
+def fitting_contrasts(contrasts: Contrasts, options: Options) -> Fitting[DoseResponseResult]:
+    """Fit the curve, beside others: see `engine.mixed.together`."""
     _check_size(contrasts, options)
     run = _one_stage if options.stages == 1 else _two_stage
     by_ml = replace(options, method="CE" if options.method == "CE" else "ML")
     curve = options.curve.prepare(contrasts.arms)
-    curve = curve.settle(lambda c: run(contrasts, c, by_ml)[0].llf, contrasts.arms)
-    model, entered, design = run(contrasts, curve, options)
+    curve = curve.settle(lambda c: alone(run(contrasts, c, by_ml))[0].llf, contrasts.arms)
+    model, entered, design = yield from run(contrasts, curve, options)
     if not model.told:
         raise CannotEstimate(
             f"{plural(entered.n_trials, 'trial')} cannot tell how the curve {curve.name!r} varies "
@@ -503,7 +510,7 @@ def _tau2(model: MixedFit) -> float:
 
 
 def _tau2_by_contrast(contrasts: Contrasts, curve: Curve, options: Options) -> float:
-    return _tau2(_one_stage(contrasts, curve, options)[0])
+    return _tau2(alone(_one_stage(contrasts, curve, options))[0])
 
 
 def doses_of_arms(table: pd.DataFrame) -> np.ndarray:
@@ -542,14 +549,14 @@ def _check_size(contrasts: Contrasts, options: Options) -> None:
         )
 
 
-Run = tuple[MixedFit, Effects, Moderators]
+Run = Fitting[tuple[MixedFit, Effects, Moderators]]
 
 
 def _one_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
     basis = contrasts.basis(curve)
     design = contrasts.design(options.moderators)
     by_contrast = options.heterogeneity == "contrasts"
-    model = fit(
+    model = yield from fitting(
         contrasts.yi,
         design.products(basis),
         contrasts.sampling,
@@ -587,7 +594,7 @@ def _two_stage(contrasts: Contrasts, curve: Curve, options: Options) -> Run:
     weights = design.matrix[first]
     n_trials = len(estimates)
     X = np.vstack([np.kron(weight, np.eye(size)) for weight in weights])
-    model = fit(
+    model = yield from fitting(
         np.concatenate(estimates),
         X,
         covariances,

@@ -69,8 +69,10 @@ def risk_of(evidence: Evidence) -> dict[str, str]:
     A trial without rows of appraisals is judged by a PEDro score in `rob_or_pedro`, if it has one.
     """
     trials = evidence.trials
-    scores = trials["rob_or_pedro"].astype("string").str.extract(PEDRO, expand=False).dropna()
-    by_score = {str(trials.loc[row, "trial_id"]): _of_pedro(int(n)) for row, n in scores.items()}
+    scores = trials["rob_or_pedro"].astype("string").str.extract(PEDRO, expand=False)
+    known = scores.notna()
+    pairs = zip(trials.loc[known, "trial_id"], scores[known], strict=True)
+    by_score = {str(trial): _of_pedro(int(points)) for trial, points in pairs}
     return by_score | trial_risk(evidence.appraisals)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backpain_analysis.answers.key_results import key_results
 from backpain_analysis.answers.robustness import derivation_steps
 from backpain_analysis.evidence import BACK_PAIN, Evidence, load_evidence
 from backpain_analysis.models.dose.comparison import readings
@@ -24,7 +25,12 @@ def look_up() -> Iterator[None]:
         for measure in ("MD", "SMD"):
             load_evidence().effects(outcome, measure=measure)
             yield
+            for head_to_head in (False, True):
+                trials.effects(outcome, measure=measure, head_to_head=head_to_head)
+                yield
         asked = [{"derive": derive} for derive in derivation_steps("MD").values()]
-        for options in [*asked, *(reading for _, reading in readings()), {"head_to_head": True}]:
+        for options in [*asked, *(reading for _, reading in readings())]:
             trials.effects(outcome, **options)
             yield
+    key_results(trials)
+    yield

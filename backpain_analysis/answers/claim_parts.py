@@ -25,7 +25,7 @@ from backpain_analysis.effects.assemble import effects_if_measured
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.effects.treatments import lumping
 from backpain_analysis.errors import CannotEstimate
-from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.network.data import connected_part
 from backpain_analysis.models.network.inconsistency import pairwise
@@ -292,11 +292,7 @@ class Context:
 
     def key(self, outcome: str, measure: str) -> Part:
         """All exercise against no exercise: the number that pages and claims share."""
-        made = ("key", outcome, measure)
-        if made not in self._made:
-            what = f"exercise against no exercise, {outcome_words(outcome)}"
-            self._made[made] = self.pooled(self.effects(outcome, measure), outcome, what)
-        return self._made[made]
+        return _key(self.evidence, outcome, measure)
 
     def pooled(
         self,
@@ -334,6 +330,13 @@ class Context:
             pi_low=result.pi_low,
             pi_high=result.pi_high,
         )
+
+
+@once_per_evidence
+def _key(evidence: Evidence, outcome: str, measure: str) -> Part:
+    context = Context(evidence)
+    what = f"exercise against no exercise, {outcome_words(outcome)}"
+    return context.pooled(context.effects(outcome, measure), outcome, what)
 
 
 def each_trial_once(effects: Effects, method: str = "REML") -> PoolResult:

@@ -10,7 +10,7 @@ import pandas as pd
 from backpain_analysis.answers.claim_parts import Context, Part
 from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate, require
-from backpain_analysis.evidence.evidence import Evidence
+from backpain_analysis.evidence.evidence import Evidence, once_per_evidence
 from backpain_analysis.evidence.scales import mcid
 from backpain_analysis.models.pairwise.responders import NNT, nnt_from_md, responders_from_means
 from backpain_analysis.models.results import TableResult
@@ -215,12 +215,17 @@ def assumption(context: Context, outcome: str) -> Assumed | None:
 
     The share is that of one population: acute pain goes away in most people, chronic pain does not.
     """
-    effects = context.effects(outcome)
+    return _assumed(context.evidence, outcome)
+
+
+@once_per_evidence
+def _assumed(evidence: Evidence, outcome: str) -> Assumed | None:
+    effects = Context(evidence).effects(outcome)
     spread = np.nan if effects is None else spread_within_arms(effects)
     if not np.isfinite(spread):
         return None
     for population in CONTROLS:
-        own = context.evidence.filter(population=population)
+        own = evidence.filter(population=population)
         try:
             shares = responders_from_means(own, outcome)
         except CannotEstimate:

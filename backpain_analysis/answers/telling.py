@@ -91,16 +91,21 @@ def warned(evidence: Evidence, trials: Iterable[str]) -> Answered:
 
 def _warnings(evidence: Evidence, names: list[str]) -> pd.DataFrame:
     """The warnings of trials: looked up among those of all, unless a filter took rows of these."""
-    own, whole = evidence.filter(trial_id=names), evidence.whole
-    pairs = zip(_with_rows(own), _with_rows(whole), strict=True)
-    if any(len(left) < table["trial_id"].isin(names).sum() for left, table in pairs):
-        return own.plausibility()
+    whole = evidence.whole
+    known = evidence.trials["trial_id"].isin(names).sum() == len(names)
+    pairs = zip(_with_rows(evidence), _with_rows(whole), strict=True)
+    if not known or any(_rows_of(names, own) < _rows_of(names, every) for own, every in pairs):
+        return evidence.filter(trial_id=names).plausibility()
     found = whole.plausibility()
     return found[found["trial_id"].isin(names)]
 
 
 def _with_rows(evidence: Evidence) -> tuple[pd.DataFrame, ...]:
     return evidence.arms, evidence.outcomes, evidence.contrasts
+
+
+def _rows_of(names: list[str], table: pd.DataFrame) -> int:
+    return int(table["trial_id"].isin(names).sum())
 
 
 def address(doi: object, pmid: object) -> str:

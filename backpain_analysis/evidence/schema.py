@@ -34,6 +34,7 @@ TOO_HIGH = "above the largest possible value"
 MALFORMED = "not written as it should be"
 
 
+@cache
 def table_spec(name: str) -> Table:
     """Columns, keys and vocabularies of one of the tables."""
     folder = "participants" if name in PARTICIPANT_TABLES else "trials"

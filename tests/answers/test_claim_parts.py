@@ -45,6 +45,12 @@ def network(direct=2, p_value=0.5, limits=(-25.0, -5.0), pairs=2):
     )
 
 
+class MadeUp(SimpleNamespace):
+    """Evidence of which answers can be remembered."""
+
+    __hash__ = object.__hash__
+
+
 @pytest.fixture
 def context(monkeypatch):
     monkeypatch.setattr(claim_parts, "pairwise", lambda data: data.pairs)
@@ -55,7 +61,7 @@ def context(monkeypatch):
         columns=["trial_id", "domain", "judgement"],
     )
     trials = pd.DataFrame({"trial_id": ["a", "b", "z"], "rob_or_pedro": None})
-    return Context(SimpleNamespace(trials=trials, appraisals=appraisals))
+    return Context(MadeUp(trials=trials, appraisals=appraisals))
 
 
 def asked(context, found, first="yoga", second="inactive", rule="benefit"):

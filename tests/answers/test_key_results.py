@@ -62,6 +62,16 @@ def test_the_page_of_pooled_effects_holds_the_key_number(trials, key, outcome):
     assert said.startswith(people)
 
 
+def test_what_is_done_to_key_results_stays_with_who_did_it(trials):
+    changed = bp.key_results(trials)
+    changed.table["estimate"] = 0.0
+    changed.parts.clear()
+    changed.assumed.clear()
+    again = bp.key_results(trials)
+    assert (again.table["estimate"] != 0).all()
+    assert set(again.parts) >= set(again.assumed) >= {"pain_intensity"}
+
+
 def test_findings_hold_the_key_numbers(summary, key):
     found = summary.table.set_index("what")
     for row in key.table.to_dict("records"):

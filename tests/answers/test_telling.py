@@ -63,6 +63,11 @@ def test_a_warning_of_an_arm_that_a_filter_took_is_not_told():
     assert bp.warned(walking, ["bello2017"]).startswith(begins.format("no"))
 
 
+def test_a_trial_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="trial_id: no 'nobody2020'"):
+        bp.warned(TRIALS, ["saper2013", "nobody2020"])
+
+
 def test_a_warning_names_its_kinds_and_links_its_trial():
     shown = bp.warned(TRIALS, ["rasmussen2015", "lehtola2016"])._repr_markdown_()
     assert "](<https://doi.org/" in shown

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from backpain_analysis.answers import beforehand
+from backpain_analysis.answers.key_results import key_results
 from backpain_analysis.answers.robustness import derivation_steps
 from backpain_analysis.effects import assemble
 from backpain_analysis.evidence import BACK_PAIN, load_evidence
@@ -211,4 +212,6 @@ def test_what_several_runs_look_up_is_there_when_they_start(monkeypatch):
             assert len(trials.effects(outcome, derive=derive))
         for _, reading in readings():
             assert len(trials.effects(outcome, **reading))
-        assert len(trials.effects(outcome, head_to_head=True))
+        for measure in ("MD", "SMD"):
+            assert len(trials.effects(outcome, measure, head_to_head=True))
+    assert len(key_results(trials).table)

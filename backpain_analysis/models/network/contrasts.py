@@ -17,6 +17,8 @@ from backpain_analysis.words import RATIO_WORDS
 
 ONE_TREATMENT = "all arms of the trial belong to one treatment of the network"
 
+NOTHING_COMPARED = "no trial compares two different treatments"
+
 SEPARATORS = (":", "|", "/", ";", " vs ", "::", "||")
 
 
@@ -123,11 +125,7 @@ class NetworkData:
 
     def components(self) -> np.ndarray:
         """Number of the connected part that each treatment belongs to, the largest first."""
-        size = len(self.treatments)
-        links = (np.ones(len(self.y)), (self.treatment, self.versus))
-        _, part = connected_components(coo_array(links, shape=(size, size)), directed=False)
-        order = np.argsort(-np.bincount(part), kind="stable")
-        return np.argsort(order)[part]
+        return connected(len(self.treatments), self.treatment, self.versus)
 
     def heterogeneity_term(self) -> RandomTerm:
         """Each arm deviates by its own random effect of variance tau2/2.
@@ -188,6 +186,17 @@ class NetworkData:
             measure=self.measure,
             outcome=self.outcome,
         )
+
+
+def connected(size: int, treatment: np.ndarray, versus: np.ndarray) -> np.ndarray:
+    """Number of the part that each of `size` treatments belongs to, by their comparisons.
+
+    The part with most treatments is 0.
+    """
+    links = (np.ones(len(treatment)), (treatment, versus))
+    _, part = connected_components(coo_array(links, shape=(size, size)), directed=False)
+    order = np.argsort(-np.bincount(part), kind="stable")
+    return np.argsort(order)[part]
 
 
 def components_table(data: NetworkData) -> pd.DataFrame:
@@ -258,7 +267,7 @@ def combined(
     else:
         rows, matrices, left = _merged(trial, treatment, versus, y, covariance, plain)
     if not matrices:
-        raise CannotEstimate("no trial compares two different treatments")
+        raise CannotEstimate(NOTHING_COMPARED)
     used = np.unique(np.concatenate([rows[1], rows[2]]))
     recode = np.full(len(names), -1)
     recode[used] = np.arange(len(used))
@@ -319,21 +328,23 @@ def _merge(
     estimates are `(A'V^-1 A)^-1 A'V^-1 y` (Gleser & Olkin 2009 for arms of one treatment).
     """
     nodes, codes = np.unique(np.concatenate([treatment, versus]), return_inverse=True)
+    of, against_of = codes[: len(y)], codes[len(y) :]
+    if (of == against_of).all():
+        return None
     incidence = np.zeros((len(y), len(nodes)))
     rows = np.arange(len(y))
-    incidence[rows, codes[: len(y)]] += 1.0
-    incidence[rows, codes[len(y) :]] -= 1.0
-    _, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
+    incidence[rows, of] += 1.0
+    incidence[rows, against_of] -= 1.0
+    part = np.zeros(len(nodes), dtype=int)
+    if (against_of != against_of[0]).any():
+        _, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
     kept, against = [], []
-    for number in np.unique(part):
-        members = np.flatnonzero(part == number)
-        base = codes[len(y) :][np.isin(codes[len(y) :], members)]
-        reference = base[0] if len(base) else members[0]
-        others = members[members != reference]
+    for number in range(part.max() + 1):
+        members = np.flatnonzero(part == number).tolist()
+        reference = next((code for code in against_of.tolist() if code in members), members[0])
+        others = [code for code in members if code != reference]
         kept.extend(others)
         against.extend([reference] * len(others))
-    if not kept:
-        return None
     A = incidence[:, kept]
     weighted = np.linalg.solve(np.asarray(V, dtype=float), A)
     merged = np.linalg.inv(A.T @ weighted)

@@ -17,11 +17,13 @@ from backpain_analysis.effects.table import Effects, refuse_evidence
 from backpain_analysis.errors import CannotEstimate, require
 from backpain_analysis.evidence.faults import as_frame, need_columns
 from backpain_analysis.models.network.contrasts import (
+    NOTHING_COMPARED,
     ONE_TREATMENT,
     NetworkData,
     check_connected,
     combined,
     components_table,
+    connected,
 )
 from backpain_analysis.models.results import quantile
 
@@ -142,8 +144,12 @@ def connected_part(
     37
     """
     require(effects, "Effects")
-    data = network_data(effects, Columns(treatment=treatment), lump=lump)
-    parts = dict(zip(data.treatments, data.components(), strict=True))
+    given, against = _ends(effects, treatment, lump)
+    apart = (given != against).to_numpy()
+    if not apart.any():
+        raise CannotEstimate(NOTHING_COMPARED)
+    codes, treatments = _codes(given[apart], against[apart])
+    parts = dict(zip(treatments, connected(len(treatments), *np.split(codes, 2)), strict=True))
     number = 0
     if around is not None:
         if name_of(around) not in parts:
@@ -153,8 +159,6 @@ def connected_part(
             )
         number = parts[name_of(around)]
     members = {name for name, part in parts.items() if part == number}
-    table = effects.table
-    given, against = (lumped(table[f"{side}{treatment}"], lump) for side in ("", "ref_"))
     inside = given.isin(members).to_numpy() & against.isin(members).to_numpy()
     return effects.select(inside, "no trial connects it to the rest of the network")
 
@@ -216,7 +220,10 @@ def network_data(
     return _from_means(data, columns, measure or "MD", lump)
 
 
-def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | None) -> NetworkData:
+def _ends(
+    effects: Effects, treatment: str, lump: Mapping[str, str] | None
+) -> tuple[pd.Series, pd.Series]:
+    """The two treatments of each contrast, as the network calls them."""
     table = effects.table
     names = (treatment, f"ref_{treatment}")
     missing = [column for column in ("trial_id", *names, "yi") if column not in table]
@@ -226,7 +233,12 @@ def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | No
     if unknown.any():
         trials = ", ".join(map(shown, dict.fromkeys(table.loc[unknown, "trial_id"])))
         raise ValueError(f"{treatment} is missing in trial {trials}: select other effects.")
-    given, against = (lumped(table[column], lump) for column in names)
+    return lumped(table[names[0]], lump), lumped(table[names[1]], lump)
+
+
+def _from_effects(effects: Effects, treatment: str, lump: Mapping[str, str] | None) -> NetworkData:
+    table = effects.table
+    given, against = _ends(effects, treatment, lump)
     codes, treatments = _codes(given, against)
     of, against_of = codes[: len(table)], codes[len(table) :]
     key = "ref_arm_id" if "ref_arm_id" in table else f"ref_{treatment}"

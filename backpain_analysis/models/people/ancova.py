@@ -23,6 +23,7 @@ from backpain_analysis.models.people.visits import (
     as_visits,
     dose_name_of,
     effects_of,
+    person_codes,
     prepared,
 )
 from backpain_analysis.models.results import WALD, check_choices
@@ -95,9 +96,6 @@ def regress(
         raise Unfitted("the scores do not vary beyond the model")
     cov = (Vt.T / singular**2) @ Vt / np.outer(scale, scale)
     return estimate.T / scale, s2[:, None, None] * cov, float(df)
-
-
-PLACE = "place in the table"
 
 
 @dataclass(frozen=True)
@@ -211,12 +209,12 @@ def ancova(
     dtype: float64
     """
     check_choices(level, test=(test, WALD))
-    tables = completed(data, [name for name in adjust if name != "baseline"], **columns)
-    parts, excluded = each_at_week(tables, week, adjust)
+    covariates = [name for name in adjust if name != "baseline"]
+    visits, parts, excluded = each_at_week(data, covariates, week, adjust, **columns)
     rows = parts[0]
     curve = prepared(curve, rows["dose"].to_numpy())
     curves, left_out = trial_curves(parts, curve, adjust)
-    left_out = [*_without_visit(tables[0], rows, week), *left_out]
+    left_out = [*_without_visit(visits, rows, week), *left_out]
     if not curves:
         reasons = "; ".join(f"{trial}: {reason}" for trial, reason in left_out)
         raise CannotEstimate(
@@ -250,16 +248,6 @@ def ancova(
     )
 
 
-def completed(data: Any, covariates: Sequence[str], **columns: str) -> list[pd.DataFrame]:
-    """The tables of visits to analyse: one, or one an imputation."""
-    if isinstance(data, Imputations):
-        missing = sorted(set(covariates) - set(data.visits.columns))
-        if missing:
-            raise ValueError(f"impute with auxiliary={tuple(missing)!r} to adjust for them.")
-        return list(data)
-    return [as_visits(data, covariates=tuple(covariates), **columns)]
-
-
 def at_week(
     visits: pd.DataFrame, week: float, needed: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -270,30 +258,52 @@ def at_week(
     ValueError
         If nobody has a score at that week.
     """
-    now = visits[(visits["week"] == week) & visits["value"].notna()]
-    if now.empty or week <= 0:
-        weeks = visits.loc[visits["value"].notna() & (visits["week"] > 0), "week"].unique()
+    places, excluded = _places_at_week(visits, week, needed)
+    return visits.iloc[places].reset_index(drop=True), excluded
+
+
+def _places_at_week(
+    visits: pd.DataFrame, week: float, needed: Sequence[str]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Where the rows of `at_week` are in the table of visits, and who has none."""
+    scored = visits["value"].notna()
+    now = np.flatnonzero((visits["week"] == week) & scored)
+    if not len(now) or week <= 0:
+        weeks = visits.loc[scored & (visits["week"] > 0), "week"].unique()
         known = ", ".join(f"{number:g}" for number in sorted(weeks))
         raise CannotEstimate(
             f"no scores at week {week:g} after baseline; there are some at {known}"
         )
-    everyone = visits[PERSON].drop_duplicates()
-    rows = everyone.merge(now, how="left", on=PERSON)
-    tests = {f"no score at week {week:g}": rows["value"].isna()}
-    tests |= {f"{name} missing": rows[name].isna() for name in ("dose", *needed)}
-    reason = pd.Series(np.select(list(tests.values()), list(tests), default=""), rows.index)
-    excluded = rows.loc[reason != "", PERSON].assign(reason=reason[reason != ""])
-    return rows[reason == ""].reset_index(drop=True), excluded.reset_index(drop=True)
+    people = person_codes(visits)
+    _, first = np.unique(people, return_index=True)
+    place = np.full(len(first), -1)
+    place[people[now]] = now
+    reason = np.where(place < 0, f"no score at week {week:g}", "").astype(object)
+    for name in ("dose", *needed):
+        lacking = visits[name].isna().to_numpy()[place]
+        reason[(reason == "") & lacking] = f"{name} missing"
+    lost = reason != ""
+    excluded = visits[PERSON].iloc[first[lost]].reset_index(drop=True)
+    return place[~lost], excluded.assign(reason=pd.Series(reason[lost], dtype="str"))
 
 
 def each_at_week(
-    tables: list[pd.DataFrame], week: float, needed: Sequence[str]
-) -> tuple[list[pd.DataFrame], pd.DataFrame]:
-    """As `at_week`, of imputations of one another, which have the same complete rows."""
-    numbered = tables[0].assign(**{PLACE: np.arange(len(tables[0]))})
-    rows, excluded = at_week(numbered, week, needed)
-    place = rows[PLACE].to_numpy(dtype=int)
-    return [table.iloc[place].reset_index(drop=True) for table in tables], excluded
+    data: Any, covariates: Sequence[str], week: float, needed: Sequence[str], **columns: str
+) -> tuple[pd.DataFrame, list[pd.DataFrame], pd.DataFrame]:
+    """All visits, the complete rows of one of them, and `excluded`, as `at_week`.
+
+    Of imputations the rows are those of each, which are the same but for what was imputed.
+    """
+    if isinstance(data, Imputations):
+        missing = sorted(set(covariates) - set(data.visits.columns))
+        if missing:
+            raise ValueError(f"impute with auxiliary={tuple(missing)!r} to adjust for them.")
+        visits = next(iter(data))
+        places, excluded = _places_at_week(visits, week, needed)
+        return visits, list(data.rows(places)), excluded
+    visits = as_visits(data, covariates=tuple(covariates), **columns)
+    rows, excluded = at_week(visits, week, needed)
+    return visits, [rows], excluded
 
 
 def _without_visit(visits: pd.DataFrame, rows: pd.DataFrame, week: float) -> list[tuple[str, str]]:

@@ -161,13 +161,27 @@ class Imputations:
         return self.m
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        imputed = self.visits["imputed"].to_numpy()
-        without = self.visits["baseline"].isna().to_numpy()
-        for values, baselines in zip(self.values, self.baselines, strict=True):
-            value = self.visits["value"].to_numpy(dtype=float, copy=True)
-            baseline = self.visits["baseline"].to_numpy(dtype=float, copy=True)
-            value[imputed], baseline[without] = values, baselines
-            yield self.visits.assign(value=value, baseline=baseline)
+        yield from self.rows(np.arange(len(self.visits)))
+
+    def rows(self, places: np.ndarray) -> Iterator[pd.DataFrame]:
+        """The rows at these places of every completed data set.
+
+        Parameters
+        ----------
+        places : ndarray of int, shape (n,)
+        """
+        table = self.visits.iloc[places].reset_index(drop=True)
+        filled = {}
+        drawn = {"value": self.values, "baseline": self.baselines}
+        lacking = {"value": self.visits["imputed"], "baseline": self.visits["baseline"].isna()}
+        for name, own in drawn.items():
+            lacks = lacking[name].to_numpy()
+            wanted = np.flatnonzero(lacks[places])
+            every = np.tile(table[name].to_numpy(dtype=float), (self.m, 1))
+            every[:, wanted] = own[:, np.cumsum(lacks)[places[wanted]] - 1]
+            filled[name] = every
+        for value, baseline in zip(*filled.values(), strict=True):
+            yield table.assign(value=value, baseline=baseline)
 
     def with_delta(self, delta: float, where: Callable[[pd.DataFrame], pd.Series]) -> Imputations:
         """The same completed data with `delta` added to imputed scores.

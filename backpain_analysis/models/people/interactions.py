@@ -15,7 +15,6 @@ from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.dose.curves import Curve
 from backpain_analysis.models.people.ancova import (
     TrialCurve,
-    completed,
     each_at_week,
     pool_curves,
     stage_one_table,
@@ -248,7 +247,7 @@ def dose_by_moderator(
     check_choices(level, test=(test, WALD))
     covariates = [name for name in dict.fromkeys([*adjust, moderator]) if name != "baseline"]
     needed = list(dict.fromkeys([*adjust, moderator]))
-    parts, excluded = each_at_week(completed(data, covariates, **columns), week, needed)
+    _, parts, excluded = each_at_week(data, covariates, week, needed, **columns)
     coded = [_coded(rows, moderator) for rows in parts]
     tables, unit = [table for table, _ in coded], coded[0][1]
     curve = prepared(curve, tables[0]["dose"].to_numpy())

@@ -329,16 +329,12 @@ class TimeCourseResult:
         columns = ["trial_id", "weeks", "estimate", "se", "ci_low", "ci_high", "half_time"]
         asked = list(self.effect(weeks)["weeks"])
         shape = self.asked if self.half_time is not None else self.curve
+        test: Literal["t", "z"] = "t" if np.isfinite(np.min(self.fit.df)) else "z"
         rows: list[dict[str, Any]] = []
         for trial, rest in self._without_each():
             try:
-                course = time_course(
-                    rest,
-                    curve=shape,
-                    method=self.fit.method,
-                    test="t" if np.isfinite(np.min(self.fit.df)) else "z",
-                    level=self.level,
-                    lower_is_better=self.lower_is_better,
+                course = _fitted(
+                    rest, shape, self.fit.method, test, self.level, self.lower_is_better, False
                 )
             except CannotEstimate:
                 rows += [{"trial_id": trial, "weeks": week} for week in asked]
@@ -458,21 +454,30 @@ def time_course(
     effects = _with_time(effects)
     if not len(effects):
         raise CannotEstimate("no effect of these trials has a known week")
+    better_lower = True if lower_is_better is None else lower_is_better
+    return _fitted(effects, curve, method, test, level, better_lower)
+
+
+def _fitted(
+    effects: Effects,
+    curve: str | Curve,
+    method: Literal["REML", "ML", "CE"],
+    test: Literal["t", "z"],
+    level: float,
+    lower_is_better: bool,
+    limits: bool = True,
+) -> TimeCourseResult:
+    """The course of effects with weeks as their dose; `limits` as of `half_time`."""
     weeks = effects.table["weeks"].to_numpy(dtype=float)
     asked = time_curve(curve, weeks)
     method = "CE" if effects.n_trials == 1 else method
     settled, found = asked, None
     if isinstance(asked, Shaped) and asked.name in APPROACHES and not asked.shape:
         heights = Heights(effects, between=method != "CE")
-        found = half_time(asked, heights.of, weeks, level)
+        found = half_time(asked, heights.of, weeks, level, limits=limits)
         settled = found.limit or replace(asked, values=(found.estimate,))
     options = Options(settled, WEEKS, 1, method, None, test, level)
-    return TimeCourseResult(
-        fit=fit_effects(effects, options),
-        asked=asked.name,
-        half_time=found,
-        lower_is_better=True if lower_is_better is None else lower_is_better,
-    )
+    return TimeCourseResult(fit_effects(effects, options), asked.name, found, lower_is_better)
 
 
 def _with_time(effects: Effects) -> Effects:

@@ -234,7 +234,9 @@ Height = Callable[[Sequence[Curve]], np.ndarray]
 """Maximised log-likelihoods of a model with each of some curves."""
 
 
-def half_time(curve: Shaped, height: Height, weeks: np.ndarray, level: float) -> HalfTime:
+def half_time(
+    curve: Shaped, height: Height, weeks: np.ndarray, level: float, *, limits: bool = True
+) -> HalfTime:
     """Maximum and interval of the profile log-likelihood over a curve's half-time.
 
     The interval holds the half-times whose log-likelihood is within half the chi-square quantile
@@ -248,6 +250,8 @@ def half_time(curve: Shaped, height: Height, weeks: np.ndarray, level: float) ->
     weeks : ndarray
         Of the measurements.
     level : float
+    limits : bool
+        Whether the interval is looked for; else its limits are NaN.
 
     Returns
     -------
@@ -258,15 +262,17 @@ def half_time(curve: Shaped, height: Height, weeks: np.ndarray, level: float) ->
     at, grid, heights = _profile(curve, height, weeks)
     best, log_best = max(_refined(at, grid, place) for place in _peaks(heights))
     inside = best > max(constant, line) + FLAT
-    highest = max(best, constant, line)
-    floor = highest - 0.5 * float(special.chdtri(1, 1 - level))
-    points, tops = np.append(grid, log_best), np.append(heights, best)
-    order = np.argsort(points)
-    low, high = _limits(at, points[order], tops[order], floor)
+    low, high = np.nan, np.nan
+    if limits:
+        floor = max(best, constant, line) - 0.5 * float(special.chdtri(1, 1 - level))
+        points, tops = np.append(grid, log_best), np.append(heights, best)
+        order = np.argsort(points)
+        low, high = np.exp(_limits(at, points[order], tops[order], floor))
+        low, high = (0.0 if constant >= floor else low), (np.inf if line >= floor else high)
     return HalfTime(
         estimate=float(np.exp(log_best)) if inside else np.nan,
-        low=0.0 if constant >= floor else float(np.exp(low)),
-        high=np.inf if line >= floor else float(np.exp(high)),
+        low=float(low),
+        high=float(high),
         limit=None if inside else ends[int(line > constant)],
         level=level,
     )

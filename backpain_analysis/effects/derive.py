@@ -366,7 +366,11 @@ def imputed_minutes(
     contrasts = effects.table[["trial_id", "arm_id", "ref_arm_id"]].to_numpy()
     rows = pd.Series([(t, a) in missing or (t, r) in missing for t, a, r in contrasts], dtype=bool)
     obtained = marked(effects.table, rows.set_axis(effects.table.index), IMPUTED)
-    told = replace(effects, table=effects.table.assign(obtained=obtained))
+    told = effects.table.drop(columns=list(DOSE_MEASURES), errors="ignore")
+    told = told.assign(obtained=obtained)
+    numbered = arms[["trial_id", "arm_id"]].assign(place=np.arange(float(len(arms))))
+    placed = effects.with_arms(numbered, "place").table
+    places = {side: placed[f"{side}place"].fillna(-1).to_numpy(dtype=int) for side in ("", "ref_")}
     pairs = list(zip(*(arms[key] for key in keys), strict=True))
     rng = np.random.default_rng(seed)
     found = []
@@ -379,5 +383,10 @@ def imputed_minutes(
         given = np.array([drawn.get(pair, np.nan) for pair in pairs])
         filled = arms.assign(minutes_per_session=minutes.fillna(pd.Series(given, arms.index)))
         dosed = with_doses(filled, met=met, include_home=effects.dose_basis == HOME_INCLUDED)
-        found.append(told.with_arms(dosed, DOSE_MEASURES))
+        doses = {
+            f"{side}{name}": np.append(dosed[name].to_numpy(), np.nan)[own]
+            for side, own in places.items()
+            for name in DOSE_MEASURES
+        }
+        found.append(replace(effects, table=told.assign(**doses)))
     return found

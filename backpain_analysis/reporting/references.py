@@ -13,6 +13,7 @@ import pandas as pd
 
 from backpain_analysis.datasets.bundled import load_reference
 from backpain_analysis.evidence import Evidence, load_evidence
+from backpain_analysis.reporting.drawings import TO_END
 from backpain_analysis.reporting.schemas import nbformat
 from backpain_analysis.words import author_year
 
@@ -194,7 +195,7 @@ def _texts(nb: nbformat.NotebookNode) -> Iterable[str]:
                     yield DRAWN.sub(r" \1 ", content)
 
 
-DRAWN = re.compile(r"<svg\b[^>]*>(?:\s*<desc>(.*?)</desc>)?.*?</svg>", re.DOTALL)
+DRAWN = re.compile(rf"<svg\b[^>]*>(?:\s*<desc>(.*?)</desc>)?{TO_END}", re.DOTALL)
 
 
 def _text(value: Any) -> str:

@@ -506,8 +506,9 @@ def _size(problem: Problem, number: int, own: int) -> tuple[float, float, float]
         for batch in batches
     ]
     rows = whitened(alone, reml=problem.reml)
-    d = rows.d[rows.d > 1e-12 * rows.d.max()]
-    low, typical = 0.1 / np.sqrt(d.max()), 1 / np.sqrt(np.median(d))
+    d = np.sort(rows.d[rows.d > 1e-12 * rows.d.max()])
+    median = (d[(len(d) - 1) // 2] + d[len(d) // 2]) / 2
+    low, typical = 0.1 / np.sqrt(d[-1]), 1 / np.sqrt(median)
     own_maximum = np.sqrt(rows.highest().psi)
     middle = max(own_maximum, low) if own_maximum > 0 else 0.3 * typical
     return float(low), float(middle), float(3 * max(own_maximum, typical))
@@ -520,10 +521,11 @@ def _hidden(problem: Problem, sizes: Sizes, nudge: list[float]) -> list[np.ndarr
     than any lattice: so of each few neighbouring rows the direction is taken that they do not see.
     """
     (term,) = problem.terms
-    windows = np.lib.stride_tricks.sliding_window_view(term.design, term.q - 1, axis=0)
+    first = np.arange(len(term.design) - term.q + 2)
     room = int(np.clip(WORK / problem.work / HIDDEN_LENGTHS, 4, MOST_HIDDEN))
-    step = max(1, -(-len(windows) // room))
-    unseen = np.linalg.svd(windows[::step])[0][:, :, -1]
+    step = max(1, -(-len(first) // room))
+    windows = term.design[first[::step, None] + np.arange(term.q - 1)]
+    unseen = np.linalg.svd(windows.swapaxes(1, 2))[0][:, :, -1]
     lengths = np.geomspace(
         min(low for low, _, _ in sizes), 30 * max(high for *_, high in sizes), HIDDEN_LENGTHS
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Literal
 
@@ -83,12 +83,7 @@ class ScaledTerm:
                 raise CannotEstimate(f"random term {term.name!r} has a column of zeros", "drop it")
             self.design = design / scale
             self.back = np.diag(1 / scale)
-        if term.structure == "diagonal":
-            self.cells = [(a, a) for a in range(self.q)]
-        elif term.structure == "identity":
-            self.cells = [(0, 0)]
-        else:
-            self.cells = [(a, b) for a in range(self.q) for b in range(a + 1)]
+        self.cells = _cells(term.structure, self.q)
 
     @property
     def n_sizes(self) -> int:
@@ -223,19 +218,9 @@ class ScaledTerm:
         values = (jacobian @ thetas[:, :, None])[:, :, 0] / 2
         return values, jacobian, self._curvature
 
-    @cached_property
+    @property
     def _curvature(self) -> np.ndarray:
-        """Second derivatives of the cells of `L L'`, which are quadratic in the parameters."""
-        m = self.n_parameters
-        curvature = np.zeros((m, m, m))
-        if self.term.structure != "unstructured":
-            curvature[np.arange(m), np.arange(m), np.arange(m)] = 2.0
-            return curvature
-        for row, (a, b) in enumerate(self.cells):
-            for i, (c, d) in enumerate(self.cells):
-                for j, (e, f) in enumerate(self.cells):
-                    curvature[row, i, j] = (d == f) * ((a == c) * (b == e) + (b == c) * (a == e))
-        return curvature
+        return _curvature(self.term.structure, self.q)
 
     def cells_at_sizes(self, sizes: np.ndarray) -> np.ndarray:
         """Components at many standard deviations with each lean, (n, n_sizes) to (leans, n, m)."""
@@ -288,6 +273,33 @@ class ScaledTerm:
                 stack = stack * (level[:, :, None] == level[:, None, :])
             stacks.append(stack)
         return stacks
+
+
+def _cells(structure: Structure, q: int) -> list[tuple[int, int]]:
+    """The distinct cells of Psi."""
+    if structure == "diagonal":
+        return [(a, a) for a in range(q)]
+    if structure == "identity":
+        return [(0, 0)]
+    return [(a, b) for a in range(q) for b in range(a + 1)]
+
+
+@lru_cache(maxsize=64)
+def _curvature(structure: Structure, q: int) -> np.ndarray:
+    """Second derivatives of the cells of `L L'`, which are quadratic in the parameters."""
+    cells = _cells(structure, q)
+    m = len(cells)
+    curvature = np.zeros((m, m, m))
+    if structure != "unstructured":
+        curvature[np.arange(m), np.arange(m), np.arange(m)] = 2.0
+    else:
+        for row, (a, b) in enumerate(cells):
+            for i, (c, d) in enumerate(cells):
+                for j, (e, f) in enumerate(cells):
+                    ends = (a == c) * (b == e) + (b == c) * (a == e)
+                    curvature[row, i, j] = (d == f) * ends
+    curvature.flags.writeable = False
+    return curvature
 
 
 def split(terms: list[ScaledTerm], theta: np.ndarray) -> list[np.ndarray]:

@@ -198,7 +198,7 @@ def dose_network_panels(
                 ax.remove()
                 continue
             _mark_differences(ax, result, mcid)
-            _mark_cut(ax, result, shown[place], colours[shown[place]])
+            _mark_cut(ax, curves[shown[place]].iloc[-1], colours[shown[place]])
             if place + columns >= len(shown):
                 ax.tick_params(labelbottom=True)
                 ax.set_xlabel(dose_label or dose_measure_label(result.dose_name))
@@ -288,12 +288,12 @@ def _draw_curve(
     if band:
         limits = curve["dose"], curve["ci_low"], curve["ci_high"]
         ax.fill_between(*limits, color=colour, alpha=0.16, lw=0, gid="band")
-    there = result.predict(agent, [own])
-    if prediction and np.isfinite(there["pi_low"]).any():
+    there = curve.iloc[-1]
+    if prediction and np.isfinite(there["pi_low"]):
         for limit in ("pi_low", "pi_high"):
             ends = [result.min_dose(agent), own]
             if ends[0] == own:
-                ax.plot(ends, list(there[limit]) * 2, marker="_", color=colour, ms=8, gid="pi")
+                ax.plot(ends, [there[limit]] * 2, marker="_", color=colour, ms=8, gid="pi")
                 continue
             inside = curve[curve["dose"] >= ends[0]]
             ax.plot(inside["dose"], inside[limit], color=colour, lw=0.8, ls=(0, (4, 3)), gid="pi")
@@ -311,7 +311,10 @@ def _draw_curve(
 
 
 def _drawn(result: DoseNetworkResult, agent: str) -> np.ndarray:
-    """The doses an agent's curve is drawn at: with a step only those between its studied ones."""
+    """The doses an agent's curve is drawn at, up to the largest one studied.
+
+    With a step only those between its studied ones.
+    """
     low, high = result.min_dose(agent), result.max_dose(agent)
     if not has_step(result.curves[agent]):
         low = 0.0
@@ -348,9 +351,8 @@ def _mark_differences(ax: Axes, result: DoseNetworkResult, mcid: float | None) -
         ax.axhline(threshold, color=TARGET, lw=0.9, ls=(0, (4, 3)), zorder=1.6, gid="mcid")
 
 
-def _mark_cut(ax: Axes, result: DoseNetworkResult, agent: str, colour: str) -> None:
+def _mark_cut(ax: Axes, own: pd.Series, colour: str) -> None:
     """A triangle where the confidence interval at the largest dose leaves the panel."""
-    own = result.predict(agent, [result.max_dose(agent)]).iloc[0]
     low, high = ax.get_ylim()
     for end, marker, cut in (
         (low, "v", own["ci_low"] < low),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
@@ -118,6 +118,11 @@ class Contrasts:
     @cached_property
     def arms(self) -> np.ndarray:
         return doses_of_arms(self.effects.table)
+
+    @cached_property
+    def n_distinct(self) -> int:
+        """Distinct doses, or pairs of them."""
+        return len(np.unique(np.concatenate([self.dose, self.reference]), axis=0))
 
     @cached_property
     def sampling(self) -> Sampling:
@@ -428,7 +433,7 @@ def fitting_contrasts(contrasts: Contrasts, options: Options) -> Fitting[DoseRes
         )
     psi, tau2_of = _between(model, contrasts, curve, options)
     cov, df, robust = _inference(model, entered, curve, options.stages, design, options.test)
-    found, terms = curve.n_estimated, pd.Index(curve.terms)
+    found, terms = curve.n_estimated, _labels(*curve.terms)
     return DoseResponseResult(
         params=pd.Series([*model.beta, *curve.shape], cov.index),
         cov=cov,
@@ -452,6 +457,16 @@ def fitting_contrasts(contrasts: Contrasts, options: Options) -> Fitting[DoseRes
     )
 
 
+def _labels(*names: str) -> pd.Index:
+    """An index of its own."""
+    return _index(names).view()
+
+
+@lru_cache(maxsize=64)
+def _index(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names)
+
+
 def retested(fitted: DoseResponseResult, test: Test) -> DoseResponseResult:
     """The same fit with the covariance and degrees of freedom of another test."""
     cov, df, robust = _inference(
@@ -465,7 +480,7 @@ def _inference(
     model: MixedFit, effects: Effects, curve: Curve, stages: int, design: Moderators, test: str
 ) -> tuple[pd.DataFrame, Df, RobustCovariance | None]:
     """Covariance and degrees of freedom of the coefficients by a test: see `dose_response`."""
-    names = pd.Index([*design.coefficient_names(curve.terms), *curve.shape_terms])
+    names = _labels(*design.coefficient_names(curve.terms), *curve.shape_terms)
     cov = _covariance(model, effects, curve, stages, design)
     df: Df = float(max(effects.n_trials - len(names), 1))
     robust = None
@@ -538,7 +553,7 @@ def _check_size(contrasts: Contrasts, options: Options) -> None:
     """Enough distinct doses, and trials; common-effect models make do with contrasts."""
     curve, effects = options.curve, contrasts.effects
     wanted = len(curve.terms) + len(curve.shape_terms)
-    distinct = len(np.unique(np.concatenate([contrasts.dose, contrasts.reference]), axis=0))
+    distinct = contrasts.n_distinct
     units = len(effects) if options.method == "CE" else effects.n_trials
     if units <= wanted or distinct <= wanted:
         raise CannotEstimate(

@@ -121,6 +121,15 @@ def parabola(d):
     return -0.2 * d + 0.000625 * d**2
 
 
+def test_a_name_given_to_the_index_of_one_fit_stays_there(reference_table):
+    first, second = (dose_response(reference_table("dose"), curve="quadratic") for _ in range(2))
+    for table in (first.params, first.cov, first.psi):
+        table.index.name = "mine"
+    assert [t.index.name for t in (second.params, second.cov, second.psi)] == [None] * 3
+    third = dose_response(reference_table("dose"), curve="quadratic")
+    assert third.params.index.name is third.psi.index.name is None
+
+
 def test_known_parabola_is_found_with_its_optimum_and_mcid_dose():
     result = dose_response(exact(parabola), curve="quadratic", method="CE")
     assert_allclose(result.params, [-0.2, 0.000625], rtol=1e-6)

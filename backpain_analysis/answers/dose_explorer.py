@@ -8,7 +8,7 @@ studied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -377,10 +377,11 @@ def dose_explorer(
             [ALL, *sorted(effects.table[name].dropna().astype(str).unique())]
             for name in ("population", "exercise_type")
         ]
+        chosen = _choices(effects.table, doses)
         found: dict[tuple[str, bytes], Explored | None] = {}
         for population, exercise_type, name in product(*groups, doses):
             choice = Choice(outcome, population, exercise_type, name)
-            keep = _chosen(effects.table, choice)
+            keep = chosen(choice)
             key = (name, keep.tobytes())
             if key not in found:
                 found[key] = _explored(choice, effects, keep, risk) if keep.any() else None
@@ -389,16 +390,23 @@ def dose_explorer(
     return DoseExplorer(tuple(explored))
 
 
-def _chosen(table: pd.DataFrame, choice: Choice) -> np.ndarray:
-    """Which contrasts are of a choice."""
-    keep = table[choice.dose_name].notna().to_numpy()
-    for column, value in (
-        ("population", choice.population),
-        ("exercise_type", choice.exercise_type),
-    ):
-        if value:
-            keep = keep & table[column].eq(value).to_numpy(dtype=bool)
-    return keep
+def _choices(table: pd.DataFrame, doses: Sequence[str]) -> Callable[[Choice], np.ndarray]:
+    """What tells which contrasts are of a choice."""
+    known = {name: table[name].notna().to_numpy() for name in doses}
+    populations, types = (_by_word(table[name]) for name in ("population", "exercise_type"))
+
+    def chosen(choice: Choice) -> np.ndarray:
+        of_people = known[choice.dose_name] & populations[choice.population]
+        return of_people & types[choice.exercise_type]
+
+    return chosen
+
+
+def _by_word(column: pd.Series) -> dict[str, np.ndarray]:
+    """The rows with each word, and all of them."""
+    words = column.to_numpy(dtype=object)
+    found = {str(word): words == word for word in column.dropna().unique()}
+    return {ALL: np.ones(len(words), dtype=bool), **found}
 
 
 def _explored(
@@ -436,8 +444,7 @@ def _along(answer: DoseAnswer, effects: Effects, risk: dict[str, str]) -> Iterat
         about = _about(effects.table, numbers["dose"], answer.dose_name)
         key = about.tobytes()
         if key not in sizes:
-            part = effects.select(about, None)
-            sizes[key] = (part.n_trials, part.n_participants)
+            sizes[key] = effects.size_of(about)
         yield Known(**numbers, n_trials=sizes[key][0], n_participants=sizes[key][1],
                     certainty=certainty(body))  # fmt: skip
 

@@ -60,11 +60,15 @@ def checked_derivations(derive: Iterable[str]) -> tuple[str, ...]:
 def marked(table: pd.DataFrame, rows: pd.Series, what: str | pd.Series) -> pd.Series:
     """`obtained` with a further remark on some rows."""
     before = table["obtained"]
-    if not rows.any():
+    places = np.flatnonzero(rows)
+    if not len(places):
         return before
-    remark = what if isinstance(what, pd.Series) else pd.Series(what, table.index)
-    joined = before.where(before == "", before + "; ") + remark
-    return before.where(~rows, joined)
+    told = before.to_numpy(dtype=object, copy=True)
+    remarks = [what] * len(places) if isinstance(what, str) else what.iloc[places]
+    told[places] = [
+        f"{old}; {new}" if old else new for old, new in zip(told[places], remarks, strict=True)
+    ]
+    return pd.Series(told, table.index, dtype=before.dtype)
 
 
 def texts(values: pd.Series, template: str) -> pd.Series:
@@ -105,7 +109,10 @@ def with_errors(
     table = table.copy()
     estimate, low, high = (table[c].astype(float) for c in ("estimate", "ci_low", "ci_high"))
     level = table["ci_level"].astype(float).fillna(95) / 100
-    exact, bound = printed_p(table["p_value"])
+    no = pd.Series(False, table.index)
+    exact = bound = pd.Series(np.nan, table.index)
+    if {"p_value", "limit"} & set(derive):
+        exact, bound = printed_p(table["p_value"])
     impossible = log & ((estimate <= 0) | (low <= 0) | (high <= 0))
     estimate, low, high = (
         values.where(~log, np.log(values.where(values > 0))).where(~impossible)
@@ -115,9 +122,9 @@ def with_errors(
     one = low.notna() ^ high.notna()
     wanted = {
         "": whole,
-        "limit of the interval": one if "limit" in derive else whole & False,
-        "P value": exact.notna() if "p_value" in derive else whole & False,
-        "bound of P": bound.notna() if "limit" in derive else whole & False,
+        "limit of the interval": one if "limit" in derive else no,
+        "P value": exact.notna() if "p_value" in derive else no,
+        "bound of P": bound.notna() if "limit" in derive else no,
     }
     se = pd.Series(np.nan, table.index)
     for name, rows in wanted.items():
@@ -221,7 +228,8 @@ def lengths_from_values(evidence: Evidence) -> dict[tuple[str, str], tuple[float
 def with_lengths(table: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
     """Rows with the limits of `lengths_from_values` where none are printed."""
     known = lengths_from_values(evidence)
-    pairs = list(zip(table["trial_id"], table["instrument"].astype(str), strict=True))
+    names = (table[name].astype(object).tolist() for name in ("trial_id", "instrument"))
+    pairs = zip(*names, strict=True)
     limits = [known.get(pair, (np.nan, np.nan)) for pair in pairs]
     low, high = np.array(limits, dtype=float).reshape(-1, 2).T
     rows = table["scale_max"].isna() & table["scale_min"].isna() & np.isfinite(high)
@@ -358,7 +366,11 @@ def imputed_minutes(
     contrasts = effects.table[["trial_id", "arm_id", "ref_arm_id"]].to_numpy()
     rows = pd.Series([(t, a) in missing or (t, r) in missing for t, a, r in contrasts], dtype=bool)
     obtained = marked(effects.table, rows.set_axis(effects.table.index), IMPUTED)
-    told = replace(effects, table=effects.table.assign(obtained=obtained))
+    told = effects.table.drop(columns=list(DOSE_MEASURES), errors="ignore")
+    told = told.assign(obtained=obtained)
+    numbered = arms[["trial_id", "arm_id"]].assign(place=np.arange(float(len(arms))))
+    placed = effects.with_arms(numbered, "place").table
+    places = {side: placed[f"{side}place"].fillna(-1).to_numpy(dtype=int) for side in ("", "ref_")}
     pairs = list(zip(*(arms[key] for key in keys), strict=True))
     rng = np.random.default_rng(seed)
     found = []
@@ -371,5 +383,10 @@ def imputed_minutes(
         given = np.array([drawn.get(pair, np.nan) for pair in pairs])
         filled = arms.assign(minutes_per_session=minutes.fillna(pd.Series(given, arms.index)))
         dosed = with_doses(filled, met=met, include_home=effects.dose_basis == HOME_INCLUDED)
-        found.append(told.with_arms(dosed, DOSE_MEASURES))
+        doses = {
+            f"{side}{name}": np.append(dosed[name].to_numpy(), np.nan)[own]
+            for side, own in places.items()
+            for name in DOSE_MEASURES
+        }
+        found.append(replace(effects, table=told.assign(**doses)))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -55,7 +56,7 @@ def arm_results(evidence: Evidence, measure: str, scope: Scope = PLAIN) -> pd.Da
         table = _of_events(table, scope)
     else:
         table = _of_means(table, evidence, measure, scope)
-    effects, remarks = _design_effects(evidence, table, scope)
+    effects, remarks = _design_effects(evidence, scope.icc)
     table["obtained"] = marked(table, remarks.notna(), remarks)
     table["design_effect"] = effects
     columns = ["outcome", "trial_id", "arm_id", *KEY, "timepoint_weeks", "timepoint_label"]
@@ -79,18 +80,26 @@ def _of_means(table: pd.DataFrame, evidence: Evidence, measure: str, scope: Scop
     table["obtained"] = marked(table, from_median, "mean from the median")
     if "pooled_sd" in scope.derive and measure == "MD" and scope.unit is None:
         table = with_pooled_sds(table)
-    problem = pd.Series(pd.NA, table.index, dtype="string")
-    problem = problem.mask(table["sd"].le(0), "no spread in this arm (its SD is 0)")
-    problem = problem.mask(table["sd"].isna(), "no SD, standard error or interval reported")
-    problem = problem.mask(table["n"].lt(2), "fewer than two people in this arm")
-    problem = problem.mask(table["n"].isna(), "arm size unknown")
-    problem = problem.mask(table["mean"].isna(), _scale_problem(table, measure, scope.unit))
-    problem = problem.mask(
-        table["kind"].isna(), table["value_type"].astype(str) + " cannot be pooled with means"
+    table["problem"] = _last(
+        table.index,
+        (table["sd"].le(0), "no spread in this arm (its SD is 0)"),
+        (table["sd"].isna(), "no SD, standard error or interval reported"),
+        (table["n"].lt(2), "fewer than two people in this arm"),
+        (table["n"].isna(), "arm size unknown"),
+        (table["mean"].isna(), _scale_problem(table, measure, scope.unit)),
+        (table["kind"].isna(), table["value_type"].astype(str) + " cannot be pooled with means"),
+        (table["mean_source"] == SKEWED, SKEWED),
     )
-    problem = problem.mask(table["mean_source"] == SKEWED, SKEWED)
-    table["problem"] = problem
     return table
+
+
+def _last(index: pd.Index, *problems: tuple[pd.Series, str | pd.Series]) -> pd.Series:
+    """The last problem that a row has, None where it has none."""
+    found = np.full(len(index), None, dtype=object)
+    for rows, text in problems:
+        places = np.flatnonzero(rows)
+        found[places] = text if isinstance(text, str) else text.iloc[places].to_numpy(dtype=object)
+    return pd.Series(found, index, dtype=object)
 
 
 PERCENT_OF_PEOPLE = "% of participants"
@@ -111,11 +120,12 @@ def _of_events(table: pd.DataFrame, scope: Scope) -> pd.DataFrame:
     table["mean"] = events.where(~other_way, n - events)
     table["obtained"] = marked(table, other_way, "people without the event counted")
     table["kind"], table["sd"], table["sd_source"] = "events", np.nan, pd.NA
-    problem = pd.Series(pd.NA, table.index, dtype="string")
-    problem = problem.mask(table["mean"] > n, "more events than people")
-    problem = problem.mask(table["mean"].isna(), "no number of events reported")
-    problem = problem.mask(n.isna(), "arm size unknown")
-    table["problem"] = problem
+    table["problem"] = _last(
+        table.index,
+        (table["mean"] > n, "more events than people"),
+        (table["mean"].isna(), "no number of events reported"),
+        (n.isna(), "arm size unknown"),
+    )
     return table
 
 
@@ -147,8 +157,10 @@ def contrast_results(evidence: Evidence, measure: str, scope: Scope = PLAIN) -> 
     )
     for column, arm in (("n_arm", "arm_id"), ("n_ref", "ref_arm_id")):
         table[column] = _look_up(sizes, table, arm)
-        split = _look_up(printed, table, arm).isna() & table[column].notna()
-        table["obtained"] = marked(table, split & ~table["obtained"].str.contains(SPLIT), SPLIT)
+        if sizes is not printed:
+            split = _look_up(printed, table, arm).isna() & table[column].notna()
+            split &= ~table["obtained"].str.contains(SPLIT)
+            table["obtained"] = marked(table, split, SPLIT)
     is_md = kind == "md"
     df = (table["n_arm"] + table["n_ref"] - 2).where(is_md)
     table = with_errors(table, df, scope.derive, kind.isin(["rr", "or", "hr"]))
@@ -171,16 +183,16 @@ def contrast_results(evidence: Evidence, measure: str, scope: Scope = PLAIN) -> 
         clusters = set(evidence.trials.loc[evidence.trials["design"] == "cluster", "trial_id"])
         own = table["trial_id"].isin(clusters)
         table["obtained"] = marked(table, own, "clusters taken as allowed for by the report")
-    problem = pd.Series(pd.NA, table.index, dtype="string")
     against = _contradicted(evidence).reindex(table.index)
-    problem = problem.mask(against.notna(), against)
-    problem = problem.mask(table["se"].isna(), "difference reported without an interval")
-    problem = problem.mask(
-        table["estimate"].isna(),
-        "estimate is no ratio" if ratio else _scale_problem(table, measure, scope.unit),
+    unscaled = "estimate is no ratio" if ratio else _scale_problem(table, measure, scope.unit)
+    table["problem"] = _last(
+        table.index,
+        (against.notna(), against),
+        (table["se"].isna(), "difference reported without an interval"),
+        (table["estimate"].isna(), unscaled),
+        (rows["estimate"].isna(), "no estimate reported"),
+        (~usable, wrong),
     )
-    problem = problem.mask(rows["estimate"].isna(), "no estimate reported")
-    table["problem"] = problem.mask(~usable, wrong)
     columns = ["outcome", "trial_id", "arm_id", "ref_arm_id", *KEY, "timepoint_weeks"]
     columns += ["timepoint_label", "effect_measure", "estimate", "se", "n_arm", "n_ref"]
     columns += ["obtained", "problem"]
@@ -233,28 +245,30 @@ def _arm_sizes(evidence: Evidence, *, split: bool) -> pd.Series:
     return sizes.fillna(split_equally(evidence)) if split else sizes
 
 
-def _design_effects(
-    evidence: Evidence, table: pd.DataFrame, scope: Scope
-) -> tuple[pd.Series, pd.Series]:
-    """Design effect of each row, `1 + (cluster size - 1) ICC` (Handbook 23.1.4), and its remark."""
+@once_per_evidence
+def _design_effects(evidence: Evidence, icc: float | None) -> tuple[pd.Series, pd.Series]:
+    """Design effect of each outcome row, `1 + (cluster size - 1) ICC`, and its remark.
+
+    Handbook 23.1.4.
+    """
     trials = evidence.trials[["trial_id", "design", "cluster_size", "icc"]]
     clusters = trials[trials["design"] == "cluster"].set_index("trial_id")
-    size, icc = clusters["cluster_size"].astype(float), clusters["icc"].astype(float)
-    assumed = icc.isna() & size.notna() & (scope.icc is not None)
-    icc = icc.fillna(scope.icc) if scope.icc is not None else icc
-    effect = 1 + (size - 1) * icc
+    size, printed = clusters["cluster_size"].astype(float), clusters["icc"].astype(float)
+    assumed = printed.isna() & size.notna() & (icc is not None)
+    effect = 1 + (size - 1) * (printed if icc is None else printed.fillna(icc))
     remark = pd.Series("clusters ignored: their size or ICC is not printed", clusters.index)
     known = texts(effect, "design effect {:.2f}")
     remark = remark.mask(effect.notna(), known)
-    remark = remark.mask(assumed, known + f" with an assumed ICC of {scope.icc}")
-    rows = table["trial_id"]
+    remark = remark.mask(assumed, known + f" with an assumed ICC of {icc}")
+    rows = evidence.outcomes["trial_id"]
     effects = rows.map(effect).astype(float).fillna(1.0)
     return effects, rows.map(remark).astype("string")
 
 
 def _look_up(values: pd.Series, table: pd.DataFrame, arm: str) -> pd.Series:
     """`values` by (trial, arm) for each row of `table`."""
-    known, pairs = values.to_dict(), zip(table["trial_id"], table[arm], strict=True)
+    known = values.to_dict()
+    pairs = zip(table["trial_id"].tolist(), table[arm].tolist(), strict=True)
     return pd.Series([known.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
 
 
@@ -303,12 +317,12 @@ def _scale_problem(table: pd.DataFrame, measure: str, unit: str | None) -> pd.Se
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Categories as text, missing keys as empty text and no problem as None: rows compare."""
-    table = table.assign(problem=table["problem"].astype(object).where(table["problem"].notna()))
-    table["problem"] = table["problem"].replace({np.nan: None})
+    """Categories as text and missing keys as empty text, so that rows compare."""
+    plain = {}
     for column in [*KEY, "timepoint_label"]:
-        table[column] = table[column].astype(object).where(table[column].notna(), "")
-    return table
+        texts = table[column].to_numpy(dtype=object, na_value="", copy=True)
+        plain[column] = pd.Series(texts, table.index, dtype=object)
+    return table.assign(timepoint_weeks=table["timepoint_weeks"].astype(float), **plain)
 
 
 Row = Any
@@ -399,9 +413,9 @@ def by_trial(results: Iterable[Row], differences: Iterable[Row]) -> dict[str, Tr
 
 def occasion_of(row: Row) -> Occasion:
     """The occasion of a row; all unknown weeks are one and the same NaN, so that they match."""
-    weeks = np.nan if pd.isna(row.timepoint_weeks) else float(row.timepoint_weeks)
+    weeks = row.timepoint_weeks
     key = (row.instrument, row.instrument_text, row.site)
-    return Occasion(key, weeks, row.timepoint_label)
+    return Occasion(key, np.nan if math.isnan(weeks) else weeks, row.timepoint_label)
 
 
 @dataclass(frozen=True)

@@ -110,11 +110,28 @@ class Effects:
         """How many of these arms are of unknown size, and so not in `n_participants`."""
         return int(np.isnan(self._arm_sizes()).sum())
 
-    def _arm_sizes(self) -> np.ndarray:
-        trials, sizes = self.table["trial_id"].tolist(), []
+    def size_of(self, keep: ArrayLike) -> tuple[int, int]:
+        """Trials and participants of the contrasts for which `keep` is true, as if selected.
+
+        Parameters
+        ----------
+        keep : boolean array_like, shape (n_contrasts,)
+
+        Returns
+        -------
+        (int, int)
+            As `n_trials` and `n_participants` of `select(keep, None)`.
+        """
+        rows = np.flatnonzero(np.asarray(keep, dtype=bool))
+        trials = len(self.table["trial_id"].iloc[rows].unique())
+        return trials, int(np.nansum(self._arm_sizes(rows)))
+
+    def _arm_sizes(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Participants of each arm of some contrasts, missing where not known."""
+        trials, sizes = self.table["trial_id"].array[rows].tolist(), []
         for arm, n in (("arm_id", "n_arm"), ("ref_arm_id", "n_ref")):
-            own = self.table[n].to_numpy(dtype=float, na_value=np.nan)
-            arms = zip(trials, self.table[arm].tolist(), strict=True)
+            own = self.table[n].to_numpy(dtype=float, na_value=np.nan)[rows]
+            arms = zip(trials, self.table[arm].array[rows].tolist(), strict=True)
             sizes += list(dict(zip(reversed(list(arms)), own[::-1], strict=True)).values())
         return np.array(sizes)
 

@@ -368,7 +368,7 @@ def test_which_contrasts_are_of_a_choice(population, exercise, kept):
         }
     )
     choice = Choice("pain_intensity", population, exercise, WEEKLY)
-    assert explorer._chosen(table, choice).tolist() == kept
+    assert explorer._choices(table, [choice.dose_name])(choice).tolist() == kept
 
 
 @pytest.mark.parametrize(

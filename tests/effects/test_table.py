@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.arms import from_arms_table
+from backpain_analysis.effects.table import Effects
 from backpain_analysis.errors import CannotEstimate
 from backpain_analysis.models.pairwise.pooling import pool
 from tests.effects.conftest import arm, result
@@ -79,6 +80,25 @@ def test_what_is_left_out_in_turn_is_not_listed(effects):
     pd.testing.assert_frame_equal(silent.table, listed.table)
     assert_allclose(silent.covariance[0], [[22.25]])
     assert len(silent.excluded) == len(listed.excluded) - 1 == len(effects.excluded)
+
+
+def test_the_size_of_some_contrasts_counts_each_arm_once():
+    """Trial a: arms of 10 and 20 against one of 30; b: one of 5 against an unknown number."""
+    table = pd.DataFrame(
+        {
+            "trial_id": ["a", "a", "b"],
+            "arm_id": ["x", "y", "x"],
+            "ref_arm_id": ["z", "z", "z"],
+            "n_arm": [10.0, 20.0, 5.0],
+            "n_ref": [30.0, 30.0, np.nan],
+        }
+    )
+    nothing = pd.DataFrame(columns=["trial_id", "arm_id", "reason"])
+    found = Effects(table, (np.eye(2), np.eye(1)), nothing, "pain_intensity", "MD")
+    assert found.size_of([True, True, False]) == (1, 60)
+    assert found.size_of([False, True, True]) == (2, 55)
+    assert found.size_of([False, False, False]) == (0, 0)
+    assert found.size_of([True, True, True]) == (2, found.n_participants) == (2, 65)
 
 
 def test_selecting_keeps_the_right_part_of_the_covariance(effects):

@@ -122,12 +122,13 @@ def parabola(d):
 
 
 def test_a_name_given_to_the_index_of_one_fit_stays_there(reference_table):
-    first, second = (dose_response(reference_table("dose"), curve="quadratic") for _ in range(2))
-    for table in (first.params, first.cov, first.psi):
+    def fitted():
+        found = dose_response(reference_table("dose"), curve="quadratic", test="CR2")
+        return found.params, found.cov, found.psi, found.df
+
+    for table in fitted():
         table.index.name = "mine"
-    assert [t.index.name for t in (second.params, second.cov, second.psi)] == [None] * 3
-    third = dose_response(reference_table("dose"), curve="quadratic")
-    assert third.params.index.name is third.psi.index.name is None
+    assert [table.index.name for table in fitted()] == [None] * 4
 
 
 def test_known_parabola_is_found_with_its_optimum_and_mcid_dose():

@@ -151,7 +151,7 @@ class Problem:
         theta *= 10 ** rng.uniform(-1.5, 1.5, theta.shape) * (rng.random(theta.shape) < 0.85)
         theta[0] = 0.0
         if self.size <= 2:
-            return max(self._ends(theta, self.heights))[0]
+            return max(level for level, _ in self._ends(theta, self.heights))
         ends = [
             (level, self._lower(end[None])[0]) for level, end in self._ends(theta, self.heights)
         ]

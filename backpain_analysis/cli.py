@@ -170,6 +170,8 @@ def run(
         with _listener(as_json) as show:
 
             def listen(event: Event) -> None:
+                if event.kind == "begin":
+                    gc.freeze()  # what is imported stays: Python need not look through it
                 tally(event)
                 show(event)
 

@@ -199,7 +199,8 @@ def _sheet(rows: Iterable[Sequence[str]], view: str, style_of_heads: str = "") -
 
 def _sheet_name(title: str, taken: Sequence[str]) -> str:
     """Name a sheet as spreadsheets allow it, unlike any other."""
-    name = " ".join(re.sub(r"[\[\]:*?/\\']", " ", title).split())[:31].strip() or "Table"
+    legal = re.sub(r"[\[\]:*?/\\']", " ", UNWRITABLE.sub("", title))
+    name = " ".join(legal.split())[:31].strip() or "Table"
     number = 1
     while name.lower() in taken:
         number += 1

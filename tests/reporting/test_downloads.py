@@ -143,6 +143,13 @@ def test_a_workbook_holds_every_table_with_numbers_as_numbers():
     assert [row[1].value for row in book["Contents"]] == [title for title, _ in tables]
 
 
+@pytest.mark.parametrize("bad", ["\ud800", "\ufffe", "\uffff", "\x00", "\x0b", "\x7f", "[", "'"])
+def test_a_title_that_no_sheet_can_have_ends_in_one_that_it_can(bad):
+    book = openpyxl.load_workbook(io.BytesIO(workbook([(f"{bad}A {bad}title{bad}", "a\r\n1\r\n")])))
+    assert book.sheetnames == ["Contents", "A title"]
+    assert book["Contents"]["A1"].value == "A title"
+
+
 def test_a_cell_of_a_workbook_holds_what_the_csv_holds():
     texts = ['<&> "é" τ² 🙂', " kept ", "a\nb", "#N/A", "1e999", "-0.1234567890123456", "", "−1"]
     numbers = ["0", "-12", "123456789012345", "1e-300", ".5"]

@@ -61,11 +61,6 @@ def _joined(words: Iterable[str]) -> Iterator[str]:
             yield name if "=" in name else "=".join([name, *islice(words, 1)])
 
 
-def main() -> None:
-    """Run the command; what goes wrong is said in one message and the exit code."""
-    app()
-
-
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from backpain_analysis.__main__ import main
 from backpain_analysis.cli import app
 from backpain_analysis.console import live_console
 from backpain_analysis.datasets.bundled import data_dir
@@ -39,6 +41,40 @@ def test_help_does_not_wait_for_the_scientific_packages():
         "sys.exit(bool({'pandas', 'papermill', 'nbconvert', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        ("report run", True),
+        ("report run a.yml --jobs 2", True),
+        ("report run --help", False),
+        ("report run a.yml --no-warm", False),
+        ("report run --scheduler=tcp://a:1", False),
+        ("report run --inputs", False),
+        ("report verify run", False),
+        ("run report", False),
+        ("report", False),
+        ("", False),
+    ],
+)
+def test_what_forks_runs_begins_before_the_command_is_read(words, begins, monkeypatch):
+    done = []
+    monkeypatch.setattr("backpain_analysis.reporting.warm.start", lambda: done.append("warm"))
+    monkeypatch.setattr("backpain_analysis.cli.app", lambda: done.append("read"))
+    monkeypatch.setattr(sys, "argv", ["backpain", *words.split()])
+    main()
+    assert done == ["warm", "read"][not begins :]
+
+
+def test_a_wrong_option_is_told_at_once(tmp_path):
+    """Without waiting for the process that has begun, of which nothing is left."""
+    run = [sys.executable, "-m", "backpain_analysis", "report", "run", "--wrong"]
+    found = subprocess.run(
+        run, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert found.returncode == 2 and "No such option" in found.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failing_notebook_leaves_a_page_and_exit_code_1(tmp_path):

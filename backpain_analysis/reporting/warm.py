@@ -1,11 +1,11 @@
 """Runs that start warm: from a process that has imported everything, and forks for each.
 
-That process, ``python -m backpain_analysis.reporting.warm FD FOLDER``, has one thread and never
-runs a notebook. FD is a socket on which sockets arrive, one a report. For each it forks a builder,
-which forks the notebook's kernel and renders what comes of it: a run finds what a fresh kernel
-would find after its imports, nothing of any other run, and has no hand in how its page is made.
-When the socket's far end closes, however that came about, all of them end and the temporary FOLDER
-is removed.
+That process, ``python -m backpain_analysis.reporting.warm FD FOLDER PROFILE``, has one thread and
+never runs a notebook. FD is a socket on which sockets arrive, one a report. For each it forks a
+builder, which forks the notebook's kernel and renders what comes of it: a run finds what a fresh
+kernel would find after its imports, nothing of any other run, and has no hand in how its page is
+made. PROFILE is an empty folder inside the temporary FOLDER. When the socket's far end closes,
+however that came about, all of them end and FOLDER is removed.
 """
 
 from __future__ import annotations
@@ -110,12 +110,14 @@ class Warm:
     """The near end of a warm process."""
 
     def __init__(self) -> None:
-        self._closed = False
+        self._closed = self._asked = False
         self._home = home()
+        self._profile = tempfile.mkdtemp(prefix="profile-", dir=self._home)
         self._socket, theirs = socket.socketpair()
         with theirs:
+            given = [str(theirs.fileno()), str(self._home), self._profile]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(self._home)],
+                [sys.executable, "-P", "-m", MODULE, *given],
                 pass_fds=[theirs.fileno()],
                 env=run_environment(),
                 cwd=self._home,
@@ -156,6 +158,7 @@ class Warm:
         """Send a request to a new builder, and give what it says until it ends."""
         ends = time.monotonic() + seconds
         ours, theirs = socket.socketpair()
+        self._asked = True
         with Connection(ours.detach()) as builder:
             try:
                 with theirs:
@@ -182,10 +185,11 @@ class Warm:
             self._socket.send(GOODBYE)
         self._socket.close()
         try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:  # it still imports, so that no builder runs
+            self._process.wait(PATIENCE if self._asked else 0)
+        except subprocess.TimeoutExpired:  # it may still import: then no builder runs
             _end(self._process.pid)
             self._process.wait()
+        shutil.rmtree(self._profile, ignore_errors=True)
 
 
 def run_environment() -> dict[str, str]:
@@ -227,8 +231,8 @@ def stop() -> None:
 
 def main() -> None:
     """Import, then fork builders until nobody is there to ask."""
-    server, folder = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
-    profile, parent = tempfile.mkdtemp(prefix="profile-", dir=folder), os.getppid()
+    server, folder, profile = socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:]
+    parent = os.getppid()
     running: set[int] = set()
     said = GOODBYE
     adopt_orphans()
@@ -256,8 +260,8 @@ def main() -> None:
         for builder in running:
             end_process(builder)
         end_children()
-        alone = said != GOODBYE and _is_orphan(parent)
-        shutil.rmtree(folder if alone else profile, ignore_errors=True)
+        if said != GOODBYE and _is_orphan(parent):
+            shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

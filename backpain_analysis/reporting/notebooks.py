@@ -185,9 +185,9 @@ def unknown_parameter(name: str, known: dict[str, Parameter]) -> str:
     """Say that no parameter is called `name`, and which one may have been meant."""
     near = get_close_matches(name, known, n=1)
     if near:
-        return f"unknown parameter {name!r}; did you mean {near[0]!r}?"
+        return f"unknown parameter {short(name)}; did you mean {near[0]!r}?"
     takes = ", ".join(known) or "none"
-    return f"unknown parameter {name!r}; the notebook takes: {takes}"
+    return f"unknown parameter {short(name)}; the notebook takes: {takes}"
 
 
 def _comments(source: str) -> dict[int, str]:

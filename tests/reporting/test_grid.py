@@ -63,3 +63,10 @@ def test_a_name_used_by_a_grid_and_a_report_is_a_fault(write_suite):
     )
     with pytest.raises(SuiteError, match="reports 1, 2: the name 'c-2'"):
         read_suite(write_suite(text))
+
+
+@pytest.mark.parametrize("where", ["parameters: {%s: 1}", "grid: {%s: [1]}", "%s: 1"])
+def test_a_name_of_any_length_is_told_in_a_line(write_suite, where):
+    with pytest.raises(SuiteError) as raised:
+        read_suite(write_suite(f"{HEAD}- {{notebook: curve, {where % ('a' * 1_000)}}}"))
+    assert "unknown" in str(raised.value) and max(map(len, raised.value.faults)) < 400

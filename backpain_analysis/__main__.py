@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 RUN = ["report", "run"]
 ALONE = ("--help", "--inputs", "--no-warm", "--scheduler")
@@ -17,9 +18,10 @@ def main() -> None:
     """
     words = sys.argv[1:]
     if words[:2] == RUN and not any(word.startswith(ALONE) for word in words):
-        from backpain_analysis.reporting import warm
+        from backpain_analysis.reporting import ReportingError, warm
 
-        warm.start()
+        with suppress(ReportingError):  # it starts again where that can be told
+            warm.start()
     from backpain_analysis.cli import app
 
     app()

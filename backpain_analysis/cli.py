@@ -143,8 +143,6 @@ def run(
         return f"Stopped. {have}; what is finished stays in {out}: run the same again to go on."
 
     with one_message(stopped=stopped):
-        if warm and not scheduler and not inputs:
-            _warm_up()
         from backpain_analysis.reporting.cluster import Scheduler, is_open_to_others
         from backpain_analysis.reporting.run import run_suite
         from backpain_analysis.reporting.store import stale_pages
@@ -224,7 +222,9 @@ def verify(
     with one_message():
         if run:
             print("Running the notebooks of this site, with your rights.", file=sys.stderr)
-            _warm_up()
+            from backpain_analysis.reporting import warm
+
+            warm.start()
         from backpain_analysis.reporting.verify import verify_site
         from backpain_analysis.words import plural
 
@@ -409,13 +409,6 @@ def _notebooks(notebooks: list[Notebook]) -> Table:
 def _parameters(notebook: Notebook) -> Table:
     rows = ([p.name, p.type, repr(p.default), p.help] for p in notebook.parameters.values())
     return terminal_table(notebook.title, ["parameter", "type", "default", "help"], rows)
-
-
-def _warm_up() -> None:
-    """Let another process import what runs need, while this one imports what it needs itself."""
-    from backpain_analysis.reporting import warm
-
-    warm.start()
 
 
 @contextmanager

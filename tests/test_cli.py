@@ -77,6 +77,23 @@ def test_a_wrong_option_is_told_at_once(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_no_room_for_temporary_files_is_one_message(tmp_path):
+    given = [str(NOTEBOOKS / "curve.ipynb"), "--out", str(tmp_path)]
+    code = f"""
+import sys, tempfile
+from backpain_analysis.__main__ import main
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+tempfile.mkdtemp = full
+sys.argv = ["backpain", "report", "run", *{given}]
+main()
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 2 and not found.stdout
+    assert found.stderr.startswith("no temporary folder can be made: No space left on device; ")
+    assert len(found.stderr.splitlines()) == 1
+
+
 def test_a_failing_notebook_leaves_a_page_and_exit_code_1(tmp_path):
     result = backpain(
         *("report", "run", NOTEBOOKS / "fails.ipynb", "-p", "person", "Ann = Bob"),

@@ -215,7 +215,7 @@ class Renderer(RendererSVG):
         style, transform = "; ".join(filter(None, styles)), " ".join(filter(None, steps))
         group = self.writer.start("g", style=style, transform=transform)
         self._update_glyph_map_defs(shapes)
-        for name, x, y, _ in places[:1]:
+        for name, x, y, _ in places[:1]:  # by the writer, which so ends the tag of the group
             self.writer.element("use", attrib={"xlink:href": f"#{name}"}, transform=_moved(x, y))
         space = " " * (group + 1)
         self._file.writelines(f"{space}{_use(name, x, y)}\n" for name, x, y, _ in places[1:])

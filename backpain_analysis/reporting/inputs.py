@@ -315,10 +315,7 @@ def laid_out(
     """
     inputs = list(inputs)
     ups = max((PurePosixPath(each.place).parts.count("..") for each in inputs), default=0)
-    try:
-        root = Path(tempfile.mkdtemp(prefix="run-", dir=home()))
-    except OSError as error:
-        raise no_room(error) from error
+    root = made_at_home("run-")
     folder = root.joinpath(*["run"] * (ups + 1))
     try:
         folder.mkdir(parents=True)
@@ -376,6 +373,20 @@ def home() -> Path:
                 raise no_room(error) from error
             atexit.register(_remove, _home, os.getpid())
         return _home
+
+
+def made_at_home(prefix: str) -> Path:
+    """Make a folder in `home`.
+
+    Raises
+    ------
+    ReportingError
+        If there is no room for it.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=home()))
+    except OSError as error:
+        raise no_room(error) from error
 
 
 def no_room(error: OSError) -> ReportingError:

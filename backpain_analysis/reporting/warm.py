@@ -20,7 +20,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -32,7 +31,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backpain_analysis.reporting.inputs import home
+from backpain_analysis.reporting.inputs import home, made_at_home
 from backpain_analysis.reporting.processes import adopt_orphans, end_children, end_process
 
 if TYPE_CHECKING:
@@ -112,10 +111,10 @@ class Warm:
     def __init__(self) -> None:
         self._closed = self._asked = False
         self._home = home()
-        self._profile = tempfile.mkdtemp(prefix="profile-", dir=self._home)
+        self._profile = made_at_home("profile-")
         self._socket, theirs = socket.socketpair()
         with theirs:
-            given = [str(theirs.fileno()), str(self._home), self._profile]
+            given = map(str, (theirs.fileno(), self._home, self._profile))
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", MODULE, *given],
                 pass_fds=[theirs.fileno()],

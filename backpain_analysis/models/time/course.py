@@ -334,7 +334,8 @@ class TimeCourseResult:
         for trial, rest in self._without_each():
             try:
                 course = _fitted(
-                    rest, shape, self.fit.method, test, self.level, self.lower_is_better, False
+                    *(rest, shape, self.fit.method, test, self.level, self.lower_is_better),
+                    limits=False,
                 )
             except CannotEstimate:
                 rows += [{"trial_id": trial, "weeks": week} for week in asked]
@@ -465,6 +466,7 @@ def _fitted(
     test: Literal["t", "z"],
     level: float,
     lower_is_better: bool,
+    *,
     limits: bool = True,
 ) -> TimeCourseResult:
     """The course of effects with weeks as their dose; `limits` as of `half_time`."""

@@ -142,6 +142,11 @@ def test_reference_can_be_chosen(build):
             "arm size unknown",
         ),
         (
+            [arm("a1", "yoga"), TWO_ARMS[1]],
+            [result("a1", 3.0, 2.0, scale_max=None), FINAL[1]],
+            "scale limits unknown",
+        ),
+        (
             TWO_ARMS,
             [result("a1", -30.0, 9.0, 25, value_type="percent_change"), FINAL[1]],
             "percent_change cannot be pooled",

@@ -146,3 +146,12 @@ def test_drawings_of_others_are_only_rounded():
         "</g><text>1.00  2</text></svg>"
     )
     assert thinned(other) == other.replace("10.23456", "10.23")
+
+
+@pytest.mark.parametrize(
+    ("number", "short"),
+    [("10.23456", "10.23"), ("9.876543", "9.876"), ("0.123456", "0.123456"), ("9.87", "9.87")],
+)
+def test_a_place_keeps_four_digits(number, short):
+    drawn = f'<svg viewBox="0 0 9 9"><path d="M {number} -{number}"/></svg>'
+    assert thinned(drawn) == drawn.replace(number, short)

@@ -335,11 +335,9 @@ def _merge(
     rows = np.arange(len(y))
     incidence[rows, of] += 1.0
     incidence[rows, against_of] -= 1.0
-    part = np.zeros(len(nodes), dtype=int)
-    if (against_of != against_of[0]).any():
-        _, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
+    n_parts, part = connected_components(np.abs(incidence.T @ incidence) > 0, directed=False)
     kept, against = [], []
-    for number in range(part.max() + 1):
+    for number in range(n_parts):
         members = np.flatnonzero(part == number).tolist()
         reference = next((code for code in against_of.tolist() if code in members), members[0])
         others = [code for code in members if code != reference]

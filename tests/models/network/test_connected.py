@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 
 from backpain_analysis.effects.treatments import LUMPINGS, lumping
 from backpain_analysis.evidence.evidence import load_evidence
+from backpain_analysis.models.network.contrasts import _merge
 from backpain_analysis.models.network.data import connected_part, network_components
 from backpain_analysis.models.network.network import network
 
@@ -80,3 +83,13 @@ def test_lumpings_are_known_by_name():
     assert LUMPINGS["impact"]["aquatic"] == "low_impact_aerobic"
     with pytest.raises(ValueError, match="unknown lumping"):
         lumping("colours")
+
+
+def test_treatments_of_a_trial_that_nothing_connects_are_merged_apart():
+    """1 against 0 twice, with variances of 4; 3 against 2 once."""
+    given, against, y, V = _merge(
+        np.array([1, 1, 3]), np.array([0, 0, 2]), np.array([-10.0, -6.0, -3.0]), np.diag([4, 4, 9])
+    )
+    assert [given.tolist(), against.tolist()] == [[1, 3], [0, 2]]
+    assert_allclose(y, [-8, -3])
+    assert_allclose(V, [[2, 0], [0, 9]], atol=1e-12)

@@ -95,6 +95,18 @@ def test_a_single_trial_stands_for_itself(visits):
     assert_allclose(result.pvalues["dose"], fitted.pvalues["dose"], rtol=1e-7)
 
 
+def test_who_is_left_out_for_two_reasons_is_told_the_first(visits):
+    some = visits.copy()
+    people = some[["trial_id", "participant_id"]]
+    own = (people == people.iloc[-1]).all(axis=1)
+    some.loc[own, ["dose", "age"]] = np.nan
+    some.loc[some.index[-1], "value"] = 50.0
+    absent = int(some.loc[some["week"] == 12, "value"].isna().sum())
+    counts = ancova(some, week=12, adjust=("baseline", "age")).excluded_counts()
+    found = counts.set_index("reason")["participants"].to_dict()
+    assert found == {"no score at week 12": absent, "dose missing": 1}
+
+
 def test_who_is_left_out_is_counted(visits):
     some = visits[(visits["trial_id"] != "t2") | (visits["week"] < 12)].copy()
     result = ancova(some, week=12)
